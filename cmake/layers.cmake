@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# One static library per folder of engine/. A layer sees its own headers and those of the layers named here, which
+# tests/lint/layers.py checks against the include lines.
+function(perigee_layer name)
+  cmake_parse_arguments(L "" "" "BELOW;LIBS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.c)
+  if(NOT sources)
+    add_library(perigee_${name} INTERFACE)
+    foreach(layer ${L_BELOW})
+      target_link_libraries(perigee_${name} INTERFACE perigee_${layer})
+    endforeach()
+    return()
+  endif()
+  add_library(perigee_${name} STATIC ${sources})
+  target_include_directories(perigee_${name} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/include)
+  target_link_libraries(perigee_${name} PUBLIC perigee_flags)
+  foreach(layer ${L_BELOW})
+    target_link_libraries(perigee_${name} PUBLIC perigee_${layer})
+  endforeach()
+  target_link_libraries(perigee_${name} PRIVATE ${L_LIBS})
+endfunction()

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_BASE_DIAG_H
+#define PERI_BASE_DIAG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/status.h"
+
+enum peri_severity { PERI_SEV_ERROR, PERI_SEV_WARNING, PERI_SEV_NOTE };
+
+/* A place in a text file. Lines and columns start at 1; columns count characters, not bytes. line 0: the whole file. */
+struct peri_place {
+    const char *file; /* borrowed: lives as long as the node tree or diagnostics that name it */
+    int line, column;
+};
+
+struct peri_finding {
+    char *file;
+    int line, column;
+    enum peri_severity severity;
+    char *code;    /* stable, e.g. "unknown-key" */
+    char *message; /* what is wrong */
+    char *hint;    /* what would be right, or NULL */
+};
+
+/* Findings of one pass, in the order they were made. Not thread-safe. */
+struct peri_diag {
+    struct peri_finding *items;
+    size_t count, cap;
+    size_t errors; /* how many have severity error */
+    bool lost;     /* memory ran out: at least one finding is missing */
+};
+
+void peri_diag_init(struct peri_diag *diag);
+void peri_diag_finish(struct peri_diag *diag);
+/* Adds a finding. hint may be NULL. */
+void peri_diag_add(struct peri_diag *diag, struct peri_place place, enum peri_severity severity, const char *code,
+    const char *hint, const char *fmt, ...) PERI_PRINTF(6, 7);
+/* By file, line, column; equal places keep their order. */
+void peri_diag_sort(struct peri_diag *diag);
+/* Moves all findings of from to the end of diag and empties from. */
+void peri_diag_move(struct peri_diag *diag, struct peri_diag *from);
+
+#endif

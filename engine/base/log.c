@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/str.h"
+#include "base/timefmt.h"
+
+#define LOG_LINE_MAX 4096
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const int syslog_levels[] = {7, 6, 4, 3};
+
+struct peri_log {
+    int fd;
+    _Atomic int level;
+    bool json;
+    bool journal; /* standard error is the systemd journal: it adds the time, we give the priority */
+};
+
+/* sd-daemon(3): JOURNAL_STREAM is "device:inode" of the stream that leads to the journal. */
+static bool is_journal(int fd)
+{
+    const char *text = getenv("JOURNAL_STREAM");
+    struct stat st;
+    if (!text || fstat(fd, &st) < 0)
+        return false;
+    char mine[64];
+    snprintf(mine, sizeof(mine), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    return strcmp(text, mine) == 0;
+}
+
+struct peri_log *peri_log_create(const struct peri_log_options *options)
+{
+    struct peri_log *log = calloc(1, sizeof(*log));
+    if (!log)
+        return NULL;
+    log->fd = options->fd;
+    log->level = (int)options->level;
+    log->json = options->json;
+    log->journal = is_journal(options->fd);
+    return log;
+}
+
+void peri_log_destroy(struct peri_log *log)
+{
+    free(log);
+}
+
+void peri_log_set_level(struct peri_log *log, enum peri_log_level level)
+{
+    log->level = (int)level;
+}
+
+bool peri_log_enabled(const struct peri_log *log, enum peri_log_level level)
+{
+    return log && (int)level >= log->level;
+}
+
+bool peri_log_level_parse(const char *text, enum peri_log_level *ret_level)
+{
+    for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+        if (peri_streq(text, level_names[i])) {
+            *ret_level = (enum peri_log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_escaped(struct peri_buf *line, const char *text, bool json)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '\n')
+            peri_buf_puts(line, "\\n");
+        else if (c < 0x20 || c == 0x7F)
+            peri_buf_printf(line, "\\u%04x", c);
+        else if (json && (c == '"' || c == '\\'))
+            peri_buf_printf(line, "\\%c", c);
+        else
+            peri_buf_putc(line, (char)c);
+    }
+}
+
+void peri_log_write(struct peri_log *log, enum peri_log_level level, const char *area, const char *fmt, ...)
+{
+    if (!peri_log_enabled(log, level))
+        return;
+    char text[LOG_LINE_MAX], stamp[PERI_TIME_TEXT];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    struct peri_clock clock = peri_clock_system();
+    peri_time_format(peri_clock_wall_ms(&clock), stamp);
+    struct peri_buf line;
+    peri_buf_init(&line, 8 * LOG_LINE_MAX);
+    if (log->json)
+        peri_buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"", stamp, level_names[level], area);
+    else if (log->journal)
+        peri_buf_printf(&line, "<%d>%s: ", syslog_levels[level], area);
+    else
+        peri_buf_printf(&line, "%s %-5s %s: ", stamp, level_names[level], area);
+    put_escaped(&line, text, log->json);
+    peri_buf_puts(&line, log->json ? "\"}\n" : "\n");
+    /* One write keeps lines of several threads apart. A log that can not be written must not stop the service. */
+    if (line.data && write(log->fd, line.data, line.len) < 0)
+        log->level = log->level;
+    peri_buf_finish(&line);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_BASE_LOG_H
+#define PERI_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/status.h"
+
+enum peri_log_level { PERI_LOG_DEBUG, PERI_LOG_INFO, PERI_LOG_WARN, PERI_LOG_ERROR };
+
+/* The log sink: one line a record on a file descriptor, written whole, from any thread. Every object that logs is given
+ * one at creation; a NULL log is silent. */
+struct peri_log;
+
+struct peri_log_options {
+    int fd;                     /* 2 for standard error */
+    enum peri_log_level level;  /* records below are dropped */
+    bool json;                  /* one JSON object a line */
+};
+
+struct peri_log *peri_log_create(const struct peri_log_options *options);
+void peri_log_destroy(struct peri_log *log);
+void peri_log_set_level(struct peri_log *log, enum peri_log_level level);
+bool peri_log_enabled(const struct peri_log *log, enum peri_log_level level);
+/* area is the module ("rules", "plugin.comms"). Control characters in the text are escaped, lines cut at 4 KiB. */
+void peri_log_write(struct peri_log *log, enum peri_log_level level, const char *area, const char *fmt, ...)
+    PERI_PRINTF(4, 5);
+bool peri_log_level_parse(const char *text, enum peri_log_level *ret_level);
+
+#define peri_debug(log, area, ...) peri_log_write(log, PERI_LOG_DEBUG, area, __VA_ARGS__)
+#define peri_info(log, area, ...) peri_log_write(log, PERI_LOG_INFO, area, __VA_ARGS__)
+#define peri_warn(log, area, ...) peri_log_write(log, PERI_LOG_WARN, area, __VA_ARGS__)
+#define peri_err(log, area, ...) peri_log_write(log, PERI_LOG_ERROR, area, __VA_ARGS__)
+
+#endif

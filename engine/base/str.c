@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/str.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *peri_strdup(const char *s)
+{
+    return s ? peri_strndup(s, strlen(s)) : NULL;
+}
+
+char *peri_strndup(const char *s, size_t len)
+{
+    if (!s)
+        return NULL;
+    char *copy = malloc(len + 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, s, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+char *peri_asprintf(const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    return n < 0 ? NULL : text;
+}
+
+bool peri_streq(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool peri_str_starts(const char *s, const char *prefix)
+{
+    return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool peri_str_ends(const char *s, const char *suffix)
+{
+    size_t n = strlen(s), m = strlen(suffix);
+    return n >= m && memcmp(s + n - m, suffix, m) == 0;
+}
+
+/* Size of the sequence at s, 0 when it is malformed. Ranges from RFC 3629, section 4. */
+static size_t utf8_step(const unsigned char *s, size_t len)
+{
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] < 0xC2 || s[0] > 0xF4)
+        return 0;
+    size_t n = s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
+    if (len < n)
+        return 0;
+    unsigned char lo = 0x80, hi = 0xBF;
+    if (s[0] == 0xE0)
+        lo = 0xA0;
+    else if (s[0] == 0xED)
+        hi = 0x9F;
+    else if (s[0] == 0xF0)
+        lo = 0x90;
+    else if (s[0] == 0xF4)
+        hi = 0x8F;
+    if (s[1] < lo || s[1] > hi)
+        return 0;
+    for (size_t i = 2; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    return n;
+}
+
+bool peri_utf8_valid(const char *s, size_t len, size_t *ret_offset)
+{
+    size_t i = 0;
+    while (i < len) {
+        size_t n = utf8_step((const unsigned char *)s + i, len - i);
+        if (n == 0) {
+            if (ret_offset)
+                *ret_offset = i;
+            return false;
+        }
+        i += n;
+    }
+    return true;
+}
+
+size_t peri_utf8_length(const char *s, size_t len)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < len; i++)
+        n += ((unsigned char)s[i] & 0xC0) != 0x80;
+    return n;
+}
+
+size_t peri_utf8_decode(const char *s, size_t len, unsigned *ret_code)
+{
+    const unsigned char *u = (const unsigned char *)s;
+    size_t n = utf8_step(u, len);
+    if (n == 0) {
+        *ret_code = 0xFFFD;
+        return 1;
+    }
+    unsigned code = n == 1 ? u[0] : n == 2 ? u[0] & 0x1Fu : n == 3 ? u[0] & 0x0Fu : u[0] & 0x07u;
+    for (size_t i = 1; i < n; i++)
+        code = code << 6 | (u[i] & 0x3Fu);
+    *ret_code = code;
+    return n;
+}
+
+size_t peri_utf8_encode(unsigned code, char out[4])
+{
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    if (code < 0x800) {
+        out[0] = (char)(0xC0 | code >> 6);
+        out[1] = (char)(0x80 | (code & 0x3F));
+        return 2;
+    }
+    if (code < 0x10000) {
+        out[0] = (char)(0xE0 | code >> 12);
+        out[1] = (char)(0x80 | (code >> 6 & 0x3F));
+        out[2] = (char)(0x80 | (code & 0x3F));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | code >> 18);
+    out[1] = (char)(0x80 | (code >> 12 & 0x3F));
+    out[2] = (char)(0x80 | (code >> 6 & 0x3F));
+    out[3] = (char)(0x80 | (code & 0x3F));
+    return 4;
+}
+
+char *peri_slug(const char *text)
+{
+    size_t len = strlen(text), n = 0;
+    char *slug = malloc(len + 1);
+    if (!slug)
+        return NULL;
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c >= 0x80 || isalnum(c))
+            slug[n++] = (char)tolower(c);
+        else if (n > 0 && slug[n - 1] != '-')
+            slug[n++] = '-';
+    }
+    while (n > 0 && slug[n - 1] == '-')
+        n--;
+    slug[n] = '\0';
+    return slug;
+}
+
+#define NEAREST_MAX 64
+
+/* Optimal string alignment distance; both texts are at most NEAREST_MAX long. */
+static size_t edit_distance(const char *a, size_t n, const char *b, size_t m)
+{
+    size_t rows[3][NEAREST_MAX + 1];
+    size_t *before = rows[0], *prev = rows[1], *cur = rows[2];
+    for (size_t j = 0; j <= m; j++)
+        prev[j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        cur[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            int ca = tolower((unsigned char)a[i - 1]), cb = tolower((unsigned char)b[j - 1]);
+            size_t best = prev[j - 1] + (ca != cb);
+            if (prev[j] + 1 < best)
+                best = prev[j] + 1;
+            if (cur[j - 1] + 1 < best)
+                best = cur[j - 1] + 1;
+            if (i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) && tolower((unsigned char)a[i - 2]) == cb &&
+                before[j - 2] + 1 < best)
+                best = before[j - 2] + 1;
+            cur[j] = best;
+        }
+        size_t *spare = before;
+        before = prev;
+        prev = cur;
+        cur = spare;
+    }
+    return prev[m];
+}
+
+const char *peri_nearest(const char *word, const char *const *candidates)
+{
+    size_t n = strlen(word);
+    const char *best = NULL;
+    size_t limit = 1 + n / 4;
+    if (limit > 3)
+        limit = 3;
+    if (n == 0 || n > NEAREST_MAX)
+        return NULL;
+    for (; *candidates; candidates++) {
+        size_t m = strlen(*candidates);
+        if (m > NEAREST_MAX || m + limit < n || n + limit < m)
+            continue;
+        size_t d = edit_distance(word, n, *candidates, m);
+        if (d <= limit && d < n && d < m) {
+            best = *candidates;
+            if (d == 0)
+                return best;
+            limit = d - 1;
+        }
+    }
+    return best;
+}
+
+bool peri_parse_i64(const char *s, long long *ret)
+{
+    if (!isdigit((unsigned char)s[0]) && !((s[0] == '-' || s[0] == '+') && isdigit((unsigned char)s[1])))
+        return false;
+    char *end;
+    errno = 0;
+    long long v = strtoll(s, &end, 10);
+    if (errno || *end)
+        return false;
+    *ret = v;
+    return true;
+}
+
+bool peri_equal_secret(const void *a, size_t alen, const void *b, size_t blen)
+{
+    return alen == blen && CRYPTO_memcmp(a, b, alen) == 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_IO_LOOP_H
+#define PERI_IO_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/clock.h"
+#include "base/error.h"
+
+/* The one event loop: libevent behind a small face. Everything here is for the loop's thread, except peri_loop_post. */
+struct peri_loop;
+struct peri_timer;
+
+enum peri_status peri_loop_create(const struct peri_clock *clock, struct peri_loop **ret, struct peri_error *err) PERI_MUST_CHECK;
+void peri_loop_destroy(struct peri_loop *loop);
+/* Runs until peri_loop_stop. */
+enum peri_status peri_loop_run(struct peri_loop *loop) PERI_MUST_CHECK;
+/* One round: handles what is ready, waits at most max_wait_ms (0: not at all). For tests and drains. */
+void peri_loop_once(struct peri_loop *loop, int64_t max_wait_ms);
+void peri_loop_stop(struct peri_loop *loop);
+const struct peri_clock *peri_loop_clock(const struct peri_loop *loop);
+bool peri_loop_is_current(const struct peri_loop *loop); /* is this the loop's thread? */
+
+/* Runs fn(arg) on the loop's thread, in the order of posting. From any thread; wakes the loop by an eventfd, once for
+ * many posts. PERI_ENOMEM, or PERI_ESTATE when the loop is being destroyed (then fn does not run). */
+enum peri_status peri_loop_post(struct peri_loop *loop, void (*fn)(void *arg), void *arg) PERI_MUST_CHECK;
+
+/* A one-shot timer. Freed after it fired or by cancel. */
+enum peri_status peri_loop_after(struct peri_loop *loop, int64_t delay_ms, void (*fn)(void *arg), void *arg, struct peri_timer **ret) PERI_MUST_CHECK;
+void peri_timer_cancel(struct peri_timer *timer); /* NULL is fine */
+
+/* Signals (SIGTERM, SIGINT, SIGHUP) on the loop. */
+enum peri_status peri_loop_on_signal(struct peri_loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg) PERI_MUST_CHECK;
+
+/* Watches a directory tree for changes (inotify: close-write, move, create, delete; a vanished root is retried every
+ * second) and calls fn after debounce_ms of quiet. */
+struct peri_watch;
+enum peri_status peri_loop_watch(struct peri_loop *loop, const char *path, int64_t debounce_ms, void (*fn)(void *arg), void *arg, struct peri_watch **ret) PERI_MUST_CHECK;
+void peri_watch_destroy(struct peri_watch *watch);
+
+/* The libevent base, for http_server.c and the like inside io only. */
+struct event_base;
+struct event_base *peri_loop_base(struct peri_loop *loop);
+
+#endif

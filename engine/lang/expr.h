@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_LANG_EXPR_H
+#define PERI_LANG_EXPR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "base/buf.h"
+#include "base/error.h"
+#include "data/value.h"
+#include "lang/tz.h"
+
+/* The template expression language: total (no loops, no calls but filters and pure functions), parsed once, evaluated in
+ * C. Lua's operators and precedence, literals, paths, filters ("| default('x')"). docs/rules.md is its reference.
+ * Compiled expressions are immutable: evaluate from any thread. */
+struct peri_expr;
+
+/* What a name at the start of a path may be. */
+struct peri_expr_names {
+    bool (*known)(void *ctx, const char *name, size_t len); /* is this root bound here? */
+    const char *const *(*list)(void *ctx);                  /* the bound names, NULL-ended, for "did you mean"; may be NULL */
+    void *ctx;
+};
+
+/* Where values come from while evaluating. */
+struct peri_scope {
+    /* The value of a root, borrowed for the time of the evaluation; NULL when it has none now. */
+    const struct peri_value *(*lookup)(void *ctx, const char *name, size_t len);
+    void *ctx;
+    int64_t now_ms;                  /* what `now` is */
+    const struct peri_tz_source *tz; /* for the date filter; NULL: UTC only */
+};
+
+struct peri_expr_problem {
+    size_t offset; /* bytes into the text */
+    char code[32]; /* "syntax", "unknown-root", "unknown-filter", "unknown-function", "filter-args" */
+    char message[512];
+    char hint[256];
+};
+
+/* names may be NULL: then any root is accepted. problem may be NULL. */
+enum peri_status peri_expr_compile(const char *text, size_t len, const struct peri_expr_names *names, struct peri_expr **ret,
+    struct peri_expr_problem *problem) PERI_MUST_CHECK;
+void peri_expr_destroy(struct peri_expr *expr);
+
+/* PERI_OK with a new reference in *ret. PERI_ENOTFOUND, code "missing", message "missing event.x": a path led nowhere and
+ * nothing gave a default. PERI_EINVAL, code "type": an operator met a wrong type, the message has both values.
+ * PERI_ELIMIT: the result outgrew 256 KiB. */
+enum peri_status peri_expr_eval(const struct peri_expr *expr, const struct peri_scope *scope, struct peri_value **ret,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* For a comparison at the top of the expression: a map {left, op, right} with the values it compared, for verdicts.
+ * NULL when the expression is none or the values are missing. New reference. */
+struct peri_value *peri_expr_explain(const struct peri_expr *expr, const struct peri_scope *scope);
+/* Lua's truth: everything but false and null. */
+bool peri_truthy(const struct peri_value *v);
+
+#endif

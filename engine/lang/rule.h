@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_LANG_RULE_H
+#define PERI_LANG_RULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/diag.h"
+#include "base/error.h"
+#include "data/schema.h"
+#include "data/yaml.h"
+#include "lang/pattern.h"
+#include "lang/schedule.h"
+#include "lang/template.h"
+
+/* A compiled rule: what rule_parse.c reads, rule_check.c proves and rule_compile.c prepares. Immutable; counted, because
+ * a waiting run keeps the version it started with. */
+
+struct peri_condition;
+struct peri_step;
+
+enum peri_trigger_kind { PERI_TRIGGER_EVENT, PERI_TRIGGER_SCHEDULE };
+
+struct peri_trigger {
+    enum peri_trigger_kind kind;
+    char *id;                    /* given, or "t1", "t2", ... by position */
+    struct peri_place place;
+    char *event;                 /* exact type or glob */
+    struct peri_pattern *match;  /* NULL: any payload */
+    struct peri_schedule schedule;
+};
+
+enum peri_condition_kind { PERI_COND_OPERATOR, PERI_COND_EXPR, PERI_COND_ALL, PERI_COND_ANY, PERI_COND_NOT };
+
+struct peri_condition {
+    enum peri_condition_kind kind;
+    struct peri_place place;
+    char *path;                     /* "conditions[1].any[0]" */
+    char *operator_id;              /* OPERATOR */
+    struct peri_template *params;   /* OPERATOR; NULL: none */
+    char *expr_text;                /* EXPR: as written, for verdicts */
+    struct peri_template *expr;     /* EXPR */
+    struct peri_condition **items;  /* ALL, ANY; NOT has one (an implicit ALL when a list was given) */
+    size_t count;
+};
+
+enum peri_step_kind {
+    PERI_STEP_OPERATOR,
+    PERI_STEP_DELAY,
+    PERI_STEP_IF,
+    PERI_STEP_CHOOSE,
+    PERI_STEP_FOR_EACH,
+    PERI_STEP_SET,
+    PERI_STEP_EMIT,
+    PERI_STEP_STOP
+};
+
+/* A list of steps. path is "actions", "actions[2].then", "on_error", ... : the durable name of a position. */
+struct peri_block {
+    char *path;
+    struct peri_step **steps;
+    size_t count;
+};
+
+struct peri_choice {
+    struct peri_condition *when;
+    struct peri_block *then;
+};
+
+struct peri_retry {
+    int64_t initial_ms, maximum_ms; /* defaults 1 s, 5 min */
+    double coefficient;             /* default 2 */
+    int maximum_attempts;           /* default 8; 1: no retry */
+    char **non_retryable;           /* error codes */
+    size_t non_retryable_count;
+};
+
+struct peri_binding {
+    char *name;
+    struct peri_template *value;
+};
+
+struct peri_step {
+    enum peri_step_kind kind;
+    struct peri_place place;
+    char *path;                       /* "actions[2]" */
+    char *id;                         /* given, or NULL */
+    char *as;                         /* name that the result is bound to, or NULL */
+    struct peri_condition *guard;     /* `if` on any step: skipped when it does not hold; NULL: always */
+    bool continue_on_error;
+    struct peri_block *on_error;      /* NULL: none */
+    struct peri_retry retry;
+    int64_t timeout_ms;               /* 0: the default */
+    struct peri_template *idempotency_key; /* NULL: the run's own */
+    /* OPERATOR */
+    char *operator_id;
+    struct peri_template *params;
+    /* DELAY: renders to a duration text or a number of seconds */
+    struct peri_template *delay;
+    /* IF: guard is the condition of then/els and of nothing else. CHOOSE: els is its `else` */
+    struct peri_block *then, *els;
+    struct peri_choice *choices;
+    size_t choice_count;
+    /* FOR_EACH: as is bound to the item, `<as>_index` is not; max bounds the list (default 1000) */
+    struct peri_template *in;
+    int64_t max;
+    struct peri_block *body;
+    /* SET */
+    struct peri_binding *bindings;
+    size_t binding_count;
+    /* EMIT */
+    struct peri_template *emit_event, *emit_data;
+    /* STOP */
+    struct peri_template *reason;     /* NULL: none */
+};
+
+struct peri_rule {
+    char *id, *name, *description;
+    bool enabled;
+    char **tags;
+    size_t tag_count;
+    int priority;
+    struct peri_place place;         /* of the rule's mapping; file is owned by the rule */
+    struct peri_trigger *triggers;
+    size_t trigger_count;
+    struct peri_condition *condition; /* the ALL of `conditions`, or NULL */
+    struct peri_block *actions;
+    struct peri_block *on_error;      /* NULL: none */
+    char hash[65];                    /* SHA-256 of text */
+    char *text;                       /* the rule's tree as one line of flow YAML (JSON, plus tags), comments and layout
+                                         gone: what waiting runs go on with after a restart (peri_rule_from_text) */
+};
+
+/* What the checker must know of operators; filled by the plugin host. */
+struct peri_operator_facts {
+    bool is_condition, is_action;
+    const struct peri_schema *params; /* NULL: anything goes. borrow */
+};
+
+struct peri_rule_env {
+    /* False when there is no such operator. */
+    bool (*operator_facts)(void *ctx, const char *id, struct peri_operator_facts *ret);
+    /* All operator ids, NULL-ended, for "did you mean"; valid until the next call. */
+    const char *const *(*operator_ids)(void *ctx);
+    void *ctx;
+    const struct peri_tz_source *tz;
+    const char *timezone; /* default zone of schedules */
+};
+
+struct peri_rule *peri_rule_ref(struct peri_rule *rule);
+void peri_rule_unref(struct peri_rule *rule);
+
+struct peri_rule_list {
+    struct peri_rule **items; /* each one reference */
+    size_t count, cap;
+};
+void peri_rule_list_finish(struct peri_rule_list *list);
+
+/* Reads one file: one rule, a list under `rules:`, or several documents. Appends the rules without errors to list; every
+ * finding goes to diag. PERI_EINVAL when there was an error. env may be NULL: then operators are not checked. */
+enum peri_status peri_rules_load_file(const char *path, const struct peri_rule_env *env, struct peri_rule_list *list,
+    struct peri_diag *diag) PERI_MUST_CHECK;
+enum peri_status peri_rules_load_text(const char *file, const char *text, size_t len, const struct peri_rule_env *env,
+    struct peri_rule_list *list, struct peri_diag *diag) PERI_MUST_CHECK;
+/* Rebuilds a rule from its stored text (peri_rule.text). Operators are not checked again. */
+enum peri_status peri_rule_from_text(const char *text, size_t len, const struct peri_rule_env *env, struct peri_rule **ret,
+    struct peri_error *err) PERI_MUST_CHECK;
+
+/* The block that a path names, or NULL. borrow. */
+const struct peri_block *peri_rule_block(const struct peri_rule *rule, const char *path);
+/* Rule keys by table, for help and schemas: NULL-ended. */
+const char *const *peri_rule_keys(void);
+
+#endif

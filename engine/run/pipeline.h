@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_RUN_PIPELINE_H
+#define PERI_RUN_PIPELINE_H
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "io/loop.h"
+#include "io/store.h"
+#include "io/store_data.h"
+#include "io/store_events.h"
+#include "lang/rule.h"
+#include "plugin/host.h"
+
+/* One event from the door to the end of its runs:
+ *
+ *   ingest   checks it, gives it its times, and hands it to the store; the sender hears 202 after the commit (T1)
+ *   match    takes journaled events in order of seq, asks the index which rules hear the type, evaluates patterns and
+ *            conditions (operators on the plugin workers), and commits verdicts and new runs together (T2)
+ *   run      the pure transition function: (state, input) -> next state and effects
+ *   exec     commits the intent (T3), performs the effect, commits the outcome with the next state (T4)
+ *   sched    keeps one loop timer for the earliest of all waiting runs and schedules
+ *
+ * Loop thread only. engine/doc/run.md has the rules of use. */
+struct peri_pipeline;
+
+struct peri_pipeline_options {
+    struct peri_loop *loop;
+    struct peri_store *store;
+    struct peri_log *log;
+    struct peri_metrics *metrics;
+    struct peri_clock clock;
+    const struct peri_tz_source *tz;
+    size_t max_event_bytes;   /* default 64 KiB */
+    size_t max_backlog;       /* unmatched events above which ingest answers PERI_EBUSY; default 50,000 */
+};
+
+/* The host comes later (peri_pipeline_start), because it needs peri_pipeline_submit. */
+enum peri_status peri_pipeline_create(const struct peri_pipeline_options *options, struct peri_pipeline **ret, struct peri_error *err) PERI_MUST_CHECK;
+void peri_pipeline_destroy(struct peri_pipeline *pipeline);
+
+/* Swaps the rule set; runs under way keep the version they started with. The pipeline takes its own references. Schedules
+ * whose text is unchanged keep their place. */
+enum peri_status peri_pipeline_set_rules(struct peri_pipeline *pipeline, struct peri_rule *const *rules, size_t count, struct peri_error *err) PERI_MUST_CHECK;
+/* Recovery (live runs, unmatched events, missed schedules), then service. */
+enum peri_status peri_pipeline_start(struct peri_pipeline *pipeline, struct peri_host *host, struct peri_error *err) PERI_MUST_CHECK;
+/* No new attempts; done when nothing is in flight. */
+void peri_pipeline_drain(struct peri_pipeline *pipeline, void (*done)(void *arg), void *arg);
+
+/* The door for everything: checks events (type, size, source), sets received_ms and time_ms, commits, wakes the matcher.
+ * On PERI_OK the pipeline owns batch until done has returned, then destroys it. PERI_EBUSY: overloaded, try again later;
+ * PERI_EINVAL: an event is malformed, err says which and why; the caller keeps the batch in both cases. */
+enum peri_status peri_pipeline_submit(struct peri_pipeline *pipeline, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* peri_host_ops.submit with the pipeline as ctx. */
+enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg);
+
+/* Changes asked for by people. done runs after the commit; value (may be NULL) is {id: ...} of what was made. */
+typedef void (*peri_change_done)(void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err);
+enum peri_status peri_pipeline_cancel(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* A new run of the same rule and event with retry_of. Only final runs. */
+enum peri_status peri_pipeline_retry(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* decision: "done", "again" or "fail", for a run in state unknown. */
+enum peri_status peri_pipeline_resolve(struct peri_pipeline *pipeline, uint64_t run, const char *decision, peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* A new event with replay_of; rule (may be NULL) restricts it. */
+enum peri_status peri_pipeline_replay(struct peri_pipeline *pipeline, uint64_t event, const char *rule, peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+
+/* {unmatched, live_runs, in_flight, next_wake?, schedules: [{id, next, last?}], accepted, matched, ...}. New reference. */
+enum peri_status peri_pipeline_status(struct peri_pipeline *pipeline, struct peri_value **ret) PERI_MUST_CHECK;
+
+/* Something that streams want to know: kind "event", "run". Called on the loop's thread. */
+typedef void (*peri_notify)(void *ctx, const char *kind, const struct peri_value *value);
+void peri_pipeline_on_change(struct peri_pipeline *pipeline, peri_notify fn, void *ctx);
+
+#endif
