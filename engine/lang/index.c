@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Triggers by event type. Every trigger gets a rank, its place in the order that lookups answer in. Triggers are kept in
+ * buckets, each sorted by rank: one for each exact type, one for the globs of each literal first segment, and one for the
+ * globs that begin with a star. A type can only be heard by three buckets, which lookup merges by rank; so it allocates
+ * nothing and looks at no trigger of another first segment. */
+#include "lang/index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/vec.h"
+#include "lang/glob.h"
+
+struct entry {
+    struct peri_index_hit hit;
+    size_t rank;
+};
+
+struct bucket {
+    const char *key; /* borrowed from a trigger; not NUL-terminated */
+    size_t key_len;
+    bool exact;
+    struct entry *items;
+    size_t count, cap;
+};
+
+struct peri_index {
+    struct peri_rule **rules;
+    size_t rule_count;
+    struct bucket *table; /* open addressing, a power of two */
+    size_t mask;
+    struct bucket open; /* globs that begin with a star */
+};
+
+static size_t hash(const char *key, size_t len, bool exact)
+{
+    size_t h = exact ? 14695981039346656037u : 14695981039346656037u ^ 0x5bd1e995u;
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ (unsigned char)key[i]) * 1099511628211u;
+    return h ^ h >> 29;
+}
+
+/* The bucket of a key, or the free slot where it belongs. */
+static struct bucket *find(const struct peri_index *index, const char *key, size_t len, bool exact)
+{
+    size_t at = hash(key, len, exact) & index->mask;
+    for (;; at = (at + 1) & index->mask) {
+        struct bucket *b = &index->table[at];
+        if (!b->key || (b->exact == exact && b->key_len == len && memcmp(b->key, key, len) == 0))
+            return b;
+    }
+}
+
+static bool heard(const struct peri_trigger *trigger)
+{
+    return trigger->kind == PERI_TRIGGER_EVENT && trigger->event;
+}
+
+static bool add(struct peri_index *index, const struct peri_rule *rule, const struct peri_trigger *trigger, size_t rank)
+{
+    bool exact = peri_glob_is_exact(trigger->event);
+    size_t len = exact ? strlen(trigger->event) : strcspn(trigger->event, ".");
+    struct bucket *b = &index->open;
+    if (exact || !memchr(trigger->event, '*', len)) {
+        b = find(index, trigger->event, len, exact);
+        b->key = trigger->event;
+        b->key_len = len;
+        b->exact = exact;
+    }
+    if (!peri_vec_grow(&b->items, &b->cap, b->count + 1, sizeof(*b->items)))
+        return false;
+    b->items[b->count++] = (struct entry){{rule, trigger}, rank};
+    return true;
+}
+
+struct ordered {
+    struct peri_rule *rule;
+    size_t position;
+};
+
+static int by_priority(const void *a, const void *b)
+{
+    const struct ordered *x = a, *y = b;
+    if (x->rule->priority != y->rule->priority)
+        return x->rule->priority > y->rule->priority ? -1 : 1;
+    return x->position < y->position ? -1 : x->position > y->position;
+}
+
+/* Keeps the enabled rules, referenced, in answering order. Returns how many triggers they have, SIZE_MAX without memory. */
+static size_t keep_rules(struct peri_index *index, struct peri_rule *const *rules, size_t count)
+{
+    size_t triggers = 0;
+    struct ordered *order = calloc(count + 1, sizeof(*order));
+    index->rules = calloc(count + 1, sizeof(*index->rules));
+    if (!order || !index->rules) {
+        free(order);
+        return SIZE_MAX;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (rules[i]->enabled)
+            order[index->rule_count++] = (struct ordered){rules[i], i};
+    qsort(order, index->rule_count, sizeof(*order), by_priority);
+    for (size_t i = 0; i < index->rule_count; i++) {
+        index->rules[i] = peri_rule_ref(order[i].rule);
+        triggers += order[i].rule->trigger_count;
+    }
+    free(order);
+    return triggers;
+}
+
+enum peri_status peri_index_build(struct peri_rule *const *rules, size_t count, struct peri_index **ret)
+{
+    struct peri_index *index = calloc(1, sizeof(*index));
+    if (!index)
+        return PERI_ENOMEM;
+    size_t triggers = keep_rules(index, rules, count), size = 16;
+    if (triggers == SIZE_MAX)
+        goto nomem;
+    while (size < triggers * 2)
+        size *= 2;
+    index->table = calloc(size, sizeof(*index->table));
+    if (!index->table)
+        goto nomem;
+    index->mask = size - 1;
+    for (size_t i = 0, rank = 0; i < index->rule_count; i++)
+        for (size_t t = 0; t < index->rules[i]->trigger_count; t++, rank++)
+            if (heard(&index->rules[i]->triggers[t]) &&
+                !add(index, index->rules[i], &index->rules[i]->triggers[t], rank))
+                goto nomem;
+    *ret = index;
+    return PERI_OK;
+nomem:
+    peri_index_destroy(index);
+    return PERI_ENOMEM;
+}
+
+void peri_index_destroy(struct peri_index *index)
+{
+    if (!index)
+        return;
+    for (size_t i = 0; index->table && i <= index->mask; i++)
+        free(index->table[i].items);
+    free(index->table);
+    free(index->open.items);
+    for (size_t i = 0; i < index->rule_count; i++)
+        peri_rule_unref(index->rules[i]);
+    free(index->rules);
+    free(index);
+}
+
+size_t peri_index_lookup(const struct peri_index *index, const char *type, struct peri_index_hit *hits, size_t cap)
+{
+    const struct bucket *buckets[] = {
+        find(index, type, strlen(type), true), find(index, type, strcspn(type, "."), false), &index->open};
+    size_t at[] = {0, 0, 0}, found = 0;
+    for (;;) {
+        size_t best = 3;
+        for (size_t b = 0; b < 3; b++)
+            if (at[b] < buckets[b]->count &&
+                (best == 3 || buckets[b]->items[at[b]].rank < buckets[best]->items[at[best]].rank))
+                best = b;
+        if (best == 3)
+            return found;
+        const struct peri_index_hit *hit = &buckets[best]->items[at[best]++].hit;
+        if (best != 0 && !peri_glob_match(hit->trigger->event, type))
+            continue;
+        if (found < cap)
+            hits[found] = *hit;
+        found++;
+    }
+}
