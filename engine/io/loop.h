@@ -12,6 +12,7 @@ struct peri_loop;
 struct peri_timer;
 
 enum peri_status peri_loop_create(const struct peri_clock *clock, struct peri_loop **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* Posts that did not run yet are dropped and pending timers freed: drain with peri_loop_once before. */
 void peri_loop_destroy(struct peri_loop *loop);
 /* Runs until peri_loop_stop. */
 enum peri_status peri_loop_run(struct peri_loop *loop) PERI_MUST_CHECK;
@@ -25,15 +26,16 @@ bool peri_loop_is_current(const struct peri_loop *loop); /* is this the loop's t
  * many posts. PERI_ENOMEM, or PERI_ESTATE when the loop is being destroyed (then fn does not run). */
 enum peri_status peri_loop_post(struct peri_loop *loop, void (*fn)(void *arg), void *arg) PERI_MUST_CHECK;
 
-/* A one-shot timer. Freed after it fired or by cancel. */
+/* A one-shot timer. Freed after it fired or by cancel; ret may be NULL. Cancelling it from within fn does nothing. */
 enum peri_status peri_loop_after(struct peri_loop *loop, int64_t delay_ms, void (*fn)(void *arg), void *arg, struct peri_timer **ret) PERI_MUST_CHECK;
 void peri_timer_cancel(struct peri_timer *timer); /* NULL is fine */
 
 /* Signals (SIGTERM, SIGINT, SIGHUP) on the loop. */
 enum peri_status peri_loop_on_signal(struct peri_loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg) PERI_MUST_CHECK;
 
-/* Watches a directory tree for changes (inotify: close-write, move, create, delete; a vanished root is retried every
- * second) and calls fn after debounce_ms of quiet. */
+/* Watches a directory tree for changes (inotify: close-write, move, create, delete) and calls fn after debounce_ms of
+ * quiet. A root that is missing or vanishes is no error: it is looked for every second, and fn called when it is back.
+ * Symbolic links below the root are not followed, folders with a leading dot are left out. */
 struct peri_watch;
 enum peri_status peri_loop_watch(struct peri_loop *loop, const char *path, int64_t debounce_ms, void (*fn)(void *arg), void *arg, struct peri_watch **ret) PERI_MUST_CHECK;
 void peri_watch_destroy(struct peri_watch *watch);
