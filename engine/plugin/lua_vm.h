@@ -28,8 +28,8 @@ struct peri_vm_limits {
 struct peri_vm_options {
     const char *name;             /* for messages: the plugin id */
     struct peri_vm_limits limits;
-    /* Called while the state is built, outside any limit, with the state's API table on top of the stack: see
-     * lua_api.h, which fills what every handler's ctx is made from. May be NULL. */
+    /* Called while the state is built, outside any limit but memory, with the state's API table on top of the stack: see
+     * lua_api.h, which fills what every handler's ctx is made from. peri_vm_push_api finds the table again. May be NULL. */
     int (*open_api)(lua_State *L, void *user);
     /* require(name) inside the sandbox: the text of a module (a file of the package, or lua/perigee/<name>.lua). borrow
      * until it returns; PERI_ENOTFOUND. NULL: no require. */
@@ -77,7 +77,9 @@ enum peri_vm_outcome peri_vm_call_start(struct peri_vm *vm, const struct peri_vm
  * an error by calling peri_vm_raise inside push. */
 enum peri_vm_outcome peri_vm_call_resume(struct peri_vm_call *call, int (*push)(lua_State *L, void *user), void *user, struct peri_error *err) PERI_MUST_CHECK;
 /* The i-th result (0-based) as a value, read raw, checked against depth 64 and max_bytes; NULL in *ret when there is none.
- * Functions, userdata other than secrets, NaN, cycles: PERI_EINVAL. */
+ * Functions, userdata other than secrets, NaN, cycles, text that is not UTF-8: PERI_EINVAL; too big: PERI_ELIMIT with
+ * "limit.output". A secret reads as {"$secret": name}; a plain table with that key is refused. An empty table without the
+ * list mark is a map. */
 enum peri_status peri_vm_call_result(struct peri_vm_call *call, int i, size_t max_bytes, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 int peri_vm_call_result_count(const struct peri_vm_call *call);
 void peri_vm_call_destroy(struct peri_vm_call *call);
@@ -93,17 +95,34 @@ struct peri_vm_usage peri_vm_call_usage(const struct peri_vm_call *call);
 void *peri_vm_call_user(lua_State *L); /* NULL outside a call (while loading) */
 /* Charges n instructions (C work); ends the call at the limit. */
 void peri_vm_charge(lua_State *L, int64_t n);
+/* Ends the call for good, as a limit does ("limit.calls", "limit.output"): no Lua code runs after it, the state is spoilt.
+ * Does not return. */
+void peri_vm_stop(lua_State *L, const char *code, const char *fmt, ...) PERI_PRINTF(3, 4);
+/* Raises when a wait is not possible here (while loading, inside a metamethod, a sort comparison, a gsub callback). To be
+ * called before the work that a wait is for is begun. */
+void peri_vm_check_wait(lua_State *L);
 /* return peri_vm_wait(L); suspends the call from a host function, through nested coroutines of the plugin. Everything the
  * host function needs later must already be handed over: nothing of its C stack survives. Not callable while loading:
  * raises. */
 int peri_vm_wait(lua_State *L);
+/* Pushes the API table that open_api filled. */
+void peri_vm_push_api(lua_State *L);
+/* Pops a function: what print() calls with its one line of text. Without it print does nothing. */
+void peri_vm_set_print(lua_State *L);
 /* Raises a coded error table {code=, message=, retryable=}. Does not return. */
 int peri_vm_raise(lua_State *L, const struct peri_error *err);
 int peri_vm_raisef(lua_State *L, const char *code, const char *fmt, ...) PERI_PRINTF(3, 4);
 /* Values across the boundary, for push callbacks and host functions (may raise). {"$secret": name} maps become opaque
  * secret userdata when secrets is true (only for values that come from the configuration), else stay maps. */
 void peri_vm_push_value(lua_State *L, const struct peri_value *v, bool secrets);
-/* Reads the value at idx (raw); raises bad_argument when it can not be one. New reference. The caller must not raise while
+/* JSON's null: a value of its own, as nil can not stand in a table. nil at the top level is read as null too. */
+void peri_vm_push_null(lua_State *L);
+bool peri_vm_is_null(lua_State *L, int idx);
+/* Marks the table at idx as a list, so that it stays one when it is empty. Lists that come from the host are marked. */
+void peri_vm_mark_list(lua_State *L, int idx);
+/* Pushes what tostring() gives: __tostring and __name are honoured, no address is shown. May run Lua code. */
+const char *peri_vm_tostring(lua_State *L, int idx, size_t *ret_len);
+/* Reads the value at idx (raw) by the rules of peri_vm_call_result; raises bad_argument when it can not be one. New reference. The caller must not raise while
  * it holds it, or keep it in a userdata made by peri_vm_push_box. */
 struct peri_value *peri_vm_check_value(lua_State *L, int idx, size_t max_bytes);
 /* A userdata that unrefs *box when it is collected or the state goes: keeps a value safe across raises. */
