@@ -109,6 +109,7 @@ struct peri_usage {
 
 struct peri_call_result {
     enum peri_status status;
+    bool is_condition;
     bool holds;                          /* conditions */
     const struct peri_value *value;      /* action result, or what a condition compared; may be NULL. borrow */
     struct peri_error error;             /* when status is not PERI_OK */
