@@ -346,6 +346,7 @@ static void on_scalar(struct builder *b, const yaml_event_t *event)
 {
     size_t len = event->data.scalar.length;
     struct peri_place place = node_place(b, &event->start_mark, event->data.scalar.anchor != NULL, len == 0);
+    size_t at = b->text.byte;
     struct built *built = new_node(b, PERI_NODE_SCALAR, place);
     char *text = built ? peri_arena_strndup(b->doc->arena, (const char *)event->data.scalar.value, len) : NULL;
     if (!text) {
@@ -356,6 +357,8 @@ static void on_scalar(struct builder *b, const yaml_event_t *event)
     struct peri_node *node = &built->node;
     node->text = text;
     node->len = len;
+    node->source = b->text.s + at;
+    node->source_len = b->text.len - at;
     node->style = scalar_style(event->data.scalar.style);
     node->plain = node->style == ' ';
     node->type = PERI_STRING;

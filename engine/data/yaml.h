@@ -36,6 +36,8 @@ struct peri_node {
     bool plain;                  /* written without quotes or block indicator: the core schema applies */
     char style;                  /* ' ' plain, '\'' '"' quoted, '|' '>' block */
     enum peri_type type;         /* what the core schema says it is: PERI_STRING, PERI_INT, PERI_REAL, PERI_BOOL, PERI_NULL */
+    const char *source;          /* the file's text from the node's place on; NULL when there is none */
+    size_t source_len;           /* up to the end of the file */
     /* list and map */
     struct peri_node **items;
     struct peri_pair *pairs;
@@ -68,6 +70,8 @@ enum peri_status peri_node_value(const struct peri_node *node, peri_tag_resolver
     struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* The node that an RFC 6901 pointer leads to; the nearest ancestor when the path ends early. Never NULL. */
 const struct peri_node *peri_node_at_pointer(const struct peri_node *root, const char *pointer);
+/* The place of byte offset of a scalar's decoded text, through escapes, folding and indentation. */
+struct peri_place peri_node_text_place(const struct peri_node *node, size_t offset);
 /* "a mapping", "a list", "a string", "a number", "a boolean", "null": for messages. */
 const char *peri_node_describe(const struct peri_node *node);
 

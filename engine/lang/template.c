@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A template is compiled to a tree in which everything constant is one ready value: rendering touches only what depends
+ * on the scope. It keeps nothing of the YAML tree it came from. */
+#include "lang/template.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/vec.h"
+#include "data/json.h"
+#include "lang/expr_internal.h"
+#include "lang/template_internal.h"
+
+#define MAX_UNKNOWN_NAMES 20 /* reported of one expression */
+
+enum kind { CONSTANT, EXPRESSION, TEXT, LIST, MAP };
+
+struct peri_template {
+    enum kind kind;
+    struct peri_value *value;     /* CONSTANT */
+    struct peri_expr *expr;       /* EXPRESSION */
+    struct peri_template **items; /* TEXT, LIST, MAP */
+    char **keys;                  /* MAP */
+    size_t count, cap;
+};
+
+/* ---- making ---- */
+
+struct maker {
+    const struct peri_expr_names *names;
+    struct peri_diag *diag;
+};
+
+void peri_template_destroy(struct peri_template *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->count; i++) {
+        peri_template_destroy(t->items[i]);
+        if (t->keys)
+            free(t->keys[i]);
+    }
+    free(t->items);
+    free(t->keys);
+    peri_value_unref(t->value);
+    peri_expr_destroy(t->expr);
+    free(t);
+}
+
+static struct peri_template *create(enum kind kind)
+{
+    struct peri_template *t = calloc(1, sizeof(*t));
+    if (t)
+        t->kind = kind;
+    return t;
+}
+
+/* Takes v; NULL when it is NULL or memory is out. */
+static struct peri_template *create_constant(struct peri_value *v)
+{
+    struct peri_template *t = v ? create(CONSTANT) : NULL;
+    if (t)
+        t->value = v;
+    else
+        peri_value_unref(v);
+    return t;
+}
+
+/* Takes item. */
+static enum peri_status add(struct peri_template *t, struct peri_template *item)
+{
+    if (!item || !peri_vec_grow(&t->items, &t->cap, t->count + 1, sizeof(struct peri_template *))) {
+        peri_template_destroy(item);
+        return PERI_ENOMEM;
+    }
+    t->items[t->count++] = item;
+    return PERI_OK;
+}
+
+void peri_template_report(const struct peri_node *node, size_t offset, const struct peri_expr_problem *problem,
+    const struct peri_expr_names *names, struct peri_diag *diag)
+{
+    struct peri_place place = peri_node_text_place(node, offset + problem->offset);
+    bool root = strcmp(problem->code, "unknown-root") == 0;
+    char hint[768];
+    snprintf(hint, sizeof(hint), "%s", problem->hint);
+    if (root && !problem->hint[0]) {
+        const char *quoted = strchr(problem->message, '"');
+        int n = quoted ? (int)strcspn(quoted + 1, "\"") : 0;
+        size_t at = (size_t)snprintf(hint, sizeof(hint),
+            "for_each binds a name for the steps in its do: {for_each: {in: \"{{ a list }}\", as: %.*s}, do: [...]}; known here:", n,
+            quoted ? quoted + 1 : "");
+        const char *const *known = names && names->list ? names->list(names->ctx) : NULL;
+        for (size_t i = 0; known && known[i] && at < sizeof(hint); i++)
+            at += (size_t)snprintf(hint + at, sizeof(hint) - at, "%s %s", i ? "," : "", known[i]);
+    }
+    peri_diag_add(diag, place, PERI_SEV_ERROR, strcmp(problem->code, "syntax") == 0 ? "expr-syntax" : problem->code,
+        hint[0] ? hint : NULL, root ? "%s: it is not bound here" : "%s", problem->message);
+}
+
+/* Every unknown name of the expression is reported: after each one it is compiled again, and a `names` that remembers
+ * what it has refused lets us come to the next. */
+static enum peri_status compile_at(struct maker *m, const struct peri_node *node, size_t offset, size_t len,
+    struct peri_expr **ret)
+{
+    struct peri_expr_problem problem = {0};
+    size_t last = (size_t)-1;
+    enum peri_status st = peri_expr_compile(node->text + offset, len, m->names, ret, &problem);
+    if (st != PERI_EINVAL)
+        return st;
+    for (int i = 0; i < MAX_UNKNOWN_NAMES; i++) {
+        peri_template_report(node, offset, &problem, m->names, m->diag);
+        if (strcmp(problem.code, "unknown-root") != 0 || problem.offset == last)
+            break;
+        last = problem.offset;
+        struct peri_expr *again = NULL;
+        struct peri_expr_problem next = {0};
+        enum peri_status more = peri_expr_compile(node->text + offset, len, m->names, &again, &next);
+        peri_expr_destroy(again);
+        if (more != PERI_EINVAL || next.offset == last)
+            break;
+        problem = next;
+    }
+    return PERI_EINVAL;
+}
+
+/* The end of the expression that starts at `at`: the "}}" outside of quotes; len when there is none. */
+static size_t find_end(const char *text, size_t len, size_t at)
+{
+    size_t naive = len;
+    char quote = '\0';
+    for (size_t i = at; i < len; i++) {
+        if (naive == len && i + 1 < len && text[i] == '}' && text[i + 1] == '}')
+            naive = i;
+        if (quote && text[i] == '\\')
+            i++;
+        else if (quote)
+            quote = text[i] == quote ? '\0' : quote;
+        else if (text[i] == '"' || text[i] == '\'')
+            quote = text[i];
+        else if (i + 1 < len && text[i] == '}' && text[i + 1] == '}')
+            return i;
+    }
+    return naive; /* a quote that never closes: the expression says so better */
+}
+
+/* The next "{{" that is no escape, from `at`; *ret_literal gets the text before it with escapes undone. */
+static size_t find_start(const char *text, size_t len, size_t at, struct peri_buf *literal)
+{
+    while (at < len) {
+        bool open = at + 1 < len && text[at] == '{' && text[at + 1] == '{';
+        if (open && at + 3 < len && text[at + 2] == '{' && text[at + 3] == '{') {
+            (void)peri_buf_puts(literal, "{{");
+            at += 4;
+        } else if (open) {
+            return at;
+        } else {
+            (void)peri_buf_putc(literal, text[at++]);
+        }
+    }
+    return len;
+}
+
+bool peri_template_is_text_dynamic(const char *text, size_t len)
+{
+    return len > 1 && memmem(text, len, "{{", 2) != NULL;
+}
+
+static struct peri_template *create_literal(struct peri_buf *literal)
+{
+    struct peri_template *t =
+        literal->failed ? NULL : create_constant(peri_value_strn(peri_buf_text(literal), literal->len));
+    peri_buf_reset(literal);
+    return t;
+}
+
+/* The pieces of a text. A piece that is wrong is reported and left out. */
+static enum peri_status add_pieces(struct maker *m, const struct peri_node *node, size_t len, struct peri_template *t,
+    struct peri_buf *literal)
+{
+    enum peri_status st = PERI_OK;
+    bool wrong = false;
+    for (size_t at = 0; at < len && st == PERI_OK;) {
+        size_t start = find_start(node->text, len, at, literal);
+        if (literal->len > 0 || literal->failed)
+            st = add(t, create_literal(literal));
+        if (st != PERI_OK || start == len)
+            break;
+        size_t end = find_end(node->text, len, start + 2);
+        if (end == len) {
+            struct peri_expr_problem problem = {.code = "syntax", .message = "this {{ has no }}",
+                .hint = "a literal {{ is written {{{{"};
+            peri_template_report(node, start, &problem, m->names, m->diag);
+            return PERI_EINVAL;
+        }
+        struct peri_template *piece = create(EXPRESSION);
+        enum peri_status made = piece ? compile_at(m, node, start + 2, end - start - 2, &piece->expr) : PERI_ENOMEM;
+        if (made == PERI_OK) {
+            st = add(t, piece);
+        } else {
+            peri_template_destroy(piece);
+            wrong = true;
+            st = made == PERI_EINVAL ? PERI_OK : made;
+        }
+        at = end + 2;
+    }
+    return st == PERI_OK && wrong ? PERI_EINVAL : st;
+}
+
+/* A constant expression is evaluated now; one that fails stays, and fails when it is rendered. */
+static struct peri_template *fold(struct peri_template *t)
+{
+    struct peri_value *v = NULL;
+    if (t->kind != EXPRESSION || !t->expr->constant || peri_expr_eval(t->expr, NULL, &v, NULL) != PERI_OK)
+        return t;
+    peri_expr_destroy(t->expr);
+    t->expr = NULL;
+    t->kind = CONSTANT;
+    t->value = v;
+    return t;
+}
+
+/* Drops the shell of a text with one piece. */
+static struct peri_template *unwrap(struct peri_template *t)
+{
+    struct peri_template *only = t->items[0];
+    t->count = 0;
+    peri_template_destroy(t);
+    return only;
+}
+
+static enum peri_status compile_text(struct maker *m, const struct peri_node *node, struct peri_template **ret)
+{
+    size_t len = node->len;
+    if (!peri_template_is_text_dynamic(node->text, len)) {
+        *ret = create_constant(peri_value_strn(node->text, len));
+        return *ret ? PERI_OK : PERI_ENOMEM;
+    }
+    /* the line break that ends a block scalar does not make a text of its one expression */
+    bool block = node->style == '|' || node->style == '>';
+    size_t cut = len;
+    while (block && cut > 0 && node->text[cut - 1] == '\n')
+        cut--;
+    if (block && cut > 4 && memcmp(node->text, "{{", 2) == 0 && memcmp(node->text + cut - 2, "}}", 2) == 0 &&
+        find_end(node->text, cut, 2) == cut - 2)
+        len = cut;
+    struct peri_template *t = create(TEXT);
+    struct peri_buf literal;
+    peri_buf_init(&literal, node->len + 1);
+    enum peri_status st = t ? add_pieces(m, node, len, t, &literal) : PERI_ENOMEM;
+    peri_buf_finish(&literal);
+    if (st != PERI_OK) {
+        peri_template_destroy(t);
+        return st;
+    }
+    *ret = t->count == 1 ? fold(unwrap(t)) : t;
+    return PERI_OK;
+}
+
+static struct peri_template *create_secret(const char *name)
+{
+    struct peri_value *map = peri_value_map();
+    if (map && peri_map_put_text(map, "$secret", name) != PERI_OK) {
+        peri_value_unref(map);
+        map = NULL;
+    }
+    return create_constant(map);
+}
+
+static enum peri_status compile_scalar(struct maker *m, const struct peri_node *node, struct peri_template **ret)
+{
+    if (node->tag && strcmp(node->tag, "!secret") == 0) {
+        *ret = create_secret(node->text);
+        return *ret ? PERI_OK : PERI_ENOMEM;
+    }
+    if (node->tag) {
+        peri_diag_add(m->diag, node->place, PERI_SEV_ERROR, "not-supported-yet", NULL, "%s is not supported yet", node->tag);
+        return PERI_EINVAL;
+    }
+    if (node->type == PERI_STRING)
+        return compile_text(m, node, ret);
+    struct peri_value *v = NULL;
+    enum peri_status st = peri_node_value(node, NULL, NULL, &v, NULL);
+    if (st != PERI_OK)
+        return st;
+    *ret = create_constant(v);
+    return *ret ? PERI_OK : PERI_ENOMEM;
+}
+
+/* The value of a container whose members are all constant. */
+static struct peri_value *constant_value(const struct peri_template *t)
+{
+    struct peri_value *all = t->kind == MAP ? peri_value_map() : peri_value_list();
+    enum peri_status st = all ? PERI_OK : PERI_ENOMEM;
+    for (size_t i = 0; i < t->count && st == PERI_OK; i++)
+        st = t->kind == MAP ? peri_map_put_ref(all, t->keys[i], t->items[i]->value)
+                            : peri_list_push(all, peri_value_ref(t->items[i]->value));
+    if (st == PERI_OK)
+        return all;
+    peri_value_unref(all);
+    return NULL;
+}
+
+static enum peri_status compile(struct maker *m, const struct peri_node *node, struct peri_template **ret);
+
+static enum peri_status compile_members(struct maker *m, const struct peri_node *node, struct peri_template *t)
+{
+    bool wrong = false;
+    for (size_t i = 0; i < node->count; i++) {
+        struct peri_template *item = NULL;
+        enum peri_status st = compile(m, t->kind == MAP ? node->pairs[i].value : node->items[i], &item);
+        if (st == PERI_EINVAL) {
+            wrong = true;
+            continue;
+        }
+        if (st != PERI_OK)
+            return st;
+        if (t->kind == MAP && !(t->keys[t->count] = peri_strndup(node->pairs[i].key->text, node->pairs[i].key->len))) {
+            peri_template_destroy(item);
+            return PERI_ENOMEM;
+        }
+        st = add(t, item);
+        if (st != PERI_OK) {
+            if (t->keys) {
+                free(t->keys[t->count]);
+                t->keys[t->count] = NULL;
+            }
+            return st;
+        }
+    }
+    return wrong ? PERI_EINVAL : PERI_OK;
+}
+
+static enum peri_status compile_container(struct maker *m, const struct peri_node *node, struct peri_template **ret)
+{
+    struct peri_template *t = create(node->kind == PERI_NODE_MAP ? MAP : LIST);
+    if (t && t->kind == MAP)
+        t->keys = calloc(node->count + 1, sizeof(char *));
+    enum peri_status st = t && (t->kind == LIST || t->keys) ? compile_members(m, node, t) : PERI_ENOMEM;
+    bool constant = true;
+    for (size_t i = 0; st == PERI_OK && i < t->count && constant; i++)
+        constant = t->items[i]->kind == CONSTANT;
+    if (st == PERI_OK && constant) {
+        struct peri_template *folded = create_constant(constant_value(t));
+        peri_template_destroy(t);
+        t = folded;
+        st = t ? PERI_OK : PERI_ENOMEM;
+    }
+    if (st == PERI_OK)
+        *ret = t;
+    else
+        peri_template_destroy(t);
+    return st;
+}
+
+static enum peri_status compile(struct maker *m, const struct peri_node *node, struct peri_template **ret)
+{
+    return node->kind == PERI_NODE_SCALAR ? compile_scalar(m, node, ret) : compile_container(m, node, ret);
+}
+
+enum peri_status peri_template_compile(const struct peri_node *node, const struct peri_expr_names *names,
+    struct peri_template **ret, struct peri_diag *diag)
+{
+    struct maker m = {.names = names, .diag = diag};
+    return compile(&m, node, ret);
+}
+
+enum peri_status peri_template_compile_expr(const struct peri_node *node, const struct peri_expr_names *names,
+    struct peri_template **ret, struct peri_diag *diag)
+{
+    struct maker m = {.names = names, .diag = diag};
+    if (node->kind == PERI_NODE_SCALAR && node->type == PERI_BOOL)
+        return compile(&m, node, ret);
+    size_t start = 0, end = node->len;
+    while (start < end && strchr(" \t\r\n", node->text[start]))
+        start++;
+    while (end > start && strchr(" \t\r\n", node->text[end - 1]))
+        end--;
+    if (end - start >= 2 && memcmp(node->text + start, "{{", 2) == 0) {
+        size_t close = find_end(node->text, end, start + 2);
+        struct peri_expr_problem problem = {.code = "syntax", .message = "this {{ has no }}"};
+        if (close < end && close + 2 != end) {
+            problem.offset = close + 2 - start;
+            snprintf(problem.message, sizeof(problem.message), "a condition is one expression, but there is text after its }}");
+            snprintf(problem.hint, sizeof(problem.hint), "write all of it between {{ and }}");
+        }
+        if (close + 2 != end) {
+            peri_template_report(node, start, &problem, names, diag);
+            return PERI_EINVAL;
+        }
+        start += 2;
+        end = close;
+    }
+    struct peri_template *t = create(EXPRESSION);
+    enum peri_status st = t ? compile_at(&m, node, start, end - start, &t->expr) : PERI_ENOMEM;
+    if (st == PERI_OK)
+        *ret = t;
+    else
+        peri_template_destroy(t);
+    return st;
+}
+
+/* ---- rendering ---- */
+
+/* What comes out of an expression must not pass for a !secret of the author: event data could ask for any. */
+static bool holds_secret(const struct peri_value *v, int depth)
+{
+    if (depth > PERI_JSON_DEPTH)
+        return true;
+    if (peri_value_is(v, PERI_LIST)) {
+        for (size_t i = 0; i < peri_value_count(v); i++)
+            if (holds_secret(peri_list_at(v, i), depth + 1))
+                return true;
+    } else if (peri_value_is(v, PERI_MAP)) {
+        if (peri_map_at(v, "$secret"))
+            return true;
+        for (void *it = peri_map_first(v); it; it = peri_map_next(v, it))
+            if (holds_secret(peri_map_item(it), depth + 1))
+                return true;
+    }
+    return false;
+}
+
+static enum peri_status evaluate(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
+    struct peri_error *err)
+{
+    struct peri_value *v = NULL;
+    enum peri_status st = peri_expr_eval(t->expr, scope, &v, err);
+    if (st == PERI_OK && holds_secret(v, 0)) {
+        peri_value_unref(v);
+        return peri_error_set(err, PERI_EINVAL, "secret", "the value holds a member \"$secret\", which only !secret may make");
+    }
+    if (st == PERI_OK)
+        *ret = v;
+    return st;
+}
+
+static enum peri_status render_text(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
+    struct peri_error *err)
+{
+    struct peri_buf buf;
+    enum peri_status st = PERI_OK;
+    peri_buf_init(&buf, PERI_EXPR_MAX_RESULT);
+    for (size_t i = 0; i < t->count && st == PERI_OK; i++) {
+        struct peri_value *v = NULL;
+        if (t->items[i]->kind == CONSTANT)
+            v = peri_value_ref(t->items[i]->value);
+        else
+            st = evaluate(t->items[i], scope, &v, err);
+        if (st == PERI_OK && peri_expr_append_text(&buf, v) != PERI_OK)
+            st = buf.failed == PERI_ELIMIT ? peri_expr_too_large(err) : peri_error_nomem(err);
+        peri_value_unref(v);
+    }
+    if (st == PERI_OK) {
+        *ret = peri_value_strn(peri_buf_text(&buf), buf.len);
+        st = *ret ? PERI_OK : peri_error_nomem(err);
+    }
+    peri_buf_finish(&buf);
+    return st;
+}
+
+static enum peri_status render(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
+    struct peri_error *err);
+
+/* "body: missing x" below "items" becomes "items[0].body: missing x". */
+static void prefix_member(const struct peri_template *t, size_t i, struct peri_error *err)
+{
+    bool path = t->items[i]->kind == MAP || t->items[i]->kind == LIST;
+    if (!err)
+        return;
+    struct peri_error inner = *err;
+    const char *dot = path && inner.message[0] != '[' ? "." : path ? "" : ": ";
+    if (t->kind == MAP)
+        snprintf(err->message, sizeof(err->message), "%.64s%s%.*s", t->keys[i], dot, 900, inner.message);
+    else
+        snprintf(err->message, sizeof(err->message), "[%zu]%s%.*s", i, dot, 900, inner.message);
+}
+
+static enum peri_status render_members(const struct peri_template *t, const struct peri_scope *scope, struct peri_value *all,
+    struct peri_error *err)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        struct peri_value *v = NULL;
+        enum peri_status st = render(t->items[i], scope, &v, err);
+        if (st != PERI_OK) {
+            prefix_member(t, i, err);
+            return st;
+        }
+        st = t->kind == MAP ? peri_map_put(all, t->keys[i], v) : peri_list_push(all, v);
+        if (st != PERI_OK)
+            return peri_error_nomem(err);
+    }
+    return PERI_OK;
+}
+
+static enum peri_status render(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
+    struct peri_error *err)
+{
+    if (t->kind == CONSTANT) {
+        *ret = peri_value_ref(t->value);
+        return PERI_OK;
+    }
+    if (t->kind == EXPRESSION)
+        return evaluate(t, scope, ret, err);
+    if (t->kind == TEXT)
+        return render_text(t, scope, ret, err);
+    struct peri_value *all = t->kind == MAP ? peri_value_map() : peri_value_list();
+    enum peri_status st = all ? render_members(t, scope, all, err) : peri_error_nomem(err);
+    if (st == PERI_OK)
+        *ret = all;
+    else
+        peri_value_unref(all);
+    return st;
+}
+
+enum peri_status peri_template_render(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
+    struct peri_error *err)
+{
+    return render(t, scope, ret, err);
+}
+
+/* A constant expression that failed to fold (a zone that needs its source, a division by zero) counts as constant too. */
+bool peri_template_is_constant(const struct peri_template *t)
+{
+    if (t->kind == EXPRESSION)
+        return t->expr->constant;
+    for (size_t i = 0; i < t->count; i++)
+        if (!peri_template_is_constant(t->items[i]))
+            return false;
+    return true;
+}
+
+const struct peri_expr *peri_template_expr(const struct peri_template *t)
+{
+    return t->kind == EXPRESSION ? t->expr : NULL;
+}
