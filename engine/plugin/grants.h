@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_PLUGIN_GRANTS_H
+#define PERI_PLUGIN_GRANTS_H
+
+#include "plugin/policy.h"
+
+/* How policy.c builds what policy.h's questions are asked of. */
+struct peri_grants *peri_grants_create(void);
+/* A checked permission; {config.KEY} hosts are looked up in config (may be NULL: then they grant nothing). */
+enum peri_status peri_grants_add(struct peri_grants *grants, const char *permission, const struct peri_value *config) PERI_MUST_CHECK;
+/* text: host, host:port, [v6]:port or a URL. named: by the operator. Malformed text adds nothing. */
+enum peri_status peri_grants_add_host(struct peri_grants *grants, const char *text, bool named) PERI_MUST_CHECK;
+/* Host and port of a URL or "host[:port]" text; *ret_port 0 when there is none and the scheme has no default. Host in lower case,
+ * without brackets, malloc'ed. False when malformed. */
+bool peri_host_of(const char *text, char **ret_host, int *ret_port);
+
+#endif

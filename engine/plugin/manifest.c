@@ -1,0 +1,563 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* plugin.json is checked twice: as JSON (a file that only YAML would accept is refused) and as YAML, whose tree knows the
+ * place of every node. Checks run over the JSON value and name what they dislike by pointer; the tree turns the
+ * pointer into a line and a column. */
+#include "plugin/manifest.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "data/json.h"
+#include "data/yaml.h"
+#include "lang/glob.h"
+#include "plugin/package.h"
+
+struct reader {
+    const char *file;
+    const struct peri_node *root; /* NULL: no places */
+    struct peri_diag *diag;
+    const struct peri_value *doc;
+    struct peri_manifest *m;
+};
+
+static struct peri_place place_of(const struct reader *r, const char *pointer)
+{
+    if (!r->root)
+        return (struct peri_place){.file = r->file};
+    return peri_node_at_pointer(r->root, pointer)->place;
+}
+
+#define FINDING(r, pointer, code, hint, ...) peri_diag_add((r)->diag, place_of(r, pointer), PERI_SEV_ERROR, code, hint, __VA_ARGS__)
+
+/* --- words --- */
+
+static const char *const type_names[] = {"operator", "connector", "channel", NULL};
+
+const char *peri_plugin_type_name(enum peri_plugin_type type)
+{
+    return type_names[type];
+}
+
+static bool lower_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+bool peri_plugin_id_ok(const char *id)
+{
+    size_t n = id ? strlen(id) : 0;
+    if (n < 3 || n > 128 || !lower_alnum(id[0]) || !lower_alnum(id[n - 1]))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!lower_alnum(id[i]) && id[i] != '.' && id[i] != '-')
+            return false;
+    return true;
+}
+
+static const char *semver_number(const char *p)
+{
+    if (*p == '0')
+        return p + 1;
+    const char *start = p;
+    while (*p >= '0' && *p <= '9')
+        p++;
+    return p == start || p - start > 16 ? NULL : p;
+}
+
+/* Dotted identifiers of a pre-release (no leading zeros in numbers) or of build metadata. */
+static const char *semver_idents(const char *p, bool numbers)
+{
+    for (;;) {
+        const char *start = p;
+        bool digits = true;
+        while (isalnum((unsigned char)*p) || *p == '-') {
+            digits = digits && *p >= '0' && *p <= '9';
+            p++;
+        }
+        if (p == start || (numbers && digits && *start == '0' && p - start > 1))
+            return NULL;
+        if (*p != '.')
+            return p;
+        p++;
+    }
+}
+
+bool peri_semver_ok(const char *version)
+{
+    const char *p = version;
+    for (int i = 0; p && i < 3; i++) {
+        p = semver_number(p);
+        if (p && i < 2)
+            p = *p == '.' ? p + 1 : NULL;
+    }
+    if (p && *p == '-')
+        p = semver_idents(p + 1, true);
+    if (p && *p == '+')
+        p = semver_idents(p + 1, false);
+    return p && !*p;
+}
+
+static const struct {
+    const char *plural, *singular;
+} plurals[] = {
+    {"calls", "call"}, {"tasks", "task"}, {"contacts", "contact"}, {"messages", "message"}, {"voicemails", "voicemail"},
+    {"places", "place"}, {"emails", "email"}, {"conversations", "conversation"}, {"calendar_events", "calendar_event"},
+    {"calendarEvents", "calendar_event"}, {"presences", "presence"},
+};
+
+const char *peri_entity_type_singular(const char *type)
+{
+    for (size_t i = 0; i < sizeof(plurals) / sizeof(plurals[0]); i++)
+        if (!strcmp(type, plurals[i].plural))
+            return plurals[i].singular;
+    return type;
+}
+
+/* --- permissions --- */
+
+static bool word_ok(const char *s)
+{
+    if (!*s)
+        return false;
+    for (; *s; s++)
+        if (!isalnum((unsigned char)*s) && *s != '_' && *s != '-' && *s != '.')
+            return false;
+    return true;
+}
+
+static enum peri_status check_type(const char *arg, struct peri_error *err)
+{
+    if (!strcmp(arg, "*") || word_ok(arg))
+        return PERI_OK;
+    return peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" is no name of a type", arg);
+}
+
+static enum peri_status check_word(const char *arg, struct peri_error *err)
+{
+    return word_ok(arg) ? PERI_OK : peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" is no name", arg);
+}
+
+static enum peri_status check_path(const char *arg, struct peri_error *err)
+{
+    if (arg[0] != '/' || strstr(arg, "/../") || peri_str_ends(arg, "/.."))
+        return peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" is no absolute path without \"..\"", arg);
+    return PERI_OK;
+}
+
+static enum peri_status check_event(const char *arg, struct peri_error *err)
+{
+    return peri_glob_check(arg, err);
+}
+
+static enum peri_status check_host(const char *arg, struct peri_error *err)
+{
+    size_t n = strlen(arg);
+    if (arg[0] == '{') {
+        if (peri_str_starts(arg, "{config.") && n > 9 && arg[n - 1] == '}' && !memchr(arg + 8, '}', n - 9))
+            return PERI_OK;
+        return peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" must be {config.KEY}", arg);
+    }
+    if (arg[0] == '[') { /* IPv6 */
+        const char *end = strchr(arg, ']');
+        if (end && strspn(arg + 1, "0123456789abcdefABCDEF:.") == (size_t)(end - arg - 1))
+            return PERI_OK;
+        return peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" is no address", arg);
+    }
+    const char *p = peri_str_starts(arg, "*.") ? arg + 2 : arg;
+    const char *colon = strchr(p, ':');
+    size_t len = colon ? (size_t)(colon - p) : strlen(p);
+    bool ok = len > 0 && len <= 253 && p[0] != '.' && p[0] != '-';
+    for (size_t i = 0; ok && i < len; i++)
+        ok = isalnum((unsigned char)p[i]) || p[i] == '-' || p[i] == '_' || (p[i] == '.' && i + 1 < len && p[i + 1] != '.');
+    if (ok && colon) {
+        long long port;
+        ok = peri_parse_i64(colon + 1, &port) && port >= 1 && port <= 65535;
+    }
+    if (!ok)
+        return peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" is no host: a name, \"*.\" and a name, or an address, without scheme or path", arg);
+    return PERI_OK;
+}
+
+static const struct permission_kind {
+    const char *name; /* ends in ':' when an argument follows */
+    enum peri_status (*check)(const char *arg, struct peri_error *err);
+} permission_kinds[] = {
+    {"network:outbound:", check_host}, {"network:inbound", NULL}, {"filesystem:read:", check_path},
+    {"event:publish:", check_event}, {"event:subscribe:", check_event}, {"data:read:", check_type},
+    {"data:write:", check_type}, {"storage:read", NULL}, {"storage:write", NULL}, {"scheduler:read", NULL},
+    {"scheduler:write", NULL}, {"operators:call", NULL}, {"channels:send:", check_type}, {"accounts:", check_word},
+    {"secrets:mtls", NULL}, {"contacts:read", NULL},
+};
+#define PERMISSION_KINDS (sizeof(permission_kinds) / sizeof(permission_kinds[0]))
+
+enum peri_status peri_permission_check(const char *permission, struct peri_error *err)
+{
+    const char *names[PERMISSION_KINDS + 1];
+    for (size_t i = 0; i < PERMISSION_KINDS; i++) {
+        const struct permission_kind *kind = &permission_kinds[i];
+        names[i] = kind->name;
+        if (!kind->check && !strcmp(permission, kind->name))
+            return PERI_OK;
+        if (kind->check && peri_str_starts(permission, kind->name)) {
+            enum peri_status st = kind->check(permission + strlen(kind->name), err);
+            if (st)
+                peri_error_prefix(err, "permission \"%s\"", permission);
+            return st;
+        }
+    }
+    names[PERMISSION_KINDS] = NULL;
+    const char *near = peri_nearest(permission, names);
+    return peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" is no permission%s%s%s", permission, near ? " (did you mean \"" : "",
+        near ? near : "", near ? "\"?)" : "");
+}
+
+/* --- keys --- */
+
+static const char *describe(const struct peri_value *v)
+{
+    static const char *const words[] = {"null", "a boolean", "a number", "a number", "a string", "a list", "an object"};
+    return words[peri_value_type(v)];
+}
+
+static bool want(struct reader *r, const struct peri_value *v, enum peri_type type, const char *pointer, const char *what)
+{
+    if (peri_value_is(v, type))
+        return true;
+    static const char *const words[] = {"null", "a boolean", "an integer", "a number", "a string", "a list", "an object"};
+    FINDING(r, pointer, "bad-type", NULL, "%s must be %s, is %s", what, words[type], describe(v));
+    return false;
+}
+
+static bool key_known(const char *key, const char *const *known)
+{
+    for (; *known; known++)
+        if (!strcmp(key, *known))
+            return true;
+    return false;
+}
+
+static void check_keys(struct reader *r, const struct peri_value *map, const char *pointer, const char *const *known)
+{
+    for (void *it = peri_map_first(map); it; it = peri_map_next(map, it)) {
+        const char *key = peri_map_key(it, NULL);
+        if (key_known(key, known))
+            continue;
+        struct peri_place place = place_of(r, pointer);
+        struct peri_node *key_node = NULL;
+        if (r->root && peri_node_get(peri_node_at_pointer(r->root, pointer), key, &key_node) && key_node)
+            place = key_node->place;
+        const char *near = peri_nearest(key, known);
+        char *hint = near ? peri_asprintf("did you mean \"%s\"?", near) : NULL;
+        peri_diag_add(r->diag, place, PERI_SEV_ERROR, "unknown-key", hint, "unknown key \"%s\"", key);
+        free(hint);
+    }
+}
+
+static const char *required_text(struct reader *r, const char *key)
+{
+    const struct peri_value *v = peri_map_at(r->doc, key);
+    char pointer[64];
+    snprintf(pointer, sizeof(pointer), "/%s", key);
+    if (!v) {
+        FINDING(r, "", "missing-key", NULL, "\"%s\" is missing", key);
+        return NULL;
+    }
+    if (!want(r, v, PERI_STRING, pointer, key))
+        return NULL;
+    if (!*peri_value_text(v)) {
+        FINDING(r, pointer, "empty", NULL, "\"%s\" is empty", key);
+        return NULL;
+    }
+    return peri_value_text(v);
+}
+
+static char *optional_text(struct reader *r, const char *key)
+{
+    const struct peri_value *v = peri_map_at(r->doc, key);
+    char pointer[64];
+    snprintf(pointer, sizeof(pointer), "/%s", key);
+    return peri_strdup(v && want(r, v, PERI_STRING, pointer, key) ? peri_value_text(v) : "");
+}
+
+static void read_head(struct reader *r)
+{
+    struct peri_manifest *m = r->m;
+    const char *s = required_text(r, "id");
+    if (s && !peri_plugin_id_ok(s))
+        FINDING(r, "/id", "bad-id", NULL, "id \"%s\" must be 3 to 128 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit", s);
+    m->id = peri_strdup(s ? s : "");
+    m->name = peri_strdup((s = required_text(r, "name")) ? s : "");
+    s = required_text(r, "version");
+    if (s && !peri_semver_ok(s))
+        FINDING(r, "/version", "bad-version", "for example 1.0.0", "version \"%s\" is not a semantic version", s);
+    m->version = peri_strdup(s ? s : "");
+    if ((s = required_text(r, "type"))) {
+        size_t i = 0;
+        while (type_names[i] && strcmp(type_names[i], s))
+            i++;
+        if (type_names[i])
+            m->type = (enum peri_plugin_type)i;
+        else
+            FINDING(r, "/type", "bad-value", "one of: operator, connector, channel", "unknown type \"%s\"", s);
+    }
+    m->description = optional_text(r, "description");
+    m->author = optional_text(r, "author");
+    m->homepage = optional_text(r, "homepage");
+    m->license = optional_text(r, "license");
+}
+
+static void read_api_version(struct reader *r)
+{
+    const char *s = required_text(r, "apiVersion");
+    int major = -1, minor = -1, used = 0;
+    if (!s)
+        return;
+    if (!isdigit((unsigned char)s[0]) || strlen(s) > 9 || sscanf(s, "%d.%d%n", &major, &minor, &used) != 2 || s[used] || minor < 0)
+        FINDING(r, "/apiVersion", "bad-version", "for example \"1.0\"", "apiVersion \"%s\" is not MAJOR.MINOR", s);
+    else if (major != PERI_API_MAJOR || minor > PERI_API_MINOR)
+        FINDING(r, "/apiVersion", "api-version", NULL, "apiVersion %s is not offered: this perigee speaks %d.%d%s", s, PERI_API_MAJOR,
+            PERI_API_MINOR, major > PERI_API_MAJOR || (major == PERI_API_MAJOR && minor > PERI_API_MINOR) ? ", so it is too old for this plugin" : "");
+}
+
+static void read_entrypoint(struct reader *r)
+{
+    const char *s = required_text(r, "entrypoint");
+    if (!s)
+        return;
+    if (!peri_package_path_ok(s, &r->m->entrypoint))
+        FINDING(r, "/entrypoint", "bad-entrypoint", "for example \"./init.lua\"", "entrypoint \"%s\" must be a file inside the plugin's folder", s);
+    else if (!peri_str_ends(s, ".lua") && !peri_str_ends(s, ".so"))
+        FINDING(r, "/entrypoint", "bad-entrypoint", NULL, "entrypoint \"%s\" must end in .lua or .so", s);
+    r->m->native = peri_str_ends(s, ".so");
+}
+
+static void read_permissions(struct reader *r)
+{
+    const struct peri_value *list = peri_map_at(r->doc, "permissions");
+    if (list && !want(r, list, PERI_LIST, "/permissions", "permissions"))
+        list = NULL;
+    size_t n = peri_value_count(list);
+    r->m->permissions = calloc(n + 1, sizeof(char *));
+    for (size_t i = 0; r->m->permissions && i < n; i++) {
+        char pointer[64];
+        struct peri_error err = {0};
+        snprintf(pointer, sizeof(pointer), "/permissions/%zu", i);
+        const struct peri_value *v = peri_list_at(list, i);
+        if (!want(r, v, PERI_STRING, pointer, "a permission"))
+            continue;
+        const char *s = peri_value_text(v);
+        if (peri_permission_check(s, &err)) {
+            FINDING(r, pointer, "bad-permission", NULL, "%s", err.message);
+            continue;
+        }
+        if (!key_known(s, (const char *const *)r->m->permissions))
+            r->m->permissions[r->m->permission_count++] = peri_strdup(s);
+    }
+}
+
+static void read_schema(struct reader *r)
+{
+    const struct peri_value *schema = peri_map_at(r->doc, "configSchema");
+    struct peri_error err = {0};
+    if (!schema || !want(r, schema, PERI_MAP, "/configSchema", "configSchema"))
+        return;
+    if (peri_schema_compile(schema, &r->m->config_schema, &err))
+        FINDING(r, "/configSchema", "bad-schema", NULL, "configSchema: %s", err.message);
+}
+
+static void read_limit(struct reader *r, const struct peri_value *limits, const char *key, int64_t most, int64_t *ret)
+{
+    const struct peri_value *v = peri_map_at(limits, key);
+    char pointer[64];
+    snprintf(pointer, sizeof(pointer), "/limits/%s", key);
+    if (!v || !want(r, v, PERI_INT, pointer, key))
+        return;
+    if (peri_value_as_int(v) < 1 || peri_value_as_int(v) > most)
+        FINDING(r, pointer, "out-of-range", NULL, "%s must lie between 1 and %lld", key, (long long)most);
+    else
+        *ret = peri_value_as_int(v);
+}
+
+static void read_limits(struct reader *r)
+{
+    static const char *const known[] = {"instructions", "runningMs", "memoryBytes", "wallMs", NULL};
+    const struct peri_value *limits = peri_map_at(r->doc, "limits");
+    if (!limits || !want(r, limits, PERI_MAP, "/limits", "limits"))
+        return;
+    check_keys(r, limits, "/limits", known);
+    read_limit(r, limits, "instructions", 1000000000, &r->m->limits.instructions);
+    read_limit(r, limits, "runningMs", 60000, &r->m->limits.running_ms);
+    read_limit(r, limits, "memoryBytes", (int64_t)1 << 30, &r->m->limits.memory_bytes);
+    read_limit(r, limits, "wallMs", 600000, &r->m->limits.wall_ms);
+}
+
+/* Accepted and shape-checked; what they ask for is done by the part that orders and watches plugins. */
+static void check_relation_list(struct reader *r, const struct peri_value *list, const char *name)
+{
+    static const char *const known[] = {"pluginId", "versionRange", NULL};
+    char pointer[96];
+    snprintf(pointer, sizeof(pointer), "/relationships/%s", name);
+    if (!want(r, list, PERI_LIST, pointer, name))
+        return;
+    for (size_t i = 0; i < peri_value_count(list); i++) {
+        const struct peri_value *item = peri_list_at(list, i);
+        snprintf(pointer, sizeof(pointer), "/relationships/%s/%zu", name, i);
+        const char *id = peri_value_text(item);
+        if (peri_value_is(item, PERI_MAP)) {
+            check_keys(r, item, pointer, known);
+            id = peri_map_text(item, "pluginId");
+            const struct peri_value *range = peri_map_at(item, "versionRange");
+            if (range)
+                want(r, range, PERI_STRING, pointer, "versionRange");
+        }
+        if (!peri_plugin_id_ok(id))
+            FINDING(r, pointer, "bad-id", "for example {\"pluginId\": \"io.example.plugin\", \"versionRange\": \">=1.0 <2\"}", "an entry of %s needs a pluginId", name);
+    }
+}
+
+static void check_relationships(struct reader *r)
+{
+    static const char *const known[] = {"requires", "optional", "conflicts", "before", "after", NULL};
+    const struct peri_value *rel = peri_map_at(r->doc, "relationships");
+    if (!rel || !want(r, rel, PERI_MAP, "/relationships", "relationships"))
+        return;
+    check_keys(r, rel, "/relationships", known);
+    for (const char *const *k = known; *k; k++)
+        if (peri_map_at(rel, *k))
+            check_relation_list(r, peri_map_at(rel, *k), *k);
+}
+
+static void check_load(struct reader *r)
+{
+    static const char *const known[] = {"priority", NULL};
+    static const char *const priorities[] = {"first", "early", "default", "late", "last", NULL};
+    const struct peri_value *load = peri_map_at(r->doc, "load"), *priority;
+    if (!load || !want(r, load, PERI_MAP, "/load", "load"))
+        return;
+    check_keys(r, load, "/load", known);
+    if ((priority = peri_map_at(load, "priority")) && want(r, priority, PERI_STRING, "/load/priority", "priority") &&
+        !key_known(peri_value_text(priority), priorities))
+        FINDING(r, "/load/priority", "bad-value", "one of: first, early, default, late, last", "unknown priority \"%s\"", peri_value_text(priority));
+}
+
+static void check_event_entry(struct reader *r, const struct peri_value *item, const char *pointer)
+{
+    static const char *const known[] = {"eventName", "direction", "schema", "maxPayloadBytes", "description", NULL};
+    struct peri_error err = {0};
+    struct peri_schema *schema = NULL;
+    if (!want(r, item, PERI_MAP, pointer, "an event"))
+        return;
+    check_keys(r, item, pointer, known);
+    const char *name = peri_map_text(item, "eventName"), *direction = peri_map_text(item, "direction");
+    if (!name || peri_glob_check(name, &err))
+        FINDING(r, pointer, "bad-value", NULL, "an event needs an eventName: an event type or a glob");
+    if (!direction || (strcmp(direction, "publish") && strcmp(direction, "subscribe") && strcmp(direction, "both")))
+        FINDING(r, pointer, "bad-value", "one of: publish, subscribe, both", "an event needs a direction");
+    if (peri_map_at(item, "schema")) {
+        if (peri_schema_compile(peri_map_at(item, "schema"), &schema, &err))
+            FINDING(r, pointer, "bad-schema", NULL, "schema: %s", err.message);
+        else
+            peri_schema_destroy(schema);
+    }
+    if (peri_map_at(item, "maxPayloadBytes") && peri_map_int(item, "maxPayloadBytes", 0) < 1)
+        FINDING(r, pointer, "out-of-range", NULL, "maxPayloadBytes must be a positive integer");
+}
+
+static void check_lists(struct reader *r)
+{
+    const struct peri_value *events = peri_map_at(r->doc, "events"), *secrets = peri_map_at(r->doc, "mtlsSecrets");
+    char pointer[64];
+    if (events && want(r, events, PERI_LIST, "/events", "events"))
+        for (size_t i = 0; i < peri_value_count(events); i++) {
+            snprintf(pointer, sizeof(pointer), "/events/%zu", i);
+            check_event_entry(r, peri_list_at(events, i), pointer);
+        }
+    if (secrets && want(r, secrets, PERI_LIST, "/mtlsSecrets", "mtlsSecrets"))
+        for (size_t i = 0; i < peri_value_count(secrets); i++) {
+            snprintf(pointer, sizeof(pointer), "/mtlsSecrets/%zu", i);
+            want(r, peri_list_at(secrets, i), PERI_STRING, pointer, "the name of a secret");
+        }
+}
+
+static void read_all(struct reader *r)
+{
+    static const char *const known[] = {"id", "name", "version", "type", "apiVersion", "entrypoint", "permissions", "configSchema",
+        "relationships", "load", "events", "limits", "mtlsSecrets", "author", "description", "homepage", "license", "$schema", NULL};
+    check_keys(r, r->doc, "", known);
+    read_head(r);
+    read_api_version(r);
+    read_entrypoint(r);
+    read_permissions(r);
+    read_schema(r);
+    read_limits(r);
+    check_relationships(r);
+    check_load(r);
+    check_lists(r);
+}
+
+/* "line 3, column 7: text" of the JSON reader, as a finding at that place. */
+static void syntax_finding(const char *file, const struct peri_error *err, struct peri_diag *diag)
+{
+    int line = 0, column = 0, used = 0;
+    const char *text = err->message;
+    if (sscanf(text, "line %d, column %d: %n", &line, &column, &used) >= 2 && used > 0)
+        text += used;
+    peri_diag_add(diag, (struct peri_place){file, line, column}, PERI_SEV_ERROR, "json-syntax", NULL, "not valid JSON: %s", text);
+}
+
+enum peri_status peri_manifest_parse(const char *file, const char *text, size_t len, struct peri_manifest **ret, struct peri_diag *diag)
+{
+    static const char *const no_tags[] = {NULL};
+    struct peri_error err = {0};
+    struct peri_value *doc = NULL;
+    struct peri_yaml_doc *tree = NULL;
+    struct peri_diag ignored;
+    size_t before = diag->errors;
+    if (peri_json_parse_strict(text, len, &doc, &err)) {
+        syntax_finding(file, &err, diag);
+        return PERI_EINVAL;
+    }
+    peri_diag_init(&ignored);
+    if (peri_yaml_parse(file, text, len, no_tags, &tree, &ignored))
+        tree = NULL; /* JSON that YAML dislikes: findings without lines */
+    struct reader r = {.file = file, .root = tree && tree->count ? tree->roots[0] : NULL, .diag = diag, .doc = doc};
+    struct peri_manifest *m = r.m = calloc(1, sizeof(*m));
+    if (m) {
+        m->source = doc;
+        if (want(&r, doc, PERI_MAP, "", "plugin.json"))
+            read_all(&r);
+    } else {
+        peri_value_unref(doc);
+    }
+    peri_yaml_destroy(tree);
+    peri_diag_finish(&ignored);
+    if (!m || diag->errors > before) {
+        peri_manifest_destroy(m);
+        return m ? PERI_EINVAL : PERI_ENOMEM;
+    }
+    *ret = m;
+    return PERI_OK;
+}
+
+void peri_manifest_destroy(struct peri_manifest *m)
+{
+    if (!m)
+        return;
+    for (size_t i = 0; i < m->permission_count; i++)
+        free(m->permissions[i]);
+    free(m->permissions);
+    free(m->id);
+    free(m->name);
+    free(m->version);
+    free(m->entrypoint);
+    free(m->description);
+    free(m->author);
+    free(m->homepage);
+    free(m->license);
+    peri_schema_destroy(m->config_schema);
+    peri_value_unref(m->source);
+    free(m);
+}
