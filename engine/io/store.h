@@ -30,11 +30,15 @@ struct peri_store_options {
     void *post_ctx;
 };
 
-/* Creates the schema or migrates it (user_version, forward only). PERI_ECORRUPT: not a database, or damaged: nothing was
- * changed. PERI_EBUSY: another process has it. PERI_EIO: cannot be created or written; the message has the path and why. */
+/* Creates the schema or migrates it (user_version, forward only; an existing database is copied beside itself before).
+ * PERI_ECORRUPT: not a database, or damaged: nothing was changed. PERI_EBUSY: another process has it. PERI_EIO: cannot be
+ * created or written; the message has the path and why. PERI_ESTATE: written by a newer perigee. The folder must exist; a
+ * file `lock` in it is held until close. Set SIGXFSZ and SIGPIPE to be ignored before. */
 enum peri_status peri_store_open(const struct peri_store_options *options, struct peri_store **ret, struct peri_error *err) PERI_MUST_CHECK;
-/* Finishes what is queued, then closes. */
+/* Finishes what is queued, then closes. Completions are posted, not run: let the loop go round once more afterwards. */
 void peri_store_close(struct peri_store *store);
+/* What peri_reader_open takes: the path, or the name of this in-memory database. Valid until close. */
+const char *peri_store_path(const struct peri_store *store);
 
 /* Runs in the group's transaction, in a savepoint of its own: a status other than PERI_OK rolls back this operation
  * only. Must not block; arg belongs to the submitter. */
@@ -42,9 +46,11 @@ typedef enum peri_status (*peri_store_fn)(struct peri_tx *tx, void *arg, struct 
 /* After the COMMIT (or the failure: PERI_EFULL, PERI_EIO, PERI_ECORRUPT for the whole group). */
 typedef void (*peri_store_done)(void *arg, enum peri_status st, const struct peri_error *err);
 
-/* Queues. bytes: rough size, for the bound. PERI_EBUSY when the queue is full: done is not called. Any thread. */
+/* Queues. bytes: rough size, for the bound. PERI_EBUSY when the queue is full, PERI_ESTATE while closing,
+ * PERI_ENOMEM: done is not called then. Any thread. */
 enum peri_status peri_store_submit(struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg) PERI_MUST_CHECK;
-/* The same and waits for the commit. Not on the loop's thread while it serves. */
+/* The same and waits for the commit. Not on the loop's thread while it serves. Not bounded by the queue. PERI_ESTATE on
+ * the store's own thread. */
 enum peri_status peri_store_run(struct peri_store *store, peri_store_fn fn, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 size_t peri_store_queued(const struct peri_store *store);
 struct peri_tx;
@@ -55,7 +61,7 @@ enum peri_status peri_reader_open(const char *path, struct peri_reader **ret, st
 enum peri_status peri_store_reader(struct peri_store *store, struct peri_reader **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_reader_close(struct peri_reader *reader);
 
-/* Small facts: instance id, clean-stop flag, ... value is text. */
+/* Small facts. value is text. The store itself keeps "instance" (a ULID made with the database), "created", "clean". */
 enum peri_status peri_tx_meta_set(struct peri_tx *tx, const char *key, const char *value, struct peri_error *err) PERI_MUST_CHECK;
 /* malloc'ed; PERI_ENOTFOUND when absent. */
 enum peri_status peri_reader_meta(struct peri_reader *reader, const char *key, char **ret, struct peri_error *err) PERI_MUST_CHECK;

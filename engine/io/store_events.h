@@ -26,6 +26,7 @@ struct peri_event {
     char *target_trigger;
     struct peri_value *extensions; /* other CloudEvents attributes, or NULL */
     bool duplicate;      /* set by the store: (source, external_id) was known; seq is the first one's */
+    bool damaged;        /* set by peri_reader_unmatched: the stored payload fails its checksum; data is "null" */
 };
 
 /* refs 1, all zero; NULL when memory is out. */
@@ -45,10 +46,12 @@ bool peri_run_id_parse(const char *text, uint64_t *ret);
 
 /* T1: dedupe row and event row; sets event->seq and ->duplicate. */
 enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *event, struct peri_error *err) PERI_MUST_CHECK;
-/* Journaled -> state; verdicts is JSON text (see run/verdict.h) or NULL. */
+/* Journaled -> state; verdicts is JSON text (see run/verdict.h) or NULL. PERI_ESTATE when it is not journaled (any more). */
 enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts, struct peri_error *err) PERI_MUST_CHECK;
 
-/* Unmatched events in order, from after_seq, at most limit: fn takes a reference of its own if it keeps the event. */
+/* Unmatched events in order, those above after_seq, at most limit: fn takes a reference of its own if it keeps the event.
+ * A status of fn other than PERI_OK ends it and is returned. A damaged event is handed over marked, so that it can be
+ * declared dead; peri_reader_event and peri_reader_event_value answer PERI_ECORRUPT for it. */
 enum peri_status peri_reader_unmatched(struct peri_reader *reader, uint64_t after_seq, size_t limit,
     enum peri_status (*fn)(void *arg, struct peri_event *event), void *arg, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_reader_event(struct peri_reader *reader, uint64_t seq, struct peri_event **ret, struct peri_error *err) PERI_MUST_CHECK;

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/store_runs.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include "base/id.h"
+#include "base/str.h"
+#include "io/store_db.h"
+
+#define VARS_MAX ((size_t)64 << 10)
+
+static const struct {
+    enum peri_run_state state;
+    const char *name;
+} run_states[] = {
+    {PERI_RUN_QUEUED, "queued"},
+    {PERI_RUN_READY, "ready"},
+    {PERI_RUN_RUNNING, "running"},
+    {PERI_RUN_SLEEPING, "sleeping"},
+    {PERI_RUN_WAITING, "waiting"},
+    {PERI_RUN_PAUSED, "paused"},
+    {PERI_RUN_UNKNOWN, "unknown"},
+    {PERI_RUN_SUCCEEDED, "succeeded"},
+    {PERI_RUN_FAILED, "failed"},
+    {PERI_RUN_CANCELLED, "cancelled"},
+    {PERI_RUN_DROPPED, "dropped"},
+};
+#define RUN_STATES (sizeof(run_states) / sizeof(run_states[0]))
+
+const char *peri_run_state_name(enum peri_run_state state)
+{
+    for (size_t i = 0; i < RUN_STATES; i++)
+        if (run_states[i].state == state)
+            return run_states[i].name;
+    return "invalid";
+}
+
+bool peri_run_state_parse(const char *text, enum peri_run_state *ret)
+{
+    for (size_t i = 0; text && i < RUN_STATES; i++) {
+        if (strcmp(run_states[i].name, text) == 0) {
+            *ret = run_states[i].state;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *peri_attempt_state_name(enum peri_attempt_state state)
+{
+    static const char *const names[] = {"invalid", "started", "done", "retry", "failed", "unknown", "skipped", "cancelled"};
+    return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : names[0];
+}
+
+enum peri_status peri_tx_ruleset_put(struct peri_tx *tx, const char *hash, const char *text, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT INTO rulesets(hash,text) VALUES(?,?) ON CONFLICT DO NOTHING", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, hash);
+    peri_stmt_text(&q, text);
+    return peri_stmt_exec(&q, err);
+}
+
+static enum peri_status check_vars(const struct peri_run_row *row, struct peri_error *err)
+{
+    if (row->vars && strlen(row->vars) > VARS_MAX)
+        return peri_error_set(err, PERI_ELIMIT, "limit.vars", "the run's variables and results take %zu bytes, allowed are %zu",
+            strlen(row->vars), VARS_MAX);
+    return PERI_OK;
+}
+
+enum peri_status peri_tx_run_insert(struct peri_tx *tx, const struct peri_run_row *row, uint64_t *ret_id, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = check_vars(row, err);
+    if (!st)
+        st = peri_stmt_open(&q, tx->db, "INSERT INTO runs(id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,"
+            "retry_of,created,ended,error) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)tx->next_run);
+    peri_stmt_text(&q, row->rule);
+    peri_stmt_text(&q, row->rhash ? row->rhash : "");
+    peri_stmt_int(&q, (int64_t)row->event);
+    peri_stmt_text(&q, row->trigger ? row->trigger : "");
+    peri_stmt_int(&q, row->state);
+    peri_stmt_text(&q, row->pos);
+    peri_stmt_int(&q, row->wake_ms);
+    peri_stmt_int(&q, row->base_ms);
+    peri_stmt_text(&q, row->vars);
+    peri_stmt_text(&q, row->kprefix ? row->kprefix : "");
+    peri_stmt_int(&q, row->interruptions);
+    peri_stmt_int(&q, (int64_t)row->retry_of);
+    peri_stmt_int(&q, row->created_ms);
+    peri_stmt_int(&q, row->ended_ms);
+    peri_stmt_text(&q, row->error);
+    st = peri_stmt_exec(&q, err);
+    if (st == PERI_EEXIST)
+        return peri_error_set(err, st, NULL, "rule %s has a run for ev-%" PRIu64 " and this trigger already", row->rule,
+            row->event);
+    if (!st)
+        *ret_id = tx->next_run++;
+    return st;
+}
+
+enum peri_status peri_tx_run_update(struct peri_tx *tx, const struct peri_run_row *row, enum peri_run_state expected,
+    struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = check_vars(row, err);
+    if (!st)
+        st = peri_stmt_open(&q, tx->db, "UPDATE runs SET state=?,pos=?,wake=?,base=?,vars=?,ended=?,error=?,intr=?"
+            " WHERE id=? AND state=?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, row->state);
+    peri_stmt_text(&q, row->pos);
+    peri_stmt_int(&q, row->wake_ms);
+    peri_stmt_int(&q, row->base_ms);
+    peri_stmt_text(&q, row->vars);
+    peri_stmt_int(&q, row->ended_ms);
+    peri_stmt_text(&q, row->error);
+    peri_stmt_int(&q, row->interruptions);
+    peri_stmt_int(&q, (int64_t)row->id);
+    peri_stmt_int(&q, expected);
+    st = peri_stmt_exec(&q, err);
+    if (!st && peri_db_changes(tx->db) != 1)
+        st = peri_error_set(err, PERI_EINTERNAL, NULL, "run-%" PRIu64 " is not %s: it can not become %s", row->id,
+            peri_run_state_name(expected), peri_run_state_name(row->state));
+    return st;
+}
+
+uint32_t peri_step_crc(const char *params, const char *result)
+{
+    return peri_crc32c(params ? params : "", params ? strlen(params) : 0) ^
+           peri_crc32c(result ? result : "", result ? strlen(result) : 0) * 3;
+}
+
+enum peri_status peri_tx_step_put(struct peri_tx *tx, const struct peri_step_row *row, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT OR REPLACE INTO steps(run,n,attempt,path,op,step_id,state,"
+        "started,ended,req,out,error,key,crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)row->run);
+    peri_stmt_int(&q, row->n);
+    peri_stmt_int(&q, row->attempt);
+    peri_stmt_text(&q, row->path ? row->path : "");
+    peri_stmt_text(&q, row->op ? row->op : "");
+    peri_stmt_text(&q, row->step_id);
+    peri_stmt_int(&q, row->state);
+    peri_stmt_int(&q, row->started_ms);
+    peri_stmt_int(&q, row->ended_ms);
+    peri_stmt_text(&q, row->params);
+    peri_stmt_text(&q, row->result);
+    peri_stmt_text(&q, row->error);
+    peri_stmt_text(&q, row->key);
+    peri_stmt_int(&q, peri_step_crc(row->params, row->result));
+    return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_schedule_put(struct peri_tx *tx, const struct peri_schedule_row *row, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT INTO schedules(id,spec,anchor,last) VALUES(?,?,?,?)"
+        " ON CONFLICT(id) DO UPDATE SET spec=excluded.spec, anchor=excluded.anchor, last=excluded.last", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, row->id);
+    peri_stmt_text(&q, row->spec);
+    peri_stmt_int(&q, row->anchor_ms);
+    peri_stmt_int(&q, row->last_ms);
+    return peri_stmt_exec(&q, err);
+}

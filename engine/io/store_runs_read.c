@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/store_runs.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/str.h"
+#include "base/vec.h"
+#include "io/store_db.h"
+#include "io/store_events.h"
+
+#define LIST_DEFAULT 50
+#define LIST_MAX 1000
+
+/* Column order of run_row(). */
+#define RUN_COLUMNS "id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,retry_of,created,ended,error"
+#define RUN_ERROR 15
+/* Column order of step_row(). */
+#define STEP_COLUMNS "run,n,attempt,path,op,step_id,state,started,ended,req,out,error,key,crc"
+
+static struct peri_run_row run_row(struct peri_stmt *q)
+{
+    return (struct peri_run_row){.id = (uint64_t)peri_stmt_get_int(q, 0),
+        .rule = peri_stmt_get_text(q, 1),
+        .rhash = peri_stmt_get_text(q, 2),
+        .event = (uint64_t)peri_stmt_get_int(q, 3),
+        .trigger = peri_stmt_get_text(q, 4),
+        .state = (enum peri_run_state)peri_stmt_get_int(q, 5),
+        .pos = peri_stmt_get_text(q, 6),
+        .wake_ms = peri_stmt_get_int(q, 7),
+        .base_ms = peri_stmt_get_int(q, 8),
+        .vars = peri_stmt_get_text(q, 9),
+        .kprefix = peri_stmt_get_text(q, 10),
+        .interruptions = (int)peri_stmt_get_int(q, 11),
+        .retry_of = (uint64_t)peri_stmt_get_int(q, 12),
+        .created_ms = peri_stmt_get_int(q, 13),
+        .ended_ms = peri_stmt_get_int(q, 14),
+        .error = peri_stmt_get_text(q, RUN_ERROR)};
+}
+
+static enum peri_status step_row(struct peri_stmt *q, struct peri_step_row *ret, struct peri_error *err)
+{
+    *ret = (struct peri_step_row){.run = (uint64_t)peri_stmt_get_int(q, 0),
+        .n = (int)peri_stmt_get_int(q, 1),
+        .attempt = (int)peri_stmt_get_int(q, 2),
+        .path = peri_stmt_get_text(q, 3),
+        .op = peri_stmt_get_text(q, 4),
+        .step_id = peri_stmt_get_text(q, 5),
+        .state = (enum peri_attempt_state)peri_stmt_get_int(q, 6),
+        .started_ms = peri_stmt_get_int(q, 7),
+        .ended_ms = peri_stmt_get_int(q, 8),
+        .params = peri_stmt_get_text(q, 9),
+        .result = peri_stmt_get_text(q, 10),
+        .error = peri_stmt_get_text(q, 11),
+        .key = peri_stmt_get_text(q, 12)};
+    if (peri_step_crc(ret->params, ret->result) != (uint32_t)peri_stmt_get_int(q, 13))
+        return peri_error_set(err, PERI_ECORRUPT, "corrupt.step", "step %d of run-%" PRIu64 " is damaged", ret->n, ret->run);
+    return PERI_OK;
+}
+
+enum peri_status peri_reader_ruleset(struct peri_reader *reader, const char *hash, char **ret, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT text FROM rulesets WHERE hash=?", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, hash);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && !row)
+        st = peri_error_set(err, PERI_ENOTFOUND, NULL, "no rule text with hash %s is kept", hash);
+    if (!st)
+        st = peri_stmt_dup(&q, 0, ret, err);
+    peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_reader_run_row(struct peri_reader *reader, uint64_t id,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT " RUN_COLUMNS " FROM runs WHERE id=?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)id);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && !row)
+        st = peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no run run-%" PRIu64, id);
+    if (!st) {
+        struct peri_run_row r = run_row(&q);
+        st = fn(arg, &r);
+    }
+    peri_stmt_close(&q);
+    return st;
+}
+
+struct id_list {
+    uint64_t *items;
+    size_t count, cap;
+};
+
+static enum peri_status live_ids(struct peri_reader *reader, struct id_list *ids, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    peri_db_limit(&reader->db, 0);
+    enum peri_status st = peri_stmt_open(&q, &reader->db,
+        "SELECT id FROM runs INDEXED BY runs_live WHERE state<10 ORDER BY id", err);
+    if (st)
+        return st;
+    while (!st) {
+        st = peri_stmt_row(&q, &row, err);
+        if (st || !row)
+            break;
+        if (!peri_vec_grow(&ids->items, &ids->cap, ids->count + 1, sizeof(*ids->items)))
+            st = peri_error_nomem(err);
+        else
+            ids->items[ids->count++] = (uint64_t)peri_stmt_get_int(&q, 0);
+    }
+    peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_reader_live_runs(struct peri_reader *reader,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
+{
+    /* First the ids, then each run by itself: no read transaction stays open while fn works. */
+    struct id_list ids = {0};
+    enum peri_status st = live_ids(reader, &ids, err);
+    for (size_t i = 0; !st && i < ids.count; i++) {
+        st = peri_reader_run_row(reader, ids.items[i], fn, arg, err);
+        if (st == PERI_ENOTFOUND)
+            st = PERI_OK;
+    }
+    free(ids.items);
+    return st;
+}
+
+enum peri_status peri_reader_open_attempt(struct peri_reader *reader, uint64_t run,
+    enum peri_status (*fn)(void *arg, const struct peri_step_row *row), void *arg, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT " STEP_COLUMNS
+        " FROM steps WHERE run=? ORDER BY n DESC, attempt DESC LIMIT 1", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)run);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && (!row || peri_stmt_get_int(&q, 6) != PERI_ATTEMPT_STARTED))
+        st = peri_error_set(err, PERI_ENOTFOUND, NULL, "no attempt of run-%" PRIu64 " is open", run);
+    struct peri_step_row step;
+    if (!st)
+        st = step_row(&q, &step, err);
+    if (!st)
+        st = fn(arg, &step);
+    peri_stmt_close(&q);
+    return st;
+}
+
+/* ---- public forms ---- */
+
+static enum peri_status put_json(struct peri_stmt *q, int column, struct peri_value *map, const char *key, struct peri_error *err)
+{
+    struct peri_value *v = NULL;
+    enum peri_status st = peri_stmt_json(q, column, &v, err);
+    if (!st && v && peri_map_put(map, key, v))
+        st = peri_error_nomem(err);
+    return st;
+}
+
+static enum peri_status run_value(struct peri_stmt *q, struct peri_value **ret, struct peri_error *err)
+{
+    char id[PERI_ID_TEXT];
+    struct peri_run_row r = run_row(q);
+    struct peri_value *map = peri_value_map();
+    enum peri_status st = map ? peri_map_put_text(map, "id", peri_run_id(r.id, id)) : PERI_ENOMEM;
+    if (!st)
+        st = peri_map_put_text(map, "rule", r.rule);
+    if (!st)
+        st = peri_map_put_text(map, "event", peri_event_id(r.event, id));
+    if (!st)
+        st = peri_map_put_text(map, "trigger", r.trigger);
+    if (!st)
+        st = peri_map_put_text(map, "state", peri_run_state_name(r.state));
+    if (!st)
+        st = peri_map_put_time(map, "created", r.created_ms);
+    if (!st && r.ended_ms)
+        st = peri_map_put_time(map, "ended", r.ended_ms);
+    if (!st && r.wake_ms)
+        st = peri_map_put_time(map, "wake", r.wake_ms);
+    if (!st && r.retry_of)
+        st = peri_map_put_text(map, "retry_of", peri_run_id(r.retry_of, id));
+    if (!st && r.interruptions)
+        st = peri_map_put_int(map, "interruptions", r.interruptions);
+    if (st)
+        st = peri_error_nomem(err);
+    else
+        st = put_json(q, RUN_ERROR, map, "error", err);
+    if (st)
+        peri_value_unref(map);
+    else
+        *ret = map;
+    return st;
+}
+
+/* A damaged step is shown as such: the rest of the run is still worth seeing. */
+static enum peri_status step_value(struct peri_stmt *q, struct peri_value **ret, struct peri_error *err)
+{
+    struct peri_step_row s;
+    struct peri_value *map = peri_value_map();
+    bool damaged = step_row(q, &s, err) != PERI_OK;
+    enum peri_status st = map ? peri_map_put_int(map, "n", s.n) : PERI_ENOMEM;
+    if (!st)
+        st = peri_map_put_int(map, "attempt", s.attempt);
+    if (!st)
+        st = peri_map_put_text(map, "path", s.path);
+    if (!st)
+        st = peri_map_put_text(map, "operator", s.op);
+    if (!st)
+        st = peri_map_put_text(map, "id", s.step_id);
+    if (!st)
+        st = peri_map_put_text(map, "state", peri_attempt_state_name(s.state));
+    if (!st)
+        st = peri_map_put_time(map, "started", s.started_ms);
+    if (!st && s.ended_ms)
+        st = peri_map_put_time(map, "ended", s.ended_ms);
+    if (!st)
+        st = peri_map_put_text(map, "idempotency_key", s.key);
+    if (!st && damaged)
+        st = peri_map_put_bool(map, "damaged", true);
+    if (st)
+        st = peri_error_nomem(err);
+    if (!st && !damaged)
+        st = put_json(q, 9, map, "params", err);
+    if (!st && !damaged)
+        st = put_json(q, 10, map, "result", err);
+    if (!st)
+        st = put_json(q, 11, map, "error", err);
+    if (st)
+        peri_value_unref(map);
+    else
+        *ret = map;
+    return st;
+}
+
+static enum peri_status collect(struct peri_stmt *q, enum peri_status (*form)(struct peri_stmt *, struct peri_value **, struct peri_error *),
+    struct peri_value *list, struct peri_error *err)
+{
+    for (;;) {
+        bool row = false;
+        struct peri_value *v = NULL;
+        enum peri_status st = peri_stmt_row(q, &row, err);
+        if (st || !row)
+            return st;
+        st = form(q, &v, err);
+        if (st)
+            return st;
+        if (peri_list_push(list, v))
+            return peri_error_nomem(err);
+    }
+}
+
+/* Each filter has its own text so that SQLite takes the index that is meant for it. */
+static enum peri_status choose(const struct peri_run_filter *f, const char **ret_sql, int64_t *ret_state, struct peri_error *err)
+{
+#define RUNS(from, where) "SELECT " RUN_COLUMNS " FROM runs" from " WHERE id<?1 AND (?2 IS NULL OR rule=?2)" \
+    " AND (?3=0 OR event=?3) AND (?4<0 OR state=?4)" where " ORDER BY id DESC LIMIT ?5"
+    enum peri_run_state state;
+    *ret_state = -1;
+    *ret_sql = RUNS("", "");
+    if (f->event)
+        *ret_sql = RUNS(" INDEXED BY runs_event", " AND event=?3");
+    else if (f->rule)
+        *ret_sql = RUNS(" INDEXED BY runs_rule", " AND rule=?2");
+    if (!f->state)
+        return PERI_OK;
+    bool dead = strcmp(f->state, "dead") == 0, free_choice = !f->event && !f->rule;
+    if (strcmp(f->state, "live") == 0) {
+        *ret_sql = free_choice ? RUNS(" INDEXED BY runs_live", " AND state<10") : RUNS("", " AND state<10");
+    } else if (dead) {
+        *ret_sql = free_choice ? RUNS(" INDEXED BY runs_failed", " AND state=11 AND error->>'$.handled' IS NOT 1")
+                               : RUNS("", " AND state=11 AND error->>'$.handled' IS NOT 1");
+    } else if (!peri_run_state_parse(f->state, &state)) {
+        return peri_error_set(err, PERI_EINVAL, NULL, "state: \"%s\" is none of live, dead, queued, ready, running, sleeping, "
+            "waiting, paused, unknown, succeeded, failed, cancelled, dropped", f->state);
+    } else {
+        *ret_state = state;
+        if (free_choice && state < PERI_RUN_SUCCEEDED)
+            *ret_sql = RUNS(" INDEXED BY runs_live", " AND state<10");
+        else if (free_choice && state == PERI_RUN_FAILED)
+            *ret_sql = RUNS(" INDEXED BY runs_failed", " AND state=11");
+    }
+    return PERI_OK;
+#undef RUNS
+}
+
+enum peri_status peri_reader_runs(struct peri_reader *reader, const struct peri_run_filter *filter, struct peri_value **ret_list,
+    struct peri_error *err)
+{
+    const char *sql;
+    int64_t state;
+    size_t limit = filter->limit == 0 ? LIST_DEFAULT : filter->limit > LIST_MAX ? LIST_MAX : filter->limit;
+    enum peri_status st = choose(filter, &sql, &state, err);
+    if (st)
+        return st;
+    struct peri_value *list = peri_value_list();
+    if (!list)
+        return peri_error_nomem(err);
+    struct peri_stmt q;
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    st = peri_stmt_open(&q, &reader->db, sql, err);
+    if (!st) {
+        peri_stmt_int(&q, filter->before && filter->before < INT64_MAX ? (int64_t)filter->before : INT64_MAX);
+        peri_stmt_text(&q, filter->rule);
+        peri_stmt_int(&q, (int64_t)filter->event);
+        peri_stmt_int(&q, state);
+        peri_stmt_int(&q, (int64_t)limit);
+        st = collect(&q, run_value, list, err);
+        peri_stmt_close(&q);
+    }
+    if (st)
+        peri_value_unref(list);
+    else
+        *ret_list = list;
+    return st;
+}
+
+static enum peri_status steps_of(struct peri_reader *reader, uint64_t id, struct peri_value *list, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT " STEP_COLUMNS " FROM steps WHERE run=? ORDER BY n, attempt", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)id);
+    st = collect(&q, step_value, list, err);
+    peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_reader_run(struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err)
+{
+    struct peri_stmt q = {0};
+    struct peri_value *map = NULL, *steps = peri_value_list();
+    bool row = false;
+    if (!steps)
+        return peri_error_nomem(err);
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    /* The open statement holds the snapshot that the steps are read from. */
+    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT " RUN_COLUMNS " FROM runs WHERE id=?", err);
+    if (st)
+        goto out;
+    peri_stmt_int(&q, (int64_t)id);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && !row)
+        st = peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no run run-%" PRIu64, id);
+    if (!st)
+        st = run_value(&q, &map, err);
+    if (!st)
+        st = put_json(&q, 9, map, "vars", err);
+    if (!st)
+        st = steps_of(reader, id, steps, err);
+    if (!st && peri_map_put_ref(map, "steps", steps))
+        st = peri_error_nomem(err);
+out:
+    peri_stmt_close(&q);
+    peri_value_unref(steps);
+    if (st)
+        peri_value_unref(map);
+    else
+        *ret = map;
+    return st;
+}
+
+enum peri_status peri_reader_schedules(struct peri_reader *reader,
+    enum peri_status (*fn)(void *arg, const struct peri_schedule_row *row), void *arg, struct peri_error *err)
+{
+    struct peri_stmt q;
+    peri_db_limit(&reader->db, 0);
+    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT id,spec,anchor,last FROM schedules ORDER BY id", err);
+    if (st)
+        return st;
+    for (;;) {
+        bool row = false;
+        st = peri_stmt_row(&q, &row, err);
+        if (st || !row)
+            break;
+        struct peri_schedule_row r = {peri_stmt_get_text(&q, 0), peri_stmt_get_text(&q, 1), peri_stmt_get_int(&q, 2),
+            peri_stmt_get_int(&q, 3)};
+        st = fn(arg, &r);
+        if (st)
+            break;
+    }
+    peri_stmt_close(&q);
+    return st;
+}

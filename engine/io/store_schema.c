@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/store_db.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/str.h"
+#include "io/store_index.h"
+
+/* The schema as forward steps; engine/doc/store.md explains it. A step that was ever released is never edited: append
+ * the next one. Times are integer ms UTC. */
+
+static const char step_1[] =
+    "CREATE TABLE meta(k TEXT PRIMARY KEY, v TEXT NOT NULL) WITHOUT ROWID;"
+    /* seq and runs.id are given by us and never used twice (see store_counters in store.c): no AUTOINCREMENT, which
+       would write another page for each row. */
+    "CREATE TABLE events(seq INTEGER PRIMARY KEY, src TEXT NOT NULL, type TEXT NOT NULL, subject TEXT, xid TEXT,"
+    " occurred INTEGER NOT NULL, received INTEGER NOT NULL, state INTEGER NOT NULL, hops INTEGER NOT NULL, cause TEXT,"
+    " replay_of INTEGER NOT NULL, target_rule TEXT, target_trigger TEXT, ext TEXT, body TEXT NOT NULL,"
+    " crc INTEGER NOT NULL);"
+    "CREATE INDEX events_open ON events(state) WHERE state=0;"
+    "CREATE TABLE dedupe(src TEXT NOT NULL, xid BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(src,xid)) WITHOUT ROWID;"
+    "CREATE TABLE verdicts(seq INTEGER PRIMARY KEY, data TEXT NOT NULL);"
+    "CREATE TABLE rulesets(hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE runs(id INTEGER PRIMARY KEY, rule TEXT NOT NULL, rhash TEXT NOT NULL, event INTEGER NOT NULL,"
+    " trig TEXT NOT NULL, state INTEGER NOT NULL, pos TEXT, wake INTEGER NOT NULL, base INTEGER NOT NULL, vars TEXT,"
+    " kprefix TEXT NOT NULL, intr INTEGER NOT NULL, retry_of INTEGER NOT NULL, created INTEGER NOT NULL,"
+    " ended INTEGER NOT NULL, error TEXT);"
+    /* Retries differ by their own id, so one index serves "once for each event" and "runs of this event". */
+    "CREATE UNIQUE INDEX runs_event ON runs(event, rule, trig, iif(retry_of=0, 0, id));"
+    "CREATE INDEX runs_rule ON runs(rule);"
+    "CREATE INDEX runs_rhash ON runs(rhash);"
+    "CREATE INDEX runs_live ON runs(id) WHERE state<10;"
+    "CREATE INDEX runs_failed ON runs(id) WHERE state=11;"
+    "CREATE INDEX runs_ended ON runs(ended) WHERE state>=10;"
+    "CREATE TABLE steps(run INTEGER NOT NULL, n INTEGER NOT NULL, attempt INTEGER NOT NULL, path TEXT NOT NULL,"
+    " op TEXT NOT NULL, step_id TEXT, state INTEGER NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL, req TEXT,"
+    " out TEXT, error TEXT, key TEXT, crc INTEGER NOT NULL, PRIMARY KEY(run,n,attempt)) WITHOUT ROWID;"
+    "CREATE TABLE schedules(id TEXT PRIMARY KEY, spec TEXT NOT NULL, anchor INTEGER NOT NULL, last INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE entities(rid INTEGER PRIMARY KEY, type TEXT NOT NULL, id TEXT NOT NULL, source TEXT, external_id TEXT,"
+    " attrs TEXT NOT NULL, version INTEGER NOT NULL, updated INTEGER NOT NULL, seq INTEGER NOT NULL);"
+    "CREATE UNIQUE INDEX entities_id ON entities(type, id);"
+    "CREATE UNIQUE INDEX entities_external ON entities(type, source, external_id) WHERE external_id IS NOT NULL;"
+    "CREATE INDEX entities_type ON entities(type);"
+    "CREATE TABLE entity_terms(type TEXT NOT NULL, field TEXT NOT NULL, term NOT NULL, rid INTEGER NOT NULL,"
+    " PRIMARY KEY(type,field,term,rid)) WITHOUT ROWID;"
+    "CREATE TABLE kv(plugin TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, version INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL, PRIMARY KEY(plugin,key)) WITHOUT ROWID;"
+    "CREATE INDEX kv_expires ON kv(expires) WHERE expires>0;"
+    "CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE, created INTEGER NOT NULL,"
+    " message TEXT NOT NULL);"
+    "CREATE TABLE audit(seq INTEGER PRIMARY KEY AUTOINCREMENT, ts INTEGER NOT NULL, actor TEXT NOT NULL,"
+    " action TEXT NOT NULL, target TEXT, detail TEXT);"
+    "CREATE TABLE dead(id INTEGER PRIMARY KEY AUTOINCREMENT, ts INTEGER NOT NULL, kind TEXT NOT NULL, ref TEXT,"
+    " reason TEXT NOT NULL, payload TEXT, resolved INTEGER NOT NULL);" PERI_ENTITY_INDEXES;
+
+const char *const peri_schema_steps[] = {step_1, NULL};
+
+int peri_schema_newest(const char *const *steps)
+{
+    int n = 0;
+    while (steps[n])
+        n++;
+    return n;
+}
+
+enum peri_status peri_schema_inspect(struct peri_db *db, int newest, int *ret_version, struct peri_error *err)
+{
+    int64_t version = 0, application = 0, tables = 0;
+    enum peri_status st = peri_db_int(db, "PRAGMA user_version", 0, &version, err);
+    if (!st)
+        st = peri_db_int(db, "PRAGMA application_id", 0, &application, err);
+    if (!st)
+        st = peri_db_int(db, "SELECT count(*) FROM sqlite_schema", 0, &tables, err);
+    if (st)
+        return st;
+    if (version == 0 && tables == 0 && application == 0) {
+        *ret_version = 0;
+        return PERI_OK;
+    }
+    if (application != PERI_DB_APPLICATION || version < 1)
+        return peri_error_set(err, PERI_ECORRUPT, NULL, "%s is not a perigee database: it belongs to another program",
+            db->path);
+    if (version > newest)
+        return peri_error_set(err, PERI_ESTATE, "store.newer",
+            "%s was written by a newer perigee (schema %lld, this one knows up to %d): use that version, or another"
+            " state folder", db->path, (long long)version, newest);
+    *ret_version = (int)version;
+    return PERI_OK;
+}
+
+/* A copy of the database beside it, complete or not at all. */
+static enum peri_status copy_beside(struct peri_db *db, int version, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    struct peri_db to = {0};
+    sqlite3_backup *backup = NULL;
+    char *final = peri_asprintf("%s.v%d.bak", db->path, version);
+    char *part = peri_asprintf("%s.v%d.bak.part", db->path, version);
+    if (!final || !part) {
+        st = peri_error_nomem(err);
+        goto out;
+    }
+    unlink(part);
+    st = peri_db_open(&to, part, PERI_DB_WRITE, err);
+    if (st)
+        goto out;
+    backup = sqlite3_backup_init(to.handle, "main", db->handle, "main");
+    int rc = backup ? sqlite3_backup_step(backup, -1) : SQLITE_ERROR;
+    if (backup)
+        rc = sqlite3_backup_finish(backup) == SQLITE_OK && rc == SQLITE_DONE ? SQLITE_OK : rc;
+    if (rc != SQLITE_OK)
+        st = peri_db_error(&to, rc, err);
+out:
+    if (to.handle)
+        peri_db_finish(&to);
+    if (!st && rename(part, final) != 0)
+        st = peri_error_set(err, PERI_EIO, NULL, "%s: cannot be renamed", part);
+    if (st) {
+        if (part)
+            unlink(part);
+        peri_error_prefix(err, "copying the database before its migration");
+    }
+    free(final);
+    free(part);
+    return st;
+}
+
+enum peri_status peri_schema_migrate(struct peri_db *db, const char *const *steps, int version, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    int newest = peri_schema_newest(steps);
+    if (version > 0 && version < newest && !peri_db_is_memory(db->path))
+        st = copy_beside(db, version, err);
+    for (; !st && version < newest; version++) {
+        char mark[96];
+        snprintf(mark, sizeof(mark), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT", PERI_DB_APPLICATION,
+            version + 1);
+        st = peri_db_exec(db, "BEGIN IMMEDIATE", err);
+        if (st)
+            break;
+        st = peri_db_exec(db, steps[version], err);
+        if (!st)
+            st = peri_db_exec(db, mark, err);
+        if (st) {
+            peri_error_prefix(err, "migration to schema %d", version + 1);
+            if (!sqlite3_get_autocommit(db->handle))
+                sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+        }
+    }
+    return st;
+}
