@@ -6,11 +6,27 @@
 #include "io/http_server.h"
 #include "io/store_data.h"
 
-/* CloudEvents 1.0 over HTTP: binary, structured and batch (CloudEvents HTTP Protocol Binding 1.0.2), and plain JSON with
- * ?type=&source=&id=&subject=&time=. Adds one event for each to batch (ids of the sender in external_id).
+/* CloudEvents 1.0 over HTTP: binary, structured and batch (CloudEvents HTTP Protocol Binding 1.0.2), and plain JSON
+ * with ?type=&source=&id=&subject=&time=. Adds one event for each to batch (ids of the sender in external_id).
  * PERI_EINVAL with err->message for 400; code "media_type" for 415; code "too_large" for 413. A bad event of a batch
  * refuses the whole request. *ret_batch_mode says whether the answer is a list. */
-enum peri_status peri_cloudevents_read(const struct peri_http_request *req, size_t max_event_bytes, struct peri_batch *batch,
-    bool *ret_batch_mode, struct peri_error *err) PERI_MUST_CHECK;
+/* Payloads are JSON text in perigee: JSON data is kept byte for byte; text (text/... in UTF-8) becomes a JSON string;
+ * other bytes become {"data_base64": "..."}. The attributes dataschema, datacontenttype (unless it is application/json)
+ * and all extensions go to event->extensions. time_ms stays 0 when the sender gave no time. An event's size is that of
+ * its data and its attributes together. */
+enum peri_status peri_cloudevents_read(const struct peri_http_request *req, size_t max_event_bytes,
+    struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err) PERI_MUST_CHECK;
+
+/* The same on anything that has headers, a query and a body. header and query return NULL for what is absent. */
+struct peri_cloudevents_input {
+    const char *body;
+    size_t len;
+    const char *(*header)(const void *req, const char *name);
+    const char *(*query)(const void *req, const char *name);
+    void (*each_header)(const void *req, void (*fn)(void *arg, const char *name, const char *value), void *arg);
+    const void *req;
+};
+enum peri_status peri_cloudevents_read_input(const struct peri_cloudevents_input *in, size_t max_event_bytes,
+    struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The three modes of the HTTP binding and plain JSON. Data is kept as it was sent: a structured event is parsed whole
+ * once, then walked as text beside the parsed tree, so that its "data" can be cut out byte for byte. */
+#include "run/cloudevents.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/base64.h"
+#include "base/str.h"
+#include "data/json.h"
+#include "run/cloudevents_internal.h"
+
+struct reader {
+    const struct peri_cloudevents_input *in;
+    size_t max;
+    struct peri_batch *batch;
+    struct peri_error *err;
+};
+
+/* ---- payloads ---- */
+
+static enum peri_status take_buf(struct peri_event *event, struct peri_buf *b, struct peri_error *err)
+{
+    enum peri_status st = b->failed;
+    event->data = st ? NULL : peri_buf_take(b, &event->data_len);
+    peri_buf_finish(b);
+    return event->data ? PERI_OK : peri_error_nomem(err);
+}
+
+static enum peri_status set_json(struct peri_event *event, const char *text, size_t len, struct peri_error *err)
+{
+    event->data = peri_strndup(text, len);
+    event->data_len = len;
+    return event->data ? PERI_OK : peri_error_nomem(err);
+}
+
+static enum peri_status set_base64(struct peri_event *event, const char *bytes, size_t len, struct peri_error *err)
+{
+    struct peri_buf b;
+    peri_buf_init(&b, 256u << 20);
+    peri_buf_puts(&b, "{\"data_base64\":\"");
+    peri_base64_encode(&b, bytes, len);
+    peri_buf_puts(&b, "\"}");
+    return take_buf(event, &b, err);
+}
+
+static enum peri_status set_text(struct peri_event *event, const char *text, size_t len, struct peri_error *err)
+{
+    struct peri_buf b;
+    peri_buf_init(&b, 256u << 20);
+    peri_json_write_string(&b, text, len);
+    return take_buf(event, &b, err);
+}
+
+static enum peri_status check_json(const char *text, size_t len, struct peri_error *err)
+{
+    struct peri_value *v = NULL;
+    enum peri_status st = peri_json_parse(text, len, &v, err);
+    peri_value_unref(v);
+    if (st)
+        peri_error_prefix(err, "the data is not the JSON it is declared to be");
+    return st;
+}
+
+/* Bytes of a declared media type (NULL: none) to the JSON text that is stored. */
+static enum peri_status set_bytes(
+    struct peri_event *event, const char *media_type, const char *bytes, size_t len, struct peri_error *err)
+{
+    if (media_type && peri_ce_media_type_json(media_type)) {
+        enum peri_status st = check_json(bytes, len, err);
+        return st ? st : set_json(event, bytes, len, err);
+    }
+    while (media_type && (*media_type == ' ' || *media_type == '\t'))
+        media_type++;
+    if (media_type && strncasecmp(media_type, "text/", 5) == 0 && peri_utf8_valid(bytes, len, NULL))
+        return set_text(event, bytes, len, err);
+    return set_base64(event, bytes, len, err);
+}
+
+/* ---- finishing one event ---- */
+
+static enum peri_status too_large(struct reader *r, size_t size)
+{
+    return peri_error_set(
+        r->err, PERI_EINVAL, "too_large", "the event has %zu bytes, at most %zu are allowed", size, r->max);
+}
+
+/* Takes event. */
+static enum peri_status add_event(struct reader *r, struct peri_event *event)
+{
+    return peri_batch_event(r->batch, event) ? peri_error_nomem(r->err) : PERI_OK;
+}
+
+/* ---- binary ---- */
+
+struct header_walk {
+    struct reader *r;
+    struct peri_value *attrs;
+    int content_types;
+    enum peri_status st;
+};
+
+static void on_header(void *arg, const char *name, const char *value)
+{
+    struct header_walk *w = arg;
+    w->content_types += strcasecmp(name, "content-type") == 0;
+    if (w->st || strncasecmp(name, "ce-", 3) != 0)
+        return;
+    char attribute[101];
+    size_t len = strnlen(name + 3, sizeof(attribute) - 1);
+    for (size_t i = 0; i < len; i++)
+        attribute[i] = (char)tolower((unsigned char)name[3 + i]);
+    attribute[len] = '\0';
+    if (strcmp(attribute, "datacontenttype") == 0) {
+        w->st = peri_error_set(w->r->err, PERI_EINVAL, NULL, "ce-datacontenttype is not allowed: use Content-Type");
+        return;
+    }
+    struct peri_value *v = NULL;
+    w->st = peri_ce_decode_header(attribute, value, &v, w->r->err);
+    if (w->st == PERI_OK)
+        w->st = peri_ce_put_attribute(w->attrs, attribute, strlen(name + 3), v, w->r->err);
+    peri_value_unref(v);
+}
+
+static enum peri_status put_content_type(struct reader *r, struct peri_value *attrs, const char *content_type)
+{
+    struct peri_value *v =
+        peri_utf8_valid(content_type, strlen(content_type), NULL) ? peri_value_str(content_type) : NULL;
+    if (!v || !peri_ce_media_type_valid(content_type)) {
+        peri_value_unref(v);
+        return peri_error_set(r->err, PERI_EINVAL, NULL, "Content-Type is no media type");
+    }
+    enum peri_status st = peri_ce_put_attribute(attrs, "datacontenttype", strlen("datacontenttype"), v, r->err);
+    peri_value_unref(v);
+    return st;
+}
+
+static enum peri_status read_binary(struct reader *r, const char *content_type)
+{
+    struct peri_event *event = peri_event_create();
+    struct header_walk w = {.r = r, .attrs = peri_value_map()};
+    enum peri_status st = event && w.attrs ? PERI_OK : peri_error_nomem(r->err);
+    if (st == PERI_OK) {
+        r->in->each_header(r->in->req, on_header, &w);
+        st = w.st;
+    }
+    if (st == PERI_OK && w.content_types > 1)
+        st = peri_error_set(r->err, PERI_EINVAL, NULL, "more than one Content-Type");
+    if (st == PERI_OK && content_type)
+        st = put_content_type(r, w.attrs, content_type);
+    if (st == PERI_OK)
+        st = peri_ce_fill_event(w.attrs, event, r->err);
+    size_t size = r->in->len + (w.attrs ? peri_ce_attributes_size(w.attrs) : 0);
+    if (st == PERI_OK && size > r->max)
+        st = too_large(r, size);
+    if (st == PERI_OK)
+        st = r->in->len ? set_bytes(event, content_type, r->in->body, r->in->len, r->err)
+                        : set_json(event, "null", 4, r->err);
+    peri_value_unref(w.attrs);
+    if (st) {
+        peri_event_unref(event);
+        return st;
+    }
+    return add_event(r, event);
+}
+
+/* ---- structured ---- */
+
+static const char *skip_space(const char *s, const char *end)
+{
+    while (s < end && strchr(" \t\r\n", *s) && *s)
+        s++;
+    return s;
+}
+
+/* These two walk text that the JSON parser has accepted; the ends are checked all the same. */
+static const char *skip_string(const char *s, const char *end)
+{
+    for (s++; s < end && *s != '"'; s++)
+        s += *s == '\\';
+    return s < end ? s + 1 : end;
+}
+
+static const char *skip_value(const char *s, const char *end)
+{
+    int depth = 0;
+    while (s < end) {
+        if (*s == '"') {
+            s = skip_string(s, end);
+        } else if (*s == '{' || *s == '[') {
+            depth++;
+            s++;
+        } else if (*s == '}' || *s == ']') {
+            if (depth == 0)
+                return s;
+            depth--;
+            s++;
+        } else if (depth == 0 && strchr(", \t\r\n", *s) && *s) {
+            return s;
+        } else {
+            s++;
+            continue;
+        }
+        if (depth == 0)
+            return s;
+    }
+    return end;
+}
+
+struct slice {
+    const char *s;
+    size_t len;
+};
+
+/* The parts of one JSON event. */
+struct parts {
+    struct peri_value *attrs;
+    struct slice data;
+    struct peri_value *data_base64; /* NULL when absent */
+    bool has_data;
+};
+
+static enum peri_status put_member(struct reader *r, struct parts *p, const struct peri_value *name, struct slice text)
+{
+    size_t len;
+    const char *key = peri_value_textn(name, &len);
+    if (strcmp(key, "data") == 0 && len == 4) {
+        if (p->has_data)
+            return peri_error_set(r->err, PERI_EINVAL, NULL, "\"data\" is there twice");
+        p->has_data = true;
+        p->data = text;
+        return PERI_OK;
+    }
+    struct peri_value *v = NULL;
+    enum peri_status st = peri_json_parse(text.s, text.len, &v, r->err);
+    if (st)
+        return st;
+    if (peri_value_is(v, PERI_NULL)) {
+        peri_value_unref(v);
+        return PERI_OK;
+    }
+    if (strcmp(key, "data_base64") == 0 && len == strlen("data_base64")) {
+        if (!p->data_base64 && peri_value_is(v, PERI_STRING)) {
+            p->data_base64 = v;
+            return PERI_OK;
+        }
+        st = peri_error_set(r->err, PERI_EINVAL, NULL,
+            p->data_base64 ? "\"data_base64\" is there twice" : "\"data_base64\" must be a string");
+    } else {
+        st = peri_ce_put_attribute(p->attrs, key, len, v, r->err);
+    }
+    peri_value_unref(v);
+    return st;
+}
+
+static enum peri_status read_members(struct reader *r, struct slice text, struct parts *p)
+{
+    const char *end = text.s + text.len, *s = skip_space(text.s + 1, end);
+    enum peri_status st = PERI_OK;
+    while (st == PERI_OK && s < end && *s == '"') {
+        const char *key_end = skip_string(s, end);
+        struct peri_value *name = NULL;
+        st = peri_json_parse(s, (size_t)(key_end - s), &name, r->err);
+        if (st)
+            break;
+        s = skip_space(key_end, end);
+        s = skip_space(s + (s < end), end); /* the colon */
+        const char *value_end = skip_value(s, end);
+        st = put_member(r, p, name, (struct slice){s, (size_t)(value_end - s)});
+        peri_value_unref(name);
+        s = skip_space(value_end, end);
+        s = skip_space(s + (s < end), end); /* the comma or the end */
+    }
+    return st;
+}
+
+static enum peri_status set_structured_data(struct reader *r, struct parts *p, struct peri_event *event)
+{
+    if (!p->data_base64)
+        return p->has_data ? set_json(event, p->data.s, p->data.len, r->err) : set_json(event, "null", 4, r->err);
+    if (p->has_data)
+        return peri_error_set(r->err, PERI_EINVAL, NULL, "\"data\" and \"data_base64\" exclude each other");
+    size_t len, text_len;
+    char *bytes = NULL;
+    const char *text = peri_value_textn(p->data_base64, &text_len);
+    enum peri_status st = peri_base64_decode(text, text_len, &bytes, &len);
+    if (st)
+        return st == PERI_ENOMEM ? peri_error_nomem(r->err)
+                                 : peri_error_set(r->err, st, NULL, "\"data_base64\" is not valid base64");
+    st = set_bytes(event, peri_map_text(p->attrs, "datacontenttype"), bytes, len, r->err);
+    free(bytes);
+    return st;
+}
+
+static enum peri_status read_structured_event(struct reader *r, struct slice text)
+{
+    if (text.len == 0 || text.s[0] != '{')
+        return peri_error_set(r->err, PERI_EINVAL, NULL, "an event must be a JSON object");
+    struct parts p = {.attrs = peri_value_map()};
+    struct peri_event *event = peri_event_create();
+    enum peri_status st = p.attrs && event ? read_members(r, text, &p) : peri_error_nomem(r->err);
+    if (st == PERI_OK)
+        st = peri_ce_fill_event(p.attrs, event, r->err);
+    if (st == PERI_OK) {
+        size_t encoded = 0;
+        (void)peri_value_textn(p.data_base64, &encoded);
+        size_t size = peri_ce_attributes_size(p.attrs) + p.data.len + encoded / 4 * 3;
+        st = size > r->max ? too_large(r, size) : set_structured_data(r, &p, event);
+    }
+    peri_value_unref(p.attrs);
+    peri_value_unref(p.data_base64);
+    if (st) {
+        peri_event_unref(event);
+        return st;
+    }
+    return add_event(r, event);
+}
+
+static enum peri_status read_structured(struct reader *r, bool many)
+{
+    struct peri_value *whole = NULL;
+    const char *end = r->in->body + r->in->len, *s = skip_space(r->in->body, end);
+    enum peri_status st = peri_json_parse(r->in->body, r->in->len, &whole, r->err); /* the text is JSON from here on */
+    if (st) {
+        peri_error_prefix(r->err, "the body is not valid JSON");
+        return st;
+    }
+    bool list = peri_value_is(whole, PERI_LIST);
+    peri_value_unref(whole);
+    if (!many)
+        return read_structured_event(r, (struct slice){s, (size_t)(end - s)});
+    if (!list)
+        return peri_error_set(r->err, PERI_EINVAL, NULL, "a batch must be a JSON array");
+    s = skip_space(s + 1, end);
+    for (size_t i = 1; s < end && *s != ']'; i++) {
+        const char *event_end = skip_value(s, end);
+        st = read_structured_event(r, (struct slice){s, (size_t)(event_end - s)});
+        if (st) {
+            peri_error_prefix(r->err, "event %zu of the batch", i);
+            return st;
+        }
+        s = skip_space(event_end, end);
+        if (s < end && *s == ',')
+            s = skip_space(s + 1, end);
+    }
+    return PERI_OK;
+}
+
+/* ---- plain JSON ---- */
+
+static enum peri_status put_query(struct reader *r, struct peri_value *attrs, const char *name, const char *fallback)
+{
+    const char *text = r->in->query(r->in->req, name);
+    if (!text)
+        text = fallback;
+    if (!text)
+        return PERI_OK;
+    if (!peri_utf8_valid(text, strlen(text), NULL))
+        return peri_error_set(r->err, PERI_EINVAL, NULL, "?%s= is not valid UTF-8", name);
+    struct peri_value *v = peri_value_str(text);
+    enum peri_status st = v ? peri_ce_put_attribute(attrs, name, strlen(name), v, r->err) : peri_error_nomem(r->err);
+    peri_value_unref(v);
+    return st;
+}
+
+/* Whatever a plain client says about JSON: nothing, or what curl says when it is told nothing. */
+static bool plain_type(const char *content_type)
+{
+    return !content_type || peri_ce_media_type_json(content_type) ||
+           peri_ce_media_type_is(content_type, "text/plain") ||
+           peri_ce_media_type_is(content_type, "application/x-www-form-urlencoded");
+}
+
+static enum peri_status fill_plain(struct reader *r, struct peri_value *attrs, struct peri_event *event)
+{
+    static const char *const names[] = {"type", "source", "id", "subject", "time", NULL};
+    enum peri_status st = PERI_OK;
+    for (int i = 0; st == PERI_OK && names[i]; i++)
+        st = put_query(r, attrs, names[i], strcmp(names[i], "source") == 0 ? "api" : NULL);
+    if (st)
+        return st;
+    bool has_id = peri_map_at(attrs, "id") != NULL;
+    if (peri_map_put_text(attrs, "specversion", "1.0") || (!has_id && peri_map_put_text(attrs, "id", "-")))
+        return peri_error_nomem(r->err);
+    st = peri_ce_fill_event(attrs, event, r->err);
+    if (!has_id) { /* only here may an event be without: then no duplicate is recognised */
+        free(event->external_id);
+        event->external_id = NULL;
+    }
+    return st;
+}
+
+static enum peri_status read_plain(struct reader *r, const char *content_type)
+{
+    if (!plain_type(content_type))
+        return peri_error_set(
+            r->err, PERI_EINVAL, "media_type", "with ?type= the body must be JSON (application/json)");
+    struct peri_event *event = peri_event_create();
+    struct peri_value *attrs = peri_value_map();
+    enum peri_status st = event && attrs ? fill_plain(r, attrs, event) : peri_error_nomem(r->err);
+    size_t size = r->in->len + (attrs ? peri_ce_attributes_size(attrs) : 0);
+    if (st == PERI_OK && size > r->max)
+        st = too_large(r, size);
+    if (st == PERI_OK && r->in->len)
+        st = check_json(r->in->body, r->in->len, r->err);
+    if (st == PERI_OK)
+        st = r->in->len ? set_json(event, r->in->body, r->in->len, r->err) : set_json(event, "null", 4, r->err);
+    peri_value_unref(attrs);
+    if (st) {
+        peri_event_unref(event);
+        return st;
+    }
+    return add_event(r, event);
+}
+
+/* ---- choosing ---- */
+
+static void note_ce_header(void *arg, const char *name, const char *value)
+{
+    if (strncasecmp(name, "ce-", 3) == 0)
+        *(bool *)arg = true;
+}
+
+enum peri_status peri_cloudevents_read_input(const struct peri_cloudevents_input *in, size_t max_event_bytes,
+    struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err)
+{
+    static const char prefix[] = "application/cloudevents";
+    struct reader r = {in, max_event_bytes, batch, err};
+    const char *content_type = in->header(in->req, "content-type");
+    while (content_type && (*content_type == ' ' || *content_type == '\t'))
+        content_type++;
+    *ret_batch_mode = false;
+    if (content_type && strncasecmp(content_type, prefix, strlen(prefix)) == 0) {
+        *ret_batch_mode = peri_ce_media_type_is(content_type, "application/cloudevents-batch+json");
+        if (!*ret_batch_mode && !peri_ce_media_type_is(content_type, "application/cloudevents+json"))
+            return peri_error_set(err, PERI_EINVAL, "media_type",
+                "events are taken as application/cloudevents+json or application/cloudevents-batch+json");
+        return read_structured(&r, *ret_batch_mode);
+    }
+    bool binary = false;
+    in->each_header(in->req, note_ce_header, &binary);
+    if (binary)
+        return read_binary(&r, content_type);
+    if (in->query(in->req, "type"))
+        return read_plain(&r, content_type);
+    return peri_error_set(err, PERI_EINVAL, NULL,
+        "no event: send ce- headers, Content-Type application/cloudevents+json, or JSON with ?type=");
+}
+
+/* ---- the server's requests ---- */
+
+static const char *http_header(const void *req, const char *name)
+{
+    return peri_http_header(req, name);
+}
+
+static const char *http_query(const void *req, const char *name)
+{
+    return peri_http_query(req, name);
+}
+
+static void http_each_header(const void *req, void (*fn)(void *arg, const char *name, const char *value), void *arg)
+{
+    peri_http_each_header(req, fn, arg);
+}
+
+enum peri_status peri_cloudevents_read(const struct peri_http_request *req, size_t max_event_bytes,
+    struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err)
+{
+    struct peri_cloudevents_input in = {
+        .header = http_header, .query = http_query, .each_header = http_each_header, .req = req};
+    in.body = peri_http_body(req, &in.len);
+    return peri_cloudevents_read_input(&in, max_event_bytes, batch, ret_batch_mode, err);
+}
