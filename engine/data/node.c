@@ -71,7 +71,8 @@ enum peri_type peri_yaml_plain_type(const char *text, size_t len, const char **r
 {
     static const char *const nulls[] = {"null", "Null", "NULL", "~", NULL};
     static const char *const bools[] = {"true", "True", "TRUE", "false", "False", "FALSE", NULL};
-    static const char *const odd[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN", NULL};
+    static const char *const odd[] = {
+        ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN", NULL};
     bool real;
     *ret_why = NULL;
     if (len == 0 || is_word(text, nulls))
@@ -126,8 +127,8 @@ static struct peri_value *scalar_value(const struct peri_node *node)
     }
 }
 
-static enum peri_status scalar(const struct peri_node *node, peri_tag_resolver resolve_tag, void *ctx, struct peri_value **ret,
-    struct peri_error *err)
+static enum peri_status scalar(const struct peri_node *node, peri_tag_resolver resolve_tag, void *ctx,
+    struct peri_value **ret, struct peri_error *err)
 {
     if (node->tag && !resolve_tag)
         return peri_error_set(err, PERI_EINVAL, "unknown-tag", "%s cannot be used here", node->tag);
@@ -151,9 +152,11 @@ enum peri_status peri_node_value(const struct peri_node *node, peri_tag_resolver
         return peri_error_nomem(err);
     for (size_t i = 0; i < node->count; i++) {
         struct peri_value *item = NULL;
-        enum peri_status st = peri_node_value(map ? node->pairs[i].value : node->items[i], resolve_tag, ctx, &item, err);
+        enum peri_status st =
+            peri_node_value(map ? node->pairs[i].value : node->items[i], resolve_tag, ctx, &item, err);
         if (st == PERI_OK) {
-            st = map ? peri_map_putn(all, node->pairs[i].key->text, node->pairs[i].key->len, item) : peri_list_push(all, item);
+            st = map ? peri_map_putn(all, node->pairs[i].key->text, node->pairs[i].key->len, item)
+                     : peri_list_push(all, item);
             if (st)
                 peri_error_nomem(err);
         }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The JSON Schema subset: what is common to compiling (schema_compile.c) and checking (schema_check.c), and defaults. */
+/* The JSON Schema subset: what is common to compiling (schema_compile.c) and checking (schema_check.c), and defaults.
+ */
 #include "data/schema.h"
 
 #include <stdlib.h>
@@ -75,14 +76,16 @@ static struct peri_value *fill_list(const struct peri_schema_node *node, const s
 /* Recursion is bounded by the depth of the schema: without one below, the data is shared as it is. */
 static struct peri_value *fill(const struct peri_schema_node *node, const struct peri_value *data)
 {
-    if (node && peri_value_is(data, PERI_MAP) && (node->property_count || node->additional) && !peri_schema_is_secret(data))
+    if (node && peri_value_is(data, PERI_MAP) && (node->property_count || node->additional) &&
+        !peri_schema_is_secret(data))
         return fill_map(node, data);
     if (node && peri_value_is(data, PERI_LIST) && node->items)
         return fill_list(node, data);
     return peri_value_ref(data);
 }
 
-enum peri_status peri_schema_defaults(const struct peri_schema *schema, const struct peri_value *data, struct peri_value **ret)
+enum peri_status peri_schema_defaults(
+    const struct peri_schema *schema, const struct peri_value *data, struct peri_value **ret)
 {
     struct peri_value *filled = fill(schema->root, data);
     if (!filled)

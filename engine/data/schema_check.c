@@ -88,7 +88,8 @@ static bool is_integer(const struct peri_value *v)
 
 static const char *described(const struct peri_value *v)
 {
-    static const char *const words[] = {"null", "a boolean", "an integer", "a number", "a string", "an array", "an object"};
+    static const char *const words[] = {
+        "null", "a boolean", "an integer", "a number", "a string", "an array", "an object"};
     return peri_schema_is_secret(v) ? "a secret" : words[peri_value_type(v)];
 }
 
@@ -100,7 +101,8 @@ static void check_type(struct checker *c, const struct peri_schema_node *node, c
         bit = PERI_SCHEMA_NUMBER | (is_integer(v) ? 1u << PERI_INT : 0);
     if (types == 0 || (types & bit))
         return;
-    static const char *const words[] = {"null", "a boolean", "an integer", NULL, "a string", "an array", "an object", "a number"};
+    static const char *const words[] = {
+        "null", "a boolean", "an integer", NULL, "a string", "an array", "an object", "a number"};
     struct peri_buf list;
     peri_buf_init(&list, 200);
     for (unsigned i = 0; i < 8; i++)
@@ -221,12 +223,16 @@ static void check_number(struct checker *c, const struct peri_schema_node *node,
 {
     static const struct {
         const char *keyword, *words;
-    } limits[] = {{"minimum", "at least"}, {"maximum", "at most"}, {"exclusiveMinimum", "more than"}, {"exclusiveMaximum", "less than"}};
+    } limits[] = {{"minimum", "at least"}, {"maximum", "at most"}, {"exclusiveMinimum", "more than"},
+        {"exclusiveMaximum", "less than"}};
     for (int i = 0; i < PERI_LIMIT_COUNT; i++) {
         if (!node->limits[i])
             continue;
         int order = compare_numbers(v, node->limits[i]);
-        bool ok = i == PERI_LIMIT_MIN ? order >= 0 : i == PERI_LIMIT_MAX ? order <= 0 : i == PERI_LIMIT_ABOVE ? order > 0 : order < 0;
+        bool ok = i == PERI_LIMIT_MIN     ? order >= 0
+                  : i == PERI_LIMIT_MAX   ? order <= 0
+                  : i == PERI_LIMIT_ABOVE ? order > 0
+                                          : order < 0;
         if (ok)
             continue;
         char *limit = shown(node->limits[i]), *is = shown(v);
@@ -251,9 +257,11 @@ static void check_bound(struct checker *c, const struct peri_schema_node *node, 
         {"minLength", "maxLength", "character", "characters"}};
     int64_t least = node->least[bound], most = node->most[bound];
     if (least >= 0 && n < (size_t)least)
-        report(c, words[bound].least, "must have at least %lld %s, has %zu", (long long)least, least == 1 ? words[bound].one : words[bound].many, n);
+        report(c, words[bound].least, "must have at least %lld %s, has %zu", (long long)least,
+            least == 1 ? words[bound].one : words[bound].many, n);
     if (most >= 0 && n > (size_t)most)
-        report(c, words[bound].most, "must have at most %lld %s, has %zu", (long long)most, most == 1 ? words[bound].one : words[bound].many, n);
+        report(c, words[bound].most, "must have at most %lld %s, has %zu", (long long)most,
+            most == 1 ? words[bound].one : words[bound].many, n);
 }
 
 static void check_text(struct checker *c, const struct peri_schema_node *node, const struct peri_value *v)
@@ -351,7 +359,8 @@ static void check_unique(struct checker *c, const struct peri_value *v)
     size_t a = n, b = n;
     for (size_t i = 0; i < n; i++) {
         for (size_t k = i + 1; k < n && items[k].hash == items[i].hash; k++) {
-            if (items[k].index < b && peri_value_equal(peri_list_at(v, items[i].index), peri_list_at(v, items[k].index))) {
+            if (items[k].index < b &&
+                peri_value_equal(peri_list_at(v, items[i].index), peri_list_at(v, items[k].index))) {
                 a = items[i].index;
                 b = items[k].index;
             }
@@ -364,7 +373,8 @@ static void check_unique(struct checker *c, const struct peri_value *v)
         report(c, "uniqueItems", "items %zu and %zu are equal", a, b);
 }
 
-static void check(struct checker *c, const struct peri_schema_node *node, const struct peri_value *v, const char *keyword);
+static void check(
+    struct checker *c, const struct peri_schema_node *node, const struct peri_value *v, const char *keyword);
 
 static void check_list(struct checker *c, const struct peri_schema_node *node, const struct peri_value *v)
 {
@@ -425,7 +435,8 @@ static void check_map(struct checker *c, const struct peri_schema_node *node, co
     }
 }
 
-static void check(struct checker *c, const struct peri_schema_node *node, const struct peri_value *v, const char *keyword)
+static void check(
+    struct checker *c, const struct peri_schema_node *node, const struct peri_value *v, const char *keyword)
 {
     if (c->errors >= MAX_ERRORS)
         return;
@@ -447,7 +458,8 @@ static void check(struct checker *c, const struct peri_schema_node *node, const 
         check_map(c, node, v);
 }
 
-enum peri_status peri_schema_check(const struct peri_schema *schema, const struct peri_value *data, struct peri_schema_report *report)
+enum peri_status peri_schema_check(
+    const struct peri_schema *schema, const struct peri_value *data, struct peri_schema_report *report)
 {
     struct checker c = {.report = report};
     peri_buf_init(&c.path, 1 << 20);

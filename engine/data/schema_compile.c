@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A schema is read once, strictly: each keyword has an entry in the table, and one that has none refuses the schema. The
- * values are held to what the 2020-12 meta-schema asks of them. */
+/* A schema is read once, strictly: each keyword has an entry in the table, and one that has none refuses the schema.
+ * The values are held to what the 2020-12 meta-schema asks of them. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +21,8 @@ struct compiler {
 
 static enum peri_status refuse(struct compiler *c, const char *what)
 {
-    return peri_error_set(c->err, PERI_EINVAL, "schema", "schema at %s: %s", c->path.len ? peri_buf_text(&c->path) : "the root", what);
+    return peri_error_set(
+        c->err, PERI_EINVAL, "schema", "schema at %s: %s", c->path.len ? peri_buf_text(&c->path) : "the root", what);
 }
 
 /* Appends "/name" and returns the length to go back to. */
@@ -52,15 +53,17 @@ static enum peri_status nomem(struct compiler *c)
     return peri_error_nomem(c->err);
 }
 
-typedef enum peri_status (*keyword_fn)(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg);
+typedef enum peri_status (*keyword_fn)(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg);
 
 static enum peri_status add_type(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v)
 {
     static const struct {
         const char *name;
         unsigned bits;
-    } types[] = {{"null", 1u << PERI_NULL}, {"boolean", 1u << PERI_BOOL}, {"integer", 1u << PERI_INT}, {"number", PERI_SCHEMA_NUMBER},
-        {"string", 1u << PERI_STRING}, {"array", 1u << PERI_LIST}, {"object", 1u << PERI_MAP}};
+    } types[] = {{"null", 1u << PERI_NULL}, {"boolean", 1u << PERI_BOOL}, {"integer", 1u << PERI_INT},
+        {"number", PERI_SCHEMA_NUMBER}, {"string", 1u << PERI_STRING}, {"array", 1u << PERI_LIST},
+        {"object", 1u << PERI_MAP}};
     const char *name = peri_value_text(v);
     for (size_t i = 0; name && i < sizeof(types) / sizeof(types[0]); i++) {
         if (strcmp(types[i].name, name) != 0)
@@ -83,7 +86,8 @@ static enum peri_status on_type(struct compiler *c, struct peri_schema_node *nod
     return st;
 }
 
-static enum peri_status on_properties(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
+static enum peri_status on_properties(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
     if (!peri_value_is(v, PERI_MAP))
         return refuse(c, "must be an object");
@@ -112,7 +116,8 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static enum peri_status on_required(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
+static enum peri_status on_required(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
     size_t n = peri_value_count(v);
     if (!peri_value_is(v, PERI_LIST))
@@ -134,7 +139,8 @@ static enum peri_status on_required(struct compiler *c, struct peri_schema_node 
     return st;
 }
 
-static enum peri_status on_additional(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
+static enum peri_status on_additional(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
     return compile(c, v, &node->additional);
 }
@@ -165,7 +171,8 @@ static enum peri_status on_most(struct compiler *c, struct peri_schema_node *nod
     return read_count(c, v, &node->most[arg]);
 }
 
-static enum peri_status on_unique(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
+static enum peri_status on_unique(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
     node->unique = peri_value_as_bool(v);
     return peri_value_is(v, PERI_BOOL) ? PERI_OK : refuse(c, "must be true or false");
@@ -183,13 +190,15 @@ static enum peri_status on_const(struct compiler *c, struct peri_schema_node *no
     return PERI_OK;
 }
 
-static enum peri_status on_default(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
+static enum peri_status on_default(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
     node->fallback = v;
     return PERI_OK;
 }
 
-static enum peri_status on_pattern(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
+static enum peri_status on_pattern(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
     size_t len;
     struct peri_error why = {0};
@@ -217,26 +226,32 @@ static enum peri_status on_limit(struct compiler *c, struct peri_schema_node *no
     return peri_value_is_number(v) ? PERI_OK : refuse(c, "must be a number");
 }
 
-static enum peri_status on_multiple(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
+static enum peri_status on_multiple(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
     node->multiple_of = v;
     return peri_value_as_real(v) > 0 ? PERI_OK : refuse(c, "must be a number above 0");
 }
 
-static enum peri_status on_format(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
+static enum peri_status on_format(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
     node->format_name = peri_value_text(v);
     node->format = node->format_name ? peri_format_find(node->format_name) : NULL;
     return node->format ? PERI_OK
-                        : refuse(c, "must be one of date-time, date, time, duration, email, hostname, ipv4, ipv6, uri, uri-reference, uuid, regex");
+                        : refuse(c, "must be one of date-time, date, time, duration, email, hostname, ipv4, ipv6, uri, "
+                                    "uri-reference, uuid, regex");
 }
 
 /* Annotations are let through when they have the type that is in arg. */
-static enum peri_status on_annotation(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
+static enum peri_status on_annotation(
+    struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
     if (peri_value_is(v, (enum peri_type)arg))
         return PERI_OK;
-    return refuse(c, arg == PERI_STRING ? "must be a text" : arg == PERI_BOOL ? "must be true or false" : "must be a list");
+    return refuse(c, arg == PERI_STRING ? "must be a text"
+                     : arg == PERI_BOOL ? "must be true or false"
+                                        : "must be a list");
 }
 
 static enum peri_status on_id(struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
@@ -304,7 +319,8 @@ static enum peri_status unknown_keyword(struct compiler *c, const char *name)
     return st;
 }
 
-static enum peri_status read_keyword(struct compiler *c, struct peri_schema_node *node, const char *name, size_t len, const struct peri_value *v)
+static enum peri_status read_keyword(
+    struct compiler *c, struct peri_schema_node *node, const char *name, size_t len, const struct peri_value *v)
 {
     for (size_t i = 0; i < KEYWORDS; i++) {
         if (strlen(keywords[i].name) != len || memcmp(keywords[i].name, name, len) != 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The YAML scanner's complaints are written for people who know its grammar. Here each becomes a sentence for somebody
- * who writes a rule, at the place that has to be changed: the quote that is never closed rather than the end of the file
- * where that was noticed. */
+ * who writes a rule, at the place that has to be changed: the quote that is never closed rather than the end of the
+ * file where that was noticed. */
 #include "data/yaml_text.h"
 
 #include <stdio.h>
@@ -85,15 +85,18 @@ bool peri_yaml_text_check(struct peri_yaml_text *t, struct peri_diag *diag)
     }
     struct peri_place place = peri_yaml_text_place(t);
     if (t->byte < bad) {
-        peri_diag_add(diag, place, PERI_SEV_ERROR, "yaml-encoding", "in double quotes such a character can be written as an escape",
+        peri_diag_add(diag, place, PERI_SEV_ERROR, "yaml-encoding",
+            "in double quotes such a character can be written as an escape",
             code == 0 ? "the file holds a NUL byte here" : "the file holds the control character U+%04X here", code);
     } else if (!utf8) {
-        bool utf16 = bad == 0 && t->len >= 2 && ((unsigned char)t->s[0] ^ (unsigned char)t->s[1]) == 1 && (unsigned char)t->s[0] >= 0xFE;
+        bool utf16 = bad == 0 && t->len >= 2 && ((unsigned char)t->s[0] ^ (unsigned char)t->s[1]) == 1 &&
+                     (unsigned char)t->s[0] >= 0xFE;
         if (utf16)
-            peri_diag_add(diag, place, PERI_SEV_ERROR, "yaml-encoding", "save it as UTF-8", "the file is UTF-16, not UTF-8");
+            peri_diag_add(
+                diag, place, PERI_SEV_ERROR, "yaml-encoding", "save it as UTF-8", "the file is UTF-16, not UTF-8");
         else
-            peri_diag_add(diag, place, PERI_SEV_ERROR, "yaml-encoding", "save the file as UTF-8", "not valid UTF-8 (byte 0x%02X)",
-                (unsigned char)t->s[bad]);
+            peri_diag_add(diag, place, PERI_SEV_ERROR, "yaml-encoding", "save the file as UTF-8",
+                "not valid UTF-8 (byte 0x%02X)", (unsigned char)t->s[bad]);
     } else {
         rewind_to_start(t);
         return true;
@@ -181,10 +184,12 @@ static void syntax(struct peri_yaml_text *t, struct peri_diag *diag, const char 
 static void unexpected(struct peri_yaml_text *t, struct peri_diag *diag, const char *hint)
 {
     char c[8];
-    peri_diag_add(diag, peri_yaml_text_place(t), PERI_SEV_ERROR, "yaml-syntax", hint, "unexpected %s here", name_char(t, c));
+    peri_diag_add(
+        diag, peri_yaml_text_place(t), PERI_SEV_ERROR, "yaml-syntax", hint, "unexpected %s here", name_char(t, c));
 }
 
-/* A ':' where no key can be: a text with ": " in it, a line that is indented too far, or the line above lacks its ':'. */
+/* A ':' where no key can be: a text with ": " in it, a line that is indented too far, or the line above lacks its ':'.
+ */
 static void explain_colon(struct peri_yaml_text *t, struct peri_diag *diag)
 {
     size_t at = t->byte, start = line_start(t, at), content = line_content(t, start);
@@ -199,7 +204,8 @@ static void explain_colon(struct peri_yaml_text *t, struct peri_diag *diag)
         size_t first = line_content(t, above);
         if (first >= end || t->s[first] == '#' || t->s[first] == '\r')
             continue; /* blank or a comment */
-        if (find_colon(t, first, line_end(t, above)) == line_end(t, above) && strchr("'\"[]{},|>", t->s[first]) == NULL) {
+        if (find_colon(t, first, line_end(t, above)) == line_end(t, above) &&
+            strchr("'\"[]{},|>", t->s[first]) == NULL) {
             peri_yaml_text_seek_byte(t, first);
             syntax(t, diag, "expected ':' after this key", "a key and its value are written as \"key: value\"");
             return;
@@ -217,7 +223,8 @@ static void explain_char(struct peri_yaml_text *t, struct peri_diag *diag)
     if (c == '\t')
         syntax(t, diag, "a tab is used where spaces are needed", "indent with spaces");
     else if (c == '@' || c == '`' || c == '%')
-        peri_diag_add(diag, peri_yaml_text_place(t), PERI_SEV_ERROR, "yaml-syntax", "put it in quotes", "a text cannot start with '%c'", c);
+        peri_diag_add(diag, peri_yaml_text_place(t), PERI_SEV_ERROR, "yaml-syntax", "put it in quotes",
+            "a text cannot start with '%c'", c);
     else
         unexpected(t, diag, "does the text need quotes?");
 }
@@ -234,13 +241,15 @@ static void explain_key(struct peri_yaml_text *t, struct peri_diag *diag)
     } else if (before > start) {
         unexpected(t, diag, "does the text need quotes?");
     } else if (at + 1 < t->len && t->s[at] == '-' && strchr(" \r\n", t->s[at + 1])) {
-        syntax(t, diag, "a list item where a key is expected", "a list stands under a key, \"key:\" on the line before, its items at one indent");
+        syntax(t, diag, "a list item where a key is expected",
+            "a list stands under a key, \"key:\" on the line before, its items at one indent");
     } else if (at < t->len && t->s[at] == ':') {
         syntax(t, diag, "a key is missing before ':'", NULL);
     } else if (at < t->len && strchr("]}", t->s[at])) {
         unexpected(t, diag, "there is no bracket open that it closes");
     } else {
-        syntax(t, diag, "this line does not line up with the lines above it", "keys of one mapping start in the same column");
+        syntax(t, diag, "this line does not line up with the lines above it",
+            "keys of one mapping start in the same column");
     }
 }
 
@@ -253,7 +262,8 @@ static void explain_bracket(struct peri_yaml_text *t, size_t open, size_t proble
     if (t->line == open_line && t->byte < t->len) {
         char hint[64];
         snprintf(hint, sizeof(hint), "expected ',' or '%c'; does the text need quotes?", closer);
-        peri_diag_add(diag, peri_yaml_text_place(t), PERI_SEV_ERROR, "yaml-syntax", hint, "unexpected %s here", name_char(t, c));
+        peri_diag_add(
+            diag, peri_yaml_text_place(t), PERI_SEV_ERROR, "yaml-syntax", hint, "unexpected %s here", name_char(t, c));
         return;
     }
     peri_yaml_text_seek(t, open);
@@ -269,21 +279,27 @@ static const struct saying {
 } sayings[] = {
     {"unexpected end of stream", "quoted", 'c', "this quote is never closed", NULL},
     {"unexpected document indicator", "quoted", 'c', "this quote is never closed", NULL},
-    {"could not find expected ':'", "", 'c', "expected ':' after this key", "a key and its value are written as \"key: value\""},
-    {"block sequence entries", "", 'p', "a list item cannot start here", "put each item on a line of its own, under its key"},
+    {"could not find expected ':'", "", 'c', "expected ':' after this key",
+        "a key and its value are written as \"key: value\""},
+    {"block sequence entries", "", 'p', "a list item cannot start here",
+        "put each item on a line of its own, under its key"},
     {"mapping keys are not", "", 'p', "a '?' cannot stand here", "put a text that starts with '? ' in quotes"},
     {"a tab character", "", 'p', "a tab is used where spaces are needed", "indent with spaces"},
-    {"unknown escape", "", 'p', "unknown escape in a double-quoted text", "write \\\\ for a backslash, or use single quotes"},
+    {"unknown escape", "", 'p', "unknown escape in a double-quoted text",
+        "write \\\\ for a backslash, or use single quotes"},
     {"hexdecimal", "", 'p', "an escape needs hexadecimal digits: \\xFF, \\u20AC, \\U0001F600", NULL},
     {"Unicode character escape", "", 'p', "this escape names no character", NULL},
     {"alphabetic or numeric", "alias", 'c', "a text that starts with '*' needs quotes", NULL},
     {"alphabetic or numeric", "anchor", 'c', "a text that starts with '&' needs quotes", NULL},
-    {"expected '-' indicator", "", 'p', "this line does not line up with the list items above it", "items of one list start in the same column with '- '"},
-    {"comment or line break", "block scalar", 'p', "text after '|' or '>' must start on the next line", "put a text that starts with '|' or '>' in quotes"},
+    {"expected '-' indicator", "", 'p', "this line does not line up with the list items above it",
+        "items of one list start in the same column with '- '"},
+    {"comment or line break", "block scalar", 'p', "text after '|' or '>' must start on the next line",
+        "put a text that starts with '|' or '>' in quotes"},
     {"indicator equal to 0", "", 'p', "the number after '|' or '>' must be 1 to 9", NULL},
     {"tag handle", "", 'p', "unknown tag", "a text that starts with '!' needs quotes"},
     {"", "a tag", 'c', "this tag is malformed", "a text that starts with '!' needs quotes"},
-    {"", "directive", 'c', "a line that starts with '%' is a directive, and this one is not understood", "put the text in quotes"},
+    {"", "directive", 'c', "a line that starts with '%' is a directive, and this one is not understood",
+        "put the text in quotes"},
     {"%YAML", "", 'p', "a second %YAML line", "one is enough"},
     {"%TAG", "", 'p', "a second %TAG line of the same name", NULL},
     {"incompatible YAML", "", 'p', "another version of YAML", "leave the %YAML line out"},

@@ -25,7 +25,8 @@ void peri_yaml_text_seek_byte(struct peri_yaml_text *t, size_t byte);
 struct peri_place peri_yaml_text_place(const struct peri_yaml_text *t);
 /* Refuses what is not UTF-8 and the control characters that YAML forbids, with the place of the first one. */
 bool peri_yaml_text_check(struct peri_yaml_text *t, struct peri_diag *diag);
-/* True when a template that needs quotes, `key: {{ ... }}`, stands in the line of the character; the cursor is then on it. */
+/* True when a template that needs quotes, `key: {{ ... }}`, stands in the line of the character; the cursor is then on
+ * it. */
 bool peri_yaml_text_bare_template(struct peri_yaml_text *t, size_t index);
 /* Adds the one finding for a syntax error. context may be NULL. */
 void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_t context_index, const char *problem,

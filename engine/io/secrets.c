@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One file a secret. A value is replaced by renaming a finished file over the old one, so that a crash leaves either. What
- * is read is kept in memory only by the caller. systemd's credentials are read-only and win, so that a unit file can
- * override what is stored. Symbolic links are not followed inside our own folder. */
+/* One file a secret. A value is replaced by renaming a finished file over the old one, so that a crash leaves either.
+ * What is read is kept in memory only by the caller. systemd's credentials are read-only and win, so that a unit file
+ * can override what is stored. Symbolic links are not followed inside our own folder. */
 #include "io/secrets.h"
 
 #include <ctype.h>
@@ -72,7 +72,8 @@ void peri_secrets_destroy(struct peri_secrets *secrets)
 
 static enum peri_status io_error(struct peri_error *err, const char *what, const char *path)
 {
-    return peri_error_set(err, errno == ENOSPC || errno == EDQUOT ? PERI_EFULL : PERI_EIO, NULL, "cannot %s %s: %s", what, path, strerror(errno));
+    return peri_error_set(err, errno == ENOSPC || errno == EDQUOT ? PERI_EFULL : PERI_EIO, NULL, "cannot %s %s: %s",
+        what, path, strerror(errno));
 }
 
 static enum peri_status make_folder(const struct peri_secrets *secrets, struct peri_error *err)
@@ -112,7 +113,8 @@ static bool sync_folder(const char *path)
     return ok;
 }
 
-enum peri_status peri_secrets_set(struct peri_secrets *secrets, const char *name, const char *value, size_t len, struct peri_error *err)
+enum peri_status peri_secrets_set(
+    struct peri_secrets *secrets, const char *name, const char *value, size_t len, struct peri_error *err)
 {
     unsigned char random[8];
     char *path = NULL, *temp = NULL;
@@ -151,7 +153,8 @@ out:
 }
 
 /* PERI_ENOTFOUND without text when there is no such file. */
-static enum peri_status read_value(const char *folder, const char *name, int flags, char **ret, size_t *ret_len, struct peri_error *err)
+static enum peri_status read_value(
+    const char *folder, const char *name, int flags, char **ret, size_t *ret_len, struct peri_error *err)
 {
     enum peri_status st = PERI_OK;
     struct stat info;
@@ -190,7 +193,8 @@ static enum peri_status read_value(const char *folder, const char *name, int fla
     return PERI_OK;
 }
 
-enum peri_status peri_secrets_get(struct peri_secrets *secrets, const char *name, char **ret_value, size_t *ret_len, struct peri_error *err)
+enum peri_status peri_secrets_get(
+    struct peri_secrets *secrets, const char *name, char **ret_value, size_t *ret_len, struct peri_error *err)
 {
     size_t len = 0;
     enum peri_status st = check_name(name, err);
@@ -203,7 +207,8 @@ enum peri_status peri_secrets_get(struct peri_secrets *secrets, const char *name
     if (st == PERI_ENOTFOUND)
         st = read_value(secrets->folder, name, O_NOFOLLOW, &raw, &len, err);
     if (st == PERI_ENOTFOUND)
-        return peri_error_set(err, st, "secret_missing", "there is no secret \"%s\" (perigee secrets set %s)", name, name);
+        return peri_error_set(
+            err, st, "secret_missing", "there is no secret \"%s\" (perigee secrets set %s)", name, name);
     if (st)
         return st;
     char *value = malloc(len + 1);
@@ -226,8 +231,9 @@ enum peri_status peri_secrets_remove(struct peri_secrets *secrets, const char *n
     if (!path)
         return peri_error_nomem(err);
     if (unlink(path) < 0)
-        st = errno == ENOENT ? peri_error_set(err, PERI_ENOTFOUND, "secret_missing", "there is no stored secret \"%s\"", name)
-                             : io_error(err, "remove", path);
+        st = errno == ENOENT
+                 ? peri_error_set(err, PERI_ENOTFOUND, "secret_missing", "there is no stored secret \"%s\"", name)
+                 : io_error(err, "remove", path);
     else if (!sync_folder(secrets->folder))
         st = io_error(err, "write", secrets->folder);
     free(path);

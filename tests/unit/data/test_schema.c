@@ -44,7 +44,8 @@ static char *errors_of(const char *schema_text, const char *data_text)
     assert_int_equal(st, report.count ? PERI_EINVAL : PERI_OK);
     assert_int_equal(peri_schema_check(schema, data, NULL), st);
     for (size_t i = 0; i < report.count; i++)
-        peri_buf_printf(&out, "%s%s %s: %s", i ? "; " : "", report.items[i].pointer, report.items[i].keyword, report.items[i].message);
+        peri_buf_printf(&out, "%s%s %s: %s", i ? "; " : "", report.items[i].pointer, report.items[i].keyword,
+            report.items[i].message);
     peri_schema_report_finish(&report);
     peri_value_unref(data);
     peri_schema_destroy(schema);
@@ -144,7 +145,8 @@ static void test_texts(void **state)
     fails("{\"pattern\":\"^\\\\d$\"}", "\"\\u0663\"", " pattern");
     passes("{\"pattern\":\"^\\\\u00e9$\"}", "\"\\u00e9\"");
     passes("{\"pattern\":\"a\"}", "5");
-    fails("{\"pattern\":\"^(a+)+$\"}", "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"", " pattern");
+    fails(
+        "{\"pattern\":\"^(a+)+$\"}", "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!\"", " pattern");
 }
 
 static void test_lists(void **state)
@@ -155,7 +157,8 @@ static void test_lists(void **state)
     gives("{\"minItems\":1}", "[]", " minItems: must have at least 1 item, has 0");
     fails("{\"maxItems\":1}", "[1,2]", " maxItems");
     passes("{\"uniqueItems\":true}", "[1,true,\"1\",[1],{\"a\":1},null,0,false,\"\",[],{}]");
-    gives("{\"uniqueItems\":true}", "[3,{\"a\":1,\"b\":2},1,{\"b\":2.0,\"a\":1}]", " uniqueItems: items 1 and 3 are equal");
+    gives("{\"uniqueItems\":true}", "[3,{\"a\":1,\"b\":2},1,{\"b\":2.0,\"a\":1}]",
+        " uniqueItems: items 1 and 3 are equal");
     fails("{\"uniqueItems\":true}", "[0, -0.0]", " uniqueItems");
     passes("{\"uniqueItems\":false}", "[1,1]");
 }
@@ -174,12 +177,16 @@ static void test_long_list_is_fast(void **state)
 
 static void test_objects(void **state)
 {
-    const char *schema = "{\"type\":\"object\",\"properties\":{\"count\":{\"type\":\"integer\",\"minimum\":1},\"a/b\":{\"items\":{\"maximum\":1}}},"
+    const char *schema = "{\"type\":\"object\",\"properties\":{\"count\":{\"type\":\"integer\",\"minimum\":1},\"a/"
+                         "b\":{\"items\":{\"maximum\":1}}},"
                          "\"required\":[\"count\"],\"additionalProperties\":false}";
     gives(schema, "{}", " required: \"count\" is missing");
-    gives(schema, "{\"cuont\":3}", " required: \"count\" is missing; /cuont additionalProperties: unknown member \"cuont\" (did you mean \"count\"?)");
+    gives(schema, "{\"cuont\":3}",
+        " required: \"count\" is missing; /cuont additionalProperties: unknown member \"cuont\" (did you mean "
+        "\"count\"?)");
     gives(schema, "{\"count\":0,\"a/b\":[1,2],\"q~\":1}",
-        "/count minimum: must be at least 1, is 0; /a~1b/1 maximum: must be at most 1, is 2; /q~0 additionalProperties: unknown member \"q~\"");
+        "/count minimum: must be at least 1, is 0; /a~1b/1 maximum: must be at most 1, is 2; /q~0 "
+        "additionalProperties: unknown member \"q~\"");
     fails("{\"additionalProperties\":{\"type\":\"string\"}}", "{\"x\":1}", "/x type");
     fails("{\"properties\":{\"x\":false}}", "{\"x\":1}", "/x properties");
     fails("{\"minProperties\":1}", "{}", " minProperties");
@@ -217,7 +224,8 @@ static void test_secrets_count_as_text(void **state)
 
 static void test_refused_schemas(void **state)
 {
-    refused("{\"properties\":{\"a\":{\"minimun\":1}}}", "at /properties/a: the keyword \"minimun\" is not supported (did you mean \"minimum\"?)");
+    refused("{\"properties\":{\"a\":{\"minimun\":1}}}",
+        "at /properties/a: the keyword \"minimun\" is not supported (did you mean \"minimum\"?)");
     refused("{\"$ref\":\"#/x\"}", "schema at the root: the keyword \"$ref\" is not supported");
     refused("{\"oneOf\":[]}", "not supported");
     refused("{\"if\":{}}", "not supported");
@@ -242,8 +250,10 @@ static void test_refused_schemas(void **state)
     refused("{\"additionalProperties\":1}", "at /additionalProperties: a schema must be an object, true or false");
     refused("{\"$id\":\"a#b\"}", "at /$id");
     refused("5", "a schema must be an object");
-    passes("{\"$schema\":\"s\",\"$id\":\"http://x/y\",\"$comment\":\"c\",\"title\":\"t\",\"description\":\"d\",\"examples\":[],"
-           "\"deprecated\":true,\"readOnly\":true,\"writeOnly\":false,\"default\":5}", "1");
+    passes("{\"$schema\":\"s\",\"$id\":\"http://x/"
+           "y\",\"$comment\":\"c\",\"title\":\"t\",\"description\":\"d\",\"examples\":[],"
+           "\"deprecated\":true,\"readOnly\":true,\"writeOnly\":false,\"default\":5}",
+        "1");
 }
 
 static void defaults_give(const char *schema_text, const char *data_text, const char *wanted)
@@ -263,10 +273,12 @@ static void defaults_give(const char *schema_text, const char *data_text, const 
 
 static void test_defaults(void **state)
 {
-    const char *schema = "{\"default\":7,\"properties\":{\"a\":{\"default\":1},\"o\":{\"default\":{},\"properties\":{\"x\":{\"default\":[2]}}},"
+    const char *schema = "{\"default\":7,\"properties\":{\"a\":{\"default\":1},\"o\":{\"default\":{},\"properties\":{"
+                         "\"x\":{\"default\":[2]}}},"
                          "\"l\":{\"items\":{\"properties\":{\"y\":{\"default\":null}}}}}}";
     defaults_give(schema, "{}", "{\"a\":1,\"o\":{\"x\":[2]}}");
-    defaults_give(schema, "{\"a\":null,\"o\":{\"x\":3},\"l\":[{},1,{\"y\":2}]}", "{\"a\":null,\"o\":{\"x\":3},\"l\":[{\"y\":null},1,{\"y\":2}]}");
+    defaults_give(schema, "{\"a\":null,\"o\":{\"x\":3},\"l\":[{},1,{\"y\":2}]}",
+        "{\"a\":null,\"o\":{\"x\":3},\"l\":[{\"y\":null},1,{\"y\":2}]}");
     defaults_give(schema, "5", "5");
     defaults_give(schema, "{\"o\":{\"$secret\":\"s\"}}", "{\"o\":{\"$secret\":\"s\"},\"a\":1}");
 }
@@ -298,21 +310,39 @@ static void format_table(const char *name, const char *good, const char *bad)
 
 static void test_formats(void **state)
 {
-    format_table("date-time", "1963-06-19T08:30:06.283185Z|1963-06-19t08:30:06z|1990-12-31T23:59:60Z|1990-12-31T15:59:60.1-08:00|2024-02-29T00:00:00+23:59",
-        "|1998-12-31T23:58:60Z|1990-02-31T15:59:59Z|2023-02-29T00:00:00Z|1963-06-19T08:30:06|1963-06-19T08:30:06.Z|1963-06-19 08:30:06Z|"
+    format_table("date-time",
+        "1963-06-19T08:30:06.283185Z|1963-06-19t08:30:06z|1990-12-31T23:59:60Z|1990-12-31T15:59:60.1-08:00|2024-02-"
+        "29T00:00:00+23:59",
+        "|1998-12-31T23:58:60Z|1990-02-31T15:59:59Z|2023-02-29T00:00:00Z|1963-06-19T08:30:06|1963-06-19T08:30:06.Z|"
+        "1963-06-19 08:30:06Z|"
         "1963-06-19T24:00:00Z|1963-06-19T08:30:06+24:00|06/19/1963|1963-6-19T08:30:06Z|1963-06-19T08:30:06Zx");
-    format_table("date", "1963-06-19|2020-02-29|0000-01-01", "1963-13-01|2021-02-29|1998-1-20|1963-06-1\xE0\xA7\xAA|20200101|2020-01-00");
-    format_table("time", "08:30:06Z|23:59:60Z|01:29:60+01:30|08:30:06.5-08:00", "08:30:06|22:59:60Z|08:30:06 PST|24:00:00Z|8:30:06Z|08:30:06-8:00");
-    format_table("duration", "P4DT12H30M5S|P4Y|PT0S|P1M|PT1M|PT36H|P1DT12H|P2W|P1Y2M3DT4H", "|P|PT|P1|4DT12H|P2D1Y|P1D2H|P2S|P1YT|P1Y2W|PT1D|P1Y1D|PT1H1S|P\xDB\xB2Y|PW");
-    format_table("email", "joe.bloggs@example.com|te~st@example.com|\"joe bloggs\"@example.com|\"a\\\"b\"@x.org|joe@[127.0.0.1]|joe@[IPv6:::1]",
-        "|2962|.test@example.com|test.@example.com|te..st@example.com|joe bloggs@example.com|a@|@b|a@-b.c|joe@[300.0.0.1]|a@b@");
-    format_table("hostname", "www.example.com|localhost|a-b.c|1a.2b|xn--4gbwdl", "|-a.b|a-.b|a..b|.a|a.|not_valid|\xC3\xA9.de|a b");
-    format_table("ipv4", "192.168.0.1|0.0.0.0|255.255.255.255", "|127.0.0.0.1|256.1.1.1|127.0|01.1.1.1|1.1.1.1 |0x7f.0.0.1|1.1.1.");
-    format_table("ipv6", "::1|::|1:2::8|::ffff:192.168.0.1|fe80:0:0:0:0:0:0:1", "|12345::|1:1:1:1:1:1:1:1:1|::laptop|fe80::a%eth1|1::1::1|127.0.0.1|::ffff:1.2.3.256");
-    format_table("uri", "http://foo.bar/?baz=qux#quux|http://foo.com/blah_(wikipedia)#cite-1|urn:oasis:names|mailto:a@b.c|http://[::1]:80/a|tel:+1-816|ldap://[2001:db8::7]/c=GB?o?x|file:///x|x:",
-        "|//foo.bar/?x|/abs|abc|1x://y|http:// x|:// should fail|http://foo.com/a b|http://x/%zz|http://[::1/|http://a:x/b|\\\\WINDOWS|http://x/\xC3\xA9|a:b#c#d");
-    format_table("uri-reference", "http://foo.bar|/abc|abc|?q|#frag||//x/y|./a:b|sensors/tn-1", "\\\\WIN|#frag\\ment|a b|<x>|%|1:2|{x}");
-    format_table("uuid", "2EB8AA08-aa98-11ea-b4aa-73b441d16380|00000000-0000-0000-0000-000000000000", "|2eb8aa08-aa98-11ea-b4aa-73b441d1638|2eb8aa08aa9811eab4aa73b441d16380|2eb8aa08-aa98-11ea-b4ga-73b441d16380|2eb8-aa08-aa98-11ea-b4aa73b44-1d16380");
+    format_table("date", "1963-06-19|2020-02-29|0000-01-01",
+        "1963-13-01|2021-02-29|1998-1-20|1963-06-1\xE0\xA7\xAA|20200101|2020-01-00");
+    format_table("time", "08:30:06Z|23:59:60Z|01:29:60+01:30|08:30:06.5-08:00",
+        "08:30:06|22:59:60Z|08:30:06 PST|24:00:00Z|8:30:06Z|08:30:06-8:00");
+    format_table("duration", "P4DT12H30M5S|P4Y|PT0S|P1M|PT1M|PT36H|P1DT12H|P2W|P1Y2M3DT4H",
+        "|P|PT|P1|4DT12H|P2D1Y|P1D2H|P2S|P1YT|P1Y2W|PT1D|P1Y1D|PT1H1S|P\xDB\xB2Y|PW");
+    format_table("email",
+        "joe.bloggs@example.com|te~st@example.com|\"joe "
+        "bloggs\"@example.com|\"a\\\"b\"@x.org|joe@[127.0.0.1]|joe@[IPv6:::1]",
+        "|2962|.test@example.com|test.@example.com|te..st@example.com|joe "
+        "bloggs@example.com|a@|@b|a@-b.c|joe@[300.0.0.1]|a@b@");
+    format_table("hostname", "www.example.com|localhost|a-b.c|1a.2b|xn--4gbwdl",
+        "|-a.b|a-.b|a..b|.a|a.|not_valid|\xC3\xA9.de|a b");
+    format_table("ipv4", "192.168.0.1|0.0.0.0|255.255.255.255",
+        "|127.0.0.0.1|256.1.1.1|127.0|01.1.1.1|1.1.1.1 |0x7f.0.0.1|1.1.1.");
+    format_table("ipv6", "::1|::|1:2::8|::ffff:192.168.0.1|fe80:0:0:0:0:0:0:1",
+        "|12345::|1:1:1:1:1:1:1:1:1|::laptop|fe80::a%eth1|1::1::1|127.0.0.1|::ffff:1.2.3.256");
+    format_table("uri",
+        "http://foo.bar/?baz=qux#quux|http://foo.com/blah_(wikipedia)#cite-1|urn:oasis:names|mailto:a@b.c|http://"
+        "[::1]:80/a|tel:+1-816|ldap://[2001:db8::7]/c=GB?o?x|file:///x|x:",
+        "|//foo.bar/?x|/abs|abc|1x://y|http:// x|:// should fail|http://foo.com/a "
+        "b|http://x/%zz|http://[::1/|http://a:x/b|\\\\WINDOWS|http://x/\xC3\xA9|a:b#c#d");
+    format_table("uri-reference", "http://foo.bar|/abc|abc|?q|#frag||//x/y|./a:b|sensors/tn-1",
+        "\\\\WIN|#frag\\ment|a b|<x>|%|1:2|{x}");
+    format_table("uuid", "2EB8AA08-aa98-11ea-b4aa-73b441d16380|00000000-0000-0000-0000-000000000000",
+        "|2eb8aa08-aa98-11ea-b4aa-73b441d1638|2eb8aa08aa9811eab4aa73b441d16380|2eb8aa08-aa98-11ea-b4ga-73b441d16380|"
+        "2eb8-aa08-aa98-11ea-b4aa73b44-1d16380");
     format_table("regex", "^a(b)?$|[0-9]+|", "^(abc]|[a");
     assert_null(peri_format_find("colour"));
 }

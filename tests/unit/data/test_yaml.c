@@ -31,7 +31,8 @@ static struct peri_yaml_doc *parse_ok(const char *text)
     return doc;
 }
 
-static enum peri_status resolve(void *ctx, const struct peri_node *node, struct peri_value **ret, struct peri_error *err)
+static enum peri_status resolve(
+    void *ctx, const struct peri_node *node, struct peri_value **ret, struct peri_error *err)
 {
     char text[64];
     snprintf(text, sizeof(text), "<%s %s>", node->tag, node->text);
@@ -90,7 +91,8 @@ static void finds(const char *text, const char *wanted)
 static void test_core_schema(void **state)
 {
     gives("[yes, no, on, off, y, n, 08:30, 1_000, 0b1, 1e, +, ., -, '', 12e03x]",
-        "[\"yes\",\"no\",\"on\",\"off\",\"y\",\"n\",\"08:30\",\"1_000\",\"0b1\",\"1e\",\"+\",\".\",\"-\",\"\",\"12e03x\"]");
+        "[\"yes\",\"no\",\"on\",\"off\",\"y\",\"n\",\"08:30\",\"1_000\",\"0b1\",\"1e\",\"+\",\".\",\"-\",\"\","
+        "\"12e03x\"]");
     gives("[null, Null, NULL, ~, nuLL]", "[null,null,null,null,\"nuLL\"]");
     gives("[true, True, TRUE, false, False, FALSE, tRUE]", "[true,true,true,false,false,false,\"tRUE\"]");
     gives("[0, -0, 010, +7, -12, 0o17, 0xfF, 9223372036854775807, -9223372036854775808]",
@@ -104,9 +106,12 @@ static void test_core_schema(void **state)
 static void test_structures(void **state)
 {
     gives("on: yes\nlist:\n- 1\n- [2, {x: y}]\n", "{\"on\":\"yes\",\"list\":[1,[2,{\"x\":\"y\"}]]}");
-    gives("a: &x {k: [1]}\nb: *x\nc: [*x, *x]\n", "{\"a\":{\"k\":[1]},\"b\":{\"k\":[1]},\"c\":[{\"k\":[1]},{\"k\":[1]}]}");
+    gives("a: &x {k: [1]}\nb: *x\nc: [*x, *x]\n",
+        "{\"a\":{\"k\":[1]},\"b\":{\"k\":[1]},\"c\":[{\"k\":[1]},{\"k\":[1]}]}");
     gives("token: !secret twilio\nport: !env 8080\n", "{\"token\":\"<!secret twilio>\",\"port\":\"<!env 8080>\"}");
-    gives("\xEF\xBB\xBF" "a: 1\n", "{\"a\":1}");
+    gives("\xEF\xBB\xBF"
+          "a: 1\n",
+        "{\"a\":1}");
     gives("!!map\na: !!seq [1]\n", "{\"a\":[1]}");
     gives("--- \n# only a comment\n---\na: 1\n---\n", "{\"a\":1}");
     struct peri_yaml_doc *doc = parse_ok("a: 1\n---\nb: 2\n---\n~\n");
@@ -129,7 +134,8 @@ static void place_is(const struct peri_node *node, int line, int column)
 
 static void test_places(void **state)
 {
-    struct peri_yaml_doc *doc = parse_ok("# c\nä: &x\n  # c\n  öö: \"é\" \nb: &y   5\nc: !env X\nd: &z !env X\r\ne:\n  - |\n    t\n  - \"p\xE2\x80\xA8q\"\nf: 1\n");
+    struct peri_yaml_doc *doc = parse_ok("# c\nä: &x\n  # c\n  öö: \"é\" \nb: &y   5\nc: !env X\nd: &z !env X\r\ne:\n  "
+                                         "- |\n    t\n  - \"p\xE2\x80\xA8q\"\nf: 1\n");
     struct peri_node *root = doc->roots[0], *key;
     place_is(root, 2, 1);
     struct peri_node *a = peri_node_get(root, "ä", &key);
@@ -244,7 +250,9 @@ static void test_encoding(void **state)
     finds("a: \x07\n", "1:4 yaml-encoding");
     finds("a: x\xEF\xBB\xBFy\n", "1:5 yaml-encoding");
     findsn("a: 1\r\nb\0: 2\n", 12, "2:2 yaml-encoding");
-    findsn("\xFF\xFE" "a\0", 4, "1:1 yaml-encoding");
+    findsn("\xFF\xFE"
+           "a\0",
+        4, "1:1 yaml-encoding");
 }
 
 static void test_caps(void **state)
