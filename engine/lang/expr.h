@@ -13,12 +13,15 @@
  * C. Lua's operators and precedence, literals, paths, filters ("| default('x')"). docs/rules.md is its reference.
  * Compiled expressions are immutable: evaluate from any thread. */
 struct peri_expr;
+struct peri_expr_problem;
 
 /* What a name at the start of a path may be. */
 struct peri_expr_names {
     bool (*known)(void *ctx, const char *name, size_t len); /* is this root bound here? */
     const char *const *(*list)(void *ctx);                  /* the bound names, NULL-ended, for "did you mean"; may be NULL */
     void *ctx;
+    /* May root.field be? False with code, message and hint in problem. May be NULL: any field may. */
+    bool (*member)(void *ctx, const char *root, const char *field, struct peri_expr_problem *problem);
 };
 
 /* Where values come from while evaluating. */
@@ -32,7 +35,8 @@ struct peri_scope {
 
 struct peri_expr_problem {
     size_t offset; /* bytes into the text */
-    char code[32]; /* "syntax", "unknown-root", "unknown-filter", "unknown-function", "filter-args" */
+    char code[32]; /* "syntax", "unknown-root", "unknown-filter", "unknown-function", "filter-args", or what
+                      peri_expr_names.member says */
     char message[512];
     char hint[256];
 };

@@ -111,10 +111,6 @@ bool peri_expr_order(const struct peri_value *a, const struct peri_value *b, int
 /* RFC 3339 text or a number of ms. */
 enum peri_status peri_expr_time(const struct peri_value *v, int64_t *ret_ms, struct peri_error *err);
 
-/* Calls fn for the root and the first field (NULL when there is none or it is computed) of every path. */
-void peri_expr_each_path(const struct peri_expr *expr,
-    void (*fn)(void *ctx, const char *root, const char *field, size_t offset), void *ctx);
-
 #define EXPR_FUNCTION(name) enum peri_status name(const struct expr_call *call, struct peri_value **ret)
 /* expr_text.c */
 EXPR_FUNCTION(peri_expr_fn_upper);

@@ -228,9 +228,20 @@ static enum peri_status parse_index(struct parser *p, struct expr_node *path)
     return st == PERI_OK ? next(p) : st;
 }
 
+static enum peri_status check_member(struct parser *p, const struct expr_node *n, size_t offset)
+{
+    struct peri_expr_problem unused, *problem = p->lx.problem ? p->lx.problem : &unused;
+    if (!p->names || !p->names->member || n->op != EXPR_PATH || !n->root || n->part_count == 0 || !n->parts[0].key)
+        return PERI_OK;
+    problem->hint[0] = '\0';
+    problem->offset = offset;
+    return p->names->member(p->names->ctx, n->root, n->parts[0].key, problem) ? PERI_OK : PERI_EINVAL;
+}
+
 /* .name and [index] behind a primary. A primary that is no path becomes the base of one. */
 static enum peri_status parse_parts(struct parser *p, struct expr_node **node)
 {
+    size_t first = p->lx.at; /* after the dot or bracket */
     enum peri_status st = PERI_OK;
     while (st == PERI_OK && (p->lx.kind == TOKEN_DOT || p->lx.kind == TOKEN_OPEN_LIST)) {
         if ((*node)->op != EXPR_PATH) {
@@ -259,7 +270,7 @@ static enum peri_status parse_parts(struct parser *p, struct expr_node **node)
         if (st == PERI_OK)
             st = next(p);
     }
-    return st;
+    return st == PERI_OK ? check_member(p, *node, first) : st;
 }
 
 static enum peri_status check_root(struct parser *p, const struct expr_node *n)
@@ -569,22 +580,4 @@ void peri_expr_destroy(struct peri_expr *expr)
         return;
     node_destroy(expr->top);
     free(expr);
-}
-
-static void each_path(const struct expr_node *n, void (*fn)(void *ctx, const char *root, const char *field, size_t offset),
-    void *ctx)
-{
-    if (n->op == EXPR_PATH && n->root)
-        fn(ctx, n->root, n->part_count > 0 ? n->parts[0].key : NULL, n->offset);
-    for (size_t i = 0; i < n->part_count; i++)
-        if (n->parts[i].index)
-            each_path(n->parts[i].index, fn, ctx);
-    for (size_t i = 0; i < n->count; i++)
-        each_path(n->items[i], fn, ctx);
-}
-
-void peri_expr_each_path(const struct peri_expr *expr,
-    void (*fn)(void *ctx, const char *root, const char *field, size_t offset), void *ctx)
-{
-    each_path(expr->top, fn, ctx);
 }

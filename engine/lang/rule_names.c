@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a template may name at the place where it stands. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/vec.h"
+#include "lang/rule_internal.h"
+
+static const char *const roots[] = {"event", "events", "trigger", "steps", "vars", "rule", "run", "now", "error"};
+#define ROOT_COUNT (sizeof(roots) / sizeof(roots[0]))
+
+static bool push(struct rule_names *names, const char *name)
+{
+    if (!peri_vec_grow(&names->items, &names->cap, names->count + 1, sizeof(*names->items)))
+        return false;
+    names->items[names->count++] = name;
+    return true;
+}
+
+bool peri_rule_names_has(const struct rule_names *names, const char *name, size_t len)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (strlen(names->items[i]) == len && memcmp(names->items[i], name, len) == 0)
+            return true;
+    return false;
+}
+
+static bool is_root(const struct rule_reader *r, const char *name, size_t len)
+{
+    for (size_t i = 0; i < ROOT_COUNT; i++)
+        if (strlen(roots[i]) == len && memcmp(roots[i], name, len) == 0)
+            return strcmp(roots[i], "error") != 0 || r->in_on_error;
+    return false;
+}
+
+/* True also for a name that was reported already: it is one mistake, however often it is written. */
+static bool known(void *ctx, const char *name, size_t len)
+{
+    struct rule_reader *r = ctx;
+    if (is_root(r, name, len) || peri_rule_names_has(&r->bound, name, len) || peri_rule_names_has(&r->refused, name, len))
+        return true;
+    char *copy = peri_strndup(name, len);
+    if (!copy || !push(&r->refused, copy)) {
+        free(copy);
+        peri_rule_nomem(r);
+    }
+    return false;
+}
+
+static const char *const *list(void *ctx)
+{
+    struct rule_reader *r = ctx;
+    r->listed.count = 0;
+    for (size_t i = 0; i < ROOT_COUNT; i++)
+        if (is_root(r, roots[i], strlen(roots[i])))
+            (void)push(&r->listed, roots[i]);
+    for (size_t i = 0; i < r->bound.count; i++)
+        (void)push(&r->listed, r->bound.items[i]);
+    if (!push(&r->listed, NULL)) {
+        peri_rule_nomem(r);
+        return NULL;
+    }
+    return r->listed.items;
+}
+
+/* steps.x and vars.x exist only where some step says so. */
+static bool member(void *ctx, const char *root, const char *field, struct peri_expr_problem *problem)
+{
+    struct rule_reader *r = ctx;
+    bool step = strcmp(root, "steps") == 0;
+    struct rule_names *names = step ? &r->ids : &r->vars;
+    if ((!step && strcmp(root, "vars") != 0) || peri_rule_names_has(names, field, strlen(field)))
+        return true;
+    if (!push(names, NULL)) { /* ends the list for peri_nearest */
+        peri_rule_nomem(r);
+        return true;
+    }
+    names->count--;
+    const char *near = peri_nearest(field, names->items);
+    snprintf(problem->code, sizeof(problem->code), step ? "unknown-step" : "unknown-var");
+    snprintf(problem->message, sizeof(problem->message),
+        step ? "no step of this rule has the id \"%.64s\"" : "no step of this rule sets \"%.64s\"", field);
+    if (near)
+        snprintf(problem->hint, sizeof(problem->hint), "did you mean \"%s\"?", near);
+    else
+        snprintf(problem->hint, sizeof(problem->hint), step ? "give the step an id: {id: %.64s, operator: ...}"
+                                                            : "a step before it sets it: set: {%.64s: ...}", field);
+    return false;
+}
+
+/* Ids and variables of all steps, however deep. Parameters and data are not searched. */
+static void collect(struct rule_reader *r, const struct peri_node *node, int depth)
+{
+    static const char *const blocks[] = {"actions", "on_error", "then", "else", "do", "choose"};
+    if (!node || depth > PERI_YAML_MAX_DEPTH)
+        return;
+    for (size_t i = 0; node->kind == PERI_NODE_LIST && i < node->count; i++)
+        collect(r, node->items[i], depth + 1);
+    if (node->kind != PERI_NODE_MAP)
+        return;
+    const struct peri_node *id = peri_node_get(node, "id", NULL), *set = peri_node_get(node, "set", NULL);
+    bool good = true;
+    if (depth > 0 && id && id->kind == PERI_NODE_SCALAR)
+        good = push(&r->ids, id->text);
+    for (size_t i = 0; good && set && set->kind == PERI_NODE_MAP && i < set->count; i++)
+        good = push(&r->vars, set->pairs[i].key->text);
+    if (!good)
+        peri_rule_nomem(r);
+    for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
+        collect(r, peri_node_get(node, blocks[i], NULL), depth + 1);
+}
+
+void peri_rule_names_init(struct rule_reader *r, const struct peri_node *rule_node)
+{
+    r->names = (struct peri_expr_names){.known = known, .list = list, .ctx = r, .member = member};
+    collect(r, rule_node, 0);
+}
+
+void peri_rule_names_finish(struct rule_reader *r)
+{
+    for (size_t i = 0; i < r->refused.count; i++)
+        free((char *)(uintptr_t)r->refused.items[i]);
+    free(r->refused.items);
+    free(r->bound.items);
+    free(r->ids.items);
+    free(r->vars.items);
+    free(r->listed.items);
+}
+
+void peri_rule_names_bind(struct rule_reader *r, const char *name)
+{
+    if (!push(&r->bound, name))
+        peri_rule_nomem(r);
+}
+
+bool peri_rule_names_check(struct rule_reader *r, const struct peri_node *node, const char *what)
+{
+    static const char *const words[] = {"and", "or", "not", "true", "false", "nil", NULL};
+    const char *name = node->text;
+    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+    if (name[0] == '\0' || name[n] != '\0' || (name[0] >= '0' && name[0] <= '9') || n > 64) {
+        peri_rule_fault(r, node->place, "bad-name", "letters, digits and _, starting with a letter, at most 64",
+            "\"%.80s\" cannot be %s", name, what);
+        return false;
+    }
+    bool taken = false;
+    for (size_t i = 0; i < ROOT_COUNT; i++)
+        taken = taken || strcmp(roots[i], name) == 0;
+    for (size_t i = 0; words[i]; i++)
+        taken = taken || strcmp(words[i], name) == 0;
+    if (taken)
+        peri_rule_fault(r, node->place, "reserved-name", "choose another name", "\"%s\" has a meaning of its own and cannot be %s",
+            name, what);
+    return !taken;
+}

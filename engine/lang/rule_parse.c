@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files and the heads of rules. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/vec.h"
+#include "lang/rule_internal.h"
+
+/* When you change a key table of rule_*.c, change all_keys and docs/rules.md. */
+static const struct rule_key rule_keys[] = {{"name", KEY_KNOWN}, {"id", KEY_KNOWN}, {"description", KEY_KNOWN},
+    {"enabled", KEY_KNOWN}, {"tags", KEY_KNOWN}, {"priority", KEY_KNOWN}, {"trigger", KEY_KNOWN}, {"triggers", KEY_KNOWN},
+    {"conditions", KEY_KNOWN}, {"actions", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"key", KEY_LATER}, {"throttle", KEY_LATER},
+    {"once_within", KEY_LATER}, {"once_after", KEY_LATER}, {"mode", KEY_LATER}, {"max", KEY_LATER}, {"max_exceeded", KEY_LATER},
+    {"timeout", KEY_LATER}, {"cancel_on", KEY_LATER}, {"on_change", KEY_LATER}, {"blueprint", KEY_LATER},
+    {"use_blueprint", KEY_LATER}, {NULL, KEY_END}};
+static const struct rule_key file_keys[] = {{"rules", KEY_KNOWN}, {NULL, KEY_END}};
+
+static const char *const all_keys[] = {"rule.name", "rule.id", "rule.description", "rule.enabled", "rule.tags",
+    "rule.priority", "rule.trigger", "rule.triggers", "rule.conditions", "rule.actions", "rule.on_error", "trigger.id",
+    "trigger.event", "trigger.match", "trigger.schedule", "schedule.cron", "schedule.every", "schedule.at",
+    "schedule.timezone", "schedule.dst", "schedule.catch_up", "condition.operator", "condition.params", "condition.all",
+    "condition.any", "condition.not", "condition.expr", "step.operator", "step.params", "step.delay", "step.if", "step.then",
+    "step.else", "step.choose", "step.for_each", "step.do", "step.set", "step.emit", "step.stop", "step.id", "step.as",
+    "step.timeout", "step.retry", "step.idempotency_key", "step.continue_on_error", "step.on_error", "for_each.in",
+    "for_each.as", "for_each.max", "choice.if", "choice.do", "emit.event", "emit.data", "retry.initial_interval",
+    "retry.backoff_coefficient", "retry.maximum_interval", "retry.maximum_attempts", "retry.non_retryable", NULL};
+
+const char *const *peri_rule_keys(void)
+{
+    return all_keys;
+}
+
+/* Ids of a file, with the lines where they were given. */
+struct seen_id {
+    char *id;
+    int line;
+};
+
+struct loader {
+    const char *file;
+    const struct peri_rule_env *env;
+    struct peri_rule_list *list;
+    struct peri_diag *diag;
+    struct seen_id *seen;
+    size_t seen_count, seen_cap;
+    size_t rules;
+    enum peri_status failed;
+};
+
+/* ---- the head ---- */
+
+static bool is_id(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if ((unsigned char)*p <= ' ' || *p == 0x7F || strchr("/\\\"'{}[],#", *p))
+            return false;
+    return strlen(text) <= PERI_RULE_MAX_NAME;
+}
+
+/* The id given, or the slug of the name; *ret_node is where it stands. */
+static void read_id(struct rule_reader *r, const struct peri_node *map, const struct peri_node **ret_node)
+{
+    const struct peri_node *id = peri_node_get(map, "id", NULL), *name = peri_node_get(map, "name", NULL);
+    if (id) {
+        *ret_node = id;
+        if (!peri_rule_text(r, id, "id"))
+            return;
+        if (is_id(id->text))
+            r->rule->id = peri_rule_dup(r, id->text);
+        else
+            peri_rule_fault(r, id->place, "bad-name", "letters, digits, '-', '.' and '_', at most 200",
+                "\"%.80s\" cannot be the id of a rule", id->text);
+        return;
+    }
+    if (!r->rule->name)
+        return;
+    *ret_node = name;
+    r->rule->id = peri_slug(r->rule->name);
+    if (!r->rule->id)
+        peri_rule_nomem(r);
+    else if (r->rule->id[0] == '\0' || !is_id(r->rule->id))
+        peri_rule_fault(r, name->place, "bad-name", "add an id: of letters, digits and '-'",
+            "no id can be made of the name \"%.80s\"", r->rule->name);
+}
+
+static void read_name(struct rule_reader *r, const struct peri_node *map)
+{
+    const struct peri_node *n = peri_node_get(map, "name", NULL);
+    if (!n) {
+        peri_rule_fault(r, map->place, "missing-key", "name: says in a few words what the rule is for",
+            "the rule has no \"name\"");
+        return;
+    }
+    const char *name = peri_rule_text(r, n, "name");
+    if (name && strlen(name) > PERI_RULE_MAX_NAME)
+        peri_rule_fault(r, n->place, "too-large", "the rest belongs in description:", "\"name\" is longer than %d bytes",
+            PERI_RULE_MAX_NAME);
+    else if (name)
+        r->rule->name = peri_rule_dup(r, name);
+}
+
+static void read_tags(struct rule_reader *r, const struct peri_node *node)
+{
+    if (!peri_rule_expect(r, node, PERI_NODE_LIST, "tags"))
+        return;
+    r->rule->tags = calloc(node->count + 1, sizeof(char *));
+    if (!r->rule->tags) {
+        peri_rule_nomem(r);
+        return;
+    }
+    for (size_t i = 0; i < node->count; i++) {
+        const char *tag = peri_rule_text(r, node->items[i], "tags");
+        if (tag)
+            r->rule->tags[r->rule->tag_count++] = peri_rule_dup(r, tag);
+    }
+}
+
+static void read_head(struct rule_reader *r, const struct peri_node *map)
+{
+    const struct peri_node *n;
+    int64_t priority = 0;
+    if ((n = peri_node_get(map, "description", NULL)) && peri_rule_text(r, n, "description"))
+        r->rule->description = peri_rule_dup(r, n->text);
+    if ((n = peri_node_get(map, "enabled", NULL)))
+        (void)peri_rule_bool(r, n, "enabled", &r->rule->enabled);
+    if ((n = peri_node_get(map, "tags", NULL)))
+        read_tags(r, n);
+    if ((n = peri_node_get(map, "priority", NULL)) && peri_rule_int(r, n, "priority", -1000000, 1000000, &priority))
+        r->rule->priority = (int)priority;
+}
+
+/* An unknown key may be a missing one misspelt: then only the first is reported. */
+static bool has_unknown(const struct peri_node *map)
+{
+    for (size_t i = 0; i < map->count; i++)
+        if (!peri_rule_find_key(rule_keys, map->pairs[i].key->text))
+            return true;
+    return false;
+}
+
+static void read_body(struct rule_reader *r, const struct peri_node *map)
+{
+    const struct peri_node *n;
+    bool unknown = has_unknown(map);
+    if (peri_node_get(map, "trigger", NULL) || peri_node_get(map, "triggers", NULL) || !unknown)
+        peri_rule_read_triggers(r, map);
+    if ((n = peri_node_get(map, "conditions", NULL)))
+        r->rule->condition = peri_rule_read_conditions(r, n, "conditions");
+    if ((n = peri_node_get(map, "actions", NULL)))
+        r->rule->actions = peri_rule_read_block(r, n, "actions", "actions");
+    else if (!unknown)
+        peri_rule_fault(r, map->place, "missing-key", "actions: is the list of steps to carry out", "the rule has no \"actions\"");
+    if ((n = peri_node_get(map, "on_error", NULL))) {
+        r->in_on_error = true;
+        r->rule->on_error = peri_rule_read_block(r, n, "on_error", "on_error");
+    }
+}
+
+/* ---- rules of a file ---- */
+
+static void check_same_id(struct rule_reader *r, struct loader *l, const struct peri_node *node)
+{
+    const char *id = r->rule->id;
+    for (size_t i = 0; id && i < l->seen_count; i++) {
+        if (strcmp(l->seen[i].id, id) != 0)
+            continue;
+        peri_rule_fault(r, node->place, "duplicate-id", "give one of them another id:",
+            "the rule in line %d has the same id \"%s\"", l->seen[i].line, id);
+        return;
+    }
+    if (!id)
+        return;
+    char *copy = peri_rule_dup(r, id);
+    if (!copy || !peri_vec_grow(&l->seen, &l->seen_cap, l->seen_count + 1, sizeof(*l->seen))) {
+        free(copy);
+        peri_rule_nomem(r);
+        return;
+    }
+    l->seen[l->seen_count++] = (struct seen_id){copy, r->rule->place.line};
+}
+
+static void read_fields(struct rule_reader *r, struct loader *l, const struct peri_node *map)
+{
+    const struct peri_node *id_node = map;
+    (void)peri_rule_check_keys(r, map, rule_keys, "a rule");
+    if (peri_node_get(map, "name", NULL) || !has_unknown(map))
+        read_name(r, map);
+    read_id(r, map, &id_node);
+    check_same_id(r, l, id_node);
+    read_head(r, map);
+    peri_rule_names_init(r, map);
+    read_body(r, map);
+    peri_rule_names_finish(r);
+}
+
+static void read_rule(struct loader *l, const struct peri_node *map)
+{
+    struct rule_reader r = {.diag = l->diag, .env = l->env};
+    size_t before = l->diag->errors;
+    if (++l->rules > PERI_RULE_MAX_RULES) {
+        if (l->rules == PERI_RULE_MAX_RULES + 1)
+            peri_rule_fault(&r, map->place, "too-many", NULL, "more than %d rules in one file", PERI_RULE_MAX_RULES);
+        return;
+    }
+    if (!peri_rule_expect(&r, map, PERI_NODE_MAP, "a rule"))
+        return;
+    r.rule = peri_rule_create();
+    char *file = r.rule ? peri_strdup(l->file) : NULL;
+    if (!file) {
+        peri_rule_unref(r.rule);
+        l->failed = PERI_ENOMEM;
+        return;
+    }
+    r.rule->place = (struct peri_place){file, map->place.line, map->place.column};
+    read_fields(&r, l, map);
+    if (r.failed == PERI_OK && l->diag->errors == before)
+        peri_rule_write_text(&r, map);
+    if (r.failed != PERI_OK)
+        l->failed = r.failed;
+    else if (l->diag->errors == before) {
+        if (peri_vec_grow(&l->list->items, &l->list->cap, l->list->count + 1, sizeof(struct peri_rule *)))
+            l->list->items[l->list->count++] = peri_rule_ref(r.rule);
+        else
+            l->failed = PERI_ENOMEM;
+    }
+    peri_rule_unref(r.rule);
+}
+
+static void read_document(struct loader *l, const struct peri_node *root)
+{
+    struct rule_reader r = {.diag = l->diag, .env = l->env};
+    const struct peri_node *rules = peri_node_get(root, "rules", NULL);
+    if (root->kind == PERI_NODE_LIST) {
+        peri_rule_fault(&r, root->place, "wrong-type", "a list of rules stands under rules:",
+            "a file holds one rule or a list under \"rules\", not a bare list");
+        return;
+    }
+    if (!rules) {
+        read_rule(l, root);
+        return;
+    }
+    (void)peri_rule_check_keys(&r, root, file_keys, "a file with several rules");
+    if (!peri_rule_expect(&r, rules, PERI_NODE_LIST, "rules"))
+        return;
+    for (size_t i = 0; i < rules->count && l->failed == PERI_OK; i++)
+        read_rule(l, rules->items[i]);
+}
+
+static enum peri_status read_documents(const char *file, struct peri_yaml_doc *doc, const struct peri_rule_env *env,
+    struct peri_rule_list *list, struct peri_diag *diag)
+{
+    struct loader l = {.file = file, .env = env, .list = list, .diag = diag};
+    size_t before = diag->errors;
+    for (size_t i = 0; i < doc->count && l.failed == PERI_OK; i++)
+        read_document(&l, doc->roots[i]);
+    for (size_t i = 0; i < l.seen_count; i++)
+        free(l.seen[i].id);
+    free(l.seen);
+    if (l.failed != PERI_OK)
+        return l.failed;
+    return diag->errors > before || diag->lost ? PERI_EINVAL : PERI_OK;
+}
+
+static const char *const tags[] = {"!secret", "!input", NULL};
+
+enum peri_status peri_rules_load_file(const char *path, const struct peri_rule_env *env, struct peri_rule_list *list,
+    struct peri_diag *diag)
+{
+    struct peri_yaml_doc *doc = NULL;
+    enum peri_status st = peri_yaml_load(path, tags, &doc, diag);
+    if (st != PERI_OK)
+        return st;
+    st = read_documents(path, doc, env, list, diag);
+    peri_yaml_destroy(doc);
+    return st;
+}
+
+enum peri_status peri_rules_load_text(const char *file, const char *text, size_t len, const struct peri_rule_env *env,
+    struct peri_rule_list *list, struct peri_diag *diag)
+{
+    struct peri_yaml_doc *doc = NULL;
+    enum peri_status st = peri_yaml_parse(file, text, len, tags, &doc, diag);
+    if (st != PERI_OK)
+        return st;
+    st = read_documents(file, doc, env, list, diag);
+    peri_yaml_destroy(doc);
+    return st;
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fields of mappings, and the findings that all readers share. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "lang/duration.h"
+#include "lang/rule_internal.h"
+
+void peri_rule_nomem(struct rule_reader *r)
+{
+    r->failed = PERI_ENOMEM;
+}
+
+void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint, const char *fmt, ...)
+{
+    va_list ap;
+    char message[1024];
+    va_start(ap, fmt);
+    vsnprintf(message, sizeof(message), fmt, ap);
+    va_end(ap);
+    peri_diag_add(r->diag, place, PERI_SEV_ERROR, code, hint, "%s", message);
+}
+
+const struct rule_key *peri_rule_find_key(const struct rule_key *table, const char *name)
+{
+    for (; table->kind != KEY_END; table++)
+        if (strcmp(table->name, name) == 0)
+            return table;
+    return NULL;
+}
+
+const struct peri_node *peri_rule_key_node(const struct peri_node *map, const char *key)
+{
+    struct peri_node *node = NULL;
+    return peri_node_get(map, key, &node) ? node : NULL;
+}
+
+void peri_rule_unknown_key(struct rule_reader *r, const struct peri_node *key, const struct rule_key *table, const char *what)
+{
+    const char *names[64];
+    size_t n = 0;
+    struct peri_buf known;
+    char hint[160];
+    peri_buf_init(&known, 1024);
+    (void)peri_buf_printf(&known, "keys of %s:", what);
+    for (; table->kind != KEY_END && n < 63; table++) {
+        if (table->kind == KEY_KNOWN)
+            (void)peri_buf_printf(&known, "%s %s", n ? "," : "", table->name);
+        names[n++] = table->name;
+    }
+    names[n] = NULL;
+    const char *near = peri_nearest(key->text, names);
+    if (near)
+        snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
+    peri_rule_fault(r, key->place, "unknown-key", near ? hint : peri_buf_text(&known), "unknown key \"%.80s\"", key->text);
+    peri_buf_finish(&known);
+}
+
+void peri_rule_later_key(struct rule_reader *r, const struct peri_node *key)
+{
+    peri_rule_fault(r, key->place, "not-supported-yet", "leave it out: this version does not carry it out",
+        "\"%s\" is not supported yet", key->text);
+}
+
+size_t peri_rule_check_keys(struct rule_reader *r, const struct peri_node *map, const struct rule_key *table, const char *what)
+{
+    size_t wrong = 0;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct peri_node *key = map->pairs[i].key;
+        const struct rule_key *found = peri_rule_find_key(table, key->text);
+        if (found && found->kind == KEY_KNOWN)
+            continue;
+        wrong++;
+        if (found)
+            peri_rule_later_key(r, key);
+        else
+            peri_rule_unknown_key(r, key, table, what);
+    }
+    return wrong;
+}
+
+static const char *describe(const struct peri_node *node)
+{
+    return node->tag ? node->tag : peri_node_describe(node);
+}
+
+void peri_rule_wrong_type(struct rule_reader *r, const struct peri_node *node, const char *what, const char *wanted)
+{
+    bool quotes = node->kind == PERI_NODE_SCALAR && node->plain && node->type != PERI_NULL && strstr(wanted, "a string");
+    peri_rule_fault(r, node->place, "wrong-type", quotes ? "put it in quotes" : NULL, "\"%s\" must be %s, is %s", what, wanted,
+        describe(node));
+}
+
+bool peri_rule_expect(struct rule_reader *r, const struct peri_node *node, enum peri_node_kind kind, const char *what)
+{
+    if (node->kind == kind && !node->tag)
+        return true;
+    peri_rule_wrong_type(r, node, what,
+        kind == PERI_NODE_MAP ? "a mapping" : kind == PERI_NODE_LIST ? "a list" : "a single value");
+    return false;
+}
+
+const char *peri_rule_text(struct rule_reader *r, const struct peri_node *node, const char *what)
+{
+    if (node->kind != PERI_NODE_SCALAR || node->type != PERI_STRING || node->tag) {
+        peri_rule_wrong_type(r, node, what, "a string");
+        return NULL;
+    }
+    if (node->text[strspn(node->text, " \t\r\n")] == '\0') {
+        peri_rule_fault(r, node->place, "empty-text", NULL, "\"%s\" is empty", what);
+        return NULL;
+    }
+    return node->text;
+}
+
+bool peri_rule_bool(struct rule_reader *r, const struct peri_node *node, const char *what, bool *ret)
+{
+    if (node->kind == PERI_NODE_SCALAR && node->type == PERI_BOOL && !node->tag) {
+        *ret = node->text[0] == 't' || node->text[0] == 'T';
+        return true;
+    }
+    static const char *const words[] = {"yes", "no", "on", "off", NULL};
+    bool word = false;
+    for (size_t i = 0; node->kind == PERI_NODE_SCALAR && words[i]; i++)
+        word = word || strcmp(node->text, words[i]) == 0;
+    peri_rule_fault(r, node->place, "wrong-type", word ? "in YAML 1.2 only true and false are booleans" : NULL,
+        "\"%s\" must be true or false, is %s", what, describe(node));
+    return false;
+}
+
+bool peri_rule_int(struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min, int64_t max, int64_t *ret)
+{
+    struct peri_value *v = NULL;
+    if (node->kind != PERI_NODE_SCALAR || node->type != PERI_INT || node->tag ||
+        peri_node_value(node, NULL, NULL, &v, NULL) != PERI_OK) {
+        peri_rule_fault(r, node->place, "wrong-type", NULL, "\"%s\" must be a whole number, is %s", what,
+            node->kind == PERI_NODE_SCALAR && node->type == PERI_REAL ? node->text : describe(node));
+        return false;
+    }
+    int64_t i = peri_value_as_int(v);
+    peri_value_unref(v);
+    if (i < min || i > max) {
+        peri_rule_fault(r, node->place, "out-of-range", NULL, "\"%s\" must be %lld to %lld, is %lld", what, (long long)min,
+            (long long)max, (long long)i);
+        return false;
+    }
+    *ret = i;
+    return true;
+}
+
+bool peri_rule_duration(struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min_ms, int64_t *ret_ms)
+{
+    struct peri_error err;
+    int64_t ms = 0;
+    static const char hint[] = "write a duration such as 90s, 10m, 1h30m or 2d";
+    if (node->kind != PERI_NODE_SCALAR || node->tag || (node->type != PERI_STRING && node->type != PERI_INT)) {
+        peri_rule_fault(r, node->place, "duration", hint, "\"%s\" must be a duration, is %s", what, describe(node));
+        return false;
+    }
+    if (peri_duration_parse(node->text, node->len, &ms, &err) != PERI_OK) {
+        peri_rule_fault(r, node->place, "duration", hint, "\"%s\": %s", what, err.message);
+        return false;
+    }
+    if (ms < min_ms) {
+        char least[64];
+        peri_rule_fault(r, node->place, "duration", NULL, "\"%s\" must be at least %s", what, peri_duration_format(min_ms, least));
+        return false;
+    }
+    *ret_ms = ms;
+    return true;
+}
+
+char *peri_rule_dup(struct rule_reader *r, const char *text)
+{
+    char *copy = peri_strdup(text);
+    if (!copy)
+        peri_rule_nomem(r);
+    return copy;
+}
+
+char *peri_rule_path(struct rule_reader *r, const char *fmt, ...)
+{
+    va_list ap;
+    char text[1024];
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (n < 0 || n >= (int)sizeof(text)) { /* 32 levels of short names never come near */
+        peri_rule_nomem(r);
+        return NULL;
+    }
+    return peri_rule_dup(r, text);
+}
+
+struct peri_place peri_rule_place(const struct rule_reader *r, const struct peri_node *node)
+{
+    return (struct peri_place){r->rule->place.file, node->place.line, node->place.column};
+}
+
+struct peri_template *peri_rule_template(struct rule_reader *r, const struct peri_node *node)
+{
+    struct peri_template *t = NULL;
+    enum peri_status st = peri_template_compile(node, &r->names, &t, r->diag);
+    if (st == PERI_ENOMEM)
+        peri_rule_nomem(r);
+    return st == PERI_OK ? t : NULL;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/timefmt.h"
+#include "lang/glob.h"
+#include "lang/rule_internal.h"
+
+#define CATCH_UP_DEFAULT_MS 3600000
+
+static const struct rule_key trigger_keys[] = {{"id", KEY_KNOWN}, {"event", KEY_KNOWN}, {"match", KEY_KNOWN},
+    {"schedule", KEY_KNOWN}, {"for", KEY_LATER}, {"sun", KEY_LATER}, {"webhook", KEY_LATER}, {"count", KEY_LATER},
+    {"absence", KEY_LATER}, {"sequence", KEY_LATER}, {NULL, KEY_END}};
+
+static const struct rule_key schedule_keys[] = {{"cron", KEY_KNOWN}, {"every", KEY_KNOWN}, {"at", KEY_KNOWN},
+    {"timezone", KEY_KNOWN}, {"dst", KEY_KNOWN}, {"catch_up", KEY_KNOWN}, {"overlap", KEY_LATER}, {"jitter", KEY_LATER},
+    {NULL, KEY_END}};
+
+/* ---- schedules ---- */
+
+static bool load_zone(struct rule_reader *r, const struct peri_node *node, struct peri_place place, struct peri_schedule *s)
+{
+    const char *zone = "UTC";
+    struct peri_error err;
+    if (node) {
+        zone = peri_rule_text(r, node, "timezone");
+        place = node->place;
+    } else if (r->env && r->env->timezone) {
+        zone = r->env->timezone;
+    }
+    if (!zone)
+        return false;
+    enum peri_status st = peri_tz_load(r->env ? r->env->tz : NULL, zone, &s->tz, &err);
+    if (st == PERI_ENOMEM)
+        peri_rule_nomem(r);
+    else if (st != PERI_OK)
+        peri_rule_fault(r, place, "timezone", "use a name such as Europe/Berlin or UTC", "%s", err.message);
+    return st == PERI_OK;
+}
+
+static void read_cron(struct rule_reader *r, const struct peri_node *node, struct peri_schedule *s)
+{
+    struct peri_error err;
+    int column = 1;
+    const char *text = peri_rule_text(r, node, "cron");
+    if (!text)
+        return;
+    if (peri_cron_parse(text, &s->cron, &column, &err) != PERI_OK) {
+        peri_rule_fault(r, peri_node_text_place(node, column > 0 ? (size_t)column - 1 : 0), "cron-syntax", NULL, "%s", err.message);
+        return;
+    }
+    int64_t due = 0;
+    if (s->tz && peri_cron_next(&s->cron, s->tz, s->dst, 0, &due) == PERI_ENOTFOUND)
+        peri_rule_fault(r, node->place, "cron-never", NULL, "this schedule never fires: \"%s\"", text);
+}
+
+static bool two_digits(const char *s, unsigned *ret)
+{
+    if (s[0] < '0' || s[0] > '9' || s[1] < '0' || s[1] > '9')
+        return false;
+    *ret = (unsigned)(s[0] - '0') * 10 + (unsigned)(s[1] - '0');
+    return true;
+}
+
+/* "08:30" */
+static bool read_clock(const char *text, unsigned *ret_hour, unsigned *ret_minute)
+{
+    return strlen(text) == 5 && text[2] == ':' && two_digits(text, ret_hour) && two_digits(text + 3, ret_minute) &&
+           *ret_hour < 24 && *ret_minute < 60;
+}
+
+/* "2026-12-24T18:00" and "...:00", also with a blank for the T: wall-clock time in the zone of the schedule. */
+static bool read_local(const char *text, const struct peri_tz *tz, int64_t *ret_ms)
+{
+    char rfc[40];
+    size_t len = strlen(text);
+    int64_t as_utc = 0, instants[2], year;
+    unsigned month, day;
+    if ((len != 16 && len != 19) || (text[10] != 'T' && text[10] != ' '))
+        return false;
+    snprintf(rfc, sizeof(rfc), "%.10sT%s%sZ", text, text + 11, len == 16 ? ":00" : "");
+    if (!peri_time_parse(rfc, strlen(rfc), &as_utc))
+        return false;
+    int64_t days = as_utc / 86400000 - (as_utc % 86400000 < 0), rest = (as_utc - days * 86400000) / 1000;
+    peri_civil_from_days(days, &year, &month, &day);
+    (void)peri_tz_instants(tz, year, month, day, (unsigned)(rest / 3600), (unsigned)(rest / 60 % 60), (unsigned)(rest % 60),
+        instants);
+    *ret_ms = instants[0];
+    return true;
+}
+
+static void read_at(struct rule_reader *r, const struct peri_node *node, struct peri_schedule *s)
+{
+    unsigned hour = 0, minute = 0;
+    const char *text = peri_rule_text(r, node, "at");
+    if (!text)
+        return;
+    if (read_clock(text, &hour, &minute)) {
+        s->at_daily = true;
+        s->cron = (struct peri_cron){.minutes = UINT64_C(1) << minute, .hours = UINT32_C(1) << hour, .days = 0xFFFFFFFE,
+            .months = 0x1FFE, .weekdays = 0x7F, .any_day = true, .any_weekday = true};
+    } else if (!peri_time_parse(text, node->len, &s->at_ms) && !(s->tz && read_local(text, s->tz, &s->at_ms)) && s->tz) {
+        peri_rule_fault(r, node->place, "time", "write 08:30 for every day, or 2026-12-24T18:00 for once",
+            "\"at\": \"%.80s\" is no time", text);
+    }
+}
+
+/* Which of cron, every and at; NULL with a finding when none or two. */
+static const struct peri_node *schedule_kind(struct rule_reader *r, const struct peri_node *map)
+{
+    static const char *const names[] = {"cron", "every", "at"};
+    const struct peri_node *found = NULL;
+    for (size_t i = 0; i < 3; i++) {
+        const struct peri_node *key = peri_rule_key_node(map, names[i]);
+        if (key && found) {
+            bool later = key->place.line > found->place.line ||
+                         (key->place.line == found->place.line && key->place.column > found->place.column);
+            peri_rule_fault(r, (later ? key : found)->place, "conflicting-keys", "make them two triggers",
+                "a schedule has one of cron, every, at, not both \"%s\" and \"%s\"", found->text, key->text);
+            return NULL;
+        }
+        found = key ? key : found;
+    }
+    if (!found)
+        peri_rule_fault(r, map->place, "missing-key", "for example: schedule: {cron: \"0 8 * * 1-5\", timezone: Europe/Berlin}",
+            "a schedule needs one of cron, every, at");
+    return found;
+}
+
+static void read_schedule(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t)
+{
+    struct peri_schedule *s = &t->schedule;
+    const struct peri_node *n;
+    t->kind = PERI_TRIGGER_SCHEDULE;
+    s->catch_up_ms = CATCH_UP_DEFAULT_MS;
+    s->dst = PERI_DST_ONCE;
+    if (!peri_rule_expect(r, map, PERI_NODE_MAP, "schedule") ||
+        peri_rule_check_keys(r, map, schedule_keys, "a schedule") > 0)
+        return;
+    const struct peri_node *kind = schedule_kind(r, map);
+    if (!kind)
+        return;
+    (void)load_zone(r, peri_node_get(map, "timezone", NULL), map->place, s);
+    if ((n = peri_node_get(map, "dst", NULL)) && peri_rule_text(r, n, "dst") && !peri_dst_parse(n->text, &s->dst))
+        peri_rule_fault(r, n->place, "bad-value", NULL, "\"dst\" must be once, skip or both, not \"%.80s\"", n->text);
+    if ((n = peri_node_get(map, "catch_up", NULL)))
+        (void)peri_rule_duration(r, n, "catch_up", 0, &s->catch_up_ms);
+    n = peri_node_get(map, kind->text, NULL);
+    if (strcmp(kind->text, "cron") == 0) {
+        s->kind = PERI_SCHEDULE_CRON;
+        read_cron(r, n, s);
+    } else if (strcmp(kind->text, "every") == 0) {
+        s->kind = PERI_SCHEDULE_EVERY;
+        (void)peri_rule_duration(r, n, "every", 1000, &s->every_ms);
+    } else {
+        s->kind = PERI_SCHEDULE_AT;
+        read_at(r, n, s);
+    }
+}
+
+/* ---- triggers ---- */
+
+static void read_event(struct rule_reader *r, const struct peri_node *map, const struct peri_node *node, struct peri_trigger *t)
+{
+    struct peri_error err;
+    const struct peri_node *match = peri_node_get(map, "match", NULL);
+    const char *event = peri_rule_text(r, node, "event");
+    t->kind = PERI_TRIGGER_EVENT;
+    if (event && peri_glob_check(event, &err) != PERI_OK)
+        peri_rule_fault(r, node->place, "event-type", "for example comms.CallMissed, comms.* or comms.**", "%s", err.message);
+    else if (event)
+        t->event = peri_rule_dup(r, event);
+    if (match && peri_pattern_compile_node(match, &t->match, r->diag) == PERI_ENOMEM)
+        peri_rule_nomem(r);
+}
+
+static void read_id(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t, size_t i)
+{
+    const struct peri_node *id = peri_node_get(map, "id", NULL);
+    if (!id) {
+        t->id = peri_rule_path(r, "t%zu", i + 1);
+        return;
+    }
+    if (!peri_rule_text(r, id, "id") || !peri_rule_names_check(r, id, "the id of a trigger"))
+        return;
+    for (size_t k = 0; k < i; k++) {
+        if (r->rule->triggers[k].id && strcmp(r->rule->triggers[k].id, id->text) == 0) {
+            peri_rule_fault(r, id->place, "duplicate-id", "give it another id", "another trigger of this rule has the id \"%s\"",
+                id->text);
+            return;
+        }
+    }
+    t->id = peri_rule_dup(r, id->text);
+}
+
+static void read_trigger(struct rule_reader *r, const struct peri_node *map, size_t i)
+{
+    struct peri_trigger *t = &r->rule->triggers[i];
+    t->place = peri_rule_place(r, map);
+    if (!peri_rule_expect(r, map, PERI_NODE_MAP, "trigger"))
+        return;
+    bool keys_good = peri_rule_check_keys(r, map, trigger_keys, "a trigger") == 0;
+    struct peri_node *event_key = NULL, *schedule_key = NULL;
+    const struct peri_node *event = peri_node_get(map, "event", &event_key);
+    const struct peri_node *schedule = peri_node_get(map, "schedule", &schedule_key);
+    const struct peri_node *match = peri_rule_key_node(map, "match");
+    read_id(r, map, t, i);
+    if (event && schedule) {
+        peri_rule_fault(r, schedule_key->place, "conflicting-keys", "list them under triggers:",
+            "a trigger is an event or a schedule, not both");
+    } else if (schedule && match) {
+        peri_rule_fault(r, match->place, "misplaced-key", NULL, "\"match\" goes with \"event\", not with \"schedule\"");
+    } else if (event) {
+        read_event(r, map, event, t);
+    } else if (schedule) {
+        read_schedule(r, schedule, t);
+    } else if (keys_good) {
+        peri_rule_fault(r, match ? match->place : map->place, "missing-key", "for example: trigger: {event: comms.CallMissed}",
+            "a trigger needs \"event\" or \"schedule\"");
+    }
+}
+
+void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map)
+{
+    struct peri_node *one_key = NULL, *many_key = NULL;
+    struct peri_node *one = peri_node_get(map, "trigger", &one_key);
+    struct peri_node *many = peri_node_get(map, "triggers", &many_key);
+    if (one && many) {
+        bool later = many_key->place.line > one_key->place.line;
+        peri_rule_fault(r, (later ? many_key : one_key)->place, "conflicting-keys", NULL,
+            "a rule has either \"trigger\" or \"triggers\"");
+        return;
+    }
+    if (!one && !many) {
+        peri_rule_fault(r, map->place, "missing-key", "for example: trigger: {event: comms.CallMissed}",
+            "the rule has no \"trigger\"");
+        return;
+    }
+    if (one && one->kind == PERI_NODE_LIST) {
+        peri_rule_fault(r, one->place, "wrong-type", "a list stands under triggers:", "\"trigger\" must be a mapping, is a list");
+        return;
+    }
+    if (many && !peri_rule_expect(r, many, PERI_NODE_LIST, "triggers"))
+        return;
+    size_t count = one ? 1 : many->count;
+    if (count == 0 || count > 100) {
+        peri_rule_fault(r, many->place, count ? "too-many" : "empty-list", NULL,
+            count ? "\"triggers\" holds more than 100" : "\"triggers\" needs at least one trigger");
+        return;
+    }
+    r->rule->triggers = calloc(count, sizeof(*r->rule->triggers));
+    if (!r->rule->triggers) {
+        peri_rule_nomem(r);
+        return;
+    }
+    r->rule->trigger_count = count;
+    for (size_t i = 0; i < count; i++)
+        read_trigger(r, one ? one : many->items[i], i);
+}
