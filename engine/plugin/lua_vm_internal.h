@@ -143,6 +143,7 @@ int peri_vm_lib_format(lua_State *L);
 int peri_vm_lib_gmatch(lua_State *L);
 int peri_vm_lib_gsub(lua_State *L);
 int peri_vm_lib_match(lua_State *L);
+int peri_vm_lib_pack(lua_State *L);
 int peri_vm_lib_rep(lua_State *L);
 int peri_vm_lib_codepoint(lua_State *L);
 int peri_vm_lib_concat(lua_State *L);

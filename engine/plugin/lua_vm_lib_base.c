@@ -159,7 +159,9 @@ int peri_vm_lib_randomseed(lua_State *L)
         lua_pushinteger(L, seed[0]);
         lua_pushinteger(L, seed[1]);
     }
-    peri_vm_stock(L);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 0);
     return 0;
 }
 

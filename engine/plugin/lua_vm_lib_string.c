@@ -319,3 +319,23 @@ int peri_vm_lib_format(lua_State *L)
     peri_vm_room(L, len + n);
     return peri_vm_stock(L);
 }
+
+/* string.pack: c<n> in the format makes n bytes whatever the argument has. */
+int peri_vm_lib_pack(lua_State *L)
+{
+    size_t len, n = 0;
+    const char *f = luaL_checklstring(L, 1, &len);
+    for (const char *end = f + len; f < end; f++) {
+        size_t width = 0;
+        if (*f != 'c')
+            continue;
+        for (; f + 1 < end && isdigit((unsigned char)f[1]); f++)
+            width = width < (1u << 30) ? width * 10 + (size_t)(f[1] - '0') : width;
+        n += width;
+    }
+    for (int i = lua_gettop(L); i > 1; i--)
+        n += lua_type(L, i) == LUA_TSTRING ? lua_rawlen(L, i) : 8;
+    peri_vm_charge_bytes(L, len + n);
+    peri_vm_room(L, n);
+    return peri_vm_stock(L);
+}

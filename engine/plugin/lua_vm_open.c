@@ -38,7 +38,7 @@ const struct peri_vm_function peri_vm_functions[] = {
     {"string", "len", NULL, false},
     {"string", "lower", NULL, true},
     {"string", "match", peri_vm_lib_match, false},
-    {"string", "pack", NULL, true},
+    {"string", "pack", peri_vm_lib_pack, true},
     {"string", "packsize", NULL, true},
     {"string", "rep", peri_vm_lib_rep, false},
     {"string", "reverse", NULL, true},
@@ -67,7 +67,7 @@ const struct peri_vm_function peri_vm_functions[] = {
     {"math", "min", NULL, true},
     {"math", "modf", NULL, true},
     {"math", "rad", NULL, true},
-    {"math", "random", NULL, true},
+    {"math", "random", NULL, false},
     {"math", "randomseed", peri_vm_lib_randomseed, true},
     {"math", "sin", NULL, true},
     {"math", "sqrt", NULL, true},
@@ -127,8 +127,8 @@ struct opener {
 /* Replaces the liblua function on the top by wrapper, which finds it through peri_vm_stock. */
 static void wrap_top(lua_State *L, struct opener *o, lua_CFunction wrapper)
 {
-    if (o->stock == PERI_VM_STOCK_MAX || !lua_iscfunction(L, -1))
-        luaL_error(L, "the allow-list does not fit this Lua");
+    if (o->stock == PERI_VM_STOCK_MAX || !lua_iscfunction(L, -1) || lua_getupvalue(L, -1, 1))
+        luaL_error(L, "the allow-list does not fit this Lua"); /* one with upvalues can not run in another's frame */
     o->vm->stock[o->stock] = lua_tocfunction(L, -1);
     lua_pop(L, 1);
     lua_pushinteger(L, o->stock++);
@@ -161,7 +161,9 @@ static void add_function(lua_State *L, struct opener *o, int stock, int globals,
         push_lib(L, stock, f->lib);
         lua_getfield(L, -1, f->name);
         lua_remove(L, -2);
-        if (f->charged)
+        if (f->own == peri_vm_lib_randomseed)
+            lua_pushcclosure(L, f->own, 1); /* liblua's has an upvalue of its own: it is called */
+        else if (f->charged)
             wrap_top(L, o, f->own ? f->own : charged);
     }
     lua_setfield(L, -2, f->name);
