@@ -447,9 +447,13 @@ static enum peri_status first_facts(struct peri_store *store, struct peri_error 
     free(instance);
     if (!st)
         st = peri_db_meta_set(db, "clean", "0", err);
-    /* Numbers are never used twice, also when pruning removed the newest rows. */
+    /* Here, where nobody remembers having put a text: during service one may be kept for runs that are still to come. */
     if (!st)
-        st = peri_db_int(db, "SELECT max(seq) FROM events", 0, &seq, err);
+        st = peri_db_exec(db, "DELETE FROM rulesets WHERE NOT EXISTS(SELECT 1 FROM runs WHERE rhash=rulesets.hash)", err);
+    if (st)
+        return st;
+    /* Numbers are never used twice, also when pruning removed the newest rows. */
+    st = peri_db_int(db, "SELECT max(seq) FROM events", 0, &seq, err);
     if (!st)
         st = peri_db_meta_int(db, "seq_floor", 0, &floor, err);
     if (!st) {

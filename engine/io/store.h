@@ -68,10 +68,12 @@ enum peri_status peri_reader_meta(struct peri_reader *reader, const char *key, c
 
 /* {path, bytes, wal_bytes, events, runs, ...} for doctor. New reference. */
 enum peri_status peri_reader_stats(struct peri_reader *reader, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
-/* One page of retention: deletes at most 1,000 rows that are past age (ms) or count; *ret_more says to call again. */
+/* One page of retention: deletes at most 1,000 rows that are past age (ms) or count; *ret_more says to call again. Events
+ * that wait to be matched or belong to live runs stay. Also plugin storage that expired, duplicates' marks after 7 days,
+ * audit rows after a year. */
 struct peri_retention {
-    int64_t events_ms, runs_ms;
-    int64_t max_events;
+    int64_t events_ms, runs_ms; /* 0: any age. runs_ms is for the outbox too */
+    int64_t max_events;         /* 0: any number */
 };
 enum peri_status peri_tx_prune(struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err) PERI_MUST_CHECK;
 

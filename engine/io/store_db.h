@@ -121,6 +121,9 @@ enum peri_status peri_entity_value(const struct peri_entity *entity, const char 
 enum peri_status peri_entity_type_check(const char *type, struct peri_error *err) PERI_MUST_CHECK;
 /* Texts that are RFC 3339 times in the one stored form, at any depth. New reference. */
 enum peri_status peri_entity_normalise(const struct peri_value *v, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+struct peri_query;
+/* What SQLite would do for the query, a step a line; malloc'ed. For tests and `doctor`. */
+enum peri_status peri_query_plan(struct peri_reader *reader, const struct peri_query *query, char **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Is the field a list whose elements are kept in entity_terms? */
 bool peri_entity_has_terms(const char *type, const char *field);
 

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdlib.h>
+#include "base/vec.h"
+#include "io/store_db.h"
+
+/* Retention in small pages: 50,000 rows at once would hold up the writers for 150 ms, 1,000 take 4.5 ms. Events that wait
+ * to be matched and those of live runs stay whatever their age. The newest number ever given is kept in meta, so that
+ * none is used twice when the newest rows go. */
+
+#define PAGE_ROWS 1000
+#define SCAN_ROWS 5000
+#define DEDUPE_MS (INT64_C(7) * 86400000)
+#define AUDIT_MS (INT64_C(365) * 86400000)
+
+struct victim {
+    int64_t seq;
+    char *source, *external_id; /* NULL: no duplicates row */
+};
+
+struct victims {
+    struct victim *items;
+    size_t count, cap;
+};
+
+static void victims_finish(struct victims *v)
+{
+    for (size_t i = 0; i < v->count; i++) {
+        free(v->items[i].source);
+        free(v->items[i].external_id);
+    }
+    free(v->items);
+}
+
+static enum peri_status victim_add(struct victims *v, struct peri_stmt *q, struct peri_error *err)
+{
+    if (!peri_vec_grow(&v->items, &v->cap, v->count + 1, sizeof(*v->items)))
+        return peri_error_nomem(err);
+    struct victim *it = &v->items[v->count];
+    it->seq = peri_stmt_get_int(q, 0);
+    enum peri_status st = peri_stmt_dup(q, 1, &it->source, err);
+    if (!st)
+        st = peri_stmt_dup(q, 2, &it->external_id, err);
+    v->count++;
+    return st;
+}
+
+static enum peri_status one(struct peri_tx *tx, const char *sql, int64_t number, int64_t *rows, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, sql, err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, number);
+    st = peri_stmt_exec(&q, err);
+    if (!st)
+        *rows -= peri_db_changes(tx->db);
+    return st;
+}
+
+static enum peri_status forget_duplicate(struct peri_tx *tx, const struct victim *v, int64_t *rows, struct peri_error *err)
+{
+    struct peri_stmt q;
+    unsigned char hash[PERI_DEDUPE_HASH];
+    if (!v->external_id)
+        return PERI_OK;
+    peri_dedupe_hash(v->external_id, hash);
+    enum peri_status st = peri_stmt_open(&q, tx->db, "DELETE FROM dedupe WHERE src=? AND xid=? AND seq=?", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, v->source);
+    peri_stmt_blob(&q, hash, sizeof(hash));
+    peri_stmt_int(&q, v->seq);
+    st = peri_stmt_exec(&q, err);
+    if (!st)
+        *rows -= peri_db_changes(tx->db);
+    return st;
+}
+
+/* Oldest first; stops at the first that is to stay because of its age and number. *ret_end: nothing more is to be found. */
+static enum peri_status old_events(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v, bool *ret_end,
+    struct peri_error *err)
+{
+    struct peri_stmt q;
+    int64_t newest = 0, cutoff = r->events_ms > 0 ? tx->now_ms - r->events_ms : INT64_MIN;
+    enum peri_status st = peri_db_int(tx->db, "SELECT max(seq) FROM events", 0, &newest, err);
+    if (!st)
+        st = peri_stmt_open(&q, tx->db, "SELECT seq,src,xid,received,state,EXISTS(SELECT 1 FROM runs WHERE event=events.seq AND"
+            " state<10) FROM events ORDER BY seq LIMIT ?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, SCAN_ROWS);
+    *ret_end = false;
+    while (!st && (int64_t)v->count < max) {
+        bool row = false;
+        st = peri_stmt_row(&q, &row, err);
+        if (st)
+            break;
+        if (!row || !(peri_stmt_get_int(&q, 3) < cutoff || (r->max_events > 0 && peri_stmt_get_int(&q, 0) <= newest - r->max_events))) {
+            *ret_end = true;
+            break;
+        }
+        if (peri_stmt_get_int(&q, 4) != 0 && peri_stmt_get_int(&q, 5) == 0)
+            st = victim_add(v, &q, err);
+    }
+    peri_stmt_close(&q);
+    return st;
+}
+
+static enum peri_status prune_events(struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
+{
+    struct victims v = {0};
+    bool end = true;
+    enum peri_status st = old_events(tx, r, *rows / 3, &v, &end, err);
+    if (!st && v.count)
+        st = peri_db_meta_set_int(tx->db, "seq_floor", (int64_t)tx->next_seq - 1, err);
+    for (size_t i = 0; !st && i < v.count; i++) {
+        st = forget_duplicate(tx, &v.items[i], rows, err);
+        if (!st)
+            st = one(tx, "DELETE FROM verdicts WHERE seq=?", v.items[i].seq, rows, err);
+        if (!st)
+            st = one(tx, "DELETE FROM events WHERE seq=?", v.items[i].seq, rows, err);
+    }
+    /* Full of events that have to stay: a page without a victim does not ask for another. */
+    *more = *more || (!end && v.count > 0);
+    victims_finish(&v);
+    return st;
+}
+
+/* Duplicates are recognised for seven days: walks the journal behind a mark. */
+static enum peri_status prune_duplicates(struct peri_tx *tx, int64_t *rows, bool *more, struct peri_error *err)
+{
+    struct victims v = {0};
+    struct peri_stmt q;
+    int64_t mark = 0, before, max = *rows > 0 ? *rows : 0;
+    enum peri_status st = peri_db_meta_int(tx->db, "dedupe_mark", 0, &mark, err);
+    if (!st)
+        st = peri_stmt_open(&q, tx->db, "SELECT seq,src,xid,received FROM events WHERE seq>? ORDER BY seq LIMIT ?", err);
+    if (st)
+        return st;
+    before = mark;
+    peri_stmt_int(&q, mark);
+    peri_stmt_int(&q, max);
+    bool row = true;
+    while (!(st = peri_stmt_row(&q, &row, err)) && row) {
+        if (peri_stmt_get_int(&q, 3) >= tx->now_ms - DEDUPE_MS)
+            break;
+        mark = peri_stmt_get_int(&q, 0);
+        st = victim_add(&v, &q, err);
+        if (st)
+            break;
+    }
+    peri_stmt_close(&q);
+    *more = *more || (int64_t)v.count >= max;
+    for (size_t i = 0; !st && i < v.count; i++)
+        st = forget_duplicate(tx, &v.items[i], rows, err);
+    if (!st && mark != before)
+        st = peri_db_meta_set_int(tx->db, "dedupe_mark", mark, err);
+    victims_finish(&v);
+    return st;
+}
+
+static enum peri_status old_runs(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT id,NULL,NULL FROM runs INDEXED BY runs_ended WHERE state>=10 AND ended<?"
+        " ORDER BY ended LIMIT ?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, tx->now_ms - r->runs_ms);
+    peri_stmt_int(&q, max);
+    bool row = true;
+    while (!(st = peri_stmt_row(&q, &row, err)) && row)
+        if ((st = victim_add(v, &q, err)))
+            break;
+    peri_stmt_close(&q);
+    return st;
+}
+
+/* A run's steps go first, as many as the page has room for; the run when none is left. */
+static enum peri_status prune_runs(struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
+{
+    struct victims v = {0};
+    if (r->runs_ms <= 0 || *rows <= 0)
+        return PERI_OK;
+    int64_t max = *rows / 2 + 1;
+    enum peri_status st = old_runs(tx, r, max, &v, err);
+    if (!st && v.count)
+        st = peri_db_meta_set_int(tx->db, "run_floor", (int64_t)tx->next_run - 1, err);
+    *more = *more || (int64_t)v.count >= max;
+    for (size_t i = 0; !st && i < v.count; i++) {
+        if (*rows <= 1) {
+            *more = true;
+            break;
+        }
+        struct peri_stmt q;
+        int64_t room = *rows - 1;
+        st = peri_stmt_open(&q, tx->db, "DELETE FROM steps WHERE (run,n,attempt) IN (SELECT run,n,attempt FROM steps WHERE run=?"
+            " LIMIT ?)", err);
+        if (st)
+            break;
+        peri_stmt_int(&q, v.items[i].seq);
+        peri_stmt_int(&q, room);
+        st = peri_stmt_exec(&q, err);
+        if (st)
+            break;
+        int64_t gone = peri_db_changes(tx->db);
+        *rows -= gone;
+        if (gone < room)
+            st = one(tx, "DELETE FROM runs WHERE id=?", v.items[i].seq, rows, err);
+        else
+            *more = true;
+    }
+    victims_finish(&v);
+    return st;
+}
+
+static enum peri_status by_time(struct peri_tx *tx, const char *sql, int64_t before, int64_t *rows, bool *more, struct peri_error *err)
+{
+    struct peri_stmt q;
+    if (*rows <= 0)
+        return PERI_OK;
+    enum peri_status st = peri_stmt_open(&q, tx->db, sql, err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, before);
+    peri_stmt_int(&q, *rows);
+    st = peri_stmt_exec(&q, err);
+    if (st)
+        return st;
+    int64_t gone = peri_db_changes(tx->db);
+    *more = *more || gone >= *rows;
+    *rows -= gone;
+    return PERI_OK;
+}
+
+/* Gives pages back to the disk when more than a fifth of the file is unused. */
+static enum peri_status shrink(struct peri_tx *tx, struct peri_error *err)
+{
+    int64_t pages = 0, unused = 0;
+    enum peri_status st = peri_db_int(tx->db, "PRAGMA page_count", 0, &pages, err);
+    if (!st)
+        st = peri_db_int(tx->db, "PRAGMA freelist_count", 0, &unused, err);
+    if (st || unused * 5 <= pages)
+        return st;
+    return peri_db_exec(tx->db, "PRAGMA incremental_vacuum(256)", err);
+}
+
+enum peri_status peri_tx_prune(struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err)
+{
+    int64_t rows = PAGE_ROWS;
+    bool more = false;
+    enum peri_status st = prune_events(tx, retention, &rows, &more, err);
+    if (!st)
+        st = prune_runs(tx, retention, &rows, &more, err);
+    if (!st)
+        st = prune_duplicates(tx, &rows, &more, err);
+    if (!st)
+        st = by_time(tx, "DELETE FROM kv WHERE (plugin,key) IN (SELECT plugin,key FROM kv INDEXED BY kv_expires WHERE expires>0 AND"
+            " expires<=? LIMIT ?)", tx->now_ms, &rows, &more, err);
+    if (!st)
+        st = by_time(tx, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE ts<? ORDER BY seq LIMIT ?)",
+            tx->now_ms - AUDIT_MS, &rows, &more, err);
+    if (!st && retention->runs_ms > 0)
+        st = by_time(tx, "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created<? ORDER BY id LIMIT ?)",
+            tx->now_ms - retention->runs_ms, &rows, &more, err);
+    if (!st && !more)
+        st = shrink(tx, err);
+    if (!st)
+        *ret_more = more;
+    return st;
+}
