@@ -63,6 +63,10 @@ static struct peri_http_request *new_request(struct peri_http_server *server, st
         return NULL;
     }
     conn->req = req;
+    req->next = server->requests;
+    if (req->next)
+        req->next->prev = req;
+    server->requests = req;
     return req;
 }
 
@@ -285,11 +289,13 @@ void peri_http_server_destroy(struct peri_http_server *server)
     if (!server)
         return;
     struct peri_http_request *orphans = NULL;
-    for (struct conn *conn = server->conns; conn; conn = conn->next) {
-        if (conn->req) {
-            conn->req->next_orphan = orphans;
-            orphans = conn->req;
-            http_request_orphan(conn->req);
+    while (server->requests) {
+        struct peri_http_request *req = server->requests;
+        bool connected = req->conn != NULL;
+        http_request_orphan(req);
+        if (connected) { /* has not heard on_close yet */
+            req->next = orphans;
+            orphans = req;
         }
     }
     peri_timer_cancel(server->accept_again);
@@ -306,7 +312,8 @@ void peri_http_server_destroy(struct peri_http_server *server)
     free(server);
     while (orphans) { /* evhttp has let go of them: now their handlers may answer */
         struct peri_http_request *req = orphans;
-        orphans = req->next_orphan;
+        orphans = req->next;
+        req->next = NULL;
         if (req->on_close)
             req->on_close(req->on_close_arg);
     }

@@ -39,10 +39,24 @@ const char *http_reason(int status)
     return status < 300 ? "OK" : status < 400 ? "Redirect" : status < 500 ? "Client Error" : "Server Error";
 }
 
-void http_request_free(struct peri_http_request *req)
+static void unlink_request(struct peri_http_request *req)
 {
     if (req->conn)
         req->conn->req = NULL;
+    if (!req->server)
+        return;
+    if (req->prev)
+        req->prev->next = req->next;
+    else if (req->server->requests == req)
+        req->server->requests = req->next;
+    if (req->next)
+        req->next->prev = req->prev;
+    req->prev = req->next = NULL;
+}
+
+void http_request_free(struct peri_http_request *req)
+{
+    unlink_request(req);
     peri_http_head_finish(&req->head);
     free(req->remote);
     free(req);
@@ -189,7 +203,7 @@ static void flush(struct peri_http_request *req)
 void http_request_orphan(struct peri_http_request *req)
 {
     evhttp_request_own(req->evreq);
-    if (!req->streaming) {
+    if (req->conn && !req->streaming) {
         struct peri_buf body;
         peri_buf_init(&body, PROBLEM_MAX);
         if (http_problem_body(503, "the service is stopping", NULL, &body) != PERI_OK)
@@ -201,8 +215,9 @@ void http_request_orphan(struct peri_http_request *req)
         reply(req->evreq, strcmp(req->head.method, "HEAD") == 0, 503, "application/problem+json", peri_buf_text(&body), body.len);
         peri_buf_finish(&body);
     }
-    flush(req);
-    req->conn->req = NULL;
+    if (req->conn)
+        flush(req);
+    unlink_request(req);
     req->conn = NULL;
     req->server = NULL;
 }

@@ -69,6 +69,7 @@ struct peri_http_server {
     struct conn *conns, *pending;  /* pending: bufferevents that evhttp has not finished setting up */
     struct conn **by_fd;
     size_t by_fd_cap, conn_count;
+    struct peri_http_request *requests; /* not answered yet, also those whose peer is gone */
     struct http_linger *lingers;
     size_t linger_count;
     size_t max_body, max_headers;
@@ -90,7 +91,7 @@ struct peri_http_request {
     size_t body_len;
     void (*on_close)(void *arg);
     void *on_close_arg;
-    struct peri_http_request *next_orphan;
+    struct peri_http_request *prev, *next; /* of the server's open requests */
     bool streaming;
     bool dropped; /* the reader of the stream lags too far behind */
 };

@@ -33,6 +33,14 @@ void peri_timer_cancel(struct peri_timer *timer); /* NULL is fine */
 /* Signals (SIGTERM, SIGINT, SIGHUP) on the loop. */
 enum peri_status peri_loop_on_signal(struct peri_loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg) PERI_MUST_CHECK;
 
+/* Calls fn whenever the descriptor is ready for one of what, until it is destroyed (also from within fn). The descriptor
+ * stays the caller's and must be open as long as it is watched. */
+struct peri_io;
+enum { PERI_IO_READ = 1, PERI_IO_WRITE = 2 };
+enum peri_status peri_loop_io(struct peri_loop *loop, int fd, int what, void (*fn)(void *arg, int fd, int what), void *arg, struct peri_io **ret) PERI_MUST_CHECK;
+enum peri_status peri_io_change(struct peri_io *io, int what) PERI_MUST_CHECK;
+void peri_io_destroy(struct peri_io *io); /* NULL is fine */
+
 /* Watches a directory tree for changes (inotify: close-write, move, create, delete) and calls fn after debounce_ms of
  * quiet. A root that is missing or vanishes is no error: it is looked for every second, and fn called when it is back.
  * Symbolic links below the root are not followed, folders with a leading dot are left out. */

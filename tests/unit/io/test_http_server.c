@@ -634,12 +634,19 @@ static void open_requests_get_503_when_the_server_goes(void **state)
     assert_true(write_all(w, stream, request, strlen(request)));
     wait_for(w, &w->handled, 1);
     struct peri_http_request *streaming = w->kept;
+    int gone = connect_to(w); /* its peer leaves before the server does */
+    request = "GET /later HTTP/1.1\r\n" H "\r\n";
+    assert_true(write_all(w, gone, request, strlen(request)));
+    wait_for(w, &w->handled, 2);
+    struct peri_http_request *alone = w->kept;
+    close(gone);
+    wait_for(w, &w->closed, 1);
     request = "GET /later?q=1 HTTP/1.1\r\n" H "\r\n";
     assert_true(write_all(w, fd, request, strlen(request)));
-    wait_for(w, &w->handled, 2);
+    wait_for(w, &w->handled, 3);
     peri_http_server_destroy(w->server);
     w->server = NULL;
-    assert_int_equal(w->closed, 2);
+    assert_int_equal(w->closed, 3);
     struct peri_buf out;
     peri_buf_init(&out, 1 << 20);
     assert_true(read_answer(w, fd, &out));
@@ -649,6 +656,7 @@ static void open_requests_get_503_when_the_server_goes(void **state)
     peri_http_answer(w->kept, 200, "text/plain", "x", 1);
     peri_http_stream_send(streaming, "x", 1);
     peri_http_stream_end(streaming);
+    peri_http_answer(alone, 200, "text/plain", "x", 1);
     close(fd);
     close(stream);
 }

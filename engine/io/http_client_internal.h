@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_IO_HTTP_CLIENT_INTERNAL_H
+#define PERI_IO_HTTP_CLIENT_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <curl/curl.h>
+#include "base/buf.h"
+#include "io/http_client.h"
+
+/* What http_client.c (calls, queue, loop), http_client_http.c and http_client_smtp.c share. */
+
+/* One name that calls go to. */
+struct client_host {
+    struct client_host *next;
+    size_t calls, running;
+    char name[];
+};
+
+enum call_state { CALL_NEW, CALL_WAITING, CALL_RUNNING };
+
+struct peri_http_call {
+    struct peri_http_call *prev, *next; /* in the client's waiting or running list */
+    struct peri_http_client *client;
+    enum call_state state;
+    bool smtp;
+    CURL *easy;
+    struct client_host *host;
+    struct curl_slist *headers, *recipients;
+    char *body; /* copy of what is sent */
+    size_t body_len, body_sent;
+    char *url_host; /* of the first URL, lower case */
+    struct peri_timer *timeout;
+    int64_t timeout_ms;
+    struct peri_mono start;
+    peri_http_allow allow;
+    void *allow_ctx;
+    peri_http_done done;
+    void *arg;
+
+    size_t max_response;
+    struct peri_buf response;      /* body; for mail the server's last reply */
+    struct peri_buf response_head; /* name NUL value NUL ... */
+    size_t header_count, header_bytes;
+    int reply_code;                /* mail: of the last reply */
+    bool connected;                /* bytes of the request may have left */
+    bool too_large, nomem;
+    bool ended;                    /* done() is being or was called */
+    char blocked[64];              /* the address that was refused last, "" for none */
+    char text[CURL_ERROR_SIZE];
+};
+
+struct peri_http_client {
+    struct peri_loop *loop;
+    struct peri_log *log;
+    CURLM *multi;
+    struct peri_timer *timer;
+    char *ca_file;
+    size_t max_in_flight, max_per_host;
+    struct peri_http_call *running, *waiting, *waiting_last;
+    size_t running_count, waiting_count;
+    struct client_host *hosts;
+    bool closing;
+    struct peri_metric *m_calls, *m_failures, *m_running, *m_waiting;
+};
+
+/* A call with its easy handle and what is common to both protocols; *host is copied in lower case. */
+enum peri_status http_call_new(struct peri_http_client *client, const char *host, const char *ca_file, struct peri_http_call **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* Queues it. The call is freed on failure. */
+enum peri_status http_call_submit(struct peri_http_call *call, struct peri_error *err) PERI_MUST_CHECK;
+void http_call_free(struct peri_http_call *call);
+
+/* How a finished transfer is told. Return err->status. */
+enum peri_status http_call_error(struct peri_http_call *call, CURLcode rc, struct peri_error *err);
+enum peri_status smtp_call_error(struct peri_http_call *call, CURLcode rc, struct peri_error *err);
+/* PERI_EDENIED "http.blocked". */
+enum peri_status http_call_blocked(const struct peri_http_call *call, struct peri_error *err);
+
+/* http_client_loop.c: the only part that knows both libcurl and the loop. */
+bool http_client_loop_init(struct peri_http_client *client);
+void http_client_loop_finish(struct peri_http_client *client);
+/* Tells the calls that libcurl has finished, and starts waiting ones. */
+void http_client_reap(struct peri_http_client *client);
+
+#endif
