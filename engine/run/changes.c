@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "run/pipeline_internal.h"
+
+/* Changes that people ask for: cancel, resolve, retry, replay. */
+
+static enum peri_status not_ready(const struct peri_pipeline *p, struct peri_error *err)
+{
+    if (p->started && !p->draining && !p->dead)
+        return PERI_OK;
+    return peri_error_set(err, PERI_ESTATE, "state", "the service is %s", p->started ? "stopping" : "starting");
+}
+
+static enum peri_status state_error(enum peri_run_state state, const char *want, struct peri_error *err)
+{
+    return peri_error_set(err, PERI_ESTATE, "state", "the run is %s, it must be %s", peri_run_state_name(state), want);
+}
+
+/* --- cancel, resolve: an input for a live run --- */
+
+static enum peri_status change_run(struct peri_pipeline *p, uint64_t id, struct change input, struct peri_error *err)
+{
+    struct live *live = live_find(p, id);
+    bool loaded = !live;
+    enum peri_status st = not_ready(p, err);
+    if (st == PERI_OK && !live)
+        st = live_load(p, id, &live, err);
+    if (st != PERI_OK)
+        return st;
+    if (!live)
+        return peri_error_set(err, PERI_ESTATE, "state", "run-%llu has ended", (unsigned long long)id);
+    if (input.kind == PERI_INPUT_RESOLVED && live->run->state != PERI_RUN_UNKNOWN) {
+        st = state_error(live->run->state, "unknown", err);
+        if (loaded)
+            live_forget(live);
+        return st;
+    }
+    struct change *change = malloc(sizeof(*change));
+    if (!change) {
+        if (loaded)
+            live_forget(live);
+        return peri_error_nomem(err);
+    }
+    *change = input;
+    pipe_hold(p);
+    live_change(live, change);
+    pipe_pump(p);
+    pipe_release(p);
+    return PERI_OK;
+}
+
+enum peri_status peri_pipeline_cancel(struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err)
+{
+    struct change change = {.kind = PERI_INPUT_CANCEL, .done = done, .arg = arg};
+    return change_run(p, run, change, err);
+}
+
+enum peri_status peri_pipeline_resolve(struct peri_pipeline *p, uint64_t run, const char *decision, peri_change_done done, void *arg, struct peri_error *err)
+{
+    static const char *const words[] = {[PERI_DECIDE_DONE] = "done", [PERI_DECIDE_AGAIN] = "again", [PERI_DECIDE_FAIL] = "fail"};
+    struct change change = {.kind = PERI_INPUT_RESOLVED, .done = done, .arg = arg};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (peri_streq(decision, words[i])) {
+            change.decision = (enum peri_run_decision)i;
+            return change_run(p, run, change, err);
+        }
+    }
+    return peri_error_set(err, PERI_EINVAL, "decision", "a decision is \"done\", \"again\" or \"fail\", not \"%s\"", decision ? decision : "");
+}
+
+/* --- retry: a new run --- */
+
+struct retry {
+    struct peri_pipeline *p;
+    struct peri_rule *rule;
+    char *trigger, *pos, *vars;
+    uint64_t event, retry_of, id;
+    int64_t now_ms;
+    enum peri_run_state state; /* of the old run */
+    char rhash[65];
+    char *rule_id;
+    peri_change_done done;
+    void *arg;
+};
+
+static void free_retry(struct retry *r)
+{
+    peri_rule_unref(r->rule);
+    free(r->trigger);
+    free(r->rule_id);
+    free(r->pos);
+    free(r->vars);
+    free(r);
+}
+
+static enum peri_status retry_row(void *arg, const struct peri_run_row *row)
+{
+    struct retry *r = arg;
+    r->trigger = peri_strdup(row->trigger);
+    r->rule_id = peri_strdup(row->rule);
+    r->event = row->event;
+    r->state = row->state;
+    snprintf(r->rhash, sizeof(r->rhash), "%s", row->rhash);
+    return r->trigger && r->rule_id ? PERI_OK : PERI_ENOMEM;
+}
+
+static enum peri_status retry_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct retry *r = arg;
+    struct peri_run_row row = {.rule = r->rule->id, .rhash = r->rule->hash, .event = r->event, .trigger = r->trigger,
+        .state = PERI_RUN_READY, .pos = r->pos, .vars = r->vars, .kprefix = r->p->kprefix, .retry_of = r->retry_of,
+        .created_ms = r->now_ms};
+    enum peri_status st = peri_tx_ruleset_put(tx, r->rule->hash, r->rule->text, err);
+    return st == PERI_OK ? peri_tx_run_insert(tx, &row, &r->id, err) : st;
+}
+
+static void answer(peri_change_done done, void *arg, enum peri_status st, const char *id, const struct peri_error *err)
+{
+    struct peri_value *value = st == PERI_OK ? peri_value_map() : NULL;
+    if (value && peri_map_put_text(value, "id", id) != PERI_OK) {
+        peri_value_unref(value);
+        value = NULL;
+    }
+    if (done)
+        done(arg, st, value, err);
+    peri_value_unref(value);
+}
+
+static void retry_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct retry *r = arg;
+    struct peri_pipeline *p = r->p;
+    char id[PERI_ID_TEXT];
+    p->committing--;
+    if (!p->dead && st == PERI_OK) {
+        p->live_runs++;
+        p->counts.runs_started++;
+        peri_metric_add(p->metrics.started, 1);
+        pipe_notify_run(p, r->id, r->rule->id, r->event, PERI_RUN_READY);
+        (void)resume_push(p, r->id, true);
+    }
+    answer(r->done, r->arg, st, peri_run_id(r->id, id), err);
+    free_retry(r);
+}
+
+/* The rule as it is now, so that a correction takes effect; as it was, when it is gone. */
+static enum peri_status retry_rule(struct peri_pipeline *p, struct retry *r, struct peri_error *err)
+{
+    struct peri_rule *rule = pipe_rule_by_id(p, r->rule_id);
+    struct peri_error ignored;
+    char *error = NULL;
+    if (!rule && pipe_rule_by_hash(p, r->rhash, &rule, &ignored) != PERI_OK)
+        return peri_error_set(err, PERI_ENOTFOUND, "rule", "rule %s is not loaded and its text is gone", r->rule_id);
+    r->rule = peri_rule_ref(rule);
+    struct peri_run *run = peri_run_create(rule, p->kprefix, r->now_ms);
+    enum peri_status st = run ? peri_run_write(run, &r->pos, &r->vars, &error) : PERI_ENOMEM;
+    free(error);
+    peri_run_destroy(run);
+    return st == PERI_OK ? st : peri_error_nomem(err);
+}
+
+enum peri_status peri_pipeline_retry(struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err)
+{
+    struct peri_event *event = NULL;
+    enum peri_status st = not_ready(p, err);
+    if (st != PERI_OK)
+        return st;
+    struct retry *r = calloc(1, sizeof(*r));
+    if (!r)
+        return peri_error_nomem(err);
+    r->p = p;
+    r->retry_of = run;
+    r->now_ms = pipe_now(p);
+    r->done = done;
+    r->arg = arg;
+    st = peri_reader_run_row(p->reader, run, retry_row, r, err);
+    if (st == PERI_OK && !peri_run_is_final(r->state))
+        st = state_error(r->state, "ended", err);
+    if (st == PERI_OK)
+        st = peri_reader_event(p->reader, r->event, &event, err);
+    peri_event_unref(event);
+    if (st == PERI_OK)
+        st = retry_rule(p, r, err);
+    if (st == PERI_OK) {
+        p->committing++;
+        st = pipe_commit(p, 1024, retry_tx, retry_done, r, false);
+        if (st == PERI_OK)
+            return st;
+        p->committing--;
+        (void)peri_error_set(err, st, NULL, "the store does not take it (%s)", peri_status_name(st));
+    }
+    free_retry(r);
+    return st;
+}
+
+/* --- replay: a new event --- */
+
+struct replay {
+    struct peri_event *event;
+    peri_change_done done;
+    void *arg;
+};
+
+static void replay_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct replay *r = arg;
+    char id[PERI_ID_TEXT];
+    answer(r->done, r->arg, st, peri_event_id(r->event->seq, id), err);
+    peri_event_unref(r->event);
+    free(r);
+}
+
+/* Everything but the sender's id, which would make it a duplicate. */
+static struct peri_event *copy_event(const struct peri_event *from, const char *rule)
+{
+    struct peri_event *event = peri_event_create();
+    if (!event)
+        return NULL;
+    event->source = peri_strdup(from->source);
+    event->type = peri_strdup(from->type);
+    event->subject = peri_strdup(from->subject);
+    event->data = peri_strndup(from->data, from->data_len);
+    event->data_len = from->data_len;
+    event->time_ms = from->time_ms;
+    event->replay_of = from->seq;
+    event->extensions = peri_value_ref(from->extensions);
+    event->target_rule = peri_strdup(rule ? rule : from->target_rule);
+    event->target_trigger = rule && !peri_streq(rule, from->target_rule) ? NULL : peri_strdup(from->target_trigger);
+    if (!event->source || !event->type || !event->data || (rule && !event->target_rule)) {
+        peri_event_unref(event);
+        return NULL;
+    }
+    return event;
+}
+
+enum peri_status peri_pipeline_replay(struct peri_pipeline *p, uint64_t seq, const char *rule, peri_change_done done, void *arg, struct peri_error *err)
+{
+    struct peri_event *from = NULL, *event = NULL;
+    enum peri_status st = not_ready(p, err);
+    if (st == PERI_OK && rule && !pipe_rule_by_id(p, rule))
+        st = peri_error_set(err, PERI_ENOTFOUND, "rule", "there is no rule \"%s\"", rule);
+    if (st == PERI_OK)
+        st = peri_reader_event(p->reader, seq, &from, err);
+    if (st != PERI_OK)
+        return st;
+    event = copy_event(from, rule);
+    peri_event_unref(from);
+    struct replay *r = calloc(1, sizeof(*r));
+    struct peri_batch *batch = peri_batch_create();
+    if (!event || !r || !batch) {
+        peri_event_unref(event);
+        free(r);
+        peri_batch_destroy(batch);
+        return peri_error_nomem(err);
+    }
+    *r = (struct replay){.event = peri_event_ref(event), .done = done, .arg = arg};
+    st = peri_batch_event(batch, event);
+    if (st == PERI_OK)
+        st = peri_pipeline_submit(p, batch, replay_done, r, err);
+    if (st != PERI_OK) {
+        peri_event_unref(r->event);
+        free(r);
+        peri_batch_destroy(batch);
+    }
+    return st;
+}

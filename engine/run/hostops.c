@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/pipeline_internal.h"
+
+/* The plugin host behind peri_run_ops. */
+
+static bool host_lookup(void *ctx, const char *operator_id, enum peri_delivery *ret_delivery)
+{
+    const struct peri_operator *op = peri_host_operator(ctx, operator_id);
+    if (op)
+        *ret_delivery = op->delivery;
+    return op != NULL;
+}
+
+static enum peri_status host_call(void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
+{
+    return peri_host_call(ctx, call, done, arg, err);
+}
+
+enum peri_status peri_pipeline_start(struct peri_pipeline *p, struct peri_host *host, struct peri_error *err)
+{
+    struct peri_run_ops ops = {.lookup = host_lookup, .call = host_call, .ctx = host};
+    return peri_pipeline_start_ops(p, &ops, err);
+}

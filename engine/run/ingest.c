@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "lang/glob.h"
+#include "run/pipeline_internal.h"
+
+#define NAME_MAX_BYTES 1024                    /* source, subject, external id */
+#define AHEAD_MS (24 * 3600 * 1000LL)
+
+void pipe_metrics_init(struct peri_pipeline *p)
+{
+    struct peri_metrics *m = p->options.metrics;
+    static const char *const states[] = {"state=\"succeeded\"", "state=\"failed\"", "state=\"cancelled\"", "state=\"dropped\""};
+    static const char *const words[] = {"verdict=\"fired\"", "verdict=\"no\"", "verdict=\"error\"", "verdict=\"dead\""};
+    struct pipe_metrics *x = &p->metrics;
+    x->accepted = peri_metrics_counter(m, "events_accepted_total", NULL, "Events stored in the journal.");
+    x->duplicate = peri_metrics_counter(m, "events_duplicate_total", NULL, "Events whose source and id were known.");
+    x->rejected = peri_metrics_counter(m, "events_rejected_total", NULL, "Events refused as malformed or too large.");
+    x->matched = peri_metrics_counter(m, "events_matched_total", NULL, "Events evaluated to the end.");
+    x->unheard = peri_metrics_counter(m, "events_unheard_total", NULL, "Evaluated events that no rule hears.");
+    x->dead = peri_metrics_counter(m, "events_dead_total", NULL, "Events set aside.");
+    x->started = peri_metrics_counter(m, "runs_started_total", NULL, "Runs made.");
+    for (size_t i = 0; i < 4; i++) {
+        x->ended[i] = peri_metrics_counter(m, "runs_ended_total", states[i], "Runs ended, by state.");
+        x->verdicts[i] = peri_metrics_counter(m, "verdicts_total", words[i], "Verdicts, by kind.");
+    }
+    x->steps = peri_metrics_counter(m, "steps_total", NULL, "Step rows written.");
+    x->retries = peri_metrics_counter(m, "attempts_retried_total", NULL, "Attempts that will be made again.");
+    x->bugs = peri_metrics_counter(m, "run_bugs_total", NULL, "Transitions that found another state stored than expected.");
+    x->store_retries = peri_metrics_counter(m, "store_retries_total", NULL, "Transactions repeated after the store failed.");
+    x->unmatched = peri_metrics_gauge(m, "events_unmatched", NULL, "Journaled events not evaluated yet.");
+    x->live = peri_metrics_gauge(m, "runs_live", NULL, "Runs that are not final.");
+    x->in_memory = peri_metrics_gauge(m, "runs_in_memory", NULL, "Runs ready or with a call in flight.");
+    x->in_flight = peri_metrics_gauge(m, "calls_in_flight", NULL, "Action calls under way.");
+}
+
+void pipe_metrics_update(struct peri_pipeline *p)
+{
+    peri_metric_set(p->metrics.unmatched, p->unmatched);
+    peri_metric_set(p->metrics.live, p->live_runs);
+    peri_metric_set(p->metrics.in_memory, (int64_t)p->live_memory);
+    peri_metric_set(p->metrics.in_flight, (int64_t)p->calls);
+}
+
+static enum peri_status check_text(const char *what, const char *text, struct peri_error *err)
+{
+    size_t len = text ? strlen(text) : 0;
+    if (len > NAME_MAX_BYTES)
+        return peri_error_set(err, PERI_EINVAL, "too_long", "%s has %zu bytes, at most %d are allowed", what, len, NAME_MAX_BYTES);
+    if (text && !peri_utf8_valid(text, len, NULL))
+        return peri_error_set(err, PERI_EINVAL, "encoding", "%s is not valid UTF-8", what);
+    return PERI_OK;
+}
+
+enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *event, struct peri_error *err)
+{
+    if (!event->type)
+        return peri_error_set(err, PERI_EINVAL, "type", "the event has no type");
+    enum peri_status st = peri_event_type_check(event->type, err);
+    if (st != PERI_OK)
+        return st;
+    if (!event->source || !*event->source) {
+        free(event->source);
+        event->source = peri_strdup("api");
+        if (!event->source)
+            return peri_error_nomem(err);
+    }
+    if (!event->data) {
+        event->data = peri_strdup("null");
+        if (!event->data)
+            return peri_error_nomem(err);
+        event->data_len = 4;
+    }
+    if (event->external_id && !*event->external_id)
+        return peri_error_set(err, PERI_EINVAL, "id", "the event's id is empty");
+    if (check_text("source", event->source, err) != PERI_OK || check_text("subject", event->subject, err) != PERI_OK ||
+        check_text("id", event->external_id, err) != PERI_OK)
+        return PERI_EINVAL;
+    if (event->data_len > p->options.max_event_bytes)
+        return peri_error_set(err, PERI_EINVAL, "too_large", "the event's data has %zu bytes, at most %zu are allowed",
+            event->data_len, p->options.max_event_bytes);
+    if (event->hops < 0)
+        return peri_error_set(err, PERI_EINVAL, "hops", "hops is negative");
+    event->received_ms = pipe_now(p);
+    if (event->time_ms == 0)
+        event->time_ms = event->received_ms;
+    else if (event->time_ms - event->received_ms > AHEAD_MS)
+        peri_warn(p->options.log, "ingest", "%s from %s carries a time more than a day ahead", event->type, event->source);
+    return PERI_OK;
+}
+
+void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
+{
+    if (event->duplicate) {
+        p->counts.duplicate++;
+        peri_metric_add(p->metrics.duplicate, 1);
+        return;
+    }
+    p->counts.accepted++;
+    peri_metric_add(p->metrics.accepted, 1);
+    if (event->seq > p->counted_seq)
+        p->unmatched++;
+    pipe_notify_event(p, event, "journaled");
+    match_offer(p, event);
+}
+
+struct ingest {
+    struct peri_pipeline *p;
+    struct peri_batch *batch;
+    peri_store_done done;
+    void *arg;
+};
+
+static enum peri_status ingest_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct ingest *in = arg;
+    return peri_tx_batch(tx, in->batch, err);
+}
+
+static void ingest_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct ingest *in = arg;
+    struct peri_pipeline *p = in->p;
+    p->submitting--;
+    for (size_t i = 0; st == PERI_OK && !p->dead && i < peri_batch_events(in->batch); i++)
+        pipe_journaled(p, peri_batch_event_at(in->batch, i));
+    if (in->done)
+        in->done(in->arg, st, err);
+    peri_batch_destroy(in->batch);
+    free(in);
+}
+
+static enum peri_status commit_batch(struct peri_pipeline *p, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err)
+{
+    struct ingest *in = calloc(1, sizeof(*in));
+    if (!in)
+        return peri_error_nomem(err);
+    *in = (struct ingest){.p = p, .batch = batch, .done = done, .arg = arg};
+    p->submitting++;
+    enum peri_status st = pipe_commit(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, false);
+    if (st != PERI_OK) {
+        p->submitting--;
+        free(in);
+        if (st == PERI_EBUSY)
+            return peri_error_set(err, st, "overloaded", "the store's queue is full");
+        return peri_error_set(err, st, NULL, "the store does not take it (%s)", peri_status_name(st));
+    }
+    return PERI_OK;
+}
+
+static enum peri_status submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done, void *arg,
+    struct peri_error *err)
+{
+    size_t events = peri_batch_events(batch);
+    for (size_t i = 0; i < events; i++) {
+        enum peri_status st = pipe_ingest_check(p, peri_batch_event_at(batch, i), err);
+        if (st != PERI_OK) {
+            peri_metric_add(p->metrics.rejected, 1);
+            if (events > 1)
+                peri_error_prefix(err, "event %zu", i);
+            return st;
+        }
+    }
+    if (outside && events > 0 && p->unmatched >= (int64_t)p->options.max_backlog)
+        return peri_error_set(err, PERI_EBUSY, "overloaded", "%lld events wait to be evaluated", (long long)p->unmatched);
+    return commit_batch(p, batch, done, arg, err);
+}
+
+enum peri_status peri_pipeline_submit(struct peri_pipeline *p, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err)
+{
+    return submit(p, batch, true, done, arg, err);
+}
+
+/* What a handler of a plugin wrote belongs to work that was begun: the backlog does not stop it, only a full queue does. */
+enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg)
+{
+    struct peri_error err = {0};
+    struct peri_pipeline *p = pipeline;
+    enum peri_status st = submit(p, batch, false, done, arg, &err);
+    if (st != PERI_OK && st != PERI_EBUSY)
+        peri_warn(p->options.log, "ingest", "a plugin's changes were refused: %s", err.message);
+    return st;
+}

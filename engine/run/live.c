@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/vec.h"
+#include "data/json.h"
+#include "run/pipeline_internal.h"
+#include "run/scope.h"
+
+/* Runs on their way from the store into memory: at start, when a wait ends, when a person asks for a change. */
+
+struct row_copy {
+    struct peri_run_row row;
+    char *texts[7];
+};
+
+static enum peri_status copy_row(void *arg, const struct peri_run_row *row)
+{
+    struct row_copy *copy = arg;
+    const char *const from[] = {row->rule, row->rhash, row->trigger, row->pos, row->vars, row->kprefix, row->error};
+    copy->row = *row;
+    for (size_t i = 0; i < 7; i++) {
+        copy->texts[i] = peri_strdup(from[i]);
+        if (from[i] && !copy->texts[i])
+            return PERI_ENOMEM;
+    }
+    copy->row.rule = copy->texts[0];
+    copy->row.rhash = copy->texts[1];
+    copy->row.trigger = copy->texts[2];
+    copy->row.pos = copy->texts[3];
+    copy->row.vars = copy->texts[4];
+    copy->row.kprefix = copy->texts[5];
+    copy->row.error = copy->texts[6];
+    return PERI_OK;
+}
+
+static void free_row(struct row_copy *copy)
+{
+    for (size_t i = 0; i < 7; i++)
+        free(copy->texts[i]);
+}
+
+/* The journal keeps the events of live runs. Should one be gone or damaged all the same, templates that need it say so. */
+static struct peri_event *load_event(struct peri_pipeline *p, uint64_t seq)
+{
+    struct peri_event *event = NULL;
+    if (peri_reader_event(p->reader, seq, &event, NULL) == PERI_OK)
+        return event;
+    event = peri_event_create();
+    if (!event)
+        return NULL;
+    event->seq = seq;
+    event->source = peri_strdup("perigee:unknown");
+    event->type = peri_strdup("unknown");
+    event->data = peri_strdup("null");
+    event->data_len = 4;
+    if (!event->source || !event->type || !event->data) {
+        peri_event_unref(event);
+        return NULL;
+    }
+    return event;
+}
+
+static enum peri_status build(struct peri_pipeline *p, const struct peri_run_row *row, struct live **ret, struct peri_error *err)
+{
+    struct peri_rule *rule = NULL;
+    struct peri_run *run = NULL;
+    enum peri_status st = pipe_rule_by_hash(p, row->rhash, &rule, err);
+    if (st == PERI_OK)
+        st = peri_run_read(row, rule, &run, err);
+    if (st != PERI_OK)
+        return st;
+    struct peri_event *event = load_event(p, row->event);
+    if (event) {
+        run->event = peri_scope_event(event);
+        run->trigger = peri_scope_trigger(event, run->event, row->trigger);
+        run->run_value = peri_scope_run(row->id, rule, row->event, row->created_ms);
+    }
+    if (!event || !run->event || !run->trigger || !run->run_value) {
+        peri_run_destroy(run);
+        peri_event_unref(event);
+        return peri_error_nomem(err);
+    }
+    *ret = live_add(p, run, event);
+    peri_event_unref(event);
+    return *ret ? PERI_OK : peri_error_nomem(err);
+}
+
+enum peri_status live_load(struct peri_pipeline *p, uint64_t id, struct live **ret, struct peri_error *err)
+{
+    struct row_copy copy = {.row = {0}};
+    *ret = NULL;
+    enum peri_status st = peri_reader_run_row(p->reader, id, copy_row, &copy, err);
+    if (st == PERI_OK && !peri_run_is_final(copy.row.state)) {
+        st = build(p, &copy.row, ret, err);
+        if (st != PERI_OK && st != PERI_ENOMEM && st != PERI_EIO && st != PERI_ETIMEOUT)
+            exec_bury(p, id, copy.row.state, err);
+    }
+    free_row(&copy);
+    return st;
+}
+
+/* --- a run that cannot go on --- */
+
+struct burial {
+    struct peri_pipeline *p;
+    uint64_t run;
+    enum peri_run_state stored;
+    struct peri_error error;
+    int64_t now_ms;
+};
+
+static enum peri_status bury_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct burial *b = arg;
+    struct peri_value *value = peri_value_map();
+    bool bad = !value || peri_map_put_text(value, "code", b->error.code) != PERI_OK ||
+               peri_map_put_text(value, "message", b->error.message) != PERI_OK;
+    char *text = bad ? NULL : peri_json_text(value, PERI_JSON_COMPACT);
+    enum peri_status st = text ? PERI_OK : peri_error_nomem(err);
+    if (st == PERI_OK) {
+        struct peri_run_row row = {.id = b->run, .state = PERI_RUN_FAILED, .pos = "{}", .vars = "{}", .ended_ms = b->now_ms,
+            .error = text};
+        st = peri_tx_run_update(tx, &row, b->stored, err);
+    }
+    free(text);
+    peri_value_unref(value);
+    return st;
+}
+
+static void bury_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct burial *b = arg;
+    if (!b->p->dead && st == PERI_OK) {
+        b->p->live_runs--;
+        b->p->counts.runs_ended[1]++;
+        peri_metric_add(b->p->metrics.ended[1], 1);
+    }
+    free(b);
+}
+
+void exec_bury(struct peri_pipeline *p, uint64_t run, enum peri_run_state stored, const struct peri_error *error)
+{
+    struct burial *b = calloc(1, sizeof(*b));
+    peri_err(p->options.log, "run", "run-%llu cannot go on: %s", (unsigned long long)run, error->message);
+    if (!b)
+        return;
+    *b = (struct burial){.p = p, .run = run, .stored = stored, .error = *error, .now_ms = pipe_now(p)};
+    if (pipe_commit(p, 512, bury_tx, bury_done, b, true) != PERI_OK)
+        free(b);
+}
+
+/* --- resuming --- */
+
+enum peri_status resume_push(struct peri_pipeline *p, uint64_t run, bool restarted)
+{
+    if (p->resume_head > 0 && p->resume_head == p->resume_count)
+        p->resume_head = p->resume_count = 0;
+    if (!peri_vec_grow(&p->resume, &p->resume_cap, p->resume_count + 1, sizeof(*p->resume)))
+        return PERI_ENOMEM;
+    p->resume[p->resume_count++] = (struct resume_item){.run = run, .restarted = restarted};
+    return PERI_OK;
+}
+
+static enum peri_status take_open_params(void *arg, const struct peri_step_row *row)
+{
+    struct peri_run *run = arg;
+    struct peri_track *track = &run->track;
+    if (row->n != track->n || row->attempt != track->attempt)
+        return PERI_ENOTFOUND;
+    if (row->params && !track->params &&
+        peri_json_parse(row->params, strlen(row->params), &track->params, NULL) != PERI_OK)
+        return PERI_ECORRUPT;
+    return PERI_OK;
+}
+
+static enum peri_delivery class_of(struct peri_pipeline *p, const struct peri_run *run)
+{
+    const struct peri_step *step = peri_run_step(run);
+    enum peri_delivery delivery = PERI_DELIVERY_ONCE;
+    if (!step || step->kind != PERI_STEP_OPERATOR || !p->ops.lookup(p->ops.ctx, step->operator_id, &delivery))
+        return PERI_DELIVERY_ONCE;
+    return delivery;
+}
+
+static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
+{
+    struct peri_error err = {0};
+    struct live *live = NULL;
+    if (live_find(p, item->run)) /* somebody else brought it in */
+        return;
+    enum peri_status st = live_load(p, item->run, &live, &err);
+    if (st == PERI_ENOMEM || st == PERI_EIO || st == PERI_ETIMEOUT) {
+        peri_err(p->options.log, "run", "run-%llu: %s; it is read again", (unsigned long long)item->run, err.message);
+        timer_due(p, PIPE_RETRY_MS, DUE_WAKE, item->run, item->restarted);
+        return;
+    }
+    if (!live)
+        return;
+    live_resume(live, item);
+}
+
+void live_resume(struct live *live, const struct resume_item *item)
+{
+    struct peri_pipeline *p = live->p;
+    enum peri_phase phase = live->run->track.phase;
+    bool sleeping = phase == PERI_PHASE_DELAY || phase == PERI_PHASE_BACKOFF;
+    if (sleeping && item->restarted) { /* only after a lack of memory: its wait goes on */
+        timer_due(p, peri_sched_rest(live->run->wake_ms, live->run->base_ms, pipe_now(p)), DUE_WAKE, live->run->id, 0);
+        live_forget(live);
+    } else if (sleeping) {
+        live_input(live, PERI_INPUT_TIMER);
+    } else if (phase == PERI_PHASE_UNKNOWN) {
+        live_forget(live);
+    } else {
+        if (phase == PERI_PHASE_CALL)
+            (void)(peri_reader_open_attempt(p->reader, live->run->id, take_open_params, live->run, NULL) == PERI_OK);
+        live_restart(live, class_of(p, live->run));
+    }
+}
+
+void resume_pump(struct peri_pipeline *p)
+{
+    while (p->resume_head < p->resume_count && p->live_memory < PIPE_LIVES && !p->draining) {
+        struct resume_item item = p->resume[p->resume_head++];
+        resume_one(p, &item);
+    }
+}

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "data/json.h"
+#include "io/store_runs.h"
+#include "lang/index.h"
+#include "run/pipeline_internal.h"
+#include "run/scope.h"
+#include "run/verdict.h"
+
+/* From the journal to runs. Events wait in a window in order of seq; up to PIPE_EVALUATING of them are evaluated at the
+ * same time, and whatever is complete at the front of the window becomes one T2 transaction: verdicts, runs, event state.
+ * One T2 is under way at a time, so that the batches grow with the load. When more events come in than the window holds,
+ * they stay in the journal and are read back once there is room. */
+
+#define HITS_MAX 4096 /* (rule, trigger) pairs that one event may reach */
+
+struct match_rule {
+    struct match_event *event;
+    struct peri_rule *rule; /* one reference */
+    const struct peri_trigger **triggers;
+    size_t trigger_count, at;
+    const struct peri_trigger *fired;
+    struct peri_value *trigger_value; /* of triggers[at] */
+    struct peri_value *rule_value;
+    struct peri_value *verdict;       /* the furthest so far */
+    struct peri_match_scope roots;
+    struct evaluation *evaluation;
+    bool decided;
+    uint64_t run;                     /* set by T2 */
+    char *pos, *vars;                 /* of the run to be made */
+};
+
+struct match_event {
+    struct peri_pipeline *p;
+    struct peri_event *event;
+    struct peri_value *payload;
+    struct match_rule *rules;
+    size_t rule_count, undecided;
+    bool begun, counted;        /* counted: one of p->evaluating */
+    const char *dead;           /* reason, when it is set aside */
+    char *verdicts;             /* JSON, made by T2 */
+};
+
+/* --- the window --- */
+
+static struct match_event *window_at(const struct peri_pipeline *p, size_t i)
+{
+    return p->window[(p->window_head + i) % PIPE_WINDOW];
+}
+
+static void free_match(struct match_event *me)
+{
+    for (size_t i = 0; i < me->rule_count; i++) {
+        struct match_rule *mr = &me->rules[i];
+        pipe_evaluation_cancel(mr->evaluation);
+        peri_rule_unref(mr->rule);
+        peri_value_unref(mr->trigger_value);
+        peri_value_unref(mr->rule_value);
+        peri_value_unref(mr->verdict);
+        free(mr->triggers);
+        free(mr->pos);
+        free(mr->vars);
+    }
+    free(me->rules);
+    free(me->verdicts);
+    peri_value_unref(me->payload);
+    peri_event_unref(me->event);
+    free(me);
+}
+
+static bool window_push(struct peri_pipeline *p, struct peri_event *event)
+{
+    if (p->window_count == PIPE_WINDOW)
+        return false;
+    struct match_event *me = calloc(1, sizeof(*me));
+    if (!me)
+        return false;
+    me->p = p;
+    me->event = peri_event_ref(event);
+    p->window[(p->window_head + p->window_count++) % PIPE_WINDOW] = me;
+    p->taken_seq = event->seq;
+    return true;
+}
+
+void match_offer(struct peri_pipeline *p, struct peri_event *event)
+{
+    if (event->seq <= p->taken_seq) /* was read from the journal in the meantime */
+        return;
+    if (!p->started || p->behind || !window_push(p, event))
+        p->behind = true;
+}
+
+static enum peri_status refill_one(void *arg, struct peri_event *event)
+{
+    struct peri_pipeline *p = arg;
+    return window_push(p, event) ? PERI_OK : PERI_ENOMEM;
+}
+
+static void refill(struct peri_pipeline *p)
+{
+    struct peri_error err = {0};
+    size_t room = PIPE_WINDOW - p->window_count, before = p->window_count;
+    if (!p->behind || room < PIPE_WINDOW / 2)
+        return;
+    if (peri_reader_unmatched(p->reader, p->taken_seq, room, refill_one, p, &err) != PERI_OK) {
+        peri_err(p->options.log, "match", "reading unmatched events: %s", err.message);
+        timer_due(p, PIPE_RETRY_MS, DUE_EVALUATION, 0, 0);
+        return;
+    }
+    p->behind = p->window_count - before == room;
+}
+
+bool match_idle(const struct peri_pipeline *p)
+{
+    return p->evaluating == 0 && p->match_in_tx == 0;
+}
+
+void match_finish(struct peri_pipeline *p)
+{
+    /* The events of a T2 under way are at the front; it frees them when it ends. */
+    for (size_t i = p->match_in_tx; i < p->window_count; i++)
+        free_match(window_at(p, i));
+    p->window_count = 0;
+    p->window_begun = 0;
+}
+
+/* --- evaluation of one rule --- */
+
+static void decide(struct match_rule *mr)
+{
+    struct match_event *me = mr->event;
+    struct peri_pipeline *p = me->p;
+    mr->decided = true;
+    if (--me->undecided == 0 && me->counted) {
+        me->counted = false;
+        p->evaluating--;
+    }
+}
+
+/* Of several triggers the furthest is told. take */
+static void keep_verdict(struct match_rule *mr, struct peri_value *verdict)
+{
+    if (!verdict || (mr->verdict && peri_verdict_rank(mr->verdict) >= peri_verdict_rank(verdict))) {
+        peri_value_unref(verdict);
+        return;
+    }
+    peri_value_unref(mr->verdict);
+    mr->verdict = verdict;
+}
+
+static void next_trigger(struct match_rule *mr);
+
+static void conditions_done(void *arg, enum peri_cond_outcome outcome, const struct peri_cond_eval *eval)
+{
+    struct match_rule *mr = arg;
+    const struct peri_trigger *trigger = mr->triggers[mr->at];
+    mr->evaluation = NULL;
+    if (outcome == PERI_COND_YES) {
+        mr->fired = trigger;
+        keep_verdict(mr, peri_verdict_fired(mr->rule, trigger));
+        decide(mr);
+        return;
+    }
+    if (outcome == PERI_COND_FAILED)
+        peri_warn(mr->event->p->options.log, "match", "rule %s, event ev-%llu: %s: %s", mr->rule->id,
+            (unsigned long long)mr->event->event->seq, eval->at ? eval->at : "conditions", eval->error.message);
+    keep_verdict(mr, peri_verdict_condition(mr->rule, trigger, outcome, eval));
+    mr->at++;
+    next_trigger(mr);
+}
+
+/* *ret_ready: the pattern holds and the scope stands. False: memory is out. */
+static bool try_pattern(struct match_rule *mr, const struct peri_trigger *trigger, bool *ret_ready)
+{
+    struct match_event *me = mr->event;
+    struct peri_value *why = NULL;
+    struct peri_error err = {0};
+    bool matches = true;
+    *ret_ready = false;
+    if (trigger->match && trigger->kind == PERI_TRIGGER_EVENT &&
+        peri_pattern_match(trigger->match, me->event->data, me->event->data_len, &matches, &why, &err) != PERI_OK) {
+        keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "match", err.message));
+        return true;
+    }
+    if (!matches) {
+        keep_verdict(mr, peri_verdict_unmatched(mr->rule, trigger, why));
+        peri_value_unref(why);
+        return true;
+    }
+    peri_value_unref(why);
+    if (!me->payload)
+        me->payload = peri_scope_event(me->event);
+    if (!mr->rule_value)
+        mr->rule_value = peri_scope_rule(mr->rule);
+    peri_value_unref(mr->trigger_value);
+    mr->trigger_value = peri_scope_trigger(me->event, me->payload, trigger->id);
+    if (!me->payload || !mr->rule_value || !mr->trigger_value)
+        return false;
+    mr->roots = (struct peri_match_scope){.event = me->payload, .trigger = mr->trigger_value, .rule = mr->rule_value};
+    *ret_ready = true;
+    return true;
+}
+
+static void next_trigger(struct match_rule *mr)
+{
+    struct match_event *me = mr->event;
+    struct peri_pipeline *p = me->p;
+    for (; mr->at < mr->trigger_count; mr->at++) {
+        const struct peri_trigger *trigger = mr->triggers[mr->at];
+        bool ready = false;
+        bool memory = try_pattern(mr, trigger, &ready);
+        if (memory && !ready)
+            continue;
+        if (memory) {
+            struct evaluation_request request = {.condition = mr->rule->condition, .rule = mr->rule, .event = me->event,
+                .as_of = me->event->seq, .scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz)};
+            struct evaluation *evaluation = NULL;
+            if (pipe_evaluate(p, &request, conditions_done, mr, &evaluation) == PERI_OK) {
+                if (evaluation)
+                    mr->evaluation = evaluation;
+                return; /* conditions_done has gone on or will */
+            }
+        }
+        keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "conditions", "out of memory"));
+    }
+    decide(mr);
+}
+
+/* --- which rules hear it --- */
+
+static bool add_hit(struct match_event *me, struct peri_rule *rule, const struct peri_trigger *trigger, size_t most)
+{
+    struct match_rule *mr = NULL;
+    for (size_t i = 0; i < me->rule_count && !mr; i++)
+        if (me->rules[i].rule == rule)
+            mr = &me->rules[i];
+    if (!mr) {
+        if (!me->rules)
+            me->rules = calloc(most, sizeof(*me->rules));
+        if (!me->rules)
+            return false;
+        mr = &me->rules[me->rule_count];
+        mr->triggers = calloc(rule->trigger_count, sizeof(*mr->triggers));
+        if (!mr->triggers)
+            return false;
+        mr->event = me;
+        mr->rule = peri_rule_ref(rule);
+        me->rule_count++;
+    }
+    if (mr->trigger_count < rule->trigger_count)
+        mr->triggers[mr->trigger_count++] = trigger;
+    return true;
+}
+
+/* An event for one trigger (an occurrence of a schedule) or one rule (a replay). */
+static bool find_target(struct match_event *me)
+{
+    const struct peri_event *event = me->event;
+    struct peri_rule *rule = pipe_rule_by_id(me->p, event->target_rule);
+    if (!rule || !rule->enabled)
+        return true;
+    for (size_t i = 0; i < rule->trigger_count; i++)
+        if (peri_streq(rule->triggers[i].id, event->target_trigger))
+            return add_hit(me, rule, &rule->triggers[i], 1);
+    return true;
+}
+
+static bool find_rules(struct match_event *me)
+{
+    struct peri_index_hit few[32], *hits = few;
+    struct peri_pipeline *p = me->p;
+    if (me->event->target_rule && me->event->target_trigger)
+        return find_target(me);
+    size_t count = p->index ? peri_index_lookup(p->index, me->event->type, few, 32) : 0;
+    if (count > 32) {
+        size_t cap = count < HITS_MAX ? count : HITS_MAX;
+        hits = calloc(cap, sizeof(*hits));
+        if (!hits)
+            return false;
+        count = peri_index_lookup(p->index, me->event->type, hits, cap);
+        count = count < cap ? count : cap;
+    }
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        struct peri_rule *rule = (struct peri_rule *)(uintptr_t)hits[i].rule;
+        if (!me->event->target_rule || peri_streq(rule->id, me->event->target_rule))
+            ok = add_hit(me, rule, hits[i].trigger, count);
+    }
+    if (hits != few)
+        free(hits);
+    return ok;
+}
+
+static void begin(struct peri_pipeline *p, struct match_event *me)
+{
+    me->begun = true;
+    if (me->event->damaged) {
+        me->dead = "the stored payload is damaged";
+        return;
+    }
+    if (me->event->hops >= PIPE_HOPS_MAX) {
+        me->dead = "rules have been starting each other 16 times in a row";
+        peri_warn(p->options.log, "match", "ev-%llu (%s, caused by %s): %s; it is set aside",
+            (unsigned long long)me->event->seq, me->event->type, me->event->cause ? me->event->cause : "?", me->dead);
+        return;
+    }
+    if (!find_rules(me)) {
+        me->dead = "out of memory";
+        return;
+    }
+    me->undecided = me->rule_count;
+    if (me->rule_count == 0)
+        return;
+    me->counted = true;
+    p->evaluating++;
+    for (size_t i = 0; i < me->rule_count; i++)
+        next_trigger(&me->rules[i]);
+}
+
+/* --- T2 --- */
+
+struct match_tx {
+    struct peri_pipeline *p;
+    struct match_event **events;
+    size_t count;
+    int64_t now_ms;
+    const char *kprefix;
+};
+
+static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt, struct match_rule *mr, struct peri_error *err)
+{
+    struct peri_run_row row = {.rule = mr->rule->id, .rhash = mr->rule->hash, .event = mr->event->event->seq,
+        .trigger = mr->fired->id, .state = PERI_RUN_READY, .pos = mr->pos, .vars = mr->vars, .kprefix = mt->kprefix,
+        .created_ms = mt->now_ms};
+    char id[PERI_ID_TEXT];
+    enum peri_status st = peri_tx_ruleset_put(tx, mr->rule->hash, mr->rule->text, err);
+    if (st != PERI_OK)
+        return st;
+    mr->run = 0;
+    st = peri_tx_run_insert(tx, &row, &mr->run, err);
+    if (st == PERI_EEXIST) { /* made by an earlier try of which we never heard: it is on its way already */
+        mr->run = 0;
+        return PERI_OK;
+    }
+    if (st != PERI_OK)
+        return st;
+    return peri_map_put_text(mr->verdict, "run", peri_run_id(mr->run, id));
+}
+
+static enum peri_status finish_event(struct peri_tx *tx, const struct match_tx *mt, struct match_event *me, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    struct peri_value *list = NULL;
+    free(me->verdicts);
+    me->verdicts = NULL;
+    if (!me->dead && me->rule_count == 0)
+        return peri_tx_event_done(tx, me->event->seq, PERI_EVENT_MATCHED, NULL, err);
+    list = peri_value_list();
+    if (!list)
+        return peri_error_nomem(err);
+    if (me->dead)
+        st = peri_list_push(list, peri_verdict_dead(me->dead));
+    for (size_t i = 0; st == PERI_OK && !me->dead && i < me->rule_count; i++) {
+        struct match_rule *mr = &me->rules[i];
+        if (mr->fired)
+            st = insert_run(tx, mt, mr, err);
+        if (st == PERI_OK && mr->verdict)
+            st = peri_list_push(list, peri_value_ref(mr->verdict));
+    }
+    if (st == PERI_OK) {
+        me->verdicts = peri_json_text(list, PERI_JSON_COMPACT);
+        st = me->verdicts ? PERI_OK : peri_error_nomem(err);
+    }
+    if (st == PERI_OK)
+        st = peri_tx_event_done(tx, me->event->seq, me->dead ? PERI_EVENT_DEAD : PERI_EVENT_MATCHED, me->verdicts, err);
+    peri_value_unref(list);
+    return st;
+}
+
+static enum peri_status match_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct match_tx *mt = arg;
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; st == PERI_OK && i < mt->count; i++)
+        st = finish_event(tx, mt, mt->events[i], err);
+    return st;
+}
+
+static void start_run(struct peri_pipeline *p, struct match_rule *mr, int64_t now_ms)
+{
+    struct match_event *me = mr->event;
+    struct peri_run *run = peri_run_create(mr->rule, p->kprefix, now_ms);
+    p->live_runs++;
+    p->counts.runs_started++;
+    peri_metric_add(p->metrics.started, 1);
+    pipe_notify_run(p, mr->run, mr->rule->id, me->event->seq, PERI_RUN_READY);
+    if (run) {
+        run->id = mr->run;
+        run->event = peri_value_ref(me->payload);
+        run->trigger = peri_scope_trigger(me->event, me->payload, mr->fired->id);
+        run->run_value = peri_scope_run(mr->run, mr->rule, me->event->seq, now_ms);
+    }
+    struct live *live = run ? live_add(p, run, me->event) : NULL;
+    if (live)
+        live_input(live, PERI_INPUT_GO);
+    else
+        (void)resume_push(p, mr->run, true); /* out of memory: once more, from the store */
+}
+
+static void event_ended(struct peri_pipeline *p, struct match_event *me, int64_t now_ms)
+{
+    p->unmatched--;
+    if (me->dead) {
+        p->counts.dead++;
+        p->counts.verdicts[3]++;
+        peri_metric_add(p->metrics.dead, 1);
+        peri_metric_add(p->metrics.verdicts[3], 1);
+    } else {
+        p->counts.matched++;
+        peri_metric_add(p->metrics.matched, 1);
+    }
+    if (!me->dead && me->rule_count == 0) {
+        p->counts.unheard++;
+        peri_metric_add(p->metrics.unheard, 1);
+    }
+    for (size_t i = 0; !me->dead && i < me->rule_count; i++) {
+        struct match_rule *mr = &me->rules[i];
+        int kind = pipe_verdict_index(peri_map_text(mr->verdict, "verdict"));
+        p->counts.verdicts[kind]++;
+        peri_metric_add(p->metrics.verdicts[kind], 1);
+        if (mr->fired && mr->run)
+            start_run(p, mr, now_ms);
+    }
+    pipe_notify_event(p, me->event, me->dead ? "dead" : "matched");
+}
+
+int pipe_verdict_index(const char *word)
+{
+    if (peri_streq(word, PERI_VERDICT_FIRED))
+        return 0;
+    return peri_streq(word, PERI_VERDICT_ERROR) ? 2 : 1;
+}
+
+/* A batch that the store refuses for a reason of its own is tried again event by event; the one that is refused alone is
+ * set aside, so that it holds up nobody. */
+static void batch_refused(struct peri_pipeline *p, struct match_tx *mt, enum peri_status st, const struct peri_error *err)
+{
+    const char *text = err ? err->message : peri_status_name(st);
+    if (mt->count > 1) {
+        p->batch_limit = 1;
+        return;
+    }
+    struct match_event *me = mt->events[0];
+    peri_err(p->options.log, "match", "ev-%llu cannot be stored as matched: %s", (unsigned long long)me->event->seq, text);
+    if (!me->dead) {
+        me->dead = "its verdicts or runs could not be stored";
+        return;
+    }
+    p->window_head = (p->window_head + 1) % PIPE_WINDOW; /* not even that: it stays in the journal until the next start */
+    p->window_count--;
+    p->window_begun--;
+    free_match(me);
+}
+
+static void match_tx_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct match_tx *mt = arg;
+    struct peri_pipeline *p = mt->p;
+    p->match_in_tx = 0;
+    if (p->dead) {
+        for (size_t i = 0; i < mt->count; i++)
+            free_match(mt->events[i]);
+    } else if (st != PERI_OK) {
+        batch_refused(p, mt, st, err);
+    } else {
+        p->window_head = (p->window_head + mt->count) % PIPE_WINDOW;
+        p->window_count -= mt->count;
+        p->window_begun -= mt->count;
+        p->batch_limit = PIPE_MATCH_BATCH;
+        for (size_t i = 0; i < mt->count; i++) {
+            event_ended(p, mt->events[i], mt->now_ms);
+            free_match(mt->events[i]);
+        }
+    }
+    free(mt->events);
+    free(mt);
+}
+
+/* Position and variables of a run that has not begun. */
+static bool prepare_run(struct peri_pipeline *p, struct match_rule *mr)
+{
+    char *error = NULL;
+    if (mr->pos)
+        return true;
+    struct peri_run *run = peri_run_create(mr->rule, p->kprefix, 0);
+    bool ok = run && peri_run_write(run, &mr->pos, &mr->vars, &error) == PERI_OK;
+    free(error);
+    peri_run_destroy(run);
+    return ok;
+}
+
+static size_t complete_prefix(struct peri_pipeline *p, size_t *ret_bytes)
+{
+    size_t n = 0;
+    *ret_bytes = 0;
+    while (n < p->window_begun && n < p->batch_limit) {
+        struct match_event *me = window_at(p, n);
+        bool ok = me->undecided == 0;
+        for (size_t i = 0; ok && i < me->rule_count; i++) {
+            if (me->rules[i].fired)
+                ok = prepare_run(p, &me->rules[i]);
+            *ret_bytes += 512;
+        }
+        if (!ok)
+            break;
+        *ret_bytes += 128;
+        n++;
+    }
+    return n;
+}
+
+static void commit_prefix(struct peri_pipeline *p)
+{
+    size_t bytes, count = p->match_in_tx ? 0 : complete_prefix(p, &bytes);
+    if (count == 0)
+        return;
+    struct match_tx *mt = calloc(1, sizeof(*mt));
+    struct match_event **events = calloc(count, sizeof(*events));
+    if (!mt || !events) {
+        free(mt);
+        free(events);
+        timer_due(p, PIPE_RETRY_MS, DUE_EVALUATION, 0, 0);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        events[i] = window_at(p, i);
+    *mt = (struct match_tx){.p = p, .events = events, .count = count, .now_ms = pipe_now(p), .kprefix = p->kprefix};
+    p->match_in_tx = count;
+    if (pipe_commit(p, bytes, match_tx, match_tx_done, mt, true) != PERI_OK) {
+        p->match_in_tx = 0;
+        free(events);
+        free(mt);
+        timer_due(p, PIPE_RETRY_MS, DUE_EVALUATION, 0, 0);
+    }
+}
+
+static bool may_begin(const struct peri_pipeline *p)
+{
+    return !p->draining && p->window_begun < p->window_count && p->evaluating < PIPE_EVALUATING &&
+           p->live_memory < PIPE_LIVES && p->live_runs < PIPE_LIVE_RUNS;
+}
+
+void match_pump(struct peri_pipeline *p)
+{
+    refill(p);
+    while (may_begin(p)) {
+        struct match_event *me = window_at(p, p->window_begun++);
+        begin(p, me);
+    }
+    commit_prefix(p);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/pipeline_internal.h"
+
+/* What the service does before it serves: live runs find their owner again (the heap, the queue of runs to resume, or a
+ * person), schedules catch up, and the matcher begins with the oldest event that was not evaluated. */
+
+#define COUNT_PAGE 1000
+
+static enum peri_status take_run(void *arg, const struct peri_run_row *row)
+{
+    struct peri_pipeline *p = arg;
+    p->live_runs++;
+    switch (row->state) {
+    case PERI_RUN_SLEEPING:
+        timer_due(p, peri_sched_rest(row->wake_ms, row->base_ms, pipe_now(p)), DUE_WAKE, row->id, 0);
+        return PERI_OK;
+    case PERI_RUN_QUEUED:
+    case PERI_RUN_READY:
+    case PERI_RUN_RUNNING:
+        return resume_push(p, row->id, true);
+    default: /* waits for a person */
+        return PERI_OK;
+    }
+}
+
+struct counting {
+    struct peri_pipeline *p;
+    size_t page;
+};
+
+static enum peri_status count_one(void *arg, struct peri_event *event)
+{
+    struct counting *counting = arg;
+    counting->p->unmatched++;
+    counting->p->counted_seq = event->seq;
+    counting->page++;
+    return PERI_OK;
+}
+
+static enum peri_status count_unmatched(struct peri_pipeline *p, struct peri_error *err)
+{
+    struct counting counting = {.p = p};
+    enum peri_status st;
+    p->unmatched = 0;
+    p->counted_seq = 0;
+    do {
+        counting.page = 0;
+        st = peri_reader_unmatched(p->reader, p->counted_seq, COUNT_PAGE, count_one, &counting, err);
+    } while (st == PERI_OK && counting.page == COUNT_PAGE);
+    return st;
+}
+
+enum peri_status recover(struct peri_pipeline *p, struct peri_error *err)
+{
+    enum peri_status st = peri_reader_live_runs(p->reader, take_run, p, err);
+    if (st == PERI_OK)
+        st = count_unmatched(p, err);
+    if (st == PERI_OK)
+        st = schedules_recover(p, err);
+    if (st != PERI_OK)
+        return st;
+    p->behind = true; /* whatever the journal has, in order */
+    if (p->live_runs > 0 || p->unmatched > 0)
+        peri_info(p->options.log, "run", "going on with %lld runs and %lld unmatched events", (long long)p->live_runs,
+            (long long)p->unmatched);
+    return PERI_OK;
+}

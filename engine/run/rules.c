@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lang/index.h"
+#include "run/pipeline_internal.h"
+
+static void unref_rule(void *rule)
+{
+    peri_rule_unref(rule);
+}
+
+static void drop_set(struct peri_rule **rules, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        peri_rule_unref(rules[i]);
+    free(rules);
+}
+
+void pipe_rules_finish(struct peri_pipeline *p)
+{
+    peri_index_destroy(p->index);
+    peri_map_destroy(p->rules_by_id, NULL);
+    peri_map_destroy(p->rules_by_hash, unref_rule);
+    drop_set(p->rules, p->rule_count);
+    p->index = NULL;
+    p->rules_by_id = p->rules_by_hash = NULL;
+    p->rules = NULL;
+    p->rule_count = 0;
+}
+
+static bool remember(struct peri_map *by_hash, struct peri_rule *rule)
+{
+    void *old = NULL;
+    if (!peri_map_set(by_hash, rule->hash, rule, &old))
+        return false;
+    peri_rule_ref(rule);
+    peri_rule_unref(old);
+    return true;
+}
+
+enum peri_status peri_pipeline_set_rules(struct peri_pipeline *p, struct peri_rule *const *rules, size_t count, struct peri_error *err)
+{
+    struct peri_index *index = NULL;
+    struct peri_map *by_id = peri_map_create(), *by_hash = peri_map_create();
+    struct peri_rule **copy = calloc(count ? count : 1, sizeof(*copy));
+    size_t kept = 0;
+    enum peri_status st = by_id && by_hash && copy ? PERI_OK : PERI_ENOMEM;
+    for (; st == PERI_OK && kept < count; kept++) {
+        copy[kept] = peri_rule_ref(rules[kept]);
+        if (!peri_map_set(by_id, rules[kept]->id, rules[kept], NULL) || !remember(by_hash, rules[kept]))
+            st = PERI_ENOMEM;
+    }
+    if (st == PERI_OK)
+        st = peri_index_build(rules, count, &index);
+    if (st != PERI_OK) {
+        drop_set(copy, kept);
+        peri_map_destroy(by_id, NULL);
+        peri_map_destroy(by_hash, unref_rule);
+        return peri_error_set(err, st, NULL, "the rules could not be indexed (%s)", peri_status_name(st));
+    }
+    pipe_rules_finish(p); /* runs and evaluations under way have references of their own */
+    p->index = index;
+    p->rules = copy;
+    p->rule_count = count;
+    p->rules_by_id = by_id;
+    p->rules_by_hash = by_hash;
+    st = schedules_set(p, err);
+    if (p->started)
+        pipe_pump(p);
+    return st;
+}
+
+struct peri_rule *pipe_rule_by_id(struct peri_pipeline *p, const char *id)
+{
+    return peri_map_get(p->rules_by_id, id);
+}
+
+enum peri_status pipe_rule_by_hash(struct peri_pipeline *p, const char *hash, struct peri_rule **ret, struct peri_error *err)
+{
+    struct peri_rule_env env = {.tz = p->options.tz, .timezone = "UTC"};
+    struct peri_rule *rule = peri_map_get(p->rules_by_hash, hash);
+    char *text = NULL;
+    if (rule) {
+        *ret = rule;
+        return PERI_OK;
+    }
+    enum peri_status st = peri_reader_ruleset(p->reader, hash, &text, err);
+    if (st == PERI_OK)
+        st = peri_rule_from_text(text, strlen(text), &env, &rule, err);
+    free(text);
+    if (st != PERI_OK)
+        return st;
+    if (peri_map_count(p->rules_by_hash) > 2 * p->rule_count + 256) { /* bounded: old versions are read again when needed */
+        peri_map_destroy(p->rules_by_hash, unref_rule);
+        p->rules_by_hash = peri_map_create();
+    }
+    if (!p->rules_by_hash || !remember(p->rules_by_hash, rule))
+        st = peri_error_nomem(err);
+    else
+        *ret = rule;
+    peri_rule_unref(rule); /* the map has one */
+    return st;
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "run/result.h"
+#include "run/run_internal.h"
+#include "run/scope.h"
+
+void peri_run_effects_init(struct peri_run_effects *effects)
+{
+    memset(effects, 0, sizeof(*effects));
+}
+
+void peri_run_effects_finish(struct peri_run_effects *effects)
+{
+    for (size_t i = 0; i < effects->record_count; i++) {
+        struct peri_step_record *record = &effects->records[i];
+        free(record->params);
+        free(record->result);
+        free(record->error);
+        free(record->key);
+    }
+    for (size_t i = 0; i < effects->emit_count; i++) {
+        free(effects->emits[i].type);
+        peri_value_unref(effects->emits[i].data);
+    }
+    free(effects->records);
+    free(effects->emits);
+    memset(effects, 0, sizeof(*effects));
+}
+
+struct peri_run *peri_run_create(struct peri_rule *rule, const char *kprefix, int64_t now_ms)
+{
+    struct peri_run *run = calloc(1, sizeof(*run));
+    if (!run)
+        return NULL;
+    run->rule = peri_rule_ref(rule);
+    run->state = PERI_RUN_READY;
+    run->created_ms = now_ms;
+    run->kprefix = peri_strdup(kprefix ? kprefix : "");
+    run->vars = peri_value_map();
+    run->steps = peri_value_map();
+    run->bound = peri_value_map();
+    run->rule_value = peri_scope_rule(rule);
+    run->track.depth = 1;
+    run->track.frames[0].block = rule->actions;
+    if (!run->kprefix || !run->vars || !run->steps || !run->bound || !run->rule_value) {
+        peri_run_destroy(run);
+        return NULL;
+    }
+    return run;
+}
+
+void peri_run_destroy(struct peri_run *run)
+{
+    if (!run)
+        return;
+    m_pop_to(run, 0);
+    peri_value_unref(run->track.params);
+    free(run->track.key);
+    peri_value_unref(run->vars);
+    peri_value_unref(run->steps);
+    peri_value_unref(run->bound);
+    peri_value_unref(run->error);
+    peri_value_unref(run->event);
+    peri_value_unref(run->trigger);
+    peri_value_unref(run->rule_value);
+    peri_value_unref(run->run_value);
+    free(run->kprefix);
+    peri_rule_unref(run->rule);
+    free(run);
+}
+
+bool peri_run_is_final(enum peri_run_state state)
+{
+    return state >= PERI_RUN_SUCCEEDED;
+}
+
+const struct peri_step *peri_run_step(const struct peri_run *run)
+{
+    const struct peri_track *track = &run->track;
+    if (track->depth == 0)
+        return NULL;
+    const struct peri_frame *top = &track->frames[track->depth - 1];
+    return top->i < top->block->count ? top->block->steps[top->i] : NULL;
+}
+
+static bool is(const char *name, size_t len, const char *word)
+{
+    return strlen(word) == len && memcmp(name, word, len) == 0;
+}
+
+static const struct peri_value *lookup(void *ctx, const char *name, size_t len)
+{
+    const struct peri_run *run = ctx;
+    const struct peri_track *track = &run->track;
+    for (size_t level = track->depth; level-- > 0;) { /* the innermost loop or handler first */
+        const struct peri_frame *frame = &track->frames[level];
+        if (frame->error && is(name, len, "error"))
+            return frame->error;
+        if (frame->list && level > 0) {
+            const struct peri_frame *outer = &track->frames[level - 1];
+            const char *as = outer->block->steps[outer->i]->as;
+            if (as && is(name, len, as))
+                return peri_list_at(frame->list, frame->index);
+        }
+    }
+    const struct {
+        const char *name;
+        const struct peri_value *value;
+    } roots[] = {{"event", run->event}, {"trigger", run->trigger}, {"steps", run->steps}, {"vars", run->vars},
+        {"rule", run->rule_value}, {"run", run->run_value}};
+    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
+        if (is(name, len, roots[i].name))
+            return roots[i].value;
+    return peri_map_atn(run->bound, name, len);
+}
+
+struct peri_scope peri_run_scope(const struct peri_run *run, int64_t now_ms, const struct peri_tz_source *tz)
+{
+    struct peri_scope scope = {.lookup = lookup, .ctx = (void *)(uintptr_t)run, .now_ms = now_ms, .tz = tz};
+    return scope;
+}
+
+/* --- attempts --- */
+
+/* The key is stable over retries and restarts: it has the run and the step's number in it, never the attempt. */
+static bool render_key(struct machine *m, const struct peri_step *step, struct peri_error *error)
+{
+    struct peri_track *track = &m->run->track;
+    struct peri_value *value = NULL;
+    if (!step->idempotency_key) {
+        track->key = peri_asprintf("%s.%llu/%d", m->run->kprefix, (unsigned long long)m->run->id, track->n);
+    } else {
+        if (peri_template_render(step->idempotency_key, &m->scope, &value, error) != PERI_OK)
+            return false;
+        if (peri_value_is(value, PERI_INT))
+            track->key = peri_asprintf("%lld", (long long)peri_value_as_int(value));
+        else if (peri_value_text(value) && *peri_value_text(value))
+            track->key = peri_strdup(peri_value_text(value));
+        else
+            (void)peri_error_set(error, PERI_EINVAL, "type", "idempotency_key must be a text that is not empty");
+        peri_value_unref(value);
+        if (error->status != PERI_OK)
+            return false;
+    }
+    if (!track->key)
+        m_nomem(m);
+    return track->key != NULL;
+}
+
+static bool render_call(struct machine *m, const struct peri_step *step, struct peri_error *error)
+{
+    struct peri_track *track = &m->run->track;
+    if (!step->params)
+        track->params = peri_value_map();
+    else if (peri_template_render(step->params, &m->scope, &track->params, error) != PERI_OK)
+        return false;
+    if (!track->params) {
+        m_nomem(m);
+        return false;
+    }
+    return render_key(m, step, error);
+}
+
+/* Starts the next attempt of the present operator step, or holds it back. Parameters are rendered once, right before the
+ * first attempt: every later one sends the same. */
+void m_attempt(struct machine *m)
+{
+    struct peri_run *run = m->run;
+    struct peri_track *track = &run->track;
+    struct peri_error error = {0};
+    run->wake_ms = run->base_ms = 0;
+    if (m->in->hold) {
+        track->phase = PERI_PHASE_HELD;
+        m_stop(m, PERI_RUN_READY, PERI_NEXT_HELD);
+        return;
+    }
+    if (!track->params && !render_call(m, m_step(m), &error)) {
+        if (m->st == PERI_OK)
+            m_fail(m, track->params, &error);
+        return;
+    }
+    track->attempt++;
+    track->attempt_ms = m->in->now_ms;
+    if (track->attempt == 1)
+        track->first_ms = m->in->now_ms;
+    track->phase = PERI_PHASE_CALL;
+    m_record(m, PERI_ATTEMPT_STARTED, track->params, NULL, NULL);
+    if (m->st == PERI_OK)
+        m_stop(m, PERI_RUN_RUNNING, PERI_NEXT_CALL);
+}
+
+/* The outcome of the present attempt is not known and it must not be sent again: the step's own handler takes it, or a
+ * person. */
+static void unknown(struct machine *m, const struct peri_error *error)
+{
+    struct peri_track *track = &m->run->track;
+    const struct peri_step *step = m_step(m);
+    m_record(m, PERI_ATTEMPT_UNKNOWN, track->params, NULL, error);
+    if (m->st != PERI_OK)
+        return;
+    if (step->on_error || step->continue_on_error) {
+        m_unwind(m, error);
+        return;
+    }
+    track->last = *error;
+    track->phase = PERI_PHASE_UNKNOWN;
+    m_stop(m, PERI_RUN_UNKNOWN, PERI_NEXT_PERSON);
+}
+
+static void backoff(struct machine *m, const struct peri_error *error, int64_t delay_ms)
+{
+    struct peri_track *track = &m->run->track;
+    m_record(m, PERI_ATTEMPT_RETRY, track->params, NULL, error);
+    if (m->st != PERI_OK)
+        return;
+    track->last = *error;
+    track->phase = PERI_PHASE_BACKOFF;
+    m->run->wake_ms = m->in->now_ms + delay_ms;
+    m->run->base_ms = delay_ms;
+    m_stop(m, PERI_RUN_SLEEPING, PERI_NEXT_SLEEP);
+}
+
+/* --- inputs, one function each --- */
+
+static void ignore(struct machine *m)
+{
+    m->out->next = PERI_NEXT_IGNORED;
+    m->stop = true;
+}
+
+static void ask_again(struct machine *m)
+{
+    const struct peri_step *step = m_step(m);
+    struct peri_track *track = &m->run->track;
+    m->out->condition = track->phase == PERI_PHASE_GUARD ? step->guard : step->choices[track->choice].when;
+    m_stop(m, PERI_RUN_READY, PERI_NEXT_EVALUATE);
+}
+
+static void on_go(struct machine *m)
+{
+    switch (m->run->track.phase) {
+    case PERI_PHASE_STEP:
+        break; /* the caller proceeds */
+    case PERI_PHASE_GUARD:
+    case PERI_PHASE_CHOICE:
+        ask_again(m);
+        break;
+    case PERI_PHASE_HELD:
+        m_attempt(m);
+        break;
+    case PERI_PHASE_CALL:
+    case PERI_PHASE_BACKOFF:
+    case PERI_PHASE_DELAY:
+    case PERI_PHASE_UNKNOWN:
+        ignore(m);
+        break;
+    }
+}
+
+static void on_call_ok(struct machine *m)
+{
+    if (m->run->track.phase != PERI_PHASE_CALL) {
+        ignore(m);
+        return;
+    }
+    m_done(m, m->run->track.params, m->in->value);
+}
+
+static void on_call_failed(struct machine *m)
+{
+    struct peri_track *track = &m->run->track;
+    if (track->phase != PERI_PHASE_CALL) {
+        ignore(m);
+        return;
+    }
+    struct peri_attempt_facts facts = {.retry = &m_step(m)->retry, .error = m->in->error, .delivery = m->in->delivery,
+        .tries = track->attempt - track->free_attempts, .first_ms = track->first_ms, .now_ms = m->in->now_ms,
+        .random = m->in->random};
+    int64_t delay_ms = 0;
+    switch (peri_result_after(&facts, &delay_ms)) {
+    case PERI_AFTER_RETRY:
+        backoff(m, m->in->error, delay_ms);
+        break;
+    case PERI_AFTER_FAIL:
+        m_fail(m, track->params, m->in->error);
+        break;
+    case PERI_AFTER_UNKNOWN:
+        unknown(m, m->in->error);
+        break;
+    }
+}
+
+static void on_condition(struct machine *m)
+{
+    const struct peri_run_input *in = m->in;
+    if (m->run->track.phase == PERI_PHASE_GUARD)
+        m_guarded(m, in->condition, in->reason, in->value, in->error);
+    else if (m->run->track.phase == PERI_PHASE_CHOICE)
+        m_chosen(m, in->condition, in->error);
+    else
+        ignore(m);
+}
+
+static void on_timer(struct machine *m)
+{
+    struct peri_run *run = m->run;
+    struct peri_value *params;
+    switch (run->track.phase) {
+    case PERI_PHASE_BACKOFF:
+        m_attempt(m);
+        break;
+    case PERI_PHASE_DELAY:
+        run->wake_ms = run->base_ms = 0;
+        params = peri_value_ref(run->track.params);
+        m_done(m, params, NULL);
+        peri_value_unref(params);
+        break;
+    default:
+        ignore(m);
+        break;
+    }
+}
+
+static void on_cancel(struct machine *m)
+{
+    struct peri_track *track = &m->run->track;
+    if (track->phase == PERI_PHASE_CALL || track->phase == PERI_PHASE_DELAY)
+        m_record(m, PERI_ATTEMPT_CANCELLED, track->params, NULL, NULL);
+    if (m->st == PERI_OK)
+        m_end(m, PERI_RUN_CANCELLED);
+}
+
+/* An attempt was in flight when the process died. */
+static void interrupted(struct machine *m)
+{
+    struct peri_run *run = m->run;
+    struct peri_track *track = &run->track;
+    struct peri_error error = {0};
+    run->interruptions++;
+    (void)peri_error_set(&error, PERI_EIO, "interrupted", "the service stopped while the call was under way");
+    error.outcome_unknown = true;
+    if (peri_result_interrupted(m->in->delivery) == PERI_AFTER_UNKNOWN) {
+        unknown(m, &error);
+        return;
+    }
+    if (run->interruptions >= PERI_RUN_INTERRUPTIONS_MAX) {
+        (void)peri_error_set(&error, PERI_EIO, "interrupted", "the service stopped %d times while this run had a call under way",
+            run->interruptions);
+        error.outcome_unknown = true;
+        m_record(m, PERI_ATTEMPT_UNKNOWN, track->params, NULL, &error);
+        peri_value_unref(run->error);
+        run->error = m_error_value(m, &error);
+        m_end(m, PERI_RUN_FAILED);
+        return;
+    }
+    m_record(m, PERI_ATTEMPT_UNKNOWN, track->params, NULL, &error);
+    if (m->st != PERI_OK)
+        return;
+    track->free_attempts++;
+    m_attempt(m);
+}
+
+static void on_restarted(struct machine *m)
+{
+    struct peri_run *run = m->run;
+    int64_t rest = run->wake_ms - m->in->now_ms;
+    switch (run->track.phase) {
+    case PERI_PHASE_CALL:
+        interrupted(m);
+        break;
+    case PERI_PHASE_BACKOFF:
+    case PERI_PHASE_DELAY: /* a clock that was set back cannot make it longer than it was meant to be */
+        rest = rest < 0 ? 0 : rest > run->base_ms ? run->base_ms : rest;
+        run->wake_ms = m->in->now_ms + rest;
+        m_stop(m, PERI_RUN_SLEEPING, PERI_NEXT_SLEEP);
+        break;
+    case PERI_PHASE_UNKNOWN:
+        ignore(m);
+        break;
+    default:
+        on_go(m);
+        break;
+    }
+}
+
+static void on_resolved(struct machine *m)
+{
+    struct peri_track *track = &m->run->track;
+    struct peri_error error;
+    if (track->phase != PERI_PHASE_UNKNOWN) {
+        ignore(m);
+        return;
+    }
+    switch (m->in->decision) {
+    case PERI_DECIDE_DONE:
+        m_done(m, track->params, m->in->value);
+        break;
+    case PERI_DECIDE_AGAIN: /* a fresh budget: a person asked for it */
+        track->free_attempts = track->attempt;
+        track->first_ms = m->in->now_ms;
+        m_attempt(m);
+        break;
+    case PERI_DECIDE_FAIL:
+        error = track->last;
+        m_fail(m, track->params, &error);
+        break;
+    }
+}
+
+enum peri_status peri_run_advance(struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects)
+{
+    static void (*const inputs[PERI_INPUT_COUNT])(struct machine *) = {
+        [PERI_INPUT_GO] = on_go,           [PERI_INPUT_CALL_OK] = on_call_ok,   [PERI_INPUT_CALL_FAILED] = on_call_failed,
+        [PERI_INPUT_CONDITION] = on_condition, [PERI_INPUT_TIMER] = on_timer,   [PERI_INPUT_CANCEL] = on_cancel,
+        [PERI_INPUT_RESTARTED] = on_restarted, [PERI_INPUT_RESOLVED] = on_resolved,
+    };
+    struct machine m = {.run = run, .in = input, .out = effects, .st = PERI_OK};
+    if (peri_run_is_final(run->state) || run->track.depth == 0) {
+        effects->next = PERI_NEXT_IGNORED;
+        return PERI_OK;
+    }
+    m.scope = peri_run_scope(run, input->now_ms, input->tz);
+    inputs[input->kind](&m);
+    m_proceed(&m);
+    return m.st;
+}

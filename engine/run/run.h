@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_RUN_RUN_H
+#define PERI_RUN_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/error.h"
+#include "data/value.h"
+#include "io/store_runs.h"
+#include "lang/rule.h"
+#include "plugin/host.h"
+#include "run/condition.h"
+
+/* The run machine: "given this state and this input: the next state, and these effects". It touches nothing outside its
+ * arguments; time, chance and answers are arguments. exec.c stores what it returns and then performs the effect.
+ *
+ * A position is a stack of frames, each a block of the rule and the index of a step in it: the step at frames[k] is the
+ * container that opened frames[k + 1]. Position, phase and counters form a track. A run has one track now; branches of
+ * `parallel` will have tracks of their own. */
+
+#define PERI_RUN_VARS_MAX (64 * 1024)  /* JSON of variables, step results and bound names */
+#define PERI_RUN_RESULT_MAX (4 * 1024) /* JSON of one result in the steps table */
+#define PERI_RUN_DEPTH_MAX 64          /* frames */
+#define PERI_RUN_STEPS_MAX 100000      /* steps that one run may execute */
+#define PERI_RUN_BURST 200             /* steps in one transition; then the state is stored and the run goes on */
+#define PERI_RUN_INTERRUPTIONS_MAX 5   /* process deaths under one run before it is given up */
+#define PERI_RUN_DELAY_MAX_MS (3650LL * 24 * 3600 * 1000)
+
+/* What a track does at its step. Numbers are stored by name. */
+enum peri_phase {
+    PERI_PHASE_STEP,    /* before the next step                                      ready */
+    PERI_PHASE_GUARD,   /* the step's `if` waits for an operator                     ready */
+    PERI_PHASE_CHOICE,  /* so does `when` of choices[choice]                         ready */
+    PERI_PHASE_HELD,    /* an attempt may start as soon as there is room             ready */
+    PERI_PHASE_CALL,    /* an attempt is in flight                                   running */
+    PERI_PHASE_BACKOFF, /* sleeps before the next attempt                            sleeping */
+    PERI_PHASE_DELAY,   /* a delay step                                              sleeping */
+    PERI_PHASE_UNKNOWN  /* an attempt may have arrived: a person decides             unknown */
+};
+
+struct peri_frame {
+    const struct peri_block *block;
+    size_t i;                /* step in the block */
+    int n;                   /* number of the container step that opened it; 0 for the first frame */
+    int64_t started_ms;      /* of that step */
+    struct peri_value *list; /* for_each: the items, else NULL */
+    size_t index;            /* for_each: which item */
+    struct peri_value *error; /* on_error: what went wrong, else NULL */
+};
+
+struct peri_track {
+    struct peri_frame frames[PERI_RUN_DEPTH_MAX];
+    size_t depth;
+    enum peri_phase phase;
+    int n;                     /* of the step under way */
+    int attempt;               /* of that step; 0 before the first */
+    int free_attempts;         /* attempts that do not count against the retry budget: the process died under them */
+    int64_t step_ms;           /* when the step began */
+    int64_t first_ms;          /* when its first attempt began */
+    int64_t attempt_ms;        /* when the last one began */
+    size_t choice;
+    struct peri_value *params; /* of the call, as rendered at the first attempt; NULL before */
+    char *key;                 /* its idempotency key */
+    struct peri_error last;    /* of the last attempt, while it is in backoff or unknown */
+};
+
+struct peri_run {
+    uint64_t id;
+    struct peri_rule *rule; /* the version that it started with; one reference */
+    enum peri_run_state state;
+    struct peri_track track;
+    int last_n;              /* steps begun so far, in all tracks */
+    struct peri_value *vars, *steps, *bound; /* maps; copied before each change, so that scopes may share them */
+    size_t vars_bytes;      /* JSON size of the three, as of the last check */
+    int64_t wake_ms, base_ms;
+    int64_t created_ms, ended_ms;
+    int interruptions;
+    struct peri_value *error; /* {code, message, step?, attempt?, handled} of what the run failed on, or NULL */
+    char *kprefix;
+    /* Roots of its templates. */
+    struct peri_value *event;   /* payload */
+    struct peri_value *trigger; /* run/scope.h */
+    struct peri_value *rule_value, *run_value;
+};
+
+enum peri_run_input_kind {
+    PERI_INPUT_GO,          /* start, or go on after YIELD or HOLD */
+    PERI_INPUT_CALL_OK,
+    PERI_INPUT_CALL_FAILED,
+    PERI_INPUT_CONDITION,   /* the answer to EVALUATE */
+    PERI_INPUT_TIMER,       /* wake_ms has come */
+    PERI_INPUT_CANCEL,
+    PERI_INPUT_RESTARTED,   /* the process came up again and found the run */
+    PERI_INPUT_RESOLVED,    /* a person's decision on an unknown attempt */
+    PERI_INPUT_COUNT
+};
+
+enum peri_run_decision { PERI_DECIDE_DONE, PERI_DECIDE_AGAIN, PERI_DECIDE_FAIL };
+
+struct peri_run_input {
+    enum peri_run_input_kind kind;
+    int64_t now_ms;
+    const struct peri_tz_source *tz;
+    uint32_t random;
+    bool hold;                        /* no attempt may start now: stop before it */
+    enum peri_delivery delivery;      /* CALL_FAILED, RESTARTED: class of the operator called */
+    const struct peri_value *value;   /* CALL_OK: the result; CONDITION: what was compared; may be NULL */
+    const struct peri_error *error;   /* CALL_FAILED; CONDITION when it failed */
+    enum peri_cond_outcome condition; /* CONDITION: YES, NO, FAILED */
+    const char *reason;               /* CONDITION: why not, may be NULL */
+    bool open_attempt;                /* RESTARTED: the steps table has an attempt in state started */
+    enum peri_run_decision decision;  /* RESOLVED */
+};
+
+/* A row for the steps table; texts are owned by the record unless borrowed from the rule. */
+struct peri_step_record {
+    int n, attempt;
+    const char *path, *op, *step_id; /* borrowed from the rule */
+    enum peri_attempt_state state;
+    int64_t started_ms, ended_ms;
+    char *params, *result, *error, *key;
+};
+
+struct peri_run_emit {
+    char *type;
+    struct peri_value *data;
+};
+
+enum peri_run_next {
+    PERI_NEXT_IGNORED,  /* the input means nothing in this state: nothing was changed, store nothing */
+    PERI_NEXT_GO,       /* store, then GO: a long stretch of steps is cut into several transactions */
+    PERI_NEXT_HELD,     /* store, then GO when an attempt may start */
+    PERI_NEXT_CALL,     /* store the intent, then call peri_run_step()->operator_id with track.params and track.key */
+    PERI_NEXT_EVALUATE, /* evaluate effects.condition, then CONDITION */
+    PERI_NEXT_SLEEP,    /* TIMER at wake_ms */
+    PERI_NEXT_PERSON,   /* RESOLVED or CANCEL, some day */
+    PERI_NEXT_END       /* final */
+};
+
+struct peri_run_effects {
+    enum peri_run_next next;
+    const struct peri_condition *condition;
+    struct peri_step_record *records; /* several for one (n, attempt): the last one counts */
+    size_t record_count, record_cap;
+    struct peri_run_emit *emits;
+    size_t emit_count, emit_cap;
+};
+
+void peri_run_effects_init(struct peri_run_effects *effects);
+void peri_run_effects_finish(struct peri_run_effects *effects);
+
+/* At the start of its rule's actions, state ready. Counts references on what it keeps; NULL when memory is out. kprefix is
+ * copied. Roots may be NULL. */
+struct peri_run *peri_run_create(struct peri_rule *rule, const char *kprefix, int64_t now_ms);
+void peri_run_destroy(struct peri_run *run);
+
+/* The transition. PERI_ENOMEM is the only failure: then the run object is spoilt, and must be read again from the store.
+ * effects must be fresh. */
+enum peri_status peri_run_advance(struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects) PERI_MUST_CHECK;
+
+/* The step under way, NULL at the end of a block and in final states. */
+const struct peri_step *peri_run_step(const struct peri_run *run);
+bool peri_run_is_final(enum peri_run_state state);
+/* Roots and bound names at its position; borrows from run. */
+struct peri_scope peri_run_scope(const struct peri_run *run, int64_t now_ms, const struct peri_tz_source *tz);
+
+/* run_codec.c: the durable form. Texts are malloc'ed. */
+enum peri_status peri_run_write(const struct peri_run *run, char **ret_pos, char **ret_vars, char **ret_error) PERI_MUST_CHECK;
+/* Rebuilds from a row and the rule text it names. PERI_ECORRUPT when position and rule do not fit. The roots event,
+ * trigger and run are left to the caller. */
+enum peri_status peri_run_read(const struct peri_run_row *row, struct peri_rule *rule, struct peri_run **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* PERI_ELIMIT with code "too_large" when the variables have outgrown their limit. */
+enum peri_status peri_run_measure(struct peri_run *run, struct peri_error *err) PERI_MUST_CHECK;
+
+#endif

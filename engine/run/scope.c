@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/scope.h"
+
+#include <string.h>
+
+#include "data/json.h"
+
+struct peri_value *peri_scope_event(const struct peri_event *event)
+{
+    struct peri_value *value = NULL;
+    if (!event->data || peri_json_parse(event->data, event->data_len, &value, NULL) != PERI_OK)
+        return peri_value_null();
+    return value;
+}
+
+static struct peri_value *finish_map(struct peri_value *map, bool failed)
+{
+    if (failed) {
+        peri_value_unref(map);
+        return NULL;
+    }
+    return map;
+}
+
+struct peri_value *peri_scope_trigger(const struct peri_event *event, const struct peri_value *payload, const char *trigger_id)
+{
+    char id[PERI_ID_TEXT];
+    struct peri_value *map = peri_value_map();
+    bool bad = !map;
+    bad = bad || peri_map_put_text(map, "id", trigger_id) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "event_id", peri_event_id(event->seq, id)) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "type", event->type) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "source", event->source) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "subject", event->subject) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "external_id", event->external_id) != PERI_OK;
+    bad = bad || peri_map_put_time(map, "time", event->time_ms) != PERI_OK;
+    bad = bad || peri_map_put_time(map, "received", event->received_ms) != PERI_OK;
+    if (!bad && event->target_trigger && peri_map_at(payload, "scheduled_at")) {
+        bad = peri_map_put_ref(map, "scheduled_at", peri_map_at(payload, "scheduled_at")) != PERI_OK;
+        bad = bad || peri_map_put_int(map, "late_ms", peri_map_int(payload, "late_ms", 0)) != PERI_OK;
+    }
+    return finish_map(map, bad);
+}
+
+struct peri_value *peri_scope_rule(const struct peri_rule *rule)
+{
+    struct peri_value *map = peri_value_map(), *tags = peri_value_list();
+    bool bad = !map || !tags;
+    for (size_t i = 0; !bad && i < rule->tag_count; i++)
+        bad = peri_list_push(tags, peri_value_str(rule->tags[i])) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "id", rule->id) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "name", rule->name) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "description", rule->description) != PERI_OK;
+    bad = bad || peri_map_put_ref(map, "tags", tags) != PERI_OK;
+    peri_value_unref(tags);
+    return finish_map(map, bad);
+}
+
+struct peri_value *peri_scope_run(uint64_t run, const struct peri_rule *rule, uint64_t event, int64_t created_ms)
+{
+    char id[PERI_ID_TEXT];
+    struct peri_value *map = peri_value_map();
+    bool bad = !map;
+    bad = bad || peri_map_put_text(map, "id", peri_run_id(run, id)) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "rule", rule->id) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "event_id", peri_event_id(event, id)) != PERI_OK;
+    bad = bad || peri_map_put_time(map, "created", created_ms) != PERI_OK;
+    return finish_map(map, bad);
+}
+
+static const struct peri_value *match_lookup(void *ctx, const char *name, size_t len)
+{
+    const struct peri_match_scope *roots = ctx;
+    if (len == 5 && memcmp(name, "event", 5) == 0)
+        return roots->event;
+    if (len == 7 && memcmp(name, "trigger", 7) == 0)
+        return roots->trigger;
+    if (len == 4 && memcmp(name, "rule", 4) == 0)
+        return roots->rule;
+    return NULL;
+}
+
+struct peri_scope peri_match_scope(const struct peri_match_scope *roots, int64_t now_ms, const struct peri_tz_source *tz)
+{
+    struct peri_scope scope = {.lookup = match_lookup, .ctx = (void *)(uintptr_t)roots, .now_ms = now_ms, .tz = tz};
+    return scope;
+}

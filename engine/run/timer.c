@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/pipeline_internal.h"
+
+/* One loop timer for the earliest of: the heap (waits of runs, deadlines), the schedules, a transaction to be repeated. */
+
+void timer_due(struct peri_pipeline *p, int64_t delay_ms, enum due_kind kind, uint64_t id, uint64_t serial)
+{
+    int64_t at = pipe_mono_ms(p) + (delay_ms > 0 ? delay_ms : 0);
+    if (!peri_heap_push(&p->heap, at, (int)kind, id, serial))
+        peri_err(p->options.log, "run", "out of memory: a timer of run-%llu is lost until the next start", (unsigned long long)id);
+    timer_arm(p);
+}
+
+static void fired(void *arg)
+{
+    struct peri_pipeline *p = arg;
+    p->timer = NULL;
+    p->timer_at = INT64_MAX;
+    peri_pipeline_tick(p);
+}
+
+static int64_t earliest(struct peri_pipeline *p, int64_t mono)
+{
+    int64_t at = INT64_MAX, wall = pipe_now(p);
+    const struct peri_due *due = peri_heap_top(&p->heap);
+    if (due)
+        at = due->at;
+    if (p->failed_first && p->failed_at < at)
+        at = p->failed_at;
+    int64_t next = p->started ? schedules_next(p) : INT64_MAX;
+    if (next != INT64_MAX) {
+        int64_t wait = next > wall ? next - wall : 0;
+        if (wait > PIPE_LOOK_MS)
+            wait = PIPE_LOOK_MS;
+        if (mono + wait < at)
+            at = mono + wait;
+    }
+    return at;
+}
+
+void timer_arm(struct peri_pipeline *p)
+{
+    if (p->ticking || p->dead || !p->started)
+        return;
+    int64_t mono = pipe_mono_ms(p), at = earliest(p, mono);
+    if (at == INT64_MAX || (p->timer && p->timer_at <= at))
+        return; /* a timer that is too early only looks and sets itself again */
+    peri_timer_cancel(p->timer);
+    p->timer = NULL;
+    p->timer_at = at;
+    if (peri_loop_after(p->options.loop, at > mono ? at - mono : 0, fired, p, &p->timer) != PERI_OK)
+        peri_err(p->options.log, "run", "the timer could not be set");
+}
+
+static void dispatch(struct peri_pipeline *p, const struct peri_due *due)
+{
+    switch ((enum due_kind)due->kind) {
+    case DUE_WAKE:
+        if (resume_push(p, due->id, due->serial != 0) != PERI_OK)
+            timer_due(p, PIPE_RETRY_MS, DUE_WAKE, due->id, due->serial);
+        break;
+    case DUE_CALL:
+        live_call_again(p, due->id, due->serial);
+        break;
+    case DUE_TIMEOUT:
+        live_timeout(p, due->id, due->serial);
+        break;
+    case DUE_EVALUATION:
+        pipe_evaluations_retry(p);
+        break;
+    }
+}
+
+void peri_pipeline_tick(struct peri_pipeline *p)
+{
+    if (p->dead || p->ticking)
+        return;
+    pipe_hold(p);
+    p->ticking = true;
+    int64_t mono = pipe_mono_ms(p);
+    const struct peri_due *top;
+    while (!p->dead && (top = peri_heap_top(&p->heap)) != NULL && top->at <= mono) {
+        struct peri_due due = *top;
+        peri_heap_pop(&p->heap);
+        dispatch(p, &due);
+    }
+    if (!p->dead)
+        pipe_retry_failed(p);
+    if (!p->dead && p->started && !p->draining)
+        schedules_tick(p);
+    p->ticking = false;
+    pipe_pump(p);
+    pipe_release(p);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/verdict.h"
+
+#include <stdio.h>
+
+#include "base/str.h"
+
+static struct peri_value *verdict(const struct peri_rule *rule, const struct peri_trigger *trigger, const char *word,
+    const char *at, const char *operator_id, const char *reason, const struct peri_value *detail)
+{
+    struct peri_value *map = peri_value_map();
+    bool bad = !map;
+    if (!bad && rule) {
+        bad = peri_map_put_text(map, "rule", rule->id) != PERI_OK;
+        bad = bad || peri_map_put_text(map, "name", rule->name) != PERI_OK;
+    }
+    if (!bad && trigger)
+        bad = peri_map_put_text(map, "trigger", trigger->id) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "verdict", word) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "at", at) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "operator", operator_id) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "reason", reason) != PERI_OK;
+    if (!bad && detail)
+        bad = peri_map_put_ref(map, "detail", detail) != PERI_OK;
+    if (bad) {
+        peri_value_unref(map);
+        return NULL;
+    }
+    return map;
+}
+
+struct peri_value *peri_verdict_fired(const struct peri_rule *rule, const struct peri_trigger *trigger)
+{
+    return verdict(rule, trigger, PERI_VERDICT_FIRED, NULL, NULL, NULL, NULL);
+}
+
+struct peri_value *peri_verdict_unmatched(const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why)
+{
+    const char *field = peri_map_text(why, "field"), *reason = peri_map_text(why, "reason");
+    char text[320];
+    if (field && reason)
+        snprintf(text, sizeof(text), "%.120s: %.180s", field, reason);
+    else
+        snprintf(text, sizeof(text), "%.300s", reason ? reason : "the payload does not match");
+    return verdict(rule, trigger, PERI_VERDICT_NO, "match", NULL, text, why);
+}
+
+struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const struct peri_trigger *trigger,
+    enum peri_cond_outcome outcome, const struct peri_cond_eval *eval)
+{
+    const char *word = outcome == PERI_COND_FAILED ? PERI_VERDICT_ERROR : PERI_VERDICT_NO;
+    const char *reason = eval->reason[0] ? eval->reason : NULL;
+    struct peri_value *map = verdict(rule, trigger, word, eval->at, eval->operator_at, reason, eval->detail);
+    if (map && outcome == PERI_COND_FAILED && peri_map_put_text(map, "code", eval->error.code) != PERI_OK) {
+        peri_value_unref(map);
+        return NULL;
+    }
+    return map;
+}
+
+struct peri_value *peri_verdict_error(const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason)
+{
+    return verdict(rule, trigger, PERI_VERDICT_ERROR, at, NULL, reason, NULL);
+}
+
+struct peri_value *peri_verdict_dead(const char *reason)
+{
+    return verdict(NULL, NULL, PERI_VERDICT_DEAD, NULL, NULL, reason, NULL);
+}
+
+int peri_verdict_rank(const struct peri_value *v)
+{
+    const char *word = peri_map_text(v, "verdict");
+    if (!word)
+        return 0;
+    if (peri_streq(word, PERI_VERDICT_FIRED))
+        return 4;
+    if (peri_streq(word, PERI_VERDICT_ERROR))
+        return 3;
+    return peri_streq(peri_map_text(v, "at"), "match") ? 1 : 2;
+}

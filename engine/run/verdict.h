@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_RUN_VERDICT_H
+#define PERI_RUN_VERDICT_H
+
+#include "data/value.h"
+#include "lang/rule.h"
+#include "run/condition.h"
+
+/* One verdict for each (event, rule) whose trigger names the event's type, stored with the event as one JSON list:
+ *   {rule, name, trigger, verdict, run?, at?, operator?, reason?, code?, detail?}
+ *   verdict  "fired"  a run was made
+ *            "no"     the pattern or a condition said no
+ *            "error"  a condition could not be decided
+ *            "dead"   the event was set aside (rule is absent then)
+ *   run      "run-7"
+ *   at       "match" or the path of the condition, "conditions[1]"
+ *   reason   one sentence; code with "error": the failure's stable name
+ *   detail   what was compared: what the operator returned, {left, op, right} of an expression, {field, actual, wanted}
+ *            of a pattern */
+#define PERI_VERDICT_FIRED "fired"
+#define PERI_VERDICT_NO "no"
+#define PERI_VERDICT_ERROR "error"
+#define PERI_VERDICT_DEAD "dead"
+
+/* New references; NULL when memory is out. */
+struct peri_value *peri_verdict_fired(const struct peri_rule *rule, const struct peri_trigger *trigger);
+struct peri_value *peri_verdict_unmatched(const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why);
+struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const struct peri_trigger *trigger,
+    enum peri_cond_outcome outcome, const struct peri_cond_eval *eval);
+struct peri_value *peri_verdict_error(const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason);
+struct peri_value *peri_verdict_dead(const char *reason);
+/* How far a rule came: of the verdicts of several triggers of one rule the highest is kept. */
+int peri_verdict_rank(const struct peri_value *verdict);
+
+#endif
