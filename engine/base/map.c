@@ -7,6 +7,9 @@
 #define HASH_NONFATAL_OOM 1
 #define uthash_nonfatal_oom(elt) ((elt)->lost = true)
 #include <uthash.h>
+#ifdef __clang__ /* uthash's hash function falls through its switch */
+#pragma clang diagnostic ignored "-Wimplicit-fallthrough"
+#endif
 
 struct entry {
     UT_hash_handle hh;

@@ -94,9 +94,8 @@ static enum peri_status write_real(struct peri_buf *out, double r)
         if (strtod(text, NULL) == r)
             break;
     }
-    if (!strpbrk(text, ".eE")) /* a real stays a real */
-        strcat(text, ".0");
-    return peri_buf_puts(out, text);
+    peri_buf_puts(out, text);
+    return strpbrk(text, ".eE") ? out->failed : peri_buf_puts(out, ".0"); /* a real stays a real */
 }
 
 struct writer {

@@ -209,10 +209,8 @@ static enum peri_status on_pattern(
         return nomem(c);
     node->pattern = peri_value_textn(v, &len);
     if (peri_regex_compile(node->pattern, len, &entry->regex, &why)) {
-        char text[PERI_ERROR_MESSAGE_MAX + 40] = "";
-        strncat(text, "no regular expression: ", sizeof(text) - 1);
-        strncat(text, why.message, sizeof(text) - 1 - strlen(text));
-        return why.status == PERI_ENOMEM ? nomem(c) : refuse(c, text);
+        peri_error_prefix(&why, "no regular expression");
+        return why.status == PERI_ENOMEM ? nomem(c) : refuse(c, why.message);
     }
     node->regex = entry->regex;
     entry->next = c->schema->regexes;

@@ -559,8 +559,13 @@ static bool check_tag_lines(struct builder *b)
 {
     const struct peri_yaml_text *t = &b->text;
     int n = 0;
-    for (const char *s = t->s, *end = t->s + t->len; s && s < end; s = memchr(s, '\n', (size_t)(end - s)), s += s != NULL)
-        n += end - s > 4 && memcmp(s, "%TAG", 4) == 0;
+    for (const char *s = t->s, *end = t->s + t->len; end - s > 4;) {
+        n += memcmp(s, "%TAG", 4) == 0;
+        const char *newline = memchr(s, '\n', (size_t)(end - s));
+        if (!newline)
+            break;
+        s = newline + 1;
+    }
     if (n > MAX_TAG_LINES)
         stop_at(b, (struct peri_place){t->file, 0, 0}, "more than 16 %TAG lines");
     return n <= MAX_TAG_LINES;

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/json.h"
+
+static void round_trip(const char *text, enum peri_json_style style, const char *wanted)
+{
+    struct peri_value *v = NULL;
+    struct peri_error err = {0};
+    if (peri_json_parse(text, strlen(text), &v, &err))
+        fail_msg("%s: %s", text, err.message);
+    char *out = peri_json_text(v, style);
+    assert_string_equal(out, wanted);
+    free(out);
+    peri_value_unref(v);
+}
+
+static void keeps(const char *text)
+{
+    round_trip(text, PERI_JSON_COMPACT, text);
+}
+
+static void refuses_n(const char *text, size_t len, const char *where)
+{
+    struct peri_value *v = NULL;
+    struct peri_error err = {0};
+    if (peri_json_parse(text, len, &v, &err) != PERI_EINVAL)
+        fail_msg("accepted: %.60s", text);
+    if (strncmp(err.message, where, strlen(where)) != 0)
+        fail_msg("%.60s: %s, not %s", text, err.message, where);
+    assert_null(v);
+}
+
+static void refuses(const char *text, const char *where)
+{
+    refuses_n(text, strlen(text), where);
+}
+
+static void test_values_survive(void **state)
+{
+    keeps("null");
+    keeps("true");
+    keeps("\"x\"");
+    keeps("{\"b\":1,\"a\":[1,2.5,\"\xC3\xA9\",{}],\"c\":{}}");
+    keeps("\"a\\\"b\\\\c\\n\\t\\r\\u0001\\u0000\"");
+    round_trip("\"\\u00e9\\ud83d\\ude00\\/\"", PERI_JSON_COMPACT, "\"\xC3\xA9\xF0\x9F\x98\x80/\"");
+    round_trip(" [ 1 , 2 ] \n", PERI_JSON_COMPACT, "[1,2]");
+}
+
+static void test_numbers_in_shortest_form(void **state)
+{
+    keeps("[0.1,0.3,1e+100,1.7976931348623157e+308,2.2250738585072014e-308,0.1234567890123456]");
+    keeps("[9223372036854775807,-9223372036854775808,0]");
+    keeps("[1.0,-0.0,100.0]"); /* a real stays a real */
+    round_trip("[1E2,1.50,0.30000000000000004]", PERI_JSON_COMPACT, "[100.0,1.5,0.30000000000000004]");
+}
+
+static void test_styles(void **state)
+{
+    round_trip("{\"b\":[1,{}],\"a\":{\"z\":1,\"y\":2}}", PERI_JSON_SORTED, "{\"a\":{\"y\":2,\"z\":1},\"b\":[1,{}]}");
+    round_trip("{\"b\":[1,[]],\"a\":{}}", PERI_JSON_INDENT, "{\n  \"b\": [\n    1,\n    []\n  ],\n  \"a\": {}\n}");
+}
+
+static void test_malformed(void **state)
+{
+    refuses("", "line 1, column 1: ");
+    refuses("{\"a\":1,}", "line 1, column 8: ");
+    refuses("[1,\n2,\n x]", "line 3, column 2: ");
+    refuses("[1] 2", "line 1, column 5: ");
+    refuses("{a:1}", "line 1, column 2: ");
+    refuses("'a'", "line 1, column 1: ");
+    refuses("[01]", "line 1, column ");
+    refuses("nul", "line 1, column ");
+    refuses("NaN", "line 1, column ");
+    refuses("\"\xFF\"", "line 1, column ");
+    refuses("\"\\ud800\"", "line 1, column ");
+    refuses("\"a\nb\"", "line 1, column ");
+    refuses("9223372036854775808", "line 1, column ");
+    refuses("1e400", "line 1, column ");
+    refuses_n("[1]\0", 4, "line 1, column ");
+}
+
+static void test_depth(void **state)
+{
+    char text[200];
+    memset(text, '[', 64);
+    memset(text + 64, ']', 64);
+    text[128] = '\0';
+    keeps(text);
+    memset(text, '[', 65);
+    memset(text + 65, ']', 65);
+    text[130] = '\0';
+    refuses(text, "line 1, column 65: nested deeper than 64 levels");
+    char *deep = malloc(1000001);
+    assert_non_null(deep);
+    memset(deep, '{', 1000000);
+    deep[1000000] = '\0';
+    refuses(deep, "line 1, column 65: nested deeper");
+    free(deep);
+    keeps("\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\""); /* brackets in a text do
+                                                                                                not count */
+}
+
+static void test_repeated_keys(void **state)
+{
+    struct peri_value *v = NULL;
+    struct peri_error err = {0};
+    round_trip("{\"a\":1,\"b\":2,\"a\":3}", PERI_JSON_SORTED, "{\"a\":3,\"b\":2}");
+    assert_int_equal(peri_json_parse_strict("{\"a\":1,\"a\":3}", 13, &v, &err), PERI_EINVAL);
+    assert_int_equal(peri_json_parse_strict("{\"a\":1,\"b\":3}", 13, &v, &err), PERI_OK);
+    peri_value_unref(v);
+}
+
+static void test_buffer_cap(void **state)
+{
+    struct peri_value *v = peri_value_str("a long enough text");
+    struct peri_buf b;
+    peri_buf_init(&b, 8);
+    assert_int_equal(peri_json_write(&b, v, PERI_JSON_COMPACT), PERI_ELIMIT);
+    peri_buf_finish(&b);
+    peri_value_unref(v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values_survive),
+        cmocka_unit_test(test_numbers_in_shortest_form),
+        cmocka_unit_test(test_styles),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_repeated_keys),
+        cmocka_unit_test(test_buffer_cap),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
