@@ -9,3 +9,6 @@ if(PERIGEE_SANITIZE)
   target_compile_options(perigee_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
   target_link_options(perigee_flags INTERFACE -fsanitize=address,undefined)
 endif()
+if(PERIGEE_FUZZ) # the layers report their coverage to the fuzzers
+  target_compile_options(perigee_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
