@@ -203,6 +203,7 @@ bool peri_vm_try_compile(lua_State *L, const char *name, const char *text, size_
         lua_pushfstring(L, "%s: a chunk may have %d bytes, this one has %I", name, PERI_VM_SOURCE_MAX, (LUAI_UACINT)len);
         return false;
     }
+    peri_vm_charge(L, 50);
     int status = lua_load(L, read_source, &source, name, "t");
     if (status != LUA_OK)
         peri_vm_caught(L, status);
