@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The memory of one Lua state: blocks that are given back one by one or all at once, without looking at what is in them.
- * One thread at a time. */
+/* The memory of one Lua state: blocks that are given back one by one or all at once, without looking at what is in
+ * them. One thread at a time. */
 struct peri_heap {
     void *impl;
     size_t used; /* sum of the sizes asked for */

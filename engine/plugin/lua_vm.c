@@ -9,7 +9,8 @@
 /* Building and releasing a state, loading its package, and looking into the package table. */
 
 const char peri_vm_key_package, peri_vm_key_api, peri_vm_key_print, peri_vm_key_modules, peri_vm_key_list,
-    peri_vm_key_secret, peri_vm_key_box, peri_vm_key_waiting, peri_vm_key_snapshots, peri_vm_key_original, peri_vm_key_null;
+    peri_vm_key_secret, peri_vm_key_box, peri_vm_key_waiting, peri_vm_key_snapshots, peri_vm_key_original,
+    peri_vm_key_null;
 
 #define DEFAULT_INSTRUCTIONS 1000000
 #define DEFAULT_RUNNING_MS 1000
@@ -200,7 +201,8 @@ bool peri_vm_try_compile(lua_State *L, const char *name, const char *text, size_
 {
     struct source source = {.text = text, .left = len};
     if (len > PERI_VM_SOURCE_MAX) {
-        lua_pushfstring(L, "%s: a chunk may have %d bytes, this one has %I", name, PERI_VM_SOURCE_MAX, (LUAI_UACINT)len);
+        lua_pushfstring(
+            L, "%s: a chunk may have %d bytes, this one has %I", name, PERI_VM_SOURCE_MAX, (LUAI_UACINT)len);
         return false;
     }
     peri_vm_charge(L, 50);
@@ -234,7 +236,8 @@ static int load_package(lua_State *L)
     return 0;
 }
 
-enum peri_status peri_vm_load(struct peri_vm *vm, const char *chunk_name, const char *text, size_t len, struct peri_error *err)
+enum peri_status peri_vm_load(
+    struct peri_vm *vm, const char *chunk_name, const char *text, size_t len, struct peri_error *err)
 {
     struct load_args args = {.name = chunk_name, .text = text, .len = len};
     peri_vm_arm(vm, vm->limits.instructions, vm->limits.running_ms * 1000000);
@@ -277,7 +280,8 @@ static int peek(lua_State *L)
     return 0;
 }
 
-enum peri_status peri_vm_peek(struct peri_vm *vm, const char *const *path, struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_vm_peek(
+    struct peri_vm *vm, const char *const *path, struct peri_value **ret, struct peri_error *err)
 {
     struct peek_args args = {.path = path};
     peri_vm_arm(vm, vm->limits.instructions, vm->limits.running_ms * 1000000);

@@ -9,8 +9,8 @@
 /* Calls: each has a thread (coroutine) of its own, so that several may wait at once. A finished thread is kept for the
  * next call, so a call allocates nothing of its own in the state. */
 
-/* The first function of a call's thread. The handler runs protected inside it, so that its closing values are closed and
- * the thread ends well also when the handler fails. */
+/* The first function of a call's thread. The handler runs protected inside it, so that its closing values are closed
+ * and the thread ends well also when the handler fails. */
 static int after_handler(lua_State *L, int status, lua_KContext ctx)
 {
     struct peri_vm *vm = peri_vm_of(L);
@@ -108,8 +108,8 @@ static bool take_pooled(struct peri_vm *vm, struct peri_vm_call *call)
     return true;
 }
 
-enum peri_vm_outcome peri_vm_call_start(struct peri_vm *vm, const struct peri_vm_start *start, struct peri_vm_call **ret,
-    struct peri_error *err)
+enum peri_vm_outcome peri_vm_call_start(
+    struct peri_vm *vm, const struct peri_vm_start *start, struct peri_vm_call **ret, struct peri_error *err)
 {
     struct peri_vm_call *call = calloc(1, sizeof(*call));
     *ret = call;
@@ -120,7 +120,8 @@ enum peri_vm_outcome peri_vm_call_start(struct peri_vm *vm, const struct peri_vm
     call->vm = vm;
     call->ref = LUA_NOREF;
     call->user = start->user;
-    call->budget = call->budget_limit = start->limits.instructions > 0 ? start->limits.instructions : vm->limits.instructions;
+    call->budget = call->budget_limit =
+        start->limits.instructions > 0 ? start->limits.instructions : vm->limits.instructions;
     call->limit_ns = (start->limits.running_ms > 0 ? start->limits.running_ms : vm->limits.running_ms) * 1000000;
     call->next = vm->calls;
     if (call->next)
@@ -143,8 +144,8 @@ enum peri_vm_outcome peri_vm_call_start(struct peri_vm *vm, const struct peri_vm
     return outcome;
 }
 
-enum peri_vm_outcome peri_vm_call_resume(struct peri_vm_call *call, int (*push)(lua_State *L, void *user), void *user,
-    struct peri_error *err)
+enum peri_vm_outcome peri_vm_call_resume(
+    struct peri_vm_call *call, int (*push)(lua_State *L, void *user), void *user, struct peri_error *err)
 {
     struct peri_vm *vm = call->vm;
     if (!vm || vm->spoilt || vm->entered || !call->suspended) {
@@ -209,8 +210,8 @@ static int read_result(lua_State *L)
     return 0;
 }
 
-enum peri_status peri_vm_call_result(struct peri_vm_call *call, int i, size_t max_bytes, struct peri_value **ret,
-    struct peri_error *err)
+enum peri_status peri_vm_call_result(
+    struct peri_vm_call *call, int i, size_t max_bytes, struct peri_value **ret, struct peri_error *err)
 {
     struct result_args args = {.call = call, .i = i, .max_bytes = max_bytes};
     *ret = NULL;

@@ -15,14 +15,14 @@
  * allocator, charge) straight back to there: nothing of Lua runs after the decision, and the state is never used again.
  * C code that runs inside must therefore own nothing that the jump would lose. */
 
-#define PERI_VM_INTERVAL 100        /* instructions between two hooks */
-#define PERI_VM_SOURCE_MAX 65536    /* bytes of one chunk: the compiler is quadratic in several ways */
-#define PERI_VM_RESULTS_MAX 8000    /* values that one library call may return */
-#define PERI_VM_CLOSE_MAX 8         /* nested coroutine.close: liblua 5.4.4 does not count C stack there */
-#define PERI_VM_REFUSALS_MAX 32     /* full collections forced by the memory cap, a call */
-#define PERI_VM_RESERVE (1u << 20)  /* above the memory cap, for arguments that the host hands over */
-#define PERI_VM_POOL 8              /* finished coroutines kept for later calls */
-#define PERI_VM_DEPTH 64            /* nesting of values that cross the boundary */
+#define PERI_VM_INTERVAL 100         /* instructions between two hooks */
+#define PERI_VM_SOURCE_MAX 65536     /* bytes of one chunk: the compiler is quadratic in several ways */
+#define PERI_VM_RESULTS_MAX 8000     /* values that one library call may return */
+#define PERI_VM_CLOSE_MAX 8          /* nested coroutine.close: liblua 5.4.4 does not count C stack there */
+#define PERI_VM_REFUSALS_MAX 32      /* full collections forced by the memory cap, a call */
+#define PERI_VM_RESERVE (1u << 20)   /* above the memory cap, for arguments that the host hands over */
+#define PERI_VM_POOL 8               /* finished coroutines kept for later calls */
+#define PERI_VM_DEPTH 64             /* nesting of values that cross the boundary */
 #define PERI_VM_VALUE_MAX (1u << 20) /* bytes of what peek reads */
 
 /* Library functions taken from liblua and called through a wrapper that charges for their arguments. */
@@ -38,7 +38,8 @@ struct peri_vm {
     char name[128];
     struct peri_vm_limits limits;
     int (*open_api)(lua_State *L, void *user);
-    enum peri_status (*module)(void *user, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err);
+    enum peri_status (*module)(
+        void *user, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err);
     void *user;
 
     struct peri_heap heap;
@@ -85,8 +86,8 @@ struct peri_vm_call {
     void *user;
     int64_t budget, budget_limit; /* left, and at the start */
     int64_t running_ns, limit_ns;
-    int status;                   /* of the handler */
-    int base, results;            /* results stand at base + 1 ... in co */
+    int status;        /* of the handler */
+    int base, results; /* results stand at base + 1 ... in co */
     bool suspended, finished;
     size_t memory;
 };
@@ -98,9 +99,11 @@ static inline struct peri_vm *peri_vm_of(lua_State *L)
     return vm;
 }
 
-/* Runs work(vm, arg) with the current limits. False when a limit ended it: the state is spoilt then and vm->end says why. */
+/* Runs work(vm, arg) with the current limits. False when a limit ended it: the state is spoilt then and vm->end says
+ * why. */
 bool peri_vm_enter(struct peri_vm *vm, void (*work)(struct peri_vm *vm, void *arg), void *arg);
-/* The same for a C function called in protected mode on the main thread with arg as its light userdata; PERI_OK or err set. */
+/* The same for a C function called in protected mode on the main thread with arg as its light userdata; PERI_OK or err
+ * set. */
 enum peri_status peri_vm_protect(struct peri_vm *vm, lua_CFunction fn, void *arg, struct peri_error *err);
 void peri_vm_arm(struct peri_vm *vm, int64_t instructions, int64_t running_ns);
 void peri_vm_hook(lua_State *L, lua_Debug *ar);
@@ -119,10 +122,10 @@ void peri_vm_caught(lua_State *L, int status);
 /* Builds the globals from the allow-list. */
 void peri_vm_open_libs(lua_State *L);
 struct peri_vm_function {
-    const char *lib;     /* "" for the globals */
+    const char *lib; /* "" for the globals */
     const char *name;
-    lua_CFunction own;   /* ours; NULL: liblua's */
-    bool charged;        /* liblua's is kept in vm->stock: called through a wrapper, or by own (peri_vm_stock) */
+    lua_CFunction own; /* ours; NULL: liblua's */
+    bool charged;      /* liblua's is kept in vm->stock: called through a wrapper, or by own (peri_vm_stock) */
 };
 extern const struct peri_vm_function peri_vm_functions[]; /* ends with a NULL name */
 
@@ -175,8 +178,8 @@ bool peri_vm_is_list(lua_State *L, int idx);
 
 /* Reads the value at idx without raising; needs 3 * (depth + 2) free stack slots. */
 enum peri_vm_read { PERI_VM_READ_ALL, PERI_VM_READ_DATA /* functions count as absent */ };
-enum peri_status peri_vm_read_value(lua_State *L, int idx, size_t max_bytes, enum peri_vm_read how,
-    struct peri_value **ret, struct peri_error *err);
+enum peri_status peri_vm_read_value(
+    lua_State *L, int idx, size_t max_bytes, enum peri_vm_read how, struct peri_value **ret, struct peri_error *err);
 /* What an error object says, read raw. */
 void peri_vm_read_error(lua_State *L, int idx, struct peri_error *err);
 /* Pushes what the package table holds at path, raw; false (and nothing pushed) when there is nothing. */
@@ -184,6 +187,7 @@ bool peri_vm_push_path(lua_State *L, const char *const *path);
 
 /* Registry keys: the address of one of these. */
 extern const char peri_vm_key_package, peri_vm_key_api, peri_vm_key_print, peri_vm_key_modules, peri_vm_key_list,
-    peri_vm_key_secret, peri_vm_key_box, peri_vm_key_waiting, peri_vm_key_snapshots, peri_vm_key_original, peri_vm_key_null;
+    peri_vm_key_secret, peri_vm_key_box, peri_vm_key_waiting, peri_vm_key_snapshots, peri_vm_key_original,
+    peri_vm_key_null;
 
 #endif

@@ -62,8 +62,8 @@ static const char *status_of(lua_State *L, lua_State *co)
     return lua_gettop(co) == 0 ? "dead" : "suspended";
 }
 
-/* Resumes co, on whose stack n values stand. Returns the number of values moved to L, or -1 with an error object on L, or
- * -2 when a host wait has to pass outward. */
+/* Resumes co, on whose stack n values stand. Returns the number of values moved to L, or -1 with an error object on L,
+ * or -2 when a host wait has to pass outward. */
 static int resume(lua_State *L, lua_State *co, int n)
 {
     struct peri_vm *vm = peri_vm_of(L);

@@ -226,7 +226,8 @@ int peri_vm_lib_rep(lua_State *L)
         return 1;
     }
     struct peri_vm *vm = peri_vm_of(L);
-    if (len + sep_len > vm->limits.block_bytes || (lua_Unsigned)n > (vm->limits.block_bytes + sep_len) / (len + sep_len))
+    if (len + sep_len > vm->limits.block_bytes ||
+        (lua_Unsigned)n > (vm->limits.block_bytes + sep_len) / (len + sep_len))
         peri_vm_end_memory(vm);
     size_t total = (size_t)n * (len + sep_len) - sep_len;
     peri_vm_charge_bytes(L, total);

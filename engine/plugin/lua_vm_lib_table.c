@@ -110,7 +110,8 @@ int peri_vm_lib_concat(lua_State *L)
         lua_geti(L, 1, i);
         const char *s = lua_isstring(L, -1) ? lua_tolstring(L, -1, &len) : NULL;
         if (!s)
-            return luaL_error(L, "invalid value (%s) at index %I in table for 'concat'", luaL_typename(L, -1), (LUAI_UACINT)i);
+            return luaL_error(
+                L, "invalid value (%s) at index %I in table for 'concat'", luaL_typename(L, -1), (LUAI_UACINT)i);
         total += len + sep_len;
         peri_vm_charge_bytes(L, len + sep_len);
         if (total > 2 * peri_vm_of(L)->limits.block_bytes)

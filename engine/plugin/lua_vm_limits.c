@@ -69,8 +69,8 @@ void peri_vm_arm(struct peri_vm *vm, int64_t instructions, int64_t running_ns)
     vm->refusals = 0;
 }
 
-/* The deadline counts processor time, so that a busy machine ends no innocent call; the monotonic clock is asked first as
- * it costs a tenth, and bounds the whole at four times the limit. */
+/* The deadline counts processor time, so that a busy machine ends no innocent call; the monotonic clock is asked first
+ * as it costs a tenth, and bounds the whole at four times the limit. */
 void peri_vm_check_time(struct peri_vm *vm)
 {
     vm->uncharged = 0;

@@ -1,18 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugin/lua_vm_internal.h"
 
-/* Metatables. A table never gets the plugin's own table as its metatable but a private copy (snapshot) of the events below,
- * made again at each setmetatable; getmetatable shows the plugin its own. So what liblua 5.4.4 can not bear never reaches
- * it: __concat (a stale stack pointer), __mode and metatables that are weak themselves, __gc, and events that are added
- * later. The snapshots are found again through a table with weak keys and values: each keeps its original alive, and no
- * entry keeps itself. */
+/* Metatables. A table never gets the plugin's own table as its metatable but a private copy (snapshot) of the events
+ * below, made again at each setmetatable; getmetatable shows the plugin its own. So what liblua 5.4.4 can not bear
+ * never reaches it: __concat (a stale stack pointer), __mode and metatables that are weak themselves, __gc, and events
+ * that are added later. The snapshots are found again through a table with weak keys and values: each keeps its
+ * original alive, and no entry keeps itself. */
 static const char *const events[] = {
-    "__add", "__band", "__bnot", "__bor", "__bxor", "__call", "__close", "__div", "__eq", "__idiv", "__index", "__le", "__len",
-    "__lt", "__metatable", "__mod", "__mul", "__name", "__newindex", "__pairs", "__pow", "__shl", "__shr", "__sub",
-    "__tostring", "__unm",
+    "__add",
+    "__band",
+    "__bnot",
+    "__bor",
+    "__bxor",
+    "__call",
+    "__close",
+    "__div",
+    "__eq",
+    "__idiv",
+    "__index",
+    "__le",
+    "__len",
+    "__lt",
+    "__metatable",
+    "__mod",
+    "__mul",
+    "__name",
+    "__newindex",
+    "__pairs",
+    "__pow",
+    "__shl",
+    "__shr",
+    "__sub",
+    "__tostring",
+    "__unm",
 };
 #define EVENT_COUNT ((int)(sizeof(events) / sizeof(events[0])))
-#define UP_GC (EVENT_COUNT + 1)       /* upvalues after the events */
+#define UP_GC (EVENT_COUNT + 1) /* upvalues after the events */
 #define UP_SNAPSHOTS (EVENT_COUNT + 2)
 
 /* getmetatable(v): the plugin's own table, __metatable, or nil. */

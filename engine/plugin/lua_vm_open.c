@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* The allow-list: everything that a chunk can name. What is not here does not exist in a state. A library function is
- * ours, or liblua's called through a wrapper that charges for the length of its arguments, or liblua's as it is (when its
- * work has a small bound). */
+ * ours, or liblua's called through a wrapper that charges for the length of its arguments, or liblua's as it is (when
+ * its work has a small bound). */
 const struct peri_vm_function peri_vm_functions[] = {
     {"", "assert", NULL, false},
     {"", "collectgarbage", peri_vm_lib_collectgarbage, false},
@@ -93,7 +93,12 @@ const struct peri_vm_function peri_vm_functions[] = {
 
 /* Values that are no functions: taken from liblua. */
 static const char *const constants[][2] = {
-    {"", "_VERSION"}, {"math", "huge"}, {"math", "maxinteger"}, {"math", "mininteger"}, {"math", "pi"}, {"utf8", "charpattern"},
+    {"", "_VERSION"},
+    {"math", "huge"},
+    {"math", "maxinteger"},
+    {"math", "mininteger"},
+    {"math", "pi"},
+    {"utf8", "charpattern"},
 };
 
 /* The events of the string metatable that liblua fills for arithmetic on numerals. */

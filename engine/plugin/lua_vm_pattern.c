@@ -298,7 +298,8 @@ static const char *match(struct peri_pattern *m, const char *s, const char *p)
     return s;
 }
 
-void peri_pattern_init(struct peri_pattern *m, lua_State *L, const char *text, size_t text_len, const char *pattern, size_t pattern_len)
+void peri_pattern_init(
+    struct peri_pattern *m, lua_State *L, const char *text, size_t text_len, const char *pattern, size_t pattern_len)
 {
     m->L = L;
     m->text = text;

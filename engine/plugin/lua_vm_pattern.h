@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <lua.h>
 
-/* Lua patterns with every comparison counted and charged. Raises on a malformed pattern and when items nest too deeply. */
+/* Lua patterns with every comparison counted and charged. Raises on a malformed pattern and when items nest too deeply.
+ */
 
 #define PERI_PATTERN_CAPTURES 32
 
@@ -23,7 +24,8 @@ struct peri_pattern {
     } capture[PERI_PATTERN_CAPTURES];
 };
 
-void peri_pattern_init(struct peri_pattern *m, lua_State *L, const char *text, size_t text_len, const char *pattern, size_t pattern_len);
+void peri_pattern_init(
+    struct peri_pattern *m, lua_State *L, const char *text, size_t text_len, const char *pattern, size_t pattern_len);
 /* Matches at exactly `at`; the end of the match or NULL. */
 const char *peri_pattern_match(struct peri_pattern *m, const char *at);
 /* Pushes capture i (0-based) of the match [start, end); without captures 0 is the whole match. */

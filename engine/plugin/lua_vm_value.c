@@ -278,8 +278,8 @@ static struct peri_value *read_any(struct reader *r, int idx, int depth)
     }
 }
 
-enum peri_status peri_vm_read_value(lua_State *L, int idx, size_t max_bytes, enum peri_vm_read how,
-    struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_vm_read_value(
+    lua_State *L, int idx, size_t max_bytes, enum peri_vm_read how, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_vm *vm = peri_vm_of(L);
     struct peri_error scratch;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "plugin/vm_fixture.h"
 
-/* Hostile code: each piece must end by counting, with the code of the limit that it hit, whatever it catches. The running
- * time is so generous that only what is expected to end by it does. */
+/* Hostile code: each piece must end by counting, with the code of the limit that it hit, whatever it catches. The
+ * running time is so generous that only what is expected to end by it does. */
 
 struct hostile {
     const char *body, *code;
@@ -12,8 +12,8 @@ static struct peri_vm *hostile_vm(int64_t instructions, int64_t running_ms)
 {
     struct peri_vm *vm = NULL;
     struct peri_error err;
-    struct peri_vm_options options = {.name = "hostile", 
-        .limits = {.instructions = instructions, .running_ms = running_ms}};
+    struct peri_vm_options options = {
+        .name = "hostile", .limits = {.instructions = instructions, .running_ms = running_ms}};
     assert_int_equal(peri_vm_create(&options, &vm, &err), PERI_OK);
     return vm;
 }
@@ -88,9 +88,12 @@ static void test_metamethods(void **state)
 {
     static const struct hostile list[] = {
         {"local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k + 1] end"
-         " setmetatable(t, getmetatable(t)) while true do pcall(function() return t[1] end) end", I},
+         " setmetatable(t, getmetatable(t)) while true do pcall(function() return t[1] end) end",
+            I},
         {"local t = {} for i = 1, 100 do t = setmetatable({}, {__index = t}) end while true do local _ = t.x end", I},
-        {"local t = setmetatable({}, {__eq = function() while true do end end}) return t == setmetatable({}, getmetatable(t))", I},
+        {"local t = setmetatable({}, {__eq = function() while true do end end}) return t == setmetatable({}, "
+         "getmetatable(t))",
+            I},
         {"local t = setmetatable({}, {__lt = function() while true do end end}) return t < t", I},
         {"local t = setmetatable({}, {__len = function() while true do end end}) return #t", I},
         {"local t = setmetatable({}, {__tostring = function() while true do end end}) return tostring(t)", I},
@@ -114,18 +117,27 @@ static void test_coroutines(void **state)
         {"coroutine.wrap(function() while true do end end)()", I},
         {"while true do coroutine.resume(coroutine.create(function() while true do end end)) end", I},
         {"while true do coroutine.wrap(function() end)() end", I},
-        {"local function tree() coroutine.resume(coroutine.create(tree)) coroutine.resume(coroutine.create(tree)) end tree()", I},
+        {"local function tree() coroutine.resume(coroutine.create(tree)) coroutine.resume(coroutine.create(tree)) end "
+         "tree()",
+            I},
         {"local function tree() pcall(coroutine.wrap(tree)) pcall(coroutine.wrap(tree)) end tree()", I},
         {"local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end", I},
-        {"local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() while true do end end})"
-         " coroutine.yield() end) coroutine.resume(co) coroutine.close(co)", I},
-        {"local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() while true do end end})"
-         " while true do end end) coroutine.resume(co) coroutine.close(co)", I},
-        {"local function deep() local co co = coroutine.create(function() local x <close> = setmetatable({}, {__close = deep})"
-         " coroutine.yield() end) coroutine.resume(co) coroutine.close(co) end while true do deep() end", I},
+        {"local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() while true "
+         "do end end})"
+         " coroutine.yield() end) coroutine.resume(co) coroutine.close(co)",
+            I},
+        {"local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() while true "
+         "do end end})"
+         " while true do end end) coroutine.resume(co) coroutine.close(co)",
+            I},
+        {"local function deep() local co co = coroutine.create(function() local x <close> = setmetatable({}, {__close "
+         "= deep})"
+         " coroutine.yield() end) coroutine.resume(co) coroutine.close(co) end while true do deep() end",
+            I},
         {"local a = {} while true do a[#a + 1] = coroutine.create(print) end", I},
         {"local co co = coroutine.create(function() return coroutine.resume(co) end) while true do coroutine.resume(co)"
-         " co = coroutine.create(function() return coroutine.close(co) end) end", I},
+         " co = coroutine.create(function() return coroutine.close(co) end) end",
+            I},
     };
     RUN_ALL(list);
 }
@@ -159,18 +171,25 @@ static void test_library_functions(void **state)
         {"while true do string.format('%s%s', ('x'):rep(3e5), 1) end", I},
         {"return string.format(('%99.99f'):rep(20000), table.unpack({}, 1, 0))", E},
         {"while true do utf8.len(('x'):rep(5e5)) end", I},
-        {"return table.concat(setmetatable({}, {__len = function() return math.maxinteger end, __index = function() return '' end}))", I},
+        {"return table.concat(setmetatable({}, {__len = function() return math.maxinteger end, __index = function() "
+         "return '' end}))",
+            I},
         {"return table.concat(setmetatable({}, {__len = function() return 1e15 // 1 end, __index = table.concat}))", E},
-        {"return table.concat(setmetatable({}, {__len = function() return 1 << 60 end, __index = function() return 'xxxxxxxxx' end}))", "limit."},
+        {"return table.concat(setmetatable({}, {__len = function() return 1 << 60 end, __index = function() return "
+         "'xxxxxxxxx' end}))",
+            "limit."},
         {"local t = setmetatable({}, {__len = function() return 1 << 60 end}) table.insert(t, 1, 'x')", I},
         {"local t = setmetatable({}, {__len = function() return 1 << 60 end}) table.remove(t, 1)", I},
-        {"local t = setmetatable({}, {__len = function() return 1 << 30 end, __index = function() return 1 end}) table.sort(t)", "limit."},
+        {"local t = setmetatable({}, {__len = function() return 1 << 30 end, __index = function() return 1 end}) "
+         "table.sort(t)",
+            "limit."},
         {"table.move({}, 1, 1 << 60, 2)", I},
         {"table.move(setmetatable({}, {__index = function() return 1 end}), 1, 1 << 60, 1, {})", "limit."},
         {"return table.unpack({}, 1, 1 << 60)", E},
         {"return table.unpack({}, math.mininteger, math.maxinteger)", E},
         {"local t = {} for i = 1, 500 do t[i] = i end while true do table.sort(t, function() return true end) end", I},
-        {"local t = {} for i = 1, 500 do t[i] = i end while true do table.sort(t, function(a, b) return a > b end) end", I},
+        {"local t = {} for i = 1, 500 do t[i] = i end while true do table.sort(t, function(a, b) return a > b end) end",
+            I},
         {"table.sort({1, 2, 3}, function() while true do end end)", I},
         {"local t = {} for i = 1, 20000 do table.insert(t, 1, i) end", I},
         {"return string.byte(('x'):rep(1e6), 1, -1)", E},
@@ -191,7 +210,8 @@ static void test_library_functions(void **state)
         struct peri_vm_call *call;
         struct peri_error err = {0};
         struct peri_vm *vm = hostile_vm(100000, 20000);
-        snprintf(package, sizeof(package), "return { main = function() while true do pcall(function() %s end) end end }", list[i].body);
+        snprintf(package, sizeof(package),
+            "return { main = function() while true do pcall(function() %s end) end end }", list[i].body);
         assert_int_equal(peri_vm_load(vm, "init.lua", package, strlen(package), &err), PERI_OK);
         assert_int_equal(vm_start(vm, "main", &call, &err), PERI_VM_FAILED);
         if (strcmp(err.code, I) != 0 && strcmp(err.code, M) != 0)
@@ -207,10 +227,14 @@ static void test_memory(void **state)
         {"local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(10000) .. i end", M},
         {"local t = {} while true do t = {t, t, t, t, t, t, t, t, {}, {}, {}, {}, {}, {}, {}, {}} end", M},
         {"local t = {} for i = 1, 70000 do t[i] = i end", M},
-        {"local t = {} while true do t[#t + 1] = function() return t, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} end end", "limit."},
+        {"local t = {} while true do t[#t + 1] = function() return t, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, "
+         "15} end end",
+            "limit."},
         {"local function f() local a, b, c, d, e, g, h, i, j, k f() return a end f()", M},
         {"local function f(...) return f(1, ...) end f()", "limit."},
-        {"kept = kept or {} while true do pcall(function() for i = 1, 1000 do kept[#kept + 1] = ('y'):rep(5000) .. #kept end end) end", M},
+        {"kept = kept or {} while true do pcall(function() for i = 1, 1000 do kept[#kept + 1] = ('y'):rep(5000) .. "
+         "#kept end end) end",
+            M},
         {"local s = {} for i = 1, 1000 do s[i] = ('x'):rep(20000) .. i end return table.concat(s)", M},
         {"local t = {} while true do for i = 1, 60 do t[i] = ('z'):rep(131072) .. i end end", "limit."},
     };
@@ -235,12 +259,16 @@ static void test_deep_nesting_is_an_error(void **state)
 {
     static const struct hostile list[] = {
         {"local function f() pcall(f) error('x') end f()", E},
-        {"local t = setmetatable({}, {}) local mt = {} mt.__index = function(t, k) return t[k] end setmetatable(t, mt) return t.x", E},
+        {"local t = setmetatable({}, {}) local mt = {} mt.__index = function(t, k) return t[k] end setmetatable(t, mt) "
+         "return t.x",
+            E},
         {"return load(('('):rep(300) .. '1' .. (')'):rep(300))()", E},
         {"return assert(load('return ' .. ('{'):rep(300) .. ('}'):rep(300)))()", E},
         {"return (('x'):rep(300)):match(('(x'):rep(300))", E},
         {"return ('x'):rep(300):match(('x?'):rep(300))", E},
-        {"local function f(n) return (tostring(setmetatable({}, {__tostring = function() return f(n + 1) end}))) end return f(1)", E},
+        {"local function f(n) return (tostring(setmetatable({}, {__tostring = function() return f(n + 1) end}))) end "
+         "return f(1)",
+            E},
         {"local function f() return coroutine.wrap(f)() end return f()", E},
         {"local function f() return ('x'):gsub('x', f) end return f()", E},
         {"local function h(e) error(e) end return assert(xpcall(error, h, 'x'))", E},
@@ -269,7 +297,8 @@ static void test_compile_bombs(void **state)
 static void test_faults_of_the_interpreter(void **state)
 {
     static const char *const list[] = {
-        "local mt = {} mt.__concat = function() local function f(n) if n > 0 then return 1 + f(n - 1) end return 1 end return f(5000) end"
+        "local mt = {} mt.__concat = function() local function f(n) if n > 0 then return 1 + f(n - 1) end return 1 end "
+        "return f(5000) end"
         " local t = setmetatable({}, mt) assert(not pcall(function() return t .. 'x' .. 'y' .. t end))",
         "local mt = setmetatable({__mode = 'kv'}, {__mode = 'kv'}) local t = setmetatable({}, mt)"
         " mt.__newindex = function() end setmetatable(t, mt) for i = 1, 2000 do t[i] = {} ; local _ = {} end",
@@ -278,10 +307,12 @@ static void test_faults_of_the_interpreter(void **state)
         "assert(getmetatable('') == false)",
         "local mt = {__index = {a = 1}} local t = setmetatable({}, mt) assert(getmetatable(t) == mt) assert(t.a == 1)"
         " mt.__index = {a = 2} assert(t.a == 1) setmetatable(t, mt) assert(t.a == 2)",
-        "local t = setmetatable({}, {__metatable = 'no'}) assert(getmetatable(t) == 'no') assert(not pcall(setmetatable, t, {}))",
+        "local t = setmetatable({}, {__metatable = 'no'}) assert(getmetatable(t) == 'no') assert(not "
+        "pcall(setmetatable, t, {}))",
         "assert(select('#', math.randomseed()) == 0) assert(select('#', math.randomseed(1)) == 0)",
         "assert(tostring({}):match('^table: %x+$')) assert(not pcall(string.format, '%p', {}))"
-        " local t = {} assert(tostring(t) == tostring(t)) assert(tostring(t) ~= tostring({})) assert(('%s'):format(t) == tostring(t))",
+        " local t = {} assert(tostring(t) == tostring(t)) assert(tostring(t) ~= tostring({})) assert(('%s'):format(t) "
+        "== tostring(t))",
     };
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
         char body[2048];
@@ -304,7 +335,8 @@ static void test_running_time_ends_what_counting_does_not(void **state)
         struct peri_vm_start start = {.path = path, .limits = {.instructions = INT64_MAX / 2, .running_ms = 30}};
         struct peri_vm_call *call;
         struct peri_error err = {0};
-        snprintf(package, sizeof(package), "return { main = function() while true do pcall(function() %s end) end end }", list[i].body);
+        snprintf(package, sizeof(package),
+            "return { main = function() while true do pcall(function() %s end) end end }", list[i].body);
         struct peri_vm *vm = vm_with(NULL, package);
         assert_int_equal(peri_vm_call_start(vm, &start, &call, &err), PERI_VM_FAILED);
         assert_string_equal(err.code, list[i].code);
@@ -336,7 +368,8 @@ static void test_memory_comes_back(void **state)
 {
     struct peri_vm_call *call;
     struct peri_error err = {0};
-    struct peri_vm *vm = vm_with(NULL, "return { main = function() local t = {} for i = 1, 200 do t[i] = ('x'):rep(9000) .. i end end }");
+    struct peri_vm *vm = vm_with(
+        NULL, "return { main = function() local t = {} for i = 1, 200 do t[i] = ('x'):rep(9000) .. i end end }");
     for (int i = 0; i < 30; i++) {
         assert_int_equal(vm_start(vm, "main", &call, &err), PERI_VM_DONE);
         peri_vm_call_destroy(call);

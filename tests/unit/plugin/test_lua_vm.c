@@ -52,11 +52,13 @@ static void test_load_errors_name_the_line(void **state)
 
 static void test_errors_keep_code_and_place(void **state)
 {
-    struct peri_vm *vm = vm_with(NULL,
-        "return { a = function()\n error('boom') end,\n b = function() error({code='crm.gone', message='no such contact',\n"
-        " retryable=true, outcome='unknown', retry_after=2}) end,\n c = function() error(setmetatable({}, {__tostring=function() return 'x' end,"
-        " __index=function() error('y') end})) end, d = function() error() end, e = function() local t = nil; t() end,\n"
-        " f = function() return 1 end}");
+    struct peri_vm *vm = vm_with(NULL, "return { a = function()\n error('boom') end,\n b = function() "
+                                       "error({code='crm.gone', message='no such contact',\n"
+                                       " retryable=true, outcome='unknown', retry_after=2}) end,\n c = function() "
+                                       "error(setmetatable({}, {__tostring=function() return 'x' end,"
+                                       " __index=function() error('y') end})) end, d = function() error() end, e = "
+                                       "function() local t = nil; t() end,\n"
+                                       " f = function() return 1 end}");
     struct peri_error err;
     struct peri_vm_call *call;
     assert_int_equal(vm_start(vm, "a", &call, &err), PERI_VM_FAILED);
@@ -121,8 +123,17 @@ static void expect_echo(const char *body, const char *in, const char *out)
 static void test_values_go_in_and_out_unchanged(void **state)
 {
     static const char *const values[] = {
-        "true", "\"text\\u0000\u00e4\"", "9223372036854775807", "-1", "2.0", "[]", "{}", "[[],{},[null]]",
-        "{\"a\":[1,2,{\"b\":null}],\"c\":false}", "{\"1\":2}", "[1,null,3,null]",
+        "true",
+        "\"text\\u0000\u00e4\"",
+        "9223372036854775807",
+        "-1",
+        "2.0",
+        "[]",
+        "{}",
+        "[[],{},[null]]",
+        "{\"a\":[1,2,{\"b\":null}],\"c\":false}",
+        "{\"1\":2}",
+        "[1,null,3,null]",
     };
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
         expect_echo("return v", values[i], values[i]);
@@ -130,7 +141,8 @@ static void test_values_go_in_and_out_unchanged(void **state)
     expect_echo("return {type(v.n), math.type(v.i), math.type(v.r), v.gone == nil}", "{\"n\":null,\"i\":1,\"r\":1.0}",
         "[\"userdata\",\"integer\",\"float\",true]");
     expect_echo("return {a = {1, 2, 3}, b = {}, c = {x = {}}}", "1", "{\"a\":[1,2,3],\"b\":{},\"c\":{\"x\":{}}}");
-    expect_echo("local t = setmetatable(v, {__index = function() return 1 end}) return {t.a, t.b}", "{\"a\":5}", "[5,1]");
+    expect_echo(
+        "local t = setmetatable(v, {__index = function() return 1 end}) return {t.a, t.b}", "{\"a\":5}", "[5,1]");
     expect_echo("return {getmetatable(v) == nil, #v}", "[1,2]", "[true,2]");
 }
 
@@ -174,10 +186,11 @@ static void test_results_that_are_no_values(void **state)
 static void test_secrets_stay_closed(void **state)
 {
     expect_echo("return {type(v.key), tostring(v.key):sub(1, 8), v.key == v.key, getmetatable(v.key), v.other['x']}",
-        "{\"key\":{\"$secret\":\"crm\"},\"other\":{\"$secret\":\"a\",\"x\":1}}", "[\"userdata\",\"secret: \",true,false,1]");
+        "{\"key\":{\"$secret\":\"crm\"},\"other\":{\"$secret\":\"a\",\"x\":1}}",
+        "[\"userdata\",\"secret: \",true,false,1]");
     expect_echo("return v.key", "{\"key\":{\"$secret\":\"crm\"}}", "{\"$secret\":\"crm\"}");
-    expect_echo("return {pcall(function() return v.key .. 'x' end)}",
-        "{\"key\":{\"$secret\":\"crm\"}}", "[false,\"init.lua:1: attempt to concatenate a secret value (field 'key')\"]");
+    expect_echo("return {pcall(function() return v.key .. 'x' end)}", "{\"key\":{\"$secret\":\"crm\"}}",
+        "[false,\"init.lua:1: attempt to concatenate a secret value (field 'key')\"]");
 }
 
 /* --- host functions that wait --- */
@@ -239,7 +252,8 @@ static int push_raise(lua_State *L, void *user)
     return peri_vm_raise(L, &err);
 }
 
-static enum peri_status find_module(void *user, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err)
+static enum peri_status find_module(
+    void *user, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err)
 {
     static const struct {
         const char *name, *text;
@@ -264,7 +278,8 @@ static struct peri_vm *vm_with_api(const char *package)
     return vm_with(&options, package);
 }
 
-static enum peri_vm_outcome start_with(struct peri_vm *vm, struct counter *counter, struct peri_vm_call **ret, struct peri_error *err)
+static enum peri_vm_outcome start_with(
+    struct peri_vm *vm, struct counter *counter, struct peri_vm_call **ret, struct peri_error *err)
 {
     const char *path[] = {"main", NULL};
     struct peri_vm_start start = {.path = path, .user = counter};
@@ -298,29 +313,40 @@ static void test_waits_suspend_the_whole_call(void **state)
     expect_waits("return wait() + wait()", 2, "3");
     expect_waits("local ok, v = pcall(wait) return {ok, v}", 1, "[true,1]");
     expect_waits("local ok, v = xpcall(wait, print) return {ok, v}", 1, "[true,1]");
-    expect_waits("local co = coroutine.wrap(function(a) local b = wait() local c = coroutine.yield(a + b) return c * wait() end)"
-                 " local x = co(10) return {x, co(7)}", 2, "[11,14]");
-    expect_waits("local co = coroutine.create(function() return wait(), wait() end) local ok, a, b = coroutine.resume(co)"
-                 " return {ok, a, b, coroutine.status(co)}", 2, "[true,1,2,\"dead\"]");
+    expect_waits(
+        "local co = coroutine.wrap(function(a) local b = wait() local c = coroutine.yield(a + b) return c * wait() end)"
+        " local x = co(10) return {x, co(7)}",
+        2, "[11,14]");
+    expect_waits(
+        "local co = coroutine.create(function() return wait(), wait() end) local ok, a, b = coroutine.resume(co)"
+        " return {ok, a, b, coroutine.status(co)}",
+        2, "[true,1,2,\"dead\"]");
     /* three coroutines deep, each with a wait of its own, and an iterator */
     expect_waits("local function nest(n) if n == 0 then return wait() end"
-                 " return coroutine.wrap(function() return nest(n - 1) + wait() end)() end return nest(3)", 4, "10");
+                 " return coroutine.wrap(function() return nest(n - 1) + wait() end)() end return nest(3)",
+        4, "10");
     expect_waits("local sum = 0 for v in coroutine.wrap(function() for i = 1, 3 do coroutine.yield(wait()) end end)"
-                 " do sum = sum + v end return sum", 3, "6");
-    expect_waits("local r = {} for i = 1, 3 do r[i] = coroutine.wrap(function() return wait() end)() end return r", 3, "[1,2,3]");
-    expect_waits("local function f() local x <close> = setmetatable({}, {__close = function() done = wait() end}) return 5 end"
-                 " local v = f() return {v, done}", 1, "[5,1]");
+                 " do sum = sum + v end return sum",
+        3, "6");
+    expect_waits("local r = {} for i = 1, 3 do r[i] = coroutine.wrap(function() return wait() end)() end return r", 3,
+        "[1,2,3]");
+    expect_waits(
+        "local function f() local x <close> = setmetatable({}, {__close = function() done = wait() end}) return 5 end"
+        " local v = f() return {v, done}",
+        1, "[5,1]");
 }
 
 static void test_waits_that_are_not_possible(void **state)
 {
     expect_waits("local ok, e = pcall(table.sort, {1, 2}, wait) return {ok, e.code}", 0, "[false,\"plugin.no_wait\"]");
-    expect_waits("local ok, e = pcall(string.gsub, 'x', 'x', wait) return {ok, e.code}", 0, "[false,\"plugin.no_wait\"]");
-    expect_waits("local ok, e = pcall(table.sort, {1, 2}, coroutine.wrap(function() wait() end)) return {ok, e.code}", 0,
-        "[false,\"plugin.no_wait\"]");
-    expect_waits("local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() wait() end})"
-                 " coroutine.yield() end) coroutine.resume(co) local ok, e = coroutine.close(co) return {ok, e.code}", 0,
-        "[false,\"plugin.no_wait\"]");
+    expect_waits(
+        "local ok, e = pcall(string.gsub, 'x', 'x', wait) return {ok, e.code}", 0, "[false,\"plugin.no_wait\"]");
+    expect_waits("local ok, e = pcall(table.sort, {1, 2}, coroutine.wrap(function() wait() end)) return {ok, e.code}",
+        0, "[false,\"plugin.no_wait\"]");
+    expect_waits(
+        "local co = coroutine.create(function() local x <close> = setmetatable({}, {__close = function() wait() end})"
+        " coroutine.yield() end) coroutine.resume(co) local ok, e = coroutine.close(co) return {ok, e.code}",
+        0, "[false,\"plugin.no_wait\"]");
     expect_waits("local ok, e = pcall(coroutine.yield) return {ok, e, (coroutine.isyieldable())}", 0,
         "[false,\"attempt to yield from outside a coroutine\",false]");
 }
@@ -330,8 +356,9 @@ static void test_waits_can_fail(void **state)
     struct counter counter = {0};
     struct peri_error err = {0};
     struct peri_vm_call *call;
-    struct peri_vm *vm = vm_with_api("return { main = function() local ok, e = pcall(wait) local f = e.code .. e.message wait()"
-                                     " return f end }");
+    struct peri_vm *vm =
+        vm_with_api("return { main = function() local ok, e = pcall(wait) local f = e.code .. e.message wait()"
+                    " return f end }");
     assert_int_equal(start_with(vm, &counter, &call, &err), PERI_VM_SUSPENDED);
     assert_int_equal(peri_vm_call_resume(call, push_raise, NULL, &err), PERI_VM_SUSPENDED);
     assert_int_equal(peri_vm_call_resume(call, push_raise, NULL, &err), PERI_VM_FAILED);
@@ -350,13 +377,15 @@ static void test_two_calls_wait_in_one_state(void **state)
     struct peri_vm *vm = vm_with_api(
         "local kept return { main = function() if not kept then kept = coroutine.create(function() return wait() end)"
         " local _, v = coroutine.resume(kept) return v end"
-        " return {coroutine.status(kept), select(2, coroutine.resume(kept)), select(2, pcall(coroutine.close, kept))} end }");
+        " return {coroutine.status(kept), select(2, coroutine.resume(kept)), select(2, pcall(coroutine.close, kept))} "
+        "end }");
     int seven = 7;
     assert_int_equal(start_with(vm, &counter, &a, &err), PERI_VM_SUSPENDED);
     /* another call can not run away with the wait of the first */
     assert_int_equal(start_with(vm, &counter, &b, &err), PERI_VM_DONE);
     char *text = vm_result(b, 0);
-    assert_string_equal(text, "[\"normal\",\"cannot resume non-suspended coroutine\",\"cannot close a normal coroutine\"]");
+    assert_string_equal(
+        text, "[\"normal\",\"cannot resume non-suspended coroutine\",\"cannot close a normal coroutine\"]");
     free(text);
     peri_vm_call_destroy(b);
     assert_int_equal(peri_vm_call_resume(a, push_int, &seven, &err), PERI_VM_DONE);
@@ -406,7 +435,8 @@ static void test_host_functions_raise_and_stop(void **state)
 
 static void test_require_runs_a_module_once(void **state)
 {
-    expect_waits("local a, b = require('perigee.sum'), require('perigee.sum') return {a == b, count, a.add(2, 3)}", 0, "[true,1,5]");
+    expect_waits("local a, b = require('perigee.sum'), require('perigee.sum') return {a == b, count, a.add(2, 3)}", 0,
+        "[true,1,5]");
     expect_waits("return {select(2, pcall(require, 'loop'))}", 0,
         "[\"loop.lua:1: module 'loop' requires itself, directly or through others\"]");
     expect_waits("return {select(2, pcall(require, 'bad'))}", 0, "[\"bad.lua:2: broken\"]");

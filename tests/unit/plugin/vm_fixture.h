@@ -26,7 +26,8 @@ static inline struct peri_vm *vm_with(const struct peri_vm_options *options, con
     return vm;
 }
 
-static inline enum peri_vm_outcome vm_start(struct peri_vm *vm, const char *handler, struct peri_vm_call **ret, struct peri_error *err)
+static inline enum peri_vm_outcome vm_start(
+    struct peri_vm *vm, const char *handler, struct peri_vm_call **ret, struct peri_error *err)
 {
     const char *path[] = {handler, NULL};
     struct peri_vm_start start = {.path = path};
