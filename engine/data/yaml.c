@@ -57,6 +57,8 @@ struct builder {
     int depth;
     int muted;         /* depth of the frame whose content was already complained about, or 0 */
     int template_line; /* of the last unquoted template */
+    struct peri_place quote; /* of the last text in quotes, if it went over several lines; else line is 0 */
+    size_t quote_end;        /* character behind it */
     struct anchor *anchors;
     size_t anchor_count, anchor_cap, root_cap, nodes;
     struct peri_node **roots;
@@ -360,6 +362,9 @@ static void on_scalar(struct builder *b, const yaml_event_t *event)
     node->source = b->text.s + at;
     node->source_len = b->text.len - at;
     node->style = scalar_style(event->data.scalar.style);
+    bool lines = event->start_mark.line != event->end_mark.line && (node->style == '"' || node->style == '\'');
+    b->quote = lines ? place : (struct peri_place){0};
+    b->quote_end = event->end_mark.index;
     node->plain = node->style == ' ';
     node->type = PERI_STRING;
     if (memchr(text, '\0', len))
@@ -511,6 +516,22 @@ static void on_event(struct builder *b, const yaml_event_t *event)
     }
 }
 
+/* Trouble right behind a quote that was opened lines above: the one that should have closed it is missing there. */
+static bool explain_quote(struct builder *b, size_t problem)
+{
+    if (!b->quote.line || problem < b->quote_end)
+        return false;
+    peri_yaml_text_seek(&b->text, b->quote_end);
+    int line = b->text.line;
+    peri_yaml_text_seek(&b->text, problem);
+    if (b->text.line != line)
+        return false;
+    char text[96];
+    snprintf(text, sizeof(text), "this quote is closed in line %d only, in the middle of a text", line);
+    complain(b, b->quote, "yaml-syntax", "close it in its own line", text);
+    return true;
+}
+
 static void on_error(struct builder *b, const yaml_parser_t *parser)
 {
     b->stop = true;
@@ -522,6 +543,8 @@ static void on_error(struct builder *b, const yaml_parser_t *parser)
     peri_yaml_text_seek(&b->text, at);
     if (b->muted || (b->template_line && b->template_line == b->text.line))
         return; /* follows from an unquoted template that was reported */
+    if (explain_quote(b, at))
+        return;
     struct frame *f = top(b);
     char open = f ? b->text.s[f->at] : ' ';
     if (b->text.byte >= b->text.len && (open == '[' || open == '{')) {

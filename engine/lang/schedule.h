@@ -10,7 +10,7 @@ enum peri_schedule_kind { PERI_SCHEDULE_CRON, PERI_SCHEDULE_EVERY, PERI_SCHEDULE
 struct peri_schedule {
     enum peri_schedule_kind kind;
     struct peri_cron cron;
-    int64_t every_ms;    /* aligned to the anchor: anchor + k * every */
+    int64_t every_ms;    /* aligned to the anchor: anchor + k * every, k = 1, 2, ... */
     int64_t at_ms;       /* once; absolute form of "at" */
     bool at_daily;       /* "at: 08:30": every day at that wall-clock time (kept as cron) */
     struct peri_tz *tz;
