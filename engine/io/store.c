@@ -347,6 +347,11 @@ const char *peri_store_path(const struct peri_store *store)
     return store->path;
 }
 
+struct peri_db *peri_store_db(struct peri_store *store)
+{
+    return &store->db;
+}
+
 /* ---- opening ---- */
 
 static enum peri_status take_lock(struct peri_store *store, struct peri_error *err)

@@ -33,7 +33,14 @@ bool peri_db_is_memory(const char *path)
     return peri_str_starts(path, "file:/perigee-");
 }
 
-static enum peri_status status_of(struct peri_db *db, int rc)
+/* SQLite does not keep errno of a COMMIT that fails; peri_stmt_row cleared it before, so what stands there is its own. */
+static int system_error(const struct peri_db *db)
+{
+    int kept = db->handle ? sqlite3_system_errno(db->handle) : 0;
+    return kept ? kept : errno;
+}
+
+static enum peri_status status_of(int rc, int os)
 {
     switch (rc & 0xFF) {
     case SQLITE_OK:
@@ -56,11 +63,8 @@ static enum peri_status status_of(struct peri_db *db, int rc)
         return PERI_EEXIST;
     case SQLITE_TOOBIG:
         return PERI_ELIMIT;
-    case SQLITE_IOERR: {
-        /* A file that may not grow is a full disk for whoever waits. */
-        int os = db->handle ? sqlite3_system_errno(db->handle) : 0;
+    case SQLITE_IOERR: /* a file that may not grow is a full disk for whoever waits */
         return os == ENOSPC || os == EFBIG || os == EDQUOT ? PERI_EFULL : PERI_EIO;
-    }
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PERM:
@@ -73,9 +77,9 @@ static enum peri_status status_of(struct peri_db *db, int rc)
 
 enum peri_status peri_db_error(struct peri_db *db, int rc, struct peri_error *err)
 {
-    enum peri_status st = status_of(db, rc);
+    int os = system_error(db);
+    enum peri_status st = status_of(rc, os);
     const char *why = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc);
-    int os = db->handle ? sqlite3_system_errno(db->handle) : 0;
     switch (st) {
     case PERI_OK:
         return PERI_OK;
@@ -141,6 +145,7 @@ void peri_db_finish(struct peri_db *db)
 
 enum peri_status peri_db_exec(struct peri_db *db, const char *sql, struct peri_error *err)
 {
+    errno = 0;
     int rc = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
     return rc == SQLITE_OK ? PERI_OK : peri_db_error(db, rc, err);
 }
@@ -262,6 +267,7 @@ void peri_stmt_blob(struct peri_stmt *q, const void *p, size_t len)
 
 enum peri_status peri_stmt_row(struct peri_stmt *q, bool *ret_row, struct peri_error *err)
 {
+    errno = 0;
     int rc = q->rc != SQLITE_OK ? q->rc : sqlite3_step(q->raw);
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         return peri_db_error(q->db, rc, err);

@@ -37,6 +37,9 @@ struct peri_reader {
     struct peri_db db;
 };
 
+/* The writer's connection, for tests that set its limits while nothing is queued. */
+struct peri_db *peri_store_db(struct peri_store *store);
+
 enum peri_db_mode { PERI_DB_WRITE, PERI_DB_READ };
 
 /* Opens the connection and sets what does not change the file. path may be a "file:/perigee-..." name of an in-memory
