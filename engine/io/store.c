@@ -122,8 +122,10 @@ static void rollback(struct peri_store *store)
 static void execute(struct peri_store *store, struct op *ops)
 {
     struct peri_error err = {0};
-    struct peri_tx tx = {.db = &store->db, .now_ms = peri_clock_wall_ms(&store->options.clock),
-        .next_seq = store->next_seq, .next_run = store->next_run};
+    struct peri_tx tx = {.db = &store->db,
+        .now_ms = peri_clock_wall_ms(&store->options.clock),
+        .next_seq = store->next_seq,
+        .next_run = store->next_run};
     enum peri_status st = simple(&store->db, "BEGIN IMMEDIATE", &err);
     for (struct op *op = ops; op && !st; op = op->next) {
         if (!run_op(store, &tx, op)) {
@@ -164,7 +166,8 @@ static void count(struct peri_store *store, struct op *ops, int64_t ns)
         failed += op->st != PERI_OK;
         if (op->st == PERI_ECORRUPT && !store->damaged && op->err.code[0] && peri_streq(op->err.code, "corrupt")) {
             store->damaged = true;
-            peri_err(store->options.log, "store", "%s; nothing more is written: see `perigee recover`", op->err.message);
+            peri_err(
+                store->options.log, "store", "%s; nothing more is written: see `perigee recover`", op->err.message);
         }
     }
     peri_metric_add(store->commits, 1);
@@ -236,7 +239,8 @@ static enum peri_status enqueue(struct peri_store *store, struct op *op)
     pthread_mutex_lock(&store->mutex);
     if (store->stopping)
         st = PERI_ESTATE;
-    else if (!op->waited && store->queued > 0 && (store->queued >= store->options.max_queue ||
+    else if (!op->waited && store->queued > 0 &&
+             (store->queued >= store->options.max_queue ||
                  store->queued_bytes + op->bytes > store->options.max_queue_bytes))
         st = PERI_EBUSY;
     if (!st) {
@@ -259,8 +263,8 @@ static struct op *op_create(peri_store_fn fn, peri_store_done done, void *arg, s
     return op;
 }
 
-enum peri_status peri_store_submit(struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done,
-    void *arg)
+enum peri_status peri_store_submit(
+    struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg)
 {
     struct op *op = op_create(fn, done, arg, bytes);
     if (!op)
@@ -357,7 +361,8 @@ struct peri_db *peri_store_db(struct peri_store *store)
 static enum peri_status take_lock(struct peri_store *store, struct peri_error *err)
 {
     const char *slash = strrchr(store->path, '/');
-    store->lock_path = slash ? peri_asprintf("%.*s/lock", (int)(slash - store->path), store->path) : peri_strdup("lock");
+    store->lock_path =
+        slash ? peri_asprintf("%.*s/lock", (int)(slash - store->path), store->path) : peri_strdup("lock");
     if (!store->lock_path)
         return peri_error_nomem(err);
     store->lock_fd = open(store->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -374,8 +379,8 @@ static enum peri_status take_lock(struct peri_store *store, struct peri_error *e
     char pid[24];
     int len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
     if (ftruncate(store->lock_fd, 0) != 0 || pwrite(store->lock_fd, pid, (size_t)len, 0) != len)
-        return peri_error_set(err, errno == ENOSPC ? PERI_EFULL : PERI_EIO, NULL, "%s: %s", store->lock_path,
-            strerror(errno));
+        return peri_error_set(
+            err, errno == ENOSPC ? PERI_EFULL : PERI_EIO, NULL, "%s: %s", store->lock_path, strerror(errno));
     return PERI_OK;
 }
 
@@ -452,9 +457,11 @@ static enum peri_status first_facts(struct peri_store *store, struct peri_error 
     free(instance);
     if (!st)
         st = peri_db_meta_set(db, "clean", "0", err);
-    /* Here, where nobody remembers having put a text: during service one may be kept for runs that are still to come. */
+    /* Here, where nobody remembers having put a text: during service one may be kept for runs that are still to come.
+     */
     if (!st)
-        st = peri_db_exec(db, "DELETE FROM rulesets WHERE NOT EXISTS(SELECT 1 FROM runs WHERE rhash=rulesets.hash)", err);
+        st = peri_db_exec(
+            db, "DELETE FROM rulesets WHERE NOT EXISTS(SELECT 1 FROM runs WHERE rhash=rulesets.hash)", err);
     if (st)
         return st;
     /* Numbers are never used twice, also when pruning removed the newest rows. */
@@ -485,9 +492,11 @@ static enum peri_status open_database(struct peri_store *store, struct peri_erro
         st = peri_db_exec(db, version == 0 ? "PRAGMA auto_vacuum=INCREMENTAL" : "PRAGMA foreign_keys=OFF", err);
     /* FULL: NORMAL would lose acknowledged events at a power cut. */
     if (!st)
-        st = peri_db_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;"
+        st = peri_db_exec(db,
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;"
             "PRAGMA journal_size_limit=67108864; PRAGMA secure_delete=FAST; PRAGMA cache_size=-16000;"
-            "PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=1000; PRAGMA temp_store=MEMORY", err);
+            "PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=1000; PRAGMA temp_store=MEMORY",
+            err);
     if (!st)
         st = peri_schema_migrate(db, peri_schema_steps, version, err);
     if (!st)
@@ -507,8 +516,8 @@ static enum peri_status memory_name(char **ret, struct peri_error *err)
     enum peri_status st = peri_random(b, sizeof(b));
     if (st)
         return peri_error_set(err, st, NULL, "no random bytes");
-    *ret = peri_asprintf("file:/perigee-%02x%02x%02x%02x%02x%02x%02x%02x?vfs=memdb", b[0], b[1], b[2], b[3], b[4], b[5],
-        b[6], b[7]);
+    *ret = peri_asprintf(
+        "file:/perigee-%02x%02x%02x%02x%02x%02x%02x%02x?vfs=memdb", b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]);
     return *ret ? PERI_OK : peri_error_nomem(err);
 }
 
@@ -545,12 +554,14 @@ static void set_up(struct peri_store *store, const struct peri_store_options *op
     struct peri_metrics *m = options->metrics;
     store->commits = peri_metrics_counter(m, "store_groups_total", NULL, "Groups of operations committed or failed.");
     store->operations = peri_metrics_counter(m, "store_operations_total", NULL, "Operations of all groups.");
-    store->failures = peri_metrics_counter(m, "store_failed_operations_total", NULL, "Operations that were rolled back.");
+    store->failures =
+        peri_metrics_counter(m, "store_failed_operations_total", NULL, "Operations that were rolled back.");
     store->commit_us = peri_metrics_counter(m, "store_busy_microseconds_total", NULL, "Time spent in groups.");
     store->queue_depth = peri_metrics_gauge(m, "store_queue", NULL, "Operations that wait for the store.");
 }
 
-enum peri_status peri_store_open(const struct peri_store_options *options, struct peri_store **ret, struct peri_error *err)
+enum peri_status peri_store_open(
+    const struct peri_store_options *options, struct peri_store **ret, struct peri_error *err)
 {
     struct peri_store *store = calloc(1, sizeof(*store));
     if (!store)

@@ -11,30 +11,33 @@
 #include "base/metrics.h"
 #include "data/value.h"
 
-/* One SQLite database in WAL mode with synchronous=FULL; engine/doc/store.md has the schema and the reasons. One thread of
- * the store's own holds the only connection that writes: it commits whatever is queued, at most 512 operations or 1 MiB
- * together, without waiting on purpose, so that groups grow with load. Readers are separate read-only connections. */
+/* One SQLite database in WAL mode with synchronous=FULL; engine/doc/store.md has the schema and the reasons. One thread
+ * of the store's own holds the only connection that writes: it commits whatever is queued, at most 512 operations or 1
+ * MiB together, without waiting on purpose, so that groups grow with load. Readers are separate read-only connections.
+ */
 struct peri_store;
 struct peri_tx;     /* inside a write transaction; only valid during a peri_store_fn */
 struct peri_reader; /* one read-only connection; use from one thread at a time */
 
 struct peri_store_options {
-    const char *path;       /* of the database file, or ":memory:" (one shared in-memory database, readers see it) */
+    const char *path; /* of the database file, or ":memory:" (one shared in-memory database, readers see it) */
     struct peri_log *log;
     struct peri_metrics *metrics;
     struct peri_clock clock;
     size_t max_queue;       /* operations waiting; default 4096 */
     size_t max_queue_bytes; /* default 16 MiB */
-    /* Hands completions to the loop (peri_loop_post). NULL: completions run on the store's thread (tests, command line). */
+    /* Hands completions to the loop (peri_loop_post). NULL: completions run on the store's thread (tests, command
+     * line). */
     enum peri_status (*post)(void *ctx, void (*fn)(void *arg), void *arg);
     void *post_ctx;
 };
 
 /* Creates the schema or migrates it (user_version, forward only; an existing database is copied beside itself before).
- * PERI_ECORRUPT: not a database, or damaged: nothing was changed. PERI_EBUSY: another process has it. PERI_EIO: cannot be
- * created or written; the message has the path and why. PERI_ESTATE: written by a newer perigee. The folder must exist; a
- * file `lock` in it is held until close. Set SIGXFSZ and SIGPIPE to be ignored before. */
-enum peri_status peri_store_open(const struct peri_store_options *options, struct peri_store **ret, struct peri_error *err) PERI_MUST_CHECK;
+ * PERI_ECORRUPT: not a database, or damaged: nothing was changed. PERI_EBUSY: another process has it. PERI_EIO: cannot
+ * be created or written; the message has the path and why. PERI_ESTATE: written by a newer perigee. The folder must
+ * exist; a file `lock` in it is held until close. Set SIGXFSZ and SIGPIPE to be ignored before. */
+enum peri_status peri_store_open(
+    const struct peri_store_options *options, struct peri_store **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Finishes what is queued, then closes. Completions are posted, not run: let the loop go round once more afterwards. */
 void peri_store_close(struct peri_store *store);
 /* What peri_reader_open takes: the path, or the name of this in-memory database. Valid until close. */
@@ -48,33 +51,40 @@ typedef void (*peri_store_done)(void *arg, enum peri_status st, const struct per
 
 /* Queues. bytes: rough size, for the bound. PERI_EBUSY when the queue is full, PERI_ESTATE while closing,
  * PERI_ENOMEM: done is not called then. Any thread. */
-enum peri_status peri_store_submit(struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg) PERI_MUST_CHECK;
+enum peri_status peri_store_submit(
+    struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg) PERI_MUST_CHECK;
 /* The same and waits for the commit. Not on the loop's thread while it serves. Not bounded by the queue. PERI_ESTATE on
  * the store's own thread. */
-enum peri_status peri_store_run(struct peri_store *store, peri_store_fn fn, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_store_run(
+    struct peri_store *store, peri_store_fn fn, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 size_t peri_store_queued(const struct peri_store *store);
 struct peri_tx;
 int64_t peri_tx_now(const struct peri_tx *tx); /* wall ms of the group */
 
 /* path as above for a store opened in this process or another. PERI_ENOTFOUND when there is no database. */
 enum peri_status peri_reader_open(const char *path, struct peri_reader **ret, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_store_reader(struct peri_store *store, struct peri_reader **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_store_reader(
+    struct peri_store *store, struct peri_reader **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_reader_close(struct peri_reader *reader);
 
 /* Small facts. value is text. The store itself keeps "instance" (a ULID made with the database), "created", "clean". */
-enum peri_status peri_tx_meta_set(struct peri_tx *tx, const char *key, const char *value, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_meta_set(
+    struct peri_tx *tx, const char *key, const char *value, struct peri_error *err) PERI_MUST_CHECK;
 /* malloc'ed; PERI_ENOTFOUND when absent. */
-enum peri_status peri_reader_meta(struct peri_reader *reader, const char *key, char **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_meta(
+    struct peri_reader *reader, const char *key, char **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 /* {path, bytes, wal_bytes, events, runs, ...} for doctor. New reference. */
-enum peri_status peri_reader_stats(struct peri_reader *reader, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
-/* One page of retention: deletes at most 1,000 rows that are past age (ms) or count; *ret_more says to call again. Events
- * that wait to be matched or belong to live runs stay. Also plugin storage that expired, duplicates' marks after 7 days,
- * audit rows after a year. */
+enum peri_status peri_reader_stats(
+    struct peri_reader *reader, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* One page of retention: deletes at most 1,000 rows that are past age (ms) or count; *ret_more says to call again.
+ * Events that wait to be matched or belong to live runs stay. Also plugin storage that expired, duplicates' marks after
+ * 7 days, audit rows after a year. */
 struct peri_retention {
     int64_t events_ms, runs_ms; /* 0: any age. runs_ms is for the outbox too */
     int64_t max_events;         /* 0: any number */
 };
-enum peri_status peri_tx_prune(struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_prune(
+    struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

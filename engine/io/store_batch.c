@@ -87,7 +87,8 @@ static enum peri_status push(struct peri_batch *batch, struct item *item, bool c
 enum peri_status peri_batch_event(struct peri_batch *batch, struct peri_event *event)
 {
     struct item item = {.kind = EVENT, .event = event};
-    bool room = event && peri_vec_grow(&batch->events, &batch->event_cap, batch->event_count + 1, sizeof(*batch->events));
+    bool room =
+        event && peri_vec_grow(&batch->events, &batch->event_cap, batch->event_count + 1, sizeof(*batch->events));
     enum peri_status st = push(batch, &item, room, event ? event->data_len : 0);
     if (!st)
         batch->events[batch->event_count++] = batch->count - 1;
@@ -106,10 +107,11 @@ enum peri_status peri_batch_entity_delete(struct peri_batch *batch, const char *
     return push(batch, &item, item.name && item.key, 0);
 }
 
-enum peri_status peri_batch_kv_set(struct peri_batch *batch, const char *plugin, const char *key, struct peri_value *value,
-    int64_t expires_ms)
+enum peri_status peri_batch_kv_set(
+    struct peri_batch *batch, const char *plugin, const char *key, struct peri_value *value, int64_t expires_ms)
 {
-    struct item item = {.kind = KV_SET, .name = peri_strdup(plugin), .key = peri_strdup(key), .value = value, .expires_ms = expires_ms};
+    struct item item = {
+        .kind = KV_SET, .name = peri_strdup(plugin), .key = peri_strdup(key), .value = value, .expires_ms = expires_ms};
     return push(batch, &item, item.name && item.key, value ? weight(value) : 0);
 }
 

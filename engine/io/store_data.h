@@ -6,60 +6,74 @@
 #include "io/store_events.h"
 
 /* The unified model: entities of a type (contact, conversation, message, call, voicemail, task, calendar_event, email,
- * place, presence, or any other snake_case name) with free JSON fields; docs/data.md lists the usual ones. In public form
- * an entity is one flat map: its fields plus id, type, source, externalId, version, updatedAt. */
+ * place, presence, or any other snake_case name) with free JSON fields; docs/data.md lists the usual ones. In public
+ * form an entity is one flat map: its fields plus id, type, source, externalId, version, updatedAt. */
 
 /* Creates or merges: fields of patch replace those of the same name, null removes. Found by patch.id, else by
  * (type, patch.source, patch.externalId), else new. The id of a new one: patch.id, else made from type, source and
  * externalId (stable), else a ULID. *ret gets the stored entity (new reference; may be NULL). */
-enum peri_status peri_tx_entity_put(struct peri_tx *tx, const char *type, const struct peri_value *patch, struct peri_value **ret, bool *ret_created, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_tx_entity_delete(struct peri_tx *tx, const char *type, const char *id, bool *ret_existed, struct peri_error *err) PERI_MUST_CHECK;
-/* The id that peri_tx_entity_put would use, so that a caller may refer to it before the commit. PERI_ULID_TEXT + 64 bytes. */
-enum peri_status peri_entity_id(struct peri_reader *reader, const char *type, const struct peri_value *patch, int64_t now_ms, char out[128], struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_entity_put(struct peri_tx *tx, const char *type, const struct peri_value *patch,
+    struct peri_value **ret, bool *ret_created, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_entity_delete(
+    struct peri_tx *tx, const char *type, const char *id, bool *ret_existed, struct peri_error *err) PERI_MUST_CHECK;
+/* The id that peri_tx_entity_put would use, so that a caller may refer to it before the commit. PERI_ULID_TEXT + 64
+ * bytes. */
+enum peri_status peri_entity_id(struct peri_reader *reader, const char *type, const struct peri_value *patch,
+    int64_t now_ms, char out[128], struct peri_error *err) PERI_MUST_CHECK;
 
-enum peri_status peri_reader_entity(struct peri_reader *reader, const char *type, const char *id, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_entity(struct peri_reader *reader, const char *type, const char *id,
+    struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 struct peri_query {
     const char *type;
-    /* {field: value} equals; {field: [v, ...]} one of; {field: {eq, ne, gt, gte, lt, lte, in, prefix, exists, contains}}.
-     * contains: the list field has this element. NULL: all. A field may be a dotted path. */
+    /* {field: value} equals; {field: [v, ...]} one of; {field: {eq, ne, gt, gte, lt, lte, in, prefix, exists,
+     * contains}}. contains: the list field has this element. NULL: all. A field may be a dotted path. */
     const struct peri_value *where;
-    const char *order;  /* "field" or "-field", comma-separated; NULL: newest first */
-    size_t limit;       /* default 100, at most 10,000 */
+    const char *order; /* "field" or "-field", comma-separated; NULL: newest first */
+    size_t limit;      /* default 100, at most 10,000 */
     size_t offset;
-    uint64_t as_of;     /* only entities created at or before this journal position; 0: now */
+    uint64_t as_of; /* only entities created at or before this journal position; 0: now */
     bool count_only;
 };
-/* *ret_list: entities (NULL when count_only); *ret_count: matches without limit when count_only, else the list's length.
- * Bad where: PERI_EINVAL, the message names the field. At most 250 ms of reading: PERI_ETIMEOUT. */
-enum peri_status peri_reader_query(struct peri_reader *reader, const struct peri_query *query, struct peri_value **ret_list, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
+/* *ret_list: entities (NULL when count_only); *ret_count: matches without limit when count_only, else the list's
+ * length. Bad where: PERI_EINVAL, the message names the field. At most 250 ms of reading: PERI_ETIMEOUT. */
+enum peri_status peri_reader_query(struct peri_reader *reader, const struct peri_query *query,
+    struct peri_value **ret_list, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
 
 /* Plugin storage. expires_ms 0: never. value NULL deletes. */
-enum peri_status peri_tx_kv_set(struct peri_tx *tx, const char *plugin, const char *key, const struct peri_value *value, int64_t expires_ms, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_reader_kv_get(struct peri_reader *reader, const char *plugin, const char *key, int64_t now_ms, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_kv_set(struct peri_tx *tx, const char *plugin, const char *key, const struct peri_value *value,
+    int64_t expires_ms, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_kv_get(struct peri_reader *reader, const char *plugin, const char *key, int64_t now_ms,
+    struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* A list of keys. */
-enum peri_status peri_reader_kv_list(struct peri_reader *reader, const char *plugin, const char *prefix, int64_t now_ms, size_t limit, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_kv_list(struct peri_reader *reader, const char *plugin, const char *prefix, int64_t now_ms,
+    size_t limit, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 /* The outbox: messages that no configured channel took. message: {channel_type, to, body, ...}; key makes a repeat a
  * no-op. Public form {id ("ob-7"), channel_type, to, subject?, body, ..., created, rule?, run?}. */
-enum peri_status peri_tx_outbox_put(struct peri_tx *tx, const struct peri_value *message, const char *key, uint64_t *ret_id, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_reader_outbox(struct peri_reader *reader, uint64_t before, size_t limit, struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_reader_outbox_item(struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_outbox_put(struct peri_tx *tx, const struct peri_value *message, const char *key,
+    uint64_t *ret_id, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_outbox(struct peri_reader *reader, uint64_t before, size_t limit,
+    struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_outbox_item(
+    struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_tx_outbox_clear(struct peri_tx *tx, uint64_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
 
 /* Audit trail: loads, refusals, grants, restarts. detail may be NULL. */
-enum peri_status peri_tx_audit(struct peri_tx *tx, const char *actor, const char *action, const char *target, const struct peri_value *detail, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_audit(struct peri_tx *tx, const char *actor, const char *action, const char *target,
+    const struct peri_value *detail, struct peri_error *err) PERI_MUST_CHECK;
 
 /* Several changes that stand or fall together, in order: what a webhook or action handler did, or one request to
  * POST /v1/events. Entities written before an event of the same batch are visible to the rules that hear it. */
 struct peri_batch;
 struct peri_batch *peri_batch_create(void);
 void peri_batch_destroy(struct peri_batch *batch);
-enum peri_status peri_batch_event(struct peri_batch *batch, struct peri_event *event);                                   /* take */
-enum peri_status peri_batch_entity_put(struct peri_batch *batch, const char *type, struct peri_value *patch);           /* take */
+enum peri_status peri_batch_event(struct peri_batch *batch, struct peri_event *event);                        /* take */
+enum peri_status peri_batch_entity_put(struct peri_batch *batch, const char *type, struct peri_value *patch); /* take */
 enum peri_status peri_batch_entity_delete(struct peri_batch *batch, const char *type, const char *id);
-enum peri_status peri_batch_kv_set(struct peri_batch *batch, const char *plugin, const char *key, struct peri_value *value, int64_t expires_ms); /* take */
-enum peri_status peri_batch_outbox(struct peri_batch *batch, struct peri_value *message, const char *key);              /* take */
+enum peri_status peri_batch_kv_set(struct peri_batch *batch, const char *plugin, const char *key,
+    struct peri_value *value, int64_t expires_ms);                                                         /* take */
+enum peri_status peri_batch_outbox(struct peri_batch *batch, struct peri_value *message, const char *key); /* take */
 size_t peri_batch_count(const struct peri_batch *batch);
 size_t peri_batch_bytes(const struct peri_batch *batch);
 size_t peri_batch_events(const struct peri_batch *batch);

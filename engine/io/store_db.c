@@ -33,7 +33,8 @@ bool peri_db_is_memory(const char *path)
     return peri_str_starts(path, "file:/perigee-");
 }
 
-/* SQLite does not keep errno of a COMMIT that fails; peri_stmt_row cleared it before, so what stands there is its own. */
+/* SQLite does not keep errno of a COMMIT that fails; peri_stmt_row cleared it before, so what stands there is its own.
+ */
 static int system_error(const struct peri_db *db)
 {
     int kept = db->handle ? sqlite3_system_errno(db->handle) : 0;
@@ -117,8 +118,9 @@ enum peri_status peri_db_open(struct peri_db *db, const char *path, enum peri_db
     enum peri_status st = rc == SQLITE_OK ? PERI_OK : peri_db_error(db, rc, err);
     if (!st) {
         sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
-        /* trusted_schema stays on: SQLite 3.40 does not count its JSON functions as harmless, and refuses the indexes over
-         * JSON fields without it. The schema is ours (application_id), without views, triggers or virtual tables. */
+        /* trusted_schema stays on: SQLite 3.40 does not count its JSON functions as harmless, and refuses the indexes
+         * over JSON fields without it. The schema is ours (application_id), without views, triggers or virtual tables.
+         */
         sqlite3_progress_handler(db->handle, PROGRESS_OPS, progress, db);
         if (mode == PERI_DB_READ) {
             sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
@@ -150,7 +152,8 @@ enum peri_status peri_db_exec(struct peri_db *db, const char *sql, struct peri_e
     return rc == SQLITE_OK ? PERI_OK : peri_db_error(db, rc, err);
 }
 
-enum peri_status peri_db_int(struct peri_db *db, const char *sql, int64_t fallback, int64_t *ret, struct peri_error *err)
+enum peri_status peri_db_int(
+    struct peri_db *db, const char *sql, int64_t fallback, int64_t *ret, struct peri_error *err)
 {
     sqlite3_stmt *raw = NULL;
     int rc = sqlite3_prepare_v2(db->handle, sql, -1, &raw, NULL);
@@ -330,5 +333,7 @@ enum peri_status peri_stmt_json(struct peri_stmt *q, int column, struct peri_val
     if (!s)
         return PERI_OK;
     enum peri_status st = peri_json_parse(s, peri_stmt_get_bytes(q, column), ret, err);
-    return st == PERI_EINVAL ? peri_error_set(err, PERI_ECORRUPT, "corrupt.row", "%s: stored JSON is damaged", q->db->path) : st;
+    return st == PERI_EINVAL
+               ? peri_error_set(err, PERI_ECORRUPT, "corrupt.row", "%s: stored JSON is damaged", q->db->path)
+               : st;
 }

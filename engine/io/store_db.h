@@ -7,8 +7,8 @@
 #include <sqlite3.h>
 #include "io/store.h"
 
-#define PERI_DB_FIXED 128   /* slots for statements whose text is a constant of ours; a power of two */
-#define PERI_DB_DYNAMIC 24  /* statements built from a query */
+#define PERI_DB_FIXED 128  /* slots for statements whose text is a constant of ours; a power of two */
+#define PERI_DB_DYNAMIC 24 /* statements built from a query */
 #define PERI_READ_NS INT64_C(250000000)
 
 struct peri_db {
@@ -44,21 +44,23 @@ enum peri_db_mode { PERI_DB_WRITE, PERI_DB_READ };
 
 /* Opens the connection and sets what does not change the file. path may be a "file:/perigee-..." name of an in-memory
  * database. On failure db is finished. */
-enum peri_status peri_db_open(struct peri_db *db, const char *path, enum peri_db_mode mode, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_db_open(
+    struct peri_db *db, const char *path, enum peri_db_mode mode, struct peri_error *err) PERI_MUST_CHECK;
 void peri_db_finish(struct peri_db *db);
 bool peri_db_is_memory(const char *path);
 /* Statements without results, one or several. */
 enum peri_status peri_db_exec(struct peri_db *db, const char *sql, struct peri_error *err) PERI_MUST_CHECK;
 /* First column of the first row; fallback when there is none. */
-enum peri_status peri_db_int(struct peri_db *db, const char *sql, int64_t fallback, int64_t *ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_db_int(
+    struct peri_db *db, const char *sql, int64_t fallback, int64_t *ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Turns SQLite's result code into a status and a message with the path. */
 enum peri_status peri_db_error(struct peri_db *db, int rc, struct peri_error *err);
 
 /* A bounded read: statements that run past the deadline end with PERI_ETIMEOUT. */
 void peri_db_limit(struct peri_db *db, int64_t ns);
 
-/* One use of a prepared statement: open, bind in order, row or exec, close. Text and blobs must live until close. Binding
- * errors are kept and reported by the next call. close is safe on a zeroed or closed one. */
+/* One use of a prepared statement: open, bind in order, row or exec, close. Text and blobs must live until close.
+ * Binding errors are kept and reported by the next call. close is safe on a zeroed or closed one. */
 struct peri_stmt {
     struct peri_db *db;
     sqlite3_stmt *raw;
@@ -66,9 +68,11 @@ struct peri_stmt {
     bool owned;
 };
 /* sql: a constant, whose address is the key. */
-enum peri_status peri_stmt_open(struct peri_stmt *q, struct peri_db *db, const char *sql, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_stmt_open(
+    struct peri_stmt *q, struct peri_db *db, const char *sql, struct peri_error *err) PERI_MUST_CHECK;
 /* sql: any text; the few last ones stay prepared. */
-enum peri_status peri_stmt_open_text(struct peri_stmt *q, struct peri_db *db, const char *sql, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_stmt_open_text(
+    struct peri_stmt *q, struct peri_db *db, const char *sql, struct peri_error *err) PERI_MUST_CHECK;
 void peri_stmt_int(struct peri_stmt *q, int64_t v);
 void peri_stmt_real(struct peri_stmt *q, double v);
 void peri_stmt_text(struct peri_stmt *q, const char *s); /* NULL binds NULL */
@@ -84,25 +88,33 @@ size_t peri_stmt_get_bytes(struct peri_stmt *q, int column);
 /* A fresh copy; PERI_ENOMEM. *ret is NULL for NULL. */
 enum peri_status peri_stmt_dup(struct peri_stmt *q, int column, char **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* The column's JSON text as a value; NULL column gives NULL. Damage: PERI_ECORRUPT. */
-enum peri_status peri_stmt_json(struct peri_stmt *q, int column, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_stmt_json(
+    struct peri_stmt *q, int column, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Rows that the last statement changed. */
 int64_t peri_db_changes(struct peri_db *db);
 
 /* Schema. A step brings a database from version n to n+1. */
-#define PERI_DB_APPLICATION 0x50455249 /* "PERI" */
+#define PERI_DB_APPLICATION 0x50455249        /* "PERI" */
 extern const char *const peri_schema_steps[]; /* NULL-ended; the number of steps is the current version */
 /* Checks what is there without changing it: *ret_version 0 for an empty database. PERI_ECORRUPT: no database of ours;
  * PERI_ESTATE: made by a newer perigee. */
-enum peri_status peri_schema_inspect(struct peri_db *db, int newest, int *ret_version, struct peri_error *err) PERI_MUST_CHECK;
-/* Runs the steps that are missing, each in a transaction. An existing database is copied to "<path>.v<version>.bak" before. */
-enum peri_status peri_schema_migrate(struct peri_db *db, const char *const *steps, int version, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_schema_inspect(
+    struct peri_db *db, int newest, int *ret_version, struct peri_error *err) PERI_MUST_CHECK;
+/* Runs the steps that are missing, each in a transaction. An existing database is copied to "<path>.v<version>.bak"
+ * before. */
+enum peri_status peri_schema_migrate(
+    struct peri_db *db, const char *const *steps, int version, struct peri_error *err) PERI_MUST_CHECK;
 int peri_schema_newest(const char *const *steps);
 
 /* Small facts, shared by both sides. *ret NULL when absent; malloc'ed. */
-enum peri_status peri_db_meta_get(struct peri_db *db, const char *key, char **ret, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_db_meta_int(struct peri_db *db, const char *key, int64_t fallback, int64_t *ret, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_db_meta_set(struct peri_db *db, const char *key, const char *value, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_db_meta_set_int(struct peri_db *db, const char *key, int64_t value, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_db_meta_get(
+    struct peri_db *db, const char *key, char **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_db_meta_int(
+    struct peri_db *db, const char *key, int64_t fallback, int64_t *ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_db_meta_set(
+    struct peri_db *db, const char *key, const char *value, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_db_meta_set_int(
+    struct peri_db *db, const char *key, int64_t value, struct peri_error *err) PERI_MUST_CHECK;
 
 /* Senders' ids are kept as 16 bytes of their SHA-256, so that a row is small whatever the sender calls its events. */
 #define PERI_DEDUPE_HASH 16
@@ -120,13 +132,16 @@ struct peri_entity {
 #define PERI_ENTITY_COLUMNS "rid,id,source,external_id,attrs,version,updated"
 enum peri_status peri_entity_load(struct peri_stmt *q, struct peri_entity *ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_entity_finish(struct peri_entity *entity);
-enum peri_status peri_entity_value(const struct peri_entity *entity, const char *type, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_entity_value(const struct peri_entity *entity, const char *type, struct peri_value **ret,
+    struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_entity_type_check(const char *type, struct peri_error *err) PERI_MUST_CHECK;
 /* Texts that are RFC 3339 times in the one stored form, at any depth. New reference. */
-enum peri_status peri_entity_normalise(const struct peri_value *v, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_entity_normalise(
+    const struct peri_value *v, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 struct peri_query;
 /* What SQLite would do for the query, a step a line; malloc'ed. For tests and `doctor`. */
-enum peri_status peri_query_plan(struct peri_reader *reader, const struct peri_query *query, char **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_query_plan(
+    struct peri_reader *reader, const struct peri_query *query, char **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Is the field a list whose elements are kept in entity_terms? */
 bool peri_entity_has_terms(const char *type, const char *field);
 

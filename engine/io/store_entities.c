@@ -31,8 +31,10 @@ enum peri_status peri_entity_type_check(const char *type, struct peri_error *err
 {
     size_t len = type ? strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789_") : 0;
     if (len == 0 || len > TYPE_MAX_LEN || type[len] || type[0] < 'a')
-        return peri_error_set(err, PERI_EINVAL, NULL, "\"%.80s\" is not an entity type: use small letters, digits and '_' like"
-            " \"calendar_event\"", type ? type : "");
+        return peri_error_set(err, PERI_EINVAL, NULL,
+            "\"%.80s\" is not an entity type: use small letters, digits and '_' like"
+            " \"calendar_event\"",
+            type ? type : "");
     return PERI_OK;
 }
 
@@ -53,8 +55,8 @@ static struct peri_value *normal_text(const struct peri_value *v)
     char text[PERI_TIME_TEXT];
     const char *s = peri_value_textn(v, &len);
     /* Cheap tests first; a leap second at the end of 9999 has no four-digit year. */
-    if (len < 20 || len > 64 || s[4] != '-' || s[7] != '-' || !peri_time_parse(s, len, &ms) || ms > INT64_C(253402300799999) ||
-        ms < INT64_C(-62135596800000))
+    if (len < 20 || len > 64 || s[4] != '-' || s[7] != '-' || !peri_time_parse(s, len, &ms) ||
+        ms > INT64_C(253402300799999) || ms < INT64_C(-62135596800000))
         return peri_value_ref(v);
     return peri_value_str(peri_time_format(ms, text));
 }
@@ -116,7 +118,8 @@ void peri_entity_finish(struct peri_entity *entity)
 
 enum peri_status peri_entity_load(struct peri_stmt *q, struct peri_entity *ret, struct peri_error *err)
 {
-    struct peri_entity e = {.rid = peri_stmt_get_int(q, 0), .version = peri_stmt_get_int(q, 5), .updated = peri_stmt_get_int(q, 6)};
+    struct peri_entity e = {
+        .rid = peri_stmt_get_int(q, 0), .version = peri_stmt_get_int(q, 5), .updated = peri_stmt_get_int(q, 6)};
     enum peri_status st = peri_stmt_dup(q, 1, &e.id, err);
     if (!st)
         st = peri_stmt_dup(q, 2, &e.source, err);
@@ -133,7 +136,8 @@ enum peri_status peri_entity_load(struct peri_stmt *q, struct peri_entity *ret, 
     return st;
 }
 
-enum peri_status peri_entity_value(const struct peri_entity *entity, const char *type, struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_entity_value(
+    const struct peri_entity *entity, const char *type, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_value *map = peri_value_map();
     enum peri_status st = map ? peri_map_put_text(map, "id", entity->id) : PERI_ENOMEM;
@@ -180,7 +184,8 @@ static enum peri_status find(struct peri_db *db, const char *sql, const char *ty
     return st;
 }
 
-static enum peri_status find_id(struct peri_db *db, const char *type, const char *id, struct peri_entity *ret, struct peri_error *err)
+static enum peri_status find_id(
+    struct peri_db *db, const char *type, const char *id, struct peri_entity *ret, struct peri_error *err)
 {
     static const char sql[] = "SELECT " PERI_ENTITY_COLUMNS " FROM entities WHERE type=? AND id=?";
     return find(db, sql, type, id, NULL, ret, err);
@@ -189,7 +194,8 @@ static enum peri_status find_id(struct peri_db *db, const char *type, const char
 static enum peri_status find_external(struct peri_db *db, const char *type, const char *source, const char *external_id,
     struct peri_entity *ret, struct peri_error *err)
 {
-    static const char sql[] = "SELECT " PERI_ENTITY_COLUMNS " FROM entities WHERE type=? AND source=? AND external_id=?";
+    static const char sql[] =
+        "SELECT " PERI_ENTITY_COLUMNS " FROM entities WHERE type=? AND source=? AND external_id=?";
     return find(db, sql, type, source, external_id, ret, err);
 }
 
@@ -200,8 +206,8 @@ struct key {
     char number[24];
 };
 
-static enum peri_status key_member(const struct peri_value *patch, const char *name, size_t max, char *number, const char **ret,
-    struct peri_error *err)
+static enum peri_status key_member(const struct peri_value *patch, const char *name, size_t max, char *number,
+    const char **ret, struct peri_error *err)
 {
     struct peri_value *v = peri_map_at(patch, name);
     size_t len;
@@ -237,7 +243,8 @@ static enum peri_status read_key(const struct peri_value *patch, struct key *ret
     return st;
 }
 
-static enum peri_status new_id(const char *type, const struct key *key, int64_t now_ms, char out[128], struct peri_error *err)
+static enum peri_status new_id(
+    const char *type, const struct key *key, int64_t now_ms, char out[128], struct peri_error *err)
 {
     char hex[65];
     if (key->id) {
@@ -258,8 +265,8 @@ static enum peri_status new_id(const char *type, const struct key *key, int64_t 
 }
 
 /* *ret_found: row holds the entity. */
-static enum peri_status resolve(struct peri_db *db, const char *type, const struct key *key, int64_t now_ms, char out[128],
-    struct peri_entity *row, bool *ret_found, struct peri_error *err)
+static enum peri_status resolve(struct peri_db *db, const char *type, const struct key *key, int64_t now_ms,
+    char out[128], struct peri_entity *row, bool *ret_found, struct peri_error *err)
 {
     enum peri_status st = PERI_ENOTFOUND;
     if (key->id)
@@ -274,8 +281,8 @@ static enum peri_status resolve(struct peri_db *db, const char *type, const stru
     return st;
 }
 
-enum peri_status peri_entity_id(struct peri_reader *reader, const char *type, const struct peri_value *patch, int64_t now_ms,
-    char out[128], struct peri_error *err)
+enum peri_status peri_entity_id(struct peri_reader *reader, const char *type, const struct peri_value *patch,
+    int64_t now_ms, char out[128], struct peri_error *err)
 {
     struct key key = {0};
     struct peri_entity row = {0};
@@ -292,8 +299,8 @@ enum peri_status peri_entity_id(struct peri_reader *reader, const char *type, co
 
 /* ---- terms ---- */
 
-static enum peri_status term(struct peri_tx *tx, const char *sql, const char *type, const char *field, const struct peri_value *v,
-    int64_t rid, struct peri_error *err)
+static enum peri_status term(struct peri_tx *tx, const char *sql, const char *type, const char *field,
+    const struct peri_value *v, int64_t rid, struct peri_error *err)
 {
     struct peri_stmt q;
     size_t len;
@@ -311,8 +318,8 @@ static enum peri_status term(struct peri_tx *tx, const char *sql, const char *ty
     return peri_stmt_exec(&q, err);
 }
 
-static enum peri_status terms_of(struct peri_tx *tx, const char *sql, const char *type, const struct peri_value *attrs, int64_t rid,
-    struct peri_error *err)
+static enum peri_status terms_of(struct peri_tx *tx, const char *sql, const char *type, const struct peri_value *attrs,
+    int64_t rid, struct peri_error *err)
 {
     enum peri_status st = PERI_OK;
     for (size_t i = 0; !st && i < sizeof(peri_term_fields) / sizeof(peri_term_fields[0]); i++) {
@@ -328,8 +335,8 @@ static enum peri_status terms_of(struct peri_tx *tx, const char *sql, const char
     return st;
 }
 
-static enum peri_status change_terms(struct peri_tx *tx, const char *type, const struct peri_value *before, const struct peri_value *after,
-    int64_t rid, struct peri_error *err)
+static enum peri_status change_terms(struct peri_tx *tx, const char *type, const struct peri_value *before,
+    const struct peri_value *after, int64_t rid, struct peri_error *err)
 {
     static const char drop[] = "DELETE FROM entity_terms WHERE type=? AND field=? AND term=? AND rid=?";
     static const char add[] = "INSERT OR IGNORE INTO entity_terms(type,field,term,rid) VALUES(?,?,?,?)";
@@ -342,8 +349,8 @@ static enum peri_status change_terms(struct peri_tx *tx, const char *type, const
 /* ---- writing ---- */
 
 /* before (may be NULL) with patch over it. */
-static enum peri_status merge(const struct peri_value *before, const struct peri_value *patch, struct peri_value **ret,
-    struct peri_error *err)
+static enum peri_status merge(
+    const struct peri_value *before, const struct peri_value *patch, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_value *map = before ? peri_value_copy(before) : peri_value_map();
     enum peri_status st = map ? PERI_OK : peri_error_nomem(err);
@@ -386,11 +393,15 @@ static enum peri_status write_row(struct peri_tx *tx, const char *type, struct p
         return peri_error_nomem(err);
     enum peri_status st = PERI_OK;
     if (strlen(text) > ATTRS_MAX_LEN)
-        st = peri_error_set(err, PERI_ELIMIT, "limit.entity", "%s %s takes %zu bytes, allowed are %zu", type, e->id, strlen(text),
-            ATTRS_MAX_LEN);
+        st = peri_error_set(err, PERI_ELIMIT, "limit.entity", "%s %s takes %zu bytes, allowed are %zu", type, e->id,
+            strlen(text), ATTRS_MAX_LEN);
     else
-        st = peri_stmt_open(&q, tx->db, e->rid ? "UPDATE entities SET type=?,id=?,source=?,external_id=?,attrs=?,version=?,updated=?"
-            " WHERE rid=?" : "INSERT INTO entities(type,id,source,external_id,attrs,version,updated,seq) VALUES(?,?,?,?,?,?,?,?)", err);
+        st = peri_stmt_open(&q, tx->db,
+            e->rid
+                ? "UPDATE entities SET type=?,id=?,source=?,external_id=?,attrs=?,version=?,updated=?"
+                  " WHERE rid=?"
+                : "INSERT INTO entities(type,id,source,external_id,attrs,version,updated,seq) VALUES(?,?,?,?,?,?,?,?)",
+            err);
     if (!st) {
         peri_stmt_text(&q, type);
         peri_stmt_text(&q, e->id);
@@ -442,8 +453,8 @@ static enum peri_status store_entity(struct peri_tx *tx, const char *type, struc
     return st;
 }
 
-enum peri_status peri_tx_entity_put(struct peri_tx *tx, const char *type, const struct peri_value *patch, struct peri_value **ret,
-    bool *ret_created, struct peri_error *err)
+enum peri_status peri_tx_entity_put(struct peri_tx *tx, const char *type, const struct peri_value *patch,
+    struct peri_value **ret, bool *ret_created, struct peri_error *err)
 {
     struct key key = {0};
     struct peri_entity e = {0};
@@ -477,7 +488,8 @@ enum peri_status peri_tx_entity_put(struct peri_tx *tx, const char *type, const 
     return st;
 }
 
-enum peri_status peri_tx_entity_delete(struct peri_tx *tx, const char *type, const char *id, bool *ret_existed, struct peri_error *err)
+enum peri_status peri_tx_entity_delete(
+    struct peri_tx *tx, const char *type, const char *id, bool *ret_existed, struct peri_error *err)
 {
     struct peri_entity e = {0};
     struct peri_stmt q;
@@ -503,8 +515,8 @@ enum peri_status peri_tx_entity_delete(struct peri_tx *tx, const char *type, con
     return st;
 }
 
-enum peri_status peri_reader_entity(struct peri_reader *reader, const char *type, const char *id, struct peri_value **ret,
-    struct peri_error *err)
+enum peri_status peri_reader_entity(
+    struct peri_reader *reader, const char *type, const char *id, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_entity e = {0};
     peri_db_limit(&reader->db, PERI_READ_NS);

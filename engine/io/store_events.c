@@ -14,7 +14,7 @@
 #define LIST_MAX 1000
 
 /* Column order of load(). */
-#define EVENT_COLUMNS \
+#define EVENT_COLUMNS                                                                                                  \
     "seq,src,type,subject,xid,occurred,received,state,hops,cause,replay_of,target_rule,target_trigger,ext,body,crc"
 enum {
     C_SEQ,
@@ -46,13 +46,14 @@ void peri_dedupe_hash(const char *external_id, unsigned char out[PERI_DEDUPE_HAS
 }
 
 /* *ret_first: the seq of the event that has this (source, external id) already, or 0 and the pair is taken for seq. */
-static enum peri_status dedupe(struct peri_tx *tx, const struct peri_event *event, uint64_t *ret_first, struct peri_error *err)
+static enum peri_status dedupe(
+    struct peri_tx *tx, const struct peri_event *event, uint64_t *ret_first, struct peri_error *err)
 {
     unsigned char hash[PERI_DEDUPE_HASH];
     peri_dedupe_hash(event->external_id, hash);
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT INTO dedupe(src,xid,seq) VALUES(?,?,?) ON CONFLICT DO NOTHING",
-        err);
+    enum peri_status st =
+        peri_stmt_open(&q, tx->db, "INSERT INTO dedupe(src,xid,seq) VALUES(?,?,?) ON CONFLICT DO NOTHING", err);
     if (st)
         return st;
     peri_stmt_text(&q, event->source);
@@ -75,13 +76,14 @@ static enum peri_status dedupe(struct peri_tx *tx, const struct peri_event *even
     return st;
 }
 
-static enum peri_status insert(struct peri_tx *tx, const struct peri_event *event, const char *ext, struct peri_error *err)
+static enum peri_status insert(
+    struct peri_tx *tx, const struct peri_event *event, const char *ext, struct peri_error *err)
 {
     const char *body = event->data ? event->data : "null";
     size_t len = event->data ? event->data_len : 4;
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db,
-        "INSERT INTO events(" EVENT_COLUMNS ") VALUES(?,?,?,?,?,?,?,0,?,?,?,?,?,?,?,?)", err);
+    enum peri_status st = peri_stmt_open(
+        &q, tx->db, "INSERT INTO events(" EVENT_COLUMNS ") VALUES(?,?,?,?,?,?,?,0,?,?,?,?,?,?,?,?)", err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)tx->next_seq);
@@ -125,8 +127,8 @@ enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *eve
     return st;
 }
 
-enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts,
-    struct peri_error *err)
+enum peri_status peri_tx_event_done(
+    struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts, struct peri_error *err)
 {
     struct peri_stmt q;
     enum peri_status st = peri_stmt_open(&q, tx->db, "UPDATE events SET state=? WHERE seq=? AND state=0", err);
@@ -198,8 +200,9 @@ enum peri_status peri_reader_unmatched(struct peri_reader *reader, uint64_t afte
 {
     struct peri_stmt q;
     peri_db_limit(&reader->db, 0); /* recovery: fn's time would count */
-    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT " EVENT_COLUMNS
-        " FROM events INDEXED BY events_open WHERE state=0 AND seq>? ORDER BY seq LIMIT ?", err);
+    enum peri_status st = peri_stmt_open(&q, &reader->db,
+        "SELECT " EVENT_COLUMNS " FROM events INDEXED BY events_open WHERE state=0 AND seq>? ORDER BY seq LIMIT ?",
+        err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)after_seq);
@@ -227,8 +230,8 @@ static enum peri_status not_found(uint64_t seq, struct peri_error *err)
     return peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no event ev-%" PRIu64, seq);
 }
 
-static enum peri_status read_one(struct peri_reader *reader, uint64_t seq, struct peri_event **ret, int64_t *ret_state,
-    struct peri_error *err)
+static enum peri_status read_one(
+    struct peri_reader *reader, uint64_t seq, struct peri_event **ret, int64_t *ret_state, struct peri_error *err)
 {
     struct peri_stmt q;
     struct peri_event *event = NULL;
@@ -244,7 +247,8 @@ static enum peri_status read_one(struct peri_reader *reader, uint64_t seq, struc
     if (!st)
         st = load(&q, &event, err);
     if (!st && event->damaged) {
-        st = peri_error_set(err, PERI_ECORRUPT, "corrupt.event", "the stored payload of ev-%" PRIu64 " is damaged", seq);
+        st =
+            peri_error_set(err, PERI_ECORRUPT, "corrupt.event", "the stored payload of ev-%" PRIu64 " is damaged", seq);
         peri_event_unref(event);
     } else if (!st) {
         *ret_state = peri_stmt_get_int(&q, C_STATE);
@@ -254,7 +258,8 @@ static enum peri_status read_one(struct peri_reader *reader, uint64_t seq, struc
     return st;
 }
 
-enum peri_status peri_reader_event(struct peri_reader *reader, uint64_t seq, struct peri_event **ret, struct peri_error *err)
+enum peri_status peri_reader_event(
+    struct peri_reader *reader, uint64_t seq, struct peri_event **ret, struct peri_error *err)
 {
     int64_t state;
     return read_one(reader, seq, ret, &state, err);
@@ -266,8 +271,8 @@ static const char *state_name(int64_t state)
     return state >= 0 && state <= PERI_EVENT_DEAD ? names[state] : "unknown";
 }
 
-static enum peri_status public_form(const struct peri_event *event, int64_t state, struct peri_value **ret,
-    struct peri_error *err)
+static enum peri_status public_form(
+    const struct peri_event *event, int64_t state, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_value *value = NULL;
     enum peri_status st = peri_event_value(event, &value, err);
@@ -284,8 +289,8 @@ static enum peri_status public_form(const struct peri_event *event, int64_t stat
     return PERI_OK;
 }
 
-enum peri_status peri_reader_event_value(struct peri_reader *reader, uint64_t seq, struct peri_value **ret,
-    struct peri_error *err)
+enum peri_status peri_reader_event_value(
+    struct peri_reader *reader, uint64_t seq, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_event *event = NULL;
     int64_t state = 0;
@@ -343,8 +348,8 @@ static bool type_match(const char *glob, const char *type)
     return type_match(glob + glen + 1, type + tlen + 1);
 }
 
-static enum peri_status list_rows(struct peri_stmt *q, const char *glob, size_t limit, struct peri_value *list,
-    struct peri_error *err)
+static enum peri_status list_rows(
+    struct peri_stmt *q, const char *glob, size_t limit, struct peri_value *list, struct peri_error *err)
 {
     enum peri_status st = PERI_OK;
     while (!st && peri_value_count(list) < limit) {
@@ -370,9 +375,11 @@ static enum peri_status list_rows(struct peri_stmt *q, const char *glob, size_t 
 enum peri_status peri_reader_events(struct peri_reader *reader, const struct peri_event_filter *filter,
     struct peri_value **ret_list, struct peri_error *err)
 {
-    static const char newest[] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq<?1 AND seq>?2 AND (?3 IS NULL OR type=?3)"
+    static const char newest[] =
+        "SELECT " EVENT_COLUMNS " FROM events WHERE seq<?1 AND seq>?2 AND (?3 IS NULL OR type=?3)"
         " AND (?4 IS NULL OR src=?4) ORDER BY seq DESC";
-    static const char oldest[] = "SELECT " EVENT_COLUMNS " FROM events WHERE seq<?1 AND seq>?2 AND (?3 IS NULL OR type=?3)"
+    static const char oldest[] =
+        "SELECT " EVENT_COLUMNS " FROM events WHERE seq<?1 AND seq>?2 AND (?3 IS NULL OR type=?3)"
         " AND (?4 IS NULL OR src=?4) ORDER BY seq";
     bool glob = filter->type && strchr(filter->type, '*');
     size_t limit = filter->limit == 0 ? LIST_DEFAULT : filter->limit > LIST_MAX ? LIST_MAX : filter->limit;
@@ -399,15 +406,15 @@ enum peri_status peri_reader_events(struct peri_reader *reader, const struct per
     return st;
 }
 
-enum peri_status peri_reader_verdicts(struct peri_reader *reader, uint64_t seq, struct peri_value **ret_list,
-    struct peri_error *err)
+enum peri_status peri_reader_verdicts(
+    struct peri_reader *reader, uint64_t seq, struct peri_value **ret_list, struct peri_error *err)
 {
     struct peri_stmt q;
     struct peri_value *list = NULL;
     bool row = false;
     peri_db_limit(&reader->db, PERI_READ_NS);
-    enum peri_status st = peri_stmt_open(&q, &reader->db,
-        "SELECT v.data FROM events e LEFT JOIN verdicts v ON v.seq=e.seq WHERE e.seq=?", err);
+    enum peri_status st = peri_stmt_open(
+        &q, &reader->db, "SELECT v.data FROM events e LEFT JOIN verdicts v ON v.seq=e.seq WHERE e.seq=?", err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)seq);

@@ -17,16 +17,16 @@ struct peri_event {
     char *subject;       /* or NULL */
     int64_t time_ms;     /* when it happened, by the sender; else received_ms */
     int64_t received_ms;
-    char *data;          /* payload as JSON text, "null" when there is none */
+    char *data; /* payload as JSON text, "null" when there is none */
     size_t data_len;
-    int hops;            /* rules between the outside and this event */
-    char *cause;         /* "run-12" that emitted it, or NULL */
-    uint64_t replay_of;  /* seq of the event that this repeats, or 0 */
-    char *target_rule;   /* only this rule hears it (schedules, replay of one rule), or NULL */
+    int hops;           /* rules between the outside and this event */
+    char *cause;        /* "run-12" that emitted it, or NULL */
+    uint64_t replay_of; /* seq of the event that this repeats, or 0 */
+    char *target_rule;  /* only this rule hears it (schedules, replay of one rule), or NULL */
     char *target_trigger;
     struct peri_value *extensions; /* other CloudEvents attributes, or NULL */
-    bool duplicate;      /* set by the store: (source, external_id) was known; seq is the first one's */
-    bool damaged;        /* set by peri_reader_unmatched: the stored payload fails its checksum; data is "null" */
+    bool duplicate;                /* set by the store: (source, external_id) was known; seq is the first one's */
+    bool damaged; /* set by peri_reader_unmatched: the stored payload fails its checksum; data is "null" */
 };
 
 /* refs 1, all zero; NULL when memory is out. */
@@ -35,7 +35,8 @@ struct peri_event *peri_event_ref(struct peri_event *event);
 void peri_event_unref(struct peri_event *event);
 /* The public form: {id, source, type, time, received, subject?, external_id?, hops, cause?, replay_of?, data}. data is
  * parsed. New reference. */
-enum peri_status peri_event_value(const struct peri_event *event, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_event_value(
+    const struct peri_event *event, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 /* "ev-12" <-> 12, "run-7" <-> 7. */
 #define PERI_ID_TEXT 32
@@ -45,26 +46,33 @@ bool peri_event_id_parse(const char *text, uint64_t *ret);
 bool peri_run_id_parse(const char *text, uint64_t *ret);
 
 /* T1: dedupe row and event row; sets event->seq and ->duplicate. */
-enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *event, struct peri_error *err) PERI_MUST_CHECK;
-/* Journaled -> state; verdicts is JSON text (see run/verdict.h) or NULL. PERI_ESTATE when it is not journaled (any more). */
-enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_event_insert(
+    struct peri_tx *tx, struct peri_event *event, struct peri_error *err) PERI_MUST_CHECK;
+/* Journaled -> state; verdicts is JSON text (see run/verdict.h) or NULL. PERI_ESTATE when it is not journaled (any
+ * more). */
+enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts,
+    struct peri_error *err) PERI_MUST_CHECK;
 
-/* Unmatched events in order, those above after_seq, at most limit: fn takes a reference of its own if it keeps the event.
- * A status of fn other than PERI_OK ends it and is returned. A damaged event is handed over marked, so that it can be
- * declared dead; peri_reader_event and peri_reader_event_value answer PERI_ECORRUPT for it. */
+/* Unmatched events in order, those above after_seq, at most limit: fn takes a reference of its own if it keeps the
+ * event. A status of fn other than PERI_OK ends it and is returned. A damaged event is handed over marked, so that it
+ * can be declared dead; peri_reader_event and peri_reader_event_value answer PERI_ECORRUPT for it. */
 enum peri_status peri_reader_unmatched(struct peri_reader *reader, uint64_t after_seq, size_t limit,
     enum peri_status (*fn)(void *arg, struct peri_event *event), void *arg, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_reader_event(struct peri_reader *reader, uint64_t seq, struct peri_event **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_event(
+    struct peri_reader *reader, uint64_t seq, struct peri_event **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Public form plus "state" ("journaled", "matched", "dead"). verdicts: the stored list, [] when none. */
 struct peri_event_filter {
-    const char *type;    /* exact or glob, NULL any */
+    const char *type; /* exact or glob, NULL any */
     const char *source;
-    uint64_t before;     /* seq below this; 0: newest */
-    uint64_t after;      /* seq above this, ascending order then; 0: not used */
-    size_t limit;        /* default 50, at most 1000 */
+    uint64_t before; /* seq below this; 0: newest */
+    uint64_t after;  /* seq above this, ascending order then; 0: not used */
+    size_t limit;    /* default 50, at most 1000 */
 };
-enum peri_status peri_reader_events(struct peri_reader *reader, const struct peri_event_filter *filter, struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_reader_event_value(struct peri_reader *reader, uint64_t seq, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_reader_verdicts(struct peri_reader *reader, uint64_t seq, struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_events(struct peri_reader *reader, const struct peri_event_filter *filter,
+    struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_event_value(
+    struct peri_reader *reader, uint64_t seq, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_verdicts(
+    struct peri_reader *reader, uint64_t seq, struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

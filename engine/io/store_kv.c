@@ -27,8 +27,10 @@ enum peri_status peri_tx_kv_set(struct peri_tx *tx, const char *plugin, const ch
     if (!text)
         return peri_error_nomem(err);
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT INTO kv(plugin,key,value,version,expires) VALUES(?,?,?,1,?)"
-        " ON CONFLICT(plugin,key) DO UPDATE SET value=excluded.value, version=version+1, expires=excluded.expires", err);
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "INSERT INTO kv(plugin,key,value,version,expires) VALUES(?,?,?,1,?)"
+        " ON CONFLICT(plugin,key) DO UPDATE SET value=excluded.value, version=version+1, expires=excluded.expires",
+        err);
     if (!st) {
         peri_stmt_text(&q, plugin);
         peri_stmt_text(&q, key);
@@ -46,8 +48,8 @@ enum peri_status peri_reader_kv_get(struct peri_reader *reader, const char *plug
     struct peri_stmt q;
     bool row = false;
     peri_db_limit(&reader->db, PERI_READ_NS);
-    enum peri_status st = peri_stmt_open(&q, &reader->db,
-        "SELECT value FROM kv WHERE plugin=? AND key=? AND (expires=0 OR expires>?)", err);
+    enum peri_status st = peri_stmt_open(
+        &q, &reader->db, "SELECT value FROM kv WHERE plugin=? AND key=? AND (expires=0 OR expires>?)", err);
     if (st)
         return st;
     peri_stmt_text(&q, plugin);
@@ -62,7 +64,8 @@ enum peri_status peri_reader_kv_get(struct peri_reader *reader, const char *plug
     return st;
 }
 
-static enum peri_status push_keys(struct peri_stmt *q, const char *prefix, size_t limit, struct peri_value *list, struct peri_error *err)
+static enum peri_status push_keys(
+    struct peri_stmt *q, const char *prefix, size_t limit, struct peri_value *list, struct peri_error *err)
 {
     size_t plen = strlen(prefix);
     while (peri_value_count(list) < limit) {
@@ -81,8 +84,8 @@ static enum peri_status push_keys(struct peri_stmt *q, const char *prefix, size_
     return PERI_OK;
 }
 
-enum peri_status peri_reader_kv_list(struct peri_reader *reader, const char *plugin, const char *prefix, int64_t now_ms, size_t limit,
-    struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_reader_kv_list(struct peri_reader *reader, const char *plugin, const char *prefix, int64_t now_ms,
+    size_t limit, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_stmt q;
     struct peri_value *list = peri_value_list();
@@ -91,8 +94,8 @@ enum peri_status peri_reader_kv_list(struct peri_reader *reader, const char *plu
     if (!prefix)
         prefix = "";
     peri_db_limit(&reader->db, PERI_READ_NS);
-    enum peri_status st = peri_stmt_open(&q, &reader->db,
-        "SELECT key FROM kv WHERE plugin=? AND key>=? AND (expires=0 OR expires>?) ORDER BY key", err);
+    enum peri_status st = peri_stmt_open(
+        &q, &reader->db, "SELECT key FROM kv WHERE plugin=? AND key>=? AND (expires=0 OR expires>?) ORDER BY key", err);
     if (!st) {
         peri_stmt_text(&q, plugin);
         peri_stmt_text(&q, prefix);

@@ -25,7 +25,8 @@ enum peri_status peri_db_meta_get(struct peri_db *db, const char *key, char **re
     return st;
 }
 
-enum peri_status peri_db_meta_int(struct peri_db *db, const char *key, int64_t fallback, int64_t *ret, struct peri_error *err)
+enum peri_status peri_db_meta_int(
+    struct peri_db *db, const char *key, int64_t fallback, int64_t *ret, struct peri_error *err)
 {
     char *text = NULL;
     long long v;
@@ -39,8 +40,8 @@ enum peri_status peri_db_meta_int(struct peri_db *db, const char *key, int64_t f
 enum peri_status peri_db_meta_set(struct peri_db *db, const char *key, const char *value, struct peri_error *err)
 {
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, db, "INSERT INTO meta(k,v) VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v=excluded.v",
-        err);
+    enum peri_status st =
+        peri_stmt_open(&q, db, "INSERT INTO meta(k,v) VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v=excluded.v", err);
     if (st)
         return st;
     peri_stmt_text(&q, key);
@@ -80,7 +81,8 @@ enum peri_status peri_tx_audit(struct peri_tx *tx, const char *actor, const char
     char *text = detail ? peri_json_text(detail, PERI_JSON_COMPACT) : NULL;
     if (detail && !text)
         return peri_error_nomem(err);
-    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT INTO audit(ts,actor,action,target,detail) VALUES(?,?,?,?,?)", err);
+    enum peri_status st =
+        peri_stmt_open(&q, tx->db, "INSERT INTO audit(ts,actor,action,target,detail) VALUES(?,?,?,?,?)", err);
     if (!st) {
         peri_stmt_int(&q, tx->now_ms);
         peri_stmt_text(&q, actor);
@@ -95,7 +97,8 @@ enum peri_status peri_tx_audit(struct peri_tx *tx, const char *actor, const char
 
 /* ---- stats ---- */
 
-/* Above this many numbers in use, rows are counted by their numbers: counting 5 million takes longer than a read may. */
+/* Above this many numbers in use, rows are counted by their numbers: counting 5 million takes longer than a read may.
+ */
 #define EXACT_COUNT_MAX 200000
 
 static const struct {
@@ -115,7 +118,8 @@ static const struct {
     {"audit", "SELECT count(*) FROM audit"},
 };
 
-static enum peri_status figure(struct peri_db *db, struct peri_value *map, const char *key, const char *sql, struct peri_error *err)
+static enum peri_status figure(
+    struct peri_db *db, struct peri_value *map, const char *key, const char *sql, struct peri_error *err)
 {
     int64_t v = 0;
     enum peri_status st;
@@ -126,8 +130,8 @@ static enum peri_status figure(struct peri_db *db, struct peri_value *map, const
     return st ? st : peri_map_put_int(map, key, v) ? peri_error_nomem(err) : PERI_OK;
 }
 
-static enum peri_status numbered(struct peri_db *db, struct peri_value *map, const char *key, const char *table, const char *id,
-    struct peri_error *err)
+static enum peri_status numbered(struct peri_db *db, struct peri_value *map, const char *key, const char *table,
+    const char *id, struct peri_error *err)
 {
     char span[96], exact[96];
     int64_t n = 0;

@@ -24,8 +24,8 @@ static enum peri_status id_of_key(struct peri_tx *tx, const char *key, uint64_t 
     return st;
 }
 
-enum peri_status peri_tx_outbox_put(struct peri_tx *tx, const struct peri_value *message, const char *key, uint64_t *ret_id,
-    struct peri_error *err)
+enum peri_status peri_tx_outbox_put(
+    struct peri_tx *tx, const struct peri_value *message, const char *key, uint64_t *ret_id, struct peri_error *err)
 {
     uint64_t id = 0;
     if (!peri_value_is(message, PERI_MAP))
@@ -83,16 +83,16 @@ static enum peri_status form(struct peri_stmt *q, struct peri_value **ret, struc
     return PERI_OK;
 }
 
-enum peri_status peri_reader_outbox(struct peri_reader *reader, uint64_t before, size_t limit, struct peri_value **ret_list,
-    struct peri_error *err)
+enum peri_status peri_reader_outbox(
+    struct peri_reader *reader, uint64_t before, size_t limit, struct peri_value **ret_list, struct peri_error *err)
 {
     struct peri_stmt q;
     struct peri_value *list = peri_value_list();
     if (!list)
         return peri_error_nomem(err);
     peri_db_limit(&reader->db, PERI_READ_NS);
-    enum peri_status st = peri_stmt_open(&q, &reader->db,
-        "SELECT id,created,message FROM outbox WHERE id<? ORDER BY id DESC LIMIT ?", err);
+    enum peri_status st = peri_stmt_open(
+        &q, &reader->db, "SELECT id,created,message FROM outbox WHERE id<? ORDER BY id DESC LIMIT ?", err);
     if (!st) {
         bool row = true;
         peri_stmt_int(&q, before && before < INT64_MAX ? (int64_t)before : INT64_MAX);
@@ -114,7 +114,8 @@ enum peri_status peri_reader_outbox(struct peri_reader *reader, uint64_t before,
     return st;
 }
 
-enum peri_status peri_reader_outbox_item(struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_reader_outbox_item(
+    struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_stmt q;
     bool row = false;

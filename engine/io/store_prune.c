@@ -4,9 +4,9 @@
 #include "base/vec.h"
 #include "io/store_db.h"
 
-/* Retention in small pages: 50,000 rows at once would hold up the writers for 150 ms, 1,000 take 4.5 ms. Events that wait
- * to be matched and those of live runs stay whatever their age. The newest number ever given is kept in meta, so that
- * none is used twice when the newest rows go. */
+/* Retention in small pages: 50,000 rows at once would hold up the writers for 150 ms, 1,000 take 4.5 ms. Events that
+ * wait to be matched and those of live runs stay whatever their age. The newest number ever given is kept in meta, so
+ * that none is used twice when the newest rows go. */
 
 #define PAGE_ROWS 1000
 #define SCAN_ROWS 5000
@@ -58,7 +58,8 @@ static enum peri_status one(struct peri_tx *tx, const char *sql, int64_t number,
     return st;
 }
 
-static enum peri_status forget_duplicate(struct peri_tx *tx, const struct victim *v, int64_t *rows, struct peri_error *err)
+static enum peri_status forget_duplicate(
+    struct peri_tx *tx, const struct victim *v, int64_t *rows, struct peri_error *err)
 {
     struct peri_stmt q;
     unsigned char hash[PERI_DEDUPE_HASH];
@@ -77,16 +78,19 @@ static enum peri_status forget_duplicate(struct peri_tx *tx, const struct victim
     return st;
 }
 
-/* Oldest first; stops at the first that is to stay because of its age and number. *ret_end: nothing more is to be found. */
-static enum peri_status old_events(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v, bool *ret_end,
-    struct peri_error *err)
+/* Oldest first; stops at the first that is to stay because of its age and number. *ret_end: nothing more is to be
+ * found. */
+static enum peri_status old_events(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v,
+    bool *ret_end, struct peri_error *err)
 {
     struct peri_stmt q;
     int64_t newest = 0, cutoff = r->events_ms > 0 ? tx->now_ms - r->events_ms : INT64_MIN;
     enum peri_status st = peri_db_int(tx->db, "SELECT max(seq) FROM events", 0, &newest, err);
     if (!st)
-        st = peri_stmt_open(&q, tx->db, "SELECT seq,src,xid,received,state,EXISTS(SELECT 1 FROM runs WHERE event=events.seq AND"
-            " state<10) FROM events ORDER BY seq LIMIT ?", err);
+        st = peri_stmt_open(&q, tx->db,
+            "SELECT seq,src,xid,received,state,EXISTS(SELECT 1 FROM runs WHERE event=events.seq AND"
+            " state<10) FROM events ORDER BY seq LIMIT ?",
+            err);
     if (st)
         return st;
     peri_stmt_int(&q, SCAN_ROWS);
@@ -96,7 +100,8 @@ static enum peri_status old_events(struct peri_tx *tx, const struct peri_retenti
         st = peri_stmt_row(&q, &row, err);
         if (st)
             break;
-        if (!row || !(peri_stmt_get_int(&q, 3) < cutoff || (r->max_events > 0 && peri_stmt_get_int(&q, 0) <= newest - r->max_events))) {
+        if (!row || !(peri_stmt_get_int(&q, 3) < cutoff ||
+                        (r->max_events > 0 && peri_stmt_get_int(&q, 0) <= newest - r->max_events))) {
             *ret_end = true;
             break;
         }
@@ -107,7 +112,8 @@ static enum peri_status old_events(struct peri_tx *tx, const struct peri_retenti
     return st;
 }
 
-static enum peri_status prune_events(struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
+static enum peri_status prune_events(
+    struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
 {
     struct victims v = {0};
     bool end = true;
@@ -135,7 +141,8 @@ static enum peri_status prune_duplicates(struct peri_tx *tx, int64_t *rows, bool
     int64_t mark = 0, before, max = *rows > 0 ? *rows : 0;
     enum peri_status st = peri_db_meta_int(tx->db, "dedupe_mark", 0, &mark, err);
     if (!st)
-        st = peri_stmt_open(&q, tx->db, "SELECT seq,src,xid,received FROM events WHERE seq>? ORDER BY seq LIMIT ?", err);
+        st =
+            peri_stmt_open(&q, tx->db, "SELECT seq,src,xid,received FROM events WHERE seq>? ORDER BY seq LIMIT ?", err);
     if (st)
         return st;
     before = mark;
@@ -160,11 +167,14 @@ static enum peri_status prune_duplicates(struct peri_tx *tx, int64_t *rows, bool
     return st;
 }
 
-static enum peri_status old_runs(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v, struct peri_error *err)
+static enum peri_status old_runs(
+    struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v, struct peri_error *err)
 {
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT id,NULL,NULL FROM runs INDEXED BY runs_ended WHERE state>=10 AND ended<?"
-        " ORDER BY ended LIMIT ?", err);
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "SELECT id,NULL,NULL FROM runs INDEXED BY runs_ended WHERE state>=10 AND ended<?"
+        " ORDER BY ended LIMIT ?",
+        err);
     if (st)
         return st;
     peri_stmt_int(&q, tx->now_ms - r->runs_ms);
@@ -178,7 +188,8 @@ static enum peri_status old_runs(struct peri_tx *tx, const struct peri_retention
 }
 
 /* A run's steps go first, as many as the page has room for; the run when none is left. */
-static enum peri_status prune_runs(struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
+static enum peri_status prune_runs(
+    struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
 {
     struct victims v = {0};
     if (r->runs_ms <= 0 || *rows <= 0)
@@ -195,8 +206,10 @@ static enum peri_status prune_runs(struct peri_tx *tx, const struct peri_retenti
         }
         struct peri_stmt q;
         int64_t room = *rows - 1;
-        st = peri_stmt_open(&q, tx->db, "DELETE FROM steps WHERE (run,n,attempt) IN (SELECT run,n,attempt FROM steps WHERE run=?"
-            " LIMIT ?)", err);
+        st = peri_stmt_open(&q, tx->db,
+            "DELETE FROM steps WHERE (run,n,attempt) IN (SELECT run,n,attempt FROM steps WHERE run=?"
+            " LIMIT ?)",
+            err);
         if (st)
             break;
         peri_stmt_int(&q, v.items[i].seq);
@@ -215,7 +228,8 @@ static enum peri_status prune_runs(struct peri_tx *tx, const struct peri_retenti
     return st;
 }
 
-static enum peri_status by_time(struct peri_tx *tx, const char *sql, int64_t before, int64_t *rows, bool *more, struct peri_error *err)
+static enum peri_status by_time(
+    struct peri_tx *tx, const char *sql, int64_t before, int64_t *rows, bool *more, struct peri_error *err)
 {
     struct peri_stmt q;
     if (*rows <= 0)
@@ -246,7 +260,8 @@ static enum peri_status shrink(struct peri_tx *tx, struct peri_error *err)
     return peri_db_exec(tx->db, "PRAGMA incremental_vacuum(256)", err);
 }
 
-enum peri_status peri_tx_prune(struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err)
+enum peri_status peri_tx_prune(
+    struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err)
 {
     int64_t rows = PAGE_ROWS;
     bool more = false;
@@ -256,8 +271,10 @@ enum peri_status peri_tx_prune(struct peri_tx *tx, const struct peri_retention *
     if (!st)
         st = prune_duplicates(tx, &rows, &more, err);
     if (!st)
-        st = by_time(tx, "DELETE FROM kv WHERE (plugin,key) IN (SELECT plugin,key FROM kv INDEXED BY kv_expires WHERE expires>0 AND"
-            " expires<=? LIMIT ?)", tx->now_ms, &rows, &more, err);
+        st = by_time(tx,
+            "DELETE FROM kv WHERE (plugin,key) IN (SELECT plugin,key FROM kv INDEXED BY kv_expires WHERE expires>0 AND"
+            " expires<=? LIMIT ?)",
+            tx->now_ms, &rows, &more, err);
     if (!st)
         st = by_time(tx, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE ts<? ORDER BY seq LIMIT ?)",
             tx->now_ms - AUDIT_MS, &rows, &more, err);

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <inttypes.h>
-#include <string.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/buf.h"
 #include "base/str.h"
 #include "base/timefmt.h"
 #include "io/store_data.h"
 #include "io/store_db.h"
 
-/* A query of entities as SQL. Field names are checked and become part of the text, because an index over an expression is
- * only found by the same text; values are always bound. `attrs->>'$.f'` is NULL, an integer (also for booleans), a real
- * or a text, and SQLite orders them numbers < texts: that is how a range is kept to values of its own kind. */
+/* A query of entities as SQL. Field names are checked and become part of the text, because an index over an expression
+ * is only found by the same text; values are always bound. `attrs->>'$.f'` is NULL, an integer (also for booleans), a
+ * real or a text, and SQLite orders them numbers < texts: that is how a range is kept to values of its own kind. */
 
 #define LIMIT_DEFAULT 100
 #define LIMIT_MAX 10000
@@ -73,8 +72,10 @@ static enum peri_status check_field(struct builder *b, const char *s, size_t len
 {
     if (field_ok(s, len))
         return PERI_OK;
-    return peri_error_set(b->err, PERI_EINVAL, NULL, "\"%.*s\" is not a field name: letters, digits and '_', with '.' between"
-        " the parts of a path", (int)(len < 80 ? len : 80), s);
+    return peri_error_set(b->err, PERI_EINVAL, NULL,
+        "\"%.*s\" is not a field name: letters, digits and '_', with '.' between"
+        " the parts of a path",
+        (int)(len < 80 ? len : 80), s);
 }
 
 /* Writes the expression of a checked field. Must give the text of PERI_FIELD. */
@@ -120,7 +121,8 @@ static enum peri_status bind(struct builder *b, const char *field, const struct 
         int64_t ms;
         const char *s = peri_value_textn(v, &len);
         if (!s || !peri_time_parse(s, len, &ms))
-            return peri_error_set(b->err, PERI_EINVAL, NULL, "updatedAt: compare with a time like 2026-01-02T03:04:05Z");
+            return peri_error_set(
+                b->err, PERI_EINVAL, NULL, "updatedAt: compare with a time like 2026-01-02T03:04:05Z");
         return take_bind(b, peri_value_int(ms), NULL);
     }
     enum peri_status st = peri_entity_normalise(v, &normal, b->err);
@@ -283,14 +285,18 @@ static enum peri_status op_exists(struct builder *b, const struct cond *c, const
 static enum peri_status op_contains(struct builder *b, const struct cond *c, const struct peri_value *v)
 {
     if (peri_value_is(v, PERI_NULL))
-        return peri_error_set(b->err, PERI_EINVAL, NULL, "%s: \"contains\" takes a text, a number or a boolean", c->field);
+        return peri_error_set(
+            b->err, PERI_EINVAL, NULL, "%s: \"contains\" takes a text, a number or a boolean", c->field);
     bool term = peri_value_is(v, PERI_STRING) || peri_value_is(v, PERI_INT);
     if (term && peri_entity_has_terms(b->type, c->field))
-        peri_buf_printf(&b->sql, " AND rid IN (SELECT rid FROM entity_terms WHERE type='%s' AND field='%.*s' AND term=?)", b->type,
+        peri_buf_printf(&b->sql,
+            " AND rid IN (SELECT rid FROM entity_terms WHERE type='%s' AND field='%.*s' AND term=?)", b->type,
             (int)c->len, c->field);
     else
-        peri_buf_printf(&b->sql, " AND json_type(attrs,'$.%.*s')='array' AND EXISTS(SELECT 1 FROM json_each(attrs,'$.%.*s')"
-            " WHERE value=?)", (int)c->len, c->field, (int)c->len, c->field);
+        peri_buf_printf(&b->sql,
+            " AND json_type(attrs,'$.%.*s')='array' AND EXISTS(SELECT 1 FROM json_each(attrs,'$.%.*s')"
+            " WHERE value=?)",
+            (int)c->len, c->field, (int)c->len, c->field);
     return bind(b, "", v);
 }
 
@@ -316,8 +322,10 @@ static enum peri_status unknown_operator(struct builder *b, const struct cond *c
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
         names[i] = ops[i].name;
     const char *near = peri_nearest(name, names);
-    return peri_error_set(b->err, PERI_EINVAL, NULL, "%s: unknown operator \"%.40s\"%s%s%s (there are eq, ne, gt, gte, lt, lte,"
-        " in, prefix, exists, contains)", c->field, name, near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return peri_error_set(b->err, PERI_EINVAL, NULL,
+        "%s: unknown operator \"%.40s\"%s%s%s (there are eq, ne, gt, gte, lt, lte,"
+        " in, prefix, exists, contains)",
+        c->field, name, near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 static enum peri_status condition(struct builder *b, const char *field, size_t len, const struct peri_value *v)
@@ -348,11 +356,13 @@ static enum peri_status put_where(struct builder *b, const struct peri_query *qu
     enum peri_status st = PERI_OK;
     /* The type is part of the text: indexes are partial by it. */
     peri_buf_printf(&b->sql, " WHERE type='%s'", query->type);
-    if (query->as_of)
-        peri_buf_printf(&b->sql, " AND seq<=%" PRId64, query->as_of < INT64_MAX ? (int64_t)query->as_of : INT64_MAX);
+    if (query->as_of) {
+        peri_buf_puts(&b->sql, " AND seq<=?");
+        st = take_bind(b, peri_value_int(query->as_of < INT64_MAX ? (int64_t)query->as_of : INT64_MAX), NULL);
+    }
     if (query->where && !peri_value_is(query->where, PERI_NULL) && !peri_value_is(query->where, PERI_MAP))
         return peri_error_set(b->err, PERI_EINVAL, NULL, "where: must be an object of fields");
-    for (void *it = peri_map_first(query->where); !st && it; it = peri_map_next(query->where, it)) {
+    for (void *it = st ? NULL : peri_map_first(query->where); !st && it; it = peri_map_next(query->where, it)) {
         size_t len;
         const char *key = peri_map_key(it, &len);
         st = condition(b, key, len, peri_map_item(it));
@@ -395,7 +405,8 @@ static enum peri_status build(struct builder *b, const struct peri_query *query)
     if (st)
         return st;
     b->type = query->type;
-    peri_buf_puts(&b->sql, query->count_only ? "SELECT count(*) FROM entities" : "SELECT " PERI_ENTITY_COLUMNS " FROM entities");
+    peri_buf_puts(
+        &b->sql, query->count_only ? "SELECT count(*) FROM entities" : "SELECT " PERI_ENTITY_COLUMNS " FROM entities");
     st = put_where(b, query);
     if (!st && !query->count_only) {
         size_t limit = query->limit == 0 ? LIMIT_DEFAULT : query->limit > LIMIT_MAX ? LIMIT_MAX : query->limit;
@@ -457,8 +468,8 @@ static enum peri_status execute(struct peri_reader *reader, struct builder *b, c
     return st;
 }
 
-enum peri_status peri_reader_query(struct peri_reader *reader, const struct peri_query *query, struct peri_value **ret_list,
-    size_t *ret_count, struct peri_error *err)
+enum peri_status peri_reader_query(struct peri_reader *reader, const struct peri_query *query,
+    struct peri_value **ret_list, size_t *ret_count, struct peri_error *err)
 {
     struct peri_error own;
     size_t count = 0;
@@ -488,7 +499,8 @@ enum peri_status peri_reader_query(struct peri_reader *reader, const struct peri
     return PERI_OK;
 }
 
-enum peri_status peri_query_plan(struct peri_reader *reader, const struct peri_query *query, char **ret, struct peri_error *err)
+enum peri_status peri_query_plan(
+    struct peri_reader *reader, const struct peri_query *query, char **ret, struct peri_error *err)
 {
     struct builder *b = calloc(1, sizeof(*b));
     struct peri_buf text, plan;

@@ -48,14 +48,16 @@ bool peri_run_state_parse(const char *text, enum peri_run_state *ret)
 
 const char *peri_attempt_state_name(enum peri_attempt_state state)
 {
-    static const char *const names[] = {"invalid", "started", "done", "retry", "failed", "unknown", "skipped", "cancelled"};
+    static const char *const names[] = {
+        "invalid", "started", "done", "retry", "failed", "unknown", "skipped", "cancelled"};
     return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : names[0];
 }
 
 enum peri_status peri_tx_ruleset_put(struct peri_tx *tx, const char *hash, const char *text, struct peri_error *err)
 {
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT INTO rulesets(hash,text) VALUES(?,?) ON CONFLICT DO NOTHING", err);
+    enum peri_status st =
+        peri_stmt_open(&q, tx->db, "INSERT INTO rulesets(hash,text) VALUES(?,?) ON CONFLICT DO NOTHING", err);
     if (st)
         return st;
     peri_stmt_text(&q, hash);
@@ -66,18 +68,21 @@ enum peri_status peri_tx_ruleset_put(struct peri_tx *tx, const char *hash, const
 static enum peri_status check_vars(const struct peri_run_row *row, struct peri_error *err)
 {
     if (row->vars && strlen(row->vars) > VARS_MAX)
-        return peri_error_set(err, PERI_ELIMIT, "limit.vars", "the run's variables and results take %zu bytes, allowed are %zu",
-            strlen(row->vars), VARS_MAX);
+        return peri_error_set(err, PERI_ELIMIT, "limit.vars",
+            "the run's variables and results take %zu bytes, allowed are %zu", strlen(row->vars), VARS_MAX);
     return PERI_OK;
 }
 
-enum peri_status peri_tx_run_insert(struct peri_tx *tx, const struct peri_run_row *row, uint64_t *ret_id, struct peri_error *err)
+enum peri_status peri_tx_run_insert(
+    struct peri_tx *tx, const struct peri_run_row *row, uint64_t *ret_id, struct peri_error *err)
 {
     struct peri_stmt q;
     enum peri_status st = check_vars(row, err);
     if (!st)
-        st = peri_stmt_open(&q, tx->db, "INSERT INTO runs(id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,"
-            "retry_of,created,ended,error) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
+        st = peri_stmt_open(&q, tx->db,
+            "INSERT INTO runs(id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,"
+            "retry_of,created,ended,error) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)tx->next_run);
@@ -98,21 +103,23 @@ enum peri_status peri_tx_run_insert(struct peri_tx *tx, const struct peri_run_ro
     peri_stmt_text(&q, row->error);
     st = peri_stmt_exec(&q, err);
     if (st == PERI_EEXIST)
-        return peri_error_set(err, st, NULL, "rule %s has a run for ev-%" PRIu64 " and this trigger already", row->rule,
-            row->event);
+        return peri_error_set(
+            err, st, NULL, "rule %s has a run for ev-%" PRIu64 " and this trigger already", row->rule, row->event);
     if (!st)
         *ret_id = tx->next_run++;
     return st;
 }
 
-enum peri_status peri_tx_run_update(struct peri_tx *tx, const struct peri_run_row *row, enum peri_run_state expected,
-    struct peri_error *err)
+enum peri_status peri_tx_run_update(
+    struct peri_tx *tx, const struct peri_run_row *row, enum peri_run_state expected, struct peri_error *err)
 {
     struct peri_stmt q;
     enum peri_status st = check_vars(row, err);
     if (!st)
-        st = peri_stmt_open(&q, tx->db, "UPDATE runs SET state=?,pos=?,wake=?,base=?,vars=?,ended=?,error=?,intr=?"
-            " WHERE id=? AND state=?", err);
+        st = peri_stmt_open(&q, tx->db,
+            "UPDATE runs SET state=?,pos=?,wake=?,base=?,vars=?,ended=?,error=?,intr=?"
+            " WHERE id=? AND state=?",
+            err);
     if (st)
         return st;
     peri_stmt_int(&q, row->state);
@@ -141,8 +148,10 @@ uint32_t peri_step_crc(const char *params, const char *result)
 enum peri_status peri_tx_step_put(struct peri_tx *tx, const struct peri_step_row *row, struct peri_error *err)
 {
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT OR REPLACE INTO steps(run,n,attempt,path,op,step_id,state,"
-        "started,ended,req,out,error,key,crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "INSERT OR REPLACE INTO steps(run,n,attempt,path,op,step_id,state,"
+        "started,ended,req,out,error,key,crc) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+        err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)row->run);
@@ -165,8 +174,10 @@ enum peri_status peri_tx_step_put(struct peri_tx *tx, const struct peri_step_row
 enum peri_status peri_tx_schedule_put(struct peri_tx *tx, const struct peri_schedule_row *row, struct peri_error *err)
 {
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT INTO schedules(id,spec,anchor,last) VALUES(?,?,?,?)"
-        " ON CONFLICT(id) DO UPDATE SET spec=excluded.spec, anchor=excluded.anchor, last=excluded.last", err);
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "INSERT INTO schedules(id,spec,anchor,last) VALUES(?,?,?,?)"
+        " ON CONFLICT(id) DO UPDATE SET spec=excluded.spec, anchor=excluded.anchor, last=excluded.last",
+        err);
     if (st)
         return st;
     peri_stmt_text(&q, row->id);

@@ -22,14 +22,15 @@ enum peri_run_state {
 enum peri_attempt_state {
     PERI_ATTEMPT_STARTED = 1,
     PERI_ATTEMPT_DONE = 2,
-    PERI_ATTEMPT_RETRY = 3,   /* failed, will be tried again */
+    PERI_ATTEMPT_RETRY = 3, /* failed, will be tried again */
     PERI_ATTEMPT_FAILED = 4,
     PERI_ATTEMPT_UNKNOWN = 5,
     PERI_ATTEMPT_SKIPPED = 6,
     PERI_ATTEMPT_CANCELLED = 7
 };
 
-const char *peri_run_state_name(enum peri_run_state state);         /* "queued", ..., "dead" is failed with nothing that handled it */
+const char *peri_run_state_name(
+    enum peri_run_state state); /* "queued", ..., "dead" is failed with nothing that handled it */
 bool peri_run_state_parse(const char *text, enum peri_run_state *ret);
 const char *peri_attempt_state_name(enum peri_attempt_state state);
 
@@ -37,69 +38,86 @@ const char *peri_attempt_state_name(enum peri_attempt_state state);
 struct peri_run_row {
     uint64_t id;
     const char *rule, *rhash;
-    uint64_t event;          /* seq */
-    const char *trigger;     /* trigger id */
+    uint64_t event;      /* seq */
+    const char *trigger; /* trigger id */
     enum peri_run_state state;
-    const char *pos;         /* JSON: where it stands (run/run.h) */
+    const char *pos;          /* JSON: where it stands (run/run.h) */
     int64_t wake_ms, base_ms; /* when it sleeps: due wall time, original length; else 0 */
-    const char *vars;        /* JSON: variables and step results, at most 64 KiB */
-    const char *kprefix;     /* instance prefix of its idempotency keys */
-    uint64_t retry_of;       /* or 0 */
+    const char *vars;         /* JSON: variables and step results, at most 64 KiB */
+    const char *kprefix;      /* instance prefix of its idempotency keys */
+    uint64_t retry_of;        /* or 0 */
     int64_t created_ms, ended_ms;
-    const char *error;       /* JSON {code, message, step?} or NULL */
-    int interruptions;       /* times that the process died under it */
+    const char *error; /* JSON {code, message, step?} or NULL */
+    int interruptions; /* times that the process died under it */
 };
 
 struct peri_step_row {
     uint64_t run;
-    int n, attempt;          /* n counts the steps that the run executes; attempts from 1 */
-    const char *path, *op;   /* place in the rule; operator id or step kind */
-    const char *step_id;     /* or NULL */
+    int n, attempt;        /* n counts the steps that the run executes; attempts from 1 */
+    const char *path, *op; /* place in the rule; operator id or step kind */
+    const char *step_id;   /* or NULL */
     enum peri_attempt_state state;
     int64_t started_ms, ended_ms;
-    const char *params;      /* JSON as rendered, or NULL */
-    const char *result;      /* JSON or NULL */
-    const char *error;       /* JSON or NULL */
-    const char *key;         /* idempotency key, or NULL */
+    const char *params; /* JSON as rendered, or NULL */
+    const char *result; /* JSON or NULL */
+    const char *error;  /* JSON or NULL */
+    const char *key;    /* idempotency key, or NULL */
 };
 
 /* Rule text that a run needs after a restart; idempotent. */
-enum peri_status peri_tx_ruleset_put(struct peri_tx *tx, const char *hash, const char *text, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_ruleset_put(
+    struct peri_tx *tx, const char *hash, const char *text, struct peri_error *err) PERI_MUST_CHECK;
 /* malloc'ed. */
-enum peri_status peri_reader_ruleset(struct peri_reader *reader, const char *hash, char **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_ruleset(
+    struct peri_reader *reader, const char *hash, char **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 /* (event, rule, trigger) is unique among runs that are no retries: PERI_EEXIST. Sets *ret_id. */
-enum peri_status peri_tx_run_insert(struct peri_tx *tx, const struct peri_run_row *row, uint64_t *ret_id, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_run_insert(
+    struct peri_tx *tx, const struct peri_run_row *row, uint64_t *ret_id, struct peri_error *err) PERI_MUST_CHECK;
 /* Writes state, pos, wake, base, vars, ended, error, interruptions where id matches and the stored state is expected;
  * PERI_EINTERNAL when no row was changed. */
-enum peri_status peri_tx_run_update(struct peri_tx *tx, const struct peri_run_row *row, enum peri_run_state expected, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_run_update(struct peri_tx *tx, const struct peri_run_row *row, enum peri_run_state expected,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* Inserts or replaces (run, n, attempt). */
-enum peri_status peri_tx_step_put(struct peri_tx *tx, const struct peri_step_row *row, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_step_put(
+    struct peri_tx *tx, const struct peri_step_row *row, struct peri_error *err) PERI_MUST_CHECK;
 
 /* Every run that is not final, by id. The row's texts are valid during fn. */
-enum peri_status peri_reader_live_runs(struct peri_reader *reader, enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_live_runs(struct peri_reader *reader,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* The last attempt of a live run's step in state STARTED, if there is one: PERI_ENOTFOUND otherwise. */
-enum peri_status peri_reader_open_attempt(struct peri_reader *reader, uint64_t run, enum peri_status (*fn)(void *arg, const struct peri_step_row *row), void *arg, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_reader_run_row(struct peri_reader *reader, uint64_t id, enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_open_attempt(struct peri_reader *reader, uint64_t run,
+    enum peri_status (*fn)(void *arg, const struct peri_step_row *row), void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_run_row(struct peri_reader *reader, uint64_t id,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 
 /* {id, rule, event, trigger, state, created, ended?, wake?, error?, retry_of?} */
 struct peri_run_filter {
     const char *rule;
-    const char *state;   /* a name of peri_run_state_name, "live", "dead" */
+    const char *state; /* a name of peri_run_state_name, "live", "dead" */
     uint64_t event;
-    uint64_t before;     /* id below this; 0: newest first from the top */
-    size_t limit;        /* default 50, at most 1000 */
+    uint64_t before; /* id below this; 0: newest first from the top */
+    size_t limit;    /* default 50, at most 1000 */
 };
-enum peri_status peri_reader_runs(struct peri_reader *reader, const struct peri_run_filter *filter, struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
-/* The same plus vars and steps [{n, attempt, path, operator, id?, state, started, ended?, params?, result?, error?, idempotency_key?}]. */
-enum peri_status peri_reader_run(struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_runs(struct peri_reader *reader, const struct peri_run_filter *filter,
+    struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
+/* The same plus vars and steps [{n, attempt, path, operator, id?, state, started, ended?, params?, result?, error?,
+ * idempotency_key?}]. */
+enum peri_status peri_reader_run(
+    struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 /* Schedules: what must outlive a restart of each schedule trigger. id is "<rule>/<trigger>". */
 struct peri_schedule_row {
     const char *id, *spec; /* spec: text of the trigger; a changed spec starts afresh */
     int64_t anchor_ms, last_ms;
 };
-enum peri_status peri_tx_schedule_put(struct peri_tx *tx, const struct peri_schedule_row *row, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_reader_schedules(struct peri_reader *reader, enum peri_status (*fn)(void *arg, const struct peri_schedule_row *row), void *arg, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_schedule_put(
+    struct peri_tx *tx, const struct peri_schedule_row *row, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_schedules(struct peri_reader *reader,
+    enum peri_status (*fn)(void *arg, const struct peri_schedule_row *row), void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

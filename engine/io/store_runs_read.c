@@ -54,7 +54,8 @@ static enum peri_status step_row(struct peri_stmt *q, struct peri_step_row *ret,
         .error = peri_stmt_get_text(q, 11),
         .key = peri_stmt_get_text(q, 12)};
     if (peri_step_crc(ret->params, ret->result) != (uint32_t)peri_stmt_get_int(q, 13))
-        return peri_error_set(err, PERI_ECORRUPT, "corrupt.step", "step %d of run-%" PRIu64 " is damaged", ret->n, ret->run);
+        return peri_error_set(
+            err, PERI_ECORRUPT, "corrupt.step", "step %d of run-%" PRIu64 " is damaged", ret->n, ret->run);
     return PERI_OK;
 }
 
@@ -107,8 +108,8 @@ static enum peri_status live_ids(struct peri_reader *reader, struct id_list *ids
     struct peri_stmt q;
     bool row = true;
     peri_db_limit(&reader->db, 0);
-    enum peri_status st = peri_stmt_open(&q, &reader->db,
-        "SELECT id FROM runs INDEXED BY runs_live WHERE state<10 ORDER BY id", err);
+    enum peri_status st =
+        peri_stmt_open(&q, &reader->db, "SELECT id FROM runs INDEXED BY runs_live WHERE state<10 ORDER BY id", err);
     if (st)
         return st;
     while (!st) {
@@ -145,8 +146,8 @@ enum peri_status peri_reader_open_attempt(struct peri_reader *reader, uint64_t r
     struct peri_stmt q;
     bool row = false;
     peri_db_limit(&reader->db, PERI_READ_NS);
-    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT " STEP_COLUMNS
-        " FROM steps WHERE run=? ORDER BY n DESC, attempt DESC LIMIT 1", err);
+    enum peri_status st = peri_stmt_open(
+        &q, &reader->db, "SELECT " STEP_COLUMNS " FROM steps WHERE run=? ORDER BY n DESC, attempt DESC LIMIT 1", err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)run);
@@ -164,7 +165,8 @@ enum peri_status peri_reader_open_attempt(struct peri_reader *reader, uint64_t r
 
 /* ---- public forms ---- */
 
-static enum peri_status put_json(struct peri_stmt *q, int column, struct peri_value *map, const char *key, struct peri_error *err)
+static enum peri_status put_json(
+    struct peri_stmt *q, int column, struct peri_value *map, const char *key, struct peri_error *err)
 {
     struct peri_value *v = NULL;
     enum peri_status st = peri_stmt_json(q, column, &v, err);
@@ -248,8 +250,9 @@ static enum peri_status step_value(struct peri_stmt *q, struct peri_value **ret,
     return st;
 }
 
-static enum peri_status collect(struct peri_stmt *q, enum peri_status (*form)(struct peri_stmt *, struct peri_value **, struct peri_error *),
-    struct peri_value *list, struct peri_error *err)
+static enum peri_status collect(struct peri_stmt *q,
+    enum peri_status (*form)(struct peri_stmt *, struct peri_value **, struct peri_error *), struct peri_value *list,
+    struct peri_error *err)
 {
     for (;;) {
         bool row = false;
@@ -266,9 +269,11 @@ static enum peri_status collect(struct peri_stmt *q, enum peri_status (*form)(st
 }
 
 /* Each filter has its own text so that SQLite takes the index that is meant for it. */
-static enum peri_status choose(const struct peri_run_filter *f, const char **ret_sql, int64_t *ret_state, struct peri_error *err)
+static enum peri_status choose(
+    const struct peri_run_filter *f, const char **ret_sql, int64_t *ret_state, struct peri_error *err)
 {
-#define RUNS(from, where) "SELECT " RUN_COLUMNS " FROM runs" from " WHERE id<?1 AND (?2 IS NULL OR rule=?2)" \
+#define RUNS(from, where)                                                                                              \
+    "SELECT " RUN_COLUMNS " FROM runs" from " WHERE id<?1 AND (?2 IS NULL OR rule=?2)"                                 \
     " AND (?3=0 OR event=?3) AND (?4<0 OR state=?4)" where " ORDER BY id DESC LIMIT ?5"
     enum peri_run_state state;
     *ret_state = -1;
@@ -286,8 +291,10 @@ static enum peri_status choose(const struct peri_run_filter *f, const char **ret
         *ret_sql = free_choice ? RUNS(" INDEXED BY runs_failed", " AND state=11 AND error->>'$.handled' IS NOT 1")
                                : RUNS("", " AND state=11 AND error->>'$.handled' IS NOT 1");
     } else if (!peri_run_state_parse(f->state, &state)) {
-        return peri_error_set(err, PERI_EINVAL, NULL, "state: \"%s\" is none of live, dead, queued, ready, running, sleeping, "
-            "waiting, paused, unknown, succeeded, failed, cancelled, dropped", f->state);
+        return peri_error_set(err, PERI_EINVAL, NULL,
+            "state: \"%s\" is none of live, dead, queued, ready, running, sleeping, "
+            "waiting, paused, unknown, succeeded, failed, cancelled, dropped",
+            f->state);
     } else {
         *ret_state = state;
         if (free_choice && state < PERI_RUN_SUCCEEDED)
@@ -299,8 +306,8 @@ static enum peri_status choose(const struct peri_run_filter *f, const char **ret
 #undef RUNS
 }
 
-enum peri_status peri_reader_runs(struct peri_reader *reader, const struct peri_run_filter *filter, struct peri_value **ret_list,
-    struct peri_error *err)
+enum peri_status peri_reader_runs(struct peri_reader *reader, const struct peri_run_filter *filter,
+    struct peri_value **ret_list, struct peri_error *err)
 {
     const char *sql;
     int64_t state;
@@ -330,10 +337,12 @@ enum peri_status peri_reader_runs(struct peri_reader *reader, const struct peri_
     return st;
 }
 
-static enum peri_status steps_of(struct peri_reader *reader, uint64_t id, struct peri_value *list, struct peri_error *err)
+static enum peri_status steps_of(
+    struct peri_reader *reader, uint64_t id, struct peri_value *list, struct peri_error *err)
 {
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT " STEP_COLUMNS " FROM steps WHERE run=? ORDER BY n, attempt", err);
+    enum peri_status st =
+        peri_stmt_open(&q, &reader->db, "SELECT " STEP_COLUMNS " FROM steps WHERE run=? ORDER BY n, attempt", err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)id);
@@ -342,7 +351,8 @@ static enum peri_status steps_of(struct peri_reader *reader, uint64_t id, struct
     return st;
 }
 
-enum peri_status peri_reader_run(struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_reader_run(
+    struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_stmt q = {0};
     struct peri_value *map = NULL, *steps = peri_value_list();
@@ -389,8 +399,8 @@ enum peri_status peri_reader_schedules(struct peri_reader *reader,
         st = peri_stmt_row(&q, &row, err);
         if (st || !row)
             break;
-        struct peri_schedule_row r = {peri_stmt_get_text(&q, 0), peri_stmt_get_text(&q, 1), peri_stmt_get_int(&q, 2),
-            peri_stmt_get_int(&q, 3)};
+        struct peri_schedule_row r = {
+            peri_stmt_get_text(&q, 0), peri_stmt_get_text(&q, 1), peri_stmt_get_int(&q, 2), peri_stmt_get_int(&q, 3)};
         st = fn(arg, &r);
         if (st)
             break;

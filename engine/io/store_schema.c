@@ -19,7 +19,8 @@ static const char step_1[] =
     " replay_of INTEGER NOT NULL, target_rule TEXT, target_trigger TEXT, ext TEXT, body TEXT NOT NULL,"
     " crc INTEGER NOT NULL);"
     "CREATE INDEX events_open ON events(state) WHERE state=0;"
-    "CREATE TABLE dedupe(src TEXT NOT NULL, xid BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(src,xid)) WITHOUT ROWID;"
+    "CREATE TABLE dedupe(src TEXT NOT NULL, xid BLOB NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY(src,xid))"
+    " WITHOUT ROWID;"
     "CREATE TABLE verdicts(seq INTEGER PRIMARY KEY, data TEXT NOT NULL);"
     "CREATE TABLE rulesets(hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE runs(id INTEGER PRIMARY KEY, rule TEXT NOT NULL, rhash TEXT NOT NULL, event INTEGER NOT NULL,"
@@ -34,12 +35,12 @@ static const char step_1[] =
     "CREATE INDEX runs_failed ON runs(id) WHERE state=11;"
     "CREATE INDEX runs_ended ON runs(ended) WHERE state>=10;"
     "CREATE TABLE steps(run INTEGER NOT NULL, n INTEGER NOT NULL, attempt INTEGER NOT NULL, path TEXT NOT NULL,"
-    " op TEXT NOT NULL, step_id TEXT, state INTEGER NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL, req TEXT,"
-    " out TEXT, error TEXT, key TEXT, crc INTEGER NOT NULL, PRIMARY KEY(run,n,attempt)) WITHOUT ROWID;"
+    " op TEXT NOT NULL, step_id TEXT, state INTEGER NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL,"
+    " req TEXT, out TEXT, error TEXT, key TEXT, crc INTEGER NOT NULL, PRIMARY KEY(run,n,attempt)) WITHOUT ROWID;"
     "CREATE TABLE schedules(id TEXT PRIMARY KEY, spec TEXT NOT NULL, anchor INTEGER NOT NULL, last INTEGER NOT NULL)"
     " WITHOUT ROWID;"
-    "CREATE TABLE entities(rid INTEGER PRIMARY KEY, type TEXT NOT NULL, id TEXT NOT NULL, source TEXT, external_id TEXT,"
-    " attrs TEXT NOT NULL, version INTEGER NOT NULL, updated INTEGER NOT NULL, seq INTEGER NOT NULL);"
+    "CREATE TABLE entities(rid INTEGER PRIMARY KEY, type TEXT NOT NULL, id TEXT NOT NULL, source TEXT,"
+    " external_id TEXT, attrs TEXT NOT NULL, version INTEGER NOT NULL, updated INTEGER NOT NULL, seq INTEGER NOT NULL);"
     "CREATE UNIQUE INDEX entities_id ON entities(type, id);"
     "CREATE UNIQUE INDEX entities_external ON entities(type, source, external_id) WHERE external_id IS NOT NULL;"
     "CREATE INDEX entities_type ON entities(type);"
@@ -54,8 +55,8 @@ static const char step_1[] =
     " action TEXT NOT NULL, target TEXT, detail TEXT);"
     "CREATE TABLE dead(id INTEGER PRIMARY KEY AUTOINCREMENT, ts INTEGER NOT NULL, kind TEXT NOT NULL, ref TEXT,"
     " reason TEXT NOT NULL, payload TEXT, resolved INTEGER NOT NULL);" PERI_ENTITY_INDEXES
-    /* Without figures SQLite takes ten entities of a type for granted, and ten voicemails that are not listened to. ANALYZE
-       on empty tables only makes the table for the figures; nothing of ours ever overwrites them. */
+    /* Without figures SQLite takes ten entities of a type for granted, and ten voicemails that are not listened to.
+       ANALYZE on empty tables only makes the table for the figures; nothing of ours ever overwrites them. */
     "ANALYZE;"
     "DELETE FROM sqlite_stat1;"
     "INSERT INTO sqlite_stat1(tbl,idx,stat) VALUES('entities','entities_type','2000000 1000000'),"
@@ -89,12 +90,13 @@ enum peri_status peri_schema_inspect(struct peri_db *db, int newest, int *ret_ve
         return PERI_OK;
     }
     if (application != PERI_DB_APPLICATION || version < 1)
-        return peri_error_set(err, PERI_ECORRUPT, NULL, "%s is not a perigee database: it belongs to another program",
-            db->path);
+        return peri_error_set(
+            err, PERI_ECORRUPT, NULL, "%s is not a perigee database: it belongs to another program", db->path);
     if (version > newest)
         return peri_error_set(err, PERI_ESTATE, "store.newer",
             "%s was written by a newer perigee (schema %lld, this one knows up to %d): use that version, or another"
-            " state folder", db->path, (long long)version, newest);
+            " state folder",
+            db->path, (long long)version, newest);
     *ret_version = (int)version;
     return PERI_OK;
 }

@@ -30,11 +30,11 @@ struct fixture {
     struct peri_error err;
 };
 
-#define ok(f, call) \
-    do { \
-        enum peri_status ok_st = (call); \
-        if (ok_st != PERI_OK) \
-            fail_msg("%s: %s: %s", #call, peri_status_name(ok_st), (f)->err.message); \
+#define ok(f, call)                                                                                                    \
+    do {                                                                                                               \
+        enum peri_status ok_st = (call);                                                                               \
+        if (ok_st != PERI_OK)                                                                                          \
+            fail_msg("%s: %s: %s", #call, peri_status_name(ok_st), (f)->err.message);                                  \
     } while (0)
 
 static inline struct peri_store_options fixture_options(struct fixture *f)

@@ -129,12 +129,12 @@ static int in_child(void (*body)(struct fixture *f), struct fixture *f)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-#define check(n, cond) \
-    do { \
-        if (!(cond)) { \
-            fprintf(stderr, "child: %s: %s\n", #cond, f->err.message); \
-            _exit(n); \
-        } \
+#define check(n, cond)                                                                                                 \
+    do {                                                                                                               \
+        if (!(cond)) {                                                                                                 \
+            fprintf(stderr, "child: %s: %s\n", #cond, f->err.message);                                                 \
+            _exit(n);                                                                                                  \
+        }                                                                                                              \
     } while (0)
 
 static void read_only_body(struct fixture *f)
@@ -172,7 +172,8 @@ static enum peri_status fill_fn(struct peri_tx *tx, void *arg, struct peri_error
 {
     enum peri_status st = PERI_OK;
     for (int i = 0; !st && i < 200; i++) {
-        struct peri_event *e = make_event("a", NULL, "{\"padding\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}");
+        struct peri_event *e =
+            make_event("a", NULL, "{\"padding\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}");
         st = peri_tx_event_insert(tx, e, err);
         peri_event_unref(e);
     }
@@ -263,8 +264,10 @@ static void full_body(struct fixture *f)
     limit.rlim_cur = 64 << 20;
     check(9, setrlimit(RLIMIT_FSIZE, &limit) == 0);
     check(10, peri_store_run(f->store, fill_fn, NULL, &f->err) == PERI_OK);
-    check(11, peri_db_int(&f->reader->db, "SELECT count(*) FROM events", -1, &n, &f->err) == PERI_OK && n == (good + 1) * 200);
-    check(12, peri_db_int(&f->reader->db, "SELECT max(seq) FROM events", -1, &n, &f->err) == PERI_OK && n == (good + 1) * 200);
+    check(11, peri_db_int(&f->reader->db, "SELECT count(*) FROM events", -1, &n, &f->err) == PERI_OK &&
+                  n == (good + 1) * 200);
+    check(12, peri_db_int(&f->reader->db, "SELECT max(seq) FROM events", -1, &n, &f->err) == PERI_OK &&
+                  n == (good + 1) * 200);
     fixture_close(f);
     check(13, peri_store_open(&o, &f->store, &f->err) == PERI_OK);
     fixture_close(f);

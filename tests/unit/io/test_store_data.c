@@ -46,17 +46,20 @@ static void test_put_merges_and_null_removes(void **state)
 {
     struct fixture *f = *state;
     bool created = false;
-    struct peri_value *v = put(f, "contact", "{\"id\":\"c1\",\"displayName\":\"Ada\",\"timezone\":\"UTC\",\"tags\":[\"vip\"]}", &created);
+    struct peri_value *v =
+        put(f, "contact", "{\"id\":\"c1\",\"displayName\":\"Ada\",\"timezone\":\"UTC\",\"tags\":[\"vip\"]}", &created);
     assert_true(created);
-    assert_json(v, "{\"id\":\"c1\",\"type\":\"contact\",\"displayName\":\"Ada\",\"timezone\":\"UTC\",\"tags\":[\"vip\"],\"version\":1," NOW "}");
+    assert_json(v, "{\"id\":\"c1\",\"type\":\"contact\",\"displayName\":\"Ada\",\"timezone\":\"UTC\",\"tags\":[\"vip\"]"
+                   ",\"version\":1," NOW "}");
     peri_clock_fake_advance(&f->fake, 1000);
     v = put(f, "contact", "{\"id\":\"c1\",\"displayName\":\"Ada L.\",\"timezone\":null}", &created);
     assert_false(created);
     assert_json(v, "{\"id\":\"c1\",\"type\":\"contact\",\"displayName\":\"Ada L.\",\"tags\":[\"vip\"],\"version\":2,"
-        "\"updatedAt\":\"2026-01-01T00:00:01.000Z\"}");
+                   "\"updatedAt\":\"2026-01-01T00:00:01.000Z\"}");
     /* What changes nothing is no new version: the public form can be put back as it is. */
     peri_clock_fake_advance(&f->fake, 1000);
-    v = put(f, "contact", "{\"id\":\"c1\",\"type\":\"contact\",\"version\":77,\"updatedAt\":\"x\",\"displayName\":\"Ada L.\"}", &created);
+    v = put(f, "contact",
+        "{\"id\":\"c1\",\"type\":\"contact\",\"version\":77,\"updatedAt\":\"x\",\"displayName\":\"Ada L.\"}", &created);
     assert_int_equal(peri_map_int(v, "version", 0), 2);
     peri_value_unref(v);
 }
@@ -66,7 +69,8 @@ static void test_found_by_source_and_external_id(void **state)
     struct fixture *f = *state;
     bool created;
     char id[128], first[128];
-    struct peri_value *v = put(f, "call", "{\"source\":\"twilio\",\"externalId\":\"CA1\",\"status\":\"ringing\"}", &created);
+    struct peri_value *v =
+        put(f, "call", "{\"source\":\"twilio\",\"externalId\":\"CA1\",\"status\":\"ringing\"}", &created);
     snprintf(first, sizeof(first), "%s", peri_map_text(v, "id"));
     assert_true(peri_str_starts(first, "call-"));
     peri_value_unref(v);
@@ -279,7 +283,8 @@ static void test_outbox(void **state)
     assert_int_equal(outbox(f, "{\"channel_type\":\"email\"}", NULL), 2);
     ok(f, peri_reader_outbox(f->reader, 0, 0, &v, &f->err));
     assert_json(v, "[{\"id\":\"ob-2\",\"channel_type\":\"email\",\"created\":\"2026-01-01T00:00:00.000Z\"},"
-        "{\"id\":\"ob-1\",\"channel_type\":\"sms\",\"to\":\"+1\",\"body\":\"hi\",\"created\":\"2026-01-01T00:00:00.000Z\"}]");
+                   "{\"id\":\"ob-1\",\"channel_type\":\"sms\",\"to\":\"+1\",\"body\":\"hi\",\"created\":\"2026-01-"
+                   "01T00:00:00.000Z\"}]");
     ok(f, peri_reader_outbox(f->reader, 2, 1, &v, &f->err));
     assert_int_equal(peri_value_count(v), 1);
     peri_value_unref(v);
@@ -370,11 +375,13 @@ static int prune(struct fixture *f, struct peri_retention r)
     int pages = 0;
     while (p.more) {
         assert_true(pages < 100);
-        int64_t before = rows(f, "SELECT (SELECT count(*) FROM events)+(SELECT count(*) FROM dedupe)+(SELECT count(*) FROM verdicts)"
-            "+(SELECT count(*) FROM runs)+(SELECT count(*) FROM steps)");
+        int64_t before =
+            rows(f, "SELECT (SELECT count(*) FROM events)+(SELECT count(*) FROM dedupe)+(SELECT count(*) FROM verdicts)"
+                    "+(SELECT count(*) FROM runs)+(SELECT count(*) FROM steps)");
         ok(f, peri_store_run(f->store, prune_fn, &p, &f->err));
-        int64_t after = rows(f, "SELECT (SELECT count(*) FROM events)+(SELECT count(*) FROM dedupe)+(SELECT count(*) FROM verdicts)"
-            "+(SELECT count(*) FROM runs)+(SELECT count(*) FROM steps)");
+        int64_t after =
+            rows(f, "SELECT (SELECT count(*) FROM events)+(SELECT count(*) FROM dedupe)+(SELECT count(*) FROM verdicts)"
+                    "+(SELECT count(*) FROM runs)+(SELECT count(*) FROM steps)");
         assert_true(before - after <= 1000);
         pages++;
     }
@@ -387,8 +394,14 @@ static void test_retention(void **state)
 {
     struct fixture *f = *state;
     int n = 800;
-    struct peri_run_row done = {.rule = "r", .rhash = "h", .event = 1, .trigger = "t", .state = PERI_RUN_SUCCEEDED, .created_ms = T0,
-        .ended_ms = T0}, live = done;
+    struct peri_run_row done = {.rule = "r",
+                            .rhash = "h",
+                            .event = 1,
+                            .trigger = "t",
+                            .state = PERI_RUN_SUCCEEDED,
+                            .created_ms = T0,
+                            .ended_ms = T0},
+                        live = done;
     ok(f, peri_store_run(f->store, many_fn, &n, &f->err));
     insert_event(f, "unmatched", NULL, "{}");
     live.event = 2;

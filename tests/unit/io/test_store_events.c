@@ -23,8 +23,10 @@ static void test_event_round_trip(void **state)
     assert_int_equal(back->data_len, strlen(back->data));
     struct peri_value *v = NULL;
     ok(f, peri_event_value(back, &v, &f->err));
-    assert_json(v, "{\"id\":\"ev-1\",\"source\":\"test\",\"type\":\"comms.CallMissed\",\"time\":\"2025-12-31T23:59:59.000Z\","
-        "\"received\":\"2026-01-01T00:00:00.000Z\",\"subject\":\"s\",\"external_id\":\"call-1\",\"hops\":2,\"cause\":\"run-9\","
+    assert_json(v,
+        "{\"id\":\"ev-1\",\"source\":\"test\",\"type\":\"comms.CallMissed\",\"time\":\"2025-12-31T23:59:59.000Z\","
+        "\"received\":\"2026-01-01T00:00:00.000Z\",\"subject\":\"s\",\"external_id\":\"call-1\",\"hops\":2,\"cause\":"
+        "\"run-9\","
         "\"replay_of\":\"ev-7\",\"extensions\":{\"traceparent\":\"00\"},\"data\":{\"from\":\"+49\"}}");
     ok(f, peri_reader_event_value(f->reader, 1, &v, &f->err));
     assert_string_equal(peri_map_text(v, "state"), "journaled");
@@ -40,7 +42,7 @@ static void test_plain_event_has_no_optional_members(void **state)
     insert_event(f, "a", NULL, "null");
     ok(f, peri_reader_event_value(f->reader, 1, &v, &f->err));
     assert_json(v, "{\"id\":\"ev-1\",\"source\":\"test\",\"type\":\"a\",\"time\":\"2025-12-31T23:59:59.000Z\","
-        "\"received\":\"2026-01-01T00:00:00.000Z\",\"hops\":0,\"state\":\"journaled\",\"data\":null}");
+                   "\"received\":\"2026-01-01T00:00:00.000Z\",\"hops\":0,\"state\":\"journaled\",\"data\":null}");
 }
 
 static void test_duplicate_gets_the_first_ones_number(void **state)
@@ -154,7 +156,8 @@ static void assert_ids(struct fixture *f, const struct peri_event_filter *filter
     char got[256] = "";
     ok(f, peri_reader_events(f->reader, filter, &list, &f->err));
     for (size_t i = 0; i < peri_value_count(list); i++)
-        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "", peri_map_text(peri_list_at(list, i), "id"));
+        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "",
+            peri_map_text(peri_list_at(list, i), "id"));
     assert_string_equal(got, wanted);
     peri_value_unref(list);
 }
@@ -162,7 +165,8 @@ static void assert_ids(struct fixture *f, const struct peri_event_filter *filter
 static void test_lists_and_filters(void **state)
 {
     struct fixture *f = *state;
-    static const char *const types[] = {"comms.CallMissed", "comms.sms.Received", "location.PlaceArrived", "comms.CallEnded", "comms"};
+    static const char *const types[] = {
+        "comms.CallMissed", "comms.sms.Received", "location.PlaceArrived", "comms.CallEnded", "comms"};
     for (size_t i = 0; i < 5; i++)
         insert_event(f, types[i], NULL, "{}");
     assert_ids(f, &(struct peri_event_filter){0}, "ev-5 ev-4 ev-3 ev-2 ev-1");
@@ -240,8 +244,8 @@ static void test_ids(void **state)
     assert_true(peri_event_id_parse("ev-12", &n));
     assert_int_equal(n, 12);
     assert_true(peri_run_id_parse("run-9223372036854775807", &n));
-    static const char *const wrong[] = {"", "ev", "ev-", "ev-0", "ev-01", "ev--1", "ev-+1", "ev- 1", "ev-1x", "run-1", "EV-1",
-        "ev-9223372036854775808", "12"};
+    static const char *const wrong[] = {"", "ev", "ev-", "ev-0", "ev-01", "ev--1", "ev-+1", "ev- 1", "ev-1x", "run-1",
+        "EV-1", "ev-9223372036854775808", "12"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_false(peri_event_id_parse(wrong[i], &n));
     assert_false(peri_event_id_parse(NULL, &n));

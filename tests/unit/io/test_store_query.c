@@ -22,7 +22,8 @@ static void assert_found(struct fixture *f, const char *type, const char *where,
     if (st)
         fail_msg("%s: %s", where, f->err.message);
     for (size_t i = 0; i < peri_value_count(list); i++)
-        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "", peri_map_text(peri_list_at(list, i), "id"));
+        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "",
+            peri_map_text(peri_list_at(list, i), "id"));
     if (strcmp(got, wanted) != 0)
         fail_msg("%s order %s: got \"%s\", wanted \"%s\"", where, order ? order : "-", got, wanted);
     peri_value_unref(list);
@@ -46,7 +47,8 @@ static void assert_refused(struct fixture *f, const char *where, const char *ord
 static void test_operators(void **state)
 {
     struct fixture *f = *state;
-    put(f, "thing", "{\"id\":\"a\",\"n\":1,\"s\":\"apple\",\"on\":true,\"deep\":{\"x\":{\"y\":5}},\"list\":[\"p\",2,true]}");
+    put(f, "thing",
+        "{\"id\":\"a\",\"n\":1,\"s\":\"apple\",\"on\":true,\"deep\":{\"x\":{\"y\":5}},\"list\":[\"p\",2,true]}");
     put(f, "thing", "{\"id\":\"b\",\"n\":2.5,\"s\":\"apricot\",\"on\":false,\"list\":[]}");
     put(f, "thing", "{\"id\":\"c\",\"n\":\"3\",\"s\":\"\",\"list\":\"p\"}");
     put(f, "thing", "{\"id\":\"d\",\"s\":\"\\u00e9clair\",\"n\":-4}");
@@ -167,27 +169,29 @@ static void test_times_compare_whatever_their_zone(void **state)
     struct fixture *f = *state;
     put(f, "call", "{\"id\":\"a\",\"startedAt\":\"2026-01-01T02:00:00+02:00\"}");
     put(f, "call", "{\"id\":\"b\",\"startedAt\":\"2026-01-01T00:00:00.500Z\"}");
-    put(f, "call", "{\"id\":\"c\",\"startedAt\":\"2025-12-31T20:00:01-04:00\",\"nested\":{\"at\":[\"2026-01-01t00:00:00z\"]}}");
+    put(f, "call",
+        "{\"id\":\"c\",\"startedAt\":\"2025-12-31T20:00:01-04:00\",\"nested\":{\"at\":[\"2026-01-01t00:00:00z\"]}}");
     assert_found(f, "call", NULL, "startedAt", "a b c");
     assert_found(f, "call", "{\"startedAt\":{\"gt\":\"2026-01-01T01:00:00+01:00\"}}", "startedAt", "b c");
     assert_found(f, "call", "{\"startedAt\":\"2026-01-01T00:00:00Z\"}", NULL, "a");
     struct peri_value *v = NULL;
     ok(f, peri_reader_entity(f->reader, "call", "c", &v, &f->err));
-    assert_json(v, "{\"id\":\"c\",\"type\":\"call\",\"startedAt\":\"2026-01-01T00:00:01.000Z\","
+    assert_json(v,
+        "{\"id\":\"c\",\"type\":\"call\",\"startedAt\":\"2026-01-01T00:00:01.000Z\","
         "\"nested\":{\"at\":[\"2026-01-01T00:00:00.000Z\"]},\"version\":1,\"updatedAt\":\"2026-01-01T00:00:00.000Z\"}");
 }
 
 /* The plan uses this index and sorts nothing more than `sort` allows. */
-static void assert_plan(struct fixture *f, const char *type, const char *where, const char *order, bool count, const char *index,
-    bool sorts, int *wrong)
+static void assert_plan(struct fixture *f, const char *type, const char *where, const char *order, bool count,
+    const char *index, bool sorts, int *wrong)
 {
     struct peri_value *w = where ? json(where) : NULL;
     struct peri_query q = {.type = type, .where = w, .order = order, .count_only = count, .as_of = 5};
     char *plan = NULL;
     ok(f, peri_query_plan(f->reader, &q, &plan, &f->err));
-    if (!strstr(plan, index) || (!sorts && strstr(plan, "USE TEMP B-TREE FOR ORDER")))
-    {
-        print_message("%s %s order %s: wanted %s, got:\n%s", type, where ? where : "-", order ? order : "-", index, plan);
+    if (!strstr(plan, index) || (!sorts && strstr(plan, "USE TEMP B-TREE FOR ORDER"))) {
+        print_message(
+            "%s %s order %s: wanted %s, got:\n%s", type, where ? where : "-", order ? order : "-", index, plan);
         *wrong += 1;
     }
     free(plan);
@@ -198,31 +202,45 @@ static void test_usual_questions_use_their_indexes(void **state)
 {
     struct fixture *f = *state;
     int wrong = 0;
-    const char *window = "{\"contactId\":\"c\",\"missed\":true,\"direction\":\"inbound\",\"startedAt\":{\"gte\":\"2026-01-01T00:00:00Z\"}}";
+    const char *window = "{\"contactId\":\"c\",\"missed\":true,\"direction\":\"inbound\",\"startedAt\":{\"gte\":\"2026-"
+                         "01-01T00:00:00Z\"}}";
     assert_plan(f, "call", window, NULL, true, "entity_call_contact (<expr>=? AND <expr>>?)", false, &wrong);
-    assert_plan(f, "call", "{\"missed\":true,\"startedAt\":{\"gte\":\"2026-01-01T00:00:00Z\"}}", NULL, true, "entity_call_started", false, &wrong);
-    assert_plan(f, "call", "{\"contactId\":\"c\"}", "-startedAt", false, "entity_call_contact (<expr>=?)", false, &wrong);
+    assert_plan(f, "call", "{\"missed\":true,\"startedAt\":{\"gte\":\"2026-01-01T00:00:00Z\"}}", NULL, true,
+        "entity_call_started", false, &wrong);
+    assert_plan(
+        f, "call", "{\"contactId\":\"c\"}", "-startedAt", false, "entity_call_contact (<expr>=?)", false, &wrong);
     assert_plan(f, "call", NULL, "-startedAt", false, "entity_call_started", false, &wrong);
-    assert_plan(f, "message", "{\"contactId\":\"c\",\"channelType\":\"sms\"}", "-sentAt", false, "entity_message_contact", false, &wrong);
+    assert_plan(f, "message", "{\"contactId\":\"c\",\"channelType\":\"sms\"}", "-sentAt", false,
+        "entity_message_contact", false, &wrong);
     assert_plan(f, "message", "{\"sentAt\":{\"gt\":\"2026\"}}", "sentAt", false, "entity_message_sent", false, &wrong);
-    assert_plan(f, "message", "{\"conversationId\":\"v\"}", "-sentAt", false, "entity_message_conversation", false, &wrong);
-    assert_plan(f, "conversation", "{\"contactId\":\"c\",\"channelType\":\"sms\"}", NULL, false, "entity_conversation_contact", true, &wrong);
-    assert_plan(f, "voicemail", "{\"contactId\":\"c\",\"listened\":false}", NULL, true, "entity_voicemail_contact", false, &wrong);
+    assert_plan(
+        f, "message", "{\"conversationId\":\"v\"}", "-sentAt", false, "entity_message_conversation", false, &wrong);
+    assert_plan(f, "conversation", "{\"contactId\":\"c\",\"channelType\":\"sms\"}", NULL, false,
+        "entity_conversation_contact", true, &wrong);
+    assert_plan(f, "voicemail", "{\"contactId\":\"c\",\"listened\":false}", NULL, true, "entity_voicemail_contact",
+        false, &wrong);
     assert_plan(f, "voicemail", "{\"listened\":false}", NULL, true, "entity_voicemail_listened", false, &wrong);
-    assert_plan(f, "task", "{\"contactId\":\"c\",\"status\":\"pending\",\"kind\":\"follow_up\"}", "dueAt", false, "entity_task_contact", false, &wrong);
-    assert_plan(f, "task", "{\"status\":\"pending\",\"kind\":\"follow_up\"}", "dueAt", false, "entity_task_status", false, &wrong);
-    assert_plan(f, "task", "{\"status\":\"pending\",\"dueAt\":{\"lt\":\"2027\"}}", "dueAt", false, "entity_task_status (<expr>=? AND", false, &wrong);
-    assert_plan(f, "calendar_event", "{\"startsAt\":{\"gte\":\"2026\",\"lt\":\"2027\"}}", "startsAt", false, "entity_calendar_starts", false, &wrong);
+    assert_plan(f, "task", "{\"contactId\":\"c\",\"status\":\"pending\",\"kind\":\"follow_up\"}", "dueAt", false,
+        "entity_task_contact", false, &wrong);
+    assert_plan(f, "task", "{\"status\":\"pending\",\"kind\":\"follow_up\"}", "dueAt", false, "entity_task_status",
+        false, &wrong);
+    assert_plan(f, "task", "{\"status\":\"pending\",\"dueAt\":{\"lt\":\"2027\"}}", "dueAt", false,
+        "entity_task_status (<expr>=? AND", false, &wrong);
+    assert_plan(f, "calendar_event", "{\"startsAt\":{\"gte\":\"2026\",\"lt\":\"2027\"}}", "startsAt", false,
+        "entity_calendar_starts", false, &wrong);
     assert_plan(f, "email", "{\"messageId\":\"m\"}", NULL, false, "entity_email_message", true, &wrong);
     assert_plan(f, "email", "{\"contactId\":\"c\"}", "-receivedAt", false, "entity_email_contact", false, &wrong);
     assert_plan(f, "place", "{\"placeType\":\"work\"}", NULL, false, "entity_place_type", true, &wrong);
     assert_plan(f, "presence", "{\"userId\":\"u\"}", "-since", false, "entity_presence_user", false, &wrong);
     assert_plan(f, "presence", "{\"deviceId\":\"u\"}", "-since", false, "entity_presence_device", false, &wrong);
     assert_plan(f, "presence", "{\"placeId\":\"u\"}", NULL, true, "entity_presence_place", false, &wrong);
-    assert_plan(f, "contact", "{\"displayName\":{\"prefix\":\"A\"}}", "displayName", false, "entity_contact_name", false, &wrong);
-    assert_plan(f, "contact", "{\"tags\":{\"contains\":\"vip\"}}", NULL, false, "entity_terms USING PRIMARY KEY", true, &wrong);
+    assert_plan(f, "contact", "{\"displayName\":{\"prefix\":\"A\"}}", "displayName", false, "entity_contact_name",
+        false, &wrong);
+    assert_plan(
+        f, "contact", "{\"tags\":{\"contains\":\"vip\"}}", NULL, false, "entity_terms USING PRIMARY KEY", true, &wrong);
     assert_plan(f, "contact", "{\"id\":\"c\"}", NULL, false, "entities_id", true, &wrong);
-    assert_plan(f, "contact", "{\"source\":\"s\",\"externalId\":\"e\"}", NULL, false, "entities_external", true, &wrong);
+    assert_plan(
+        f, "contact", "{\"source\":\"s\",\"externalId\":\"e\"}", NULL, false, "entities_external", true, &wrong);
     assert_plan(f, "anything", NULL, NULL, false, "entities_type", false, &wrong);
     assert_plan(f, "anything", "{\"x\":1}", NULL, false, "entities_type", false, &wrong);
     assert_int_equal(wrong, 0);
@@ -242,15 +260,16 @@ static void test_as_of_an_event(void **state)
     assert_int_equal(peri_batch_entity_put(b, "call", json("{\"id\":\"tail\"}")), PERI_OK);
     ok(f, peri_store_run(f->store, batch_fn, b, &f->err));
     peri_batch_destroy(b);
-    static const char *const wanted[] = {"tail with-third with-second after-first", "after-first", "with-second after-first",
-        "tail with-third with-second after-first"};
+    static const char *const wanted[] = {"tail with-third with-second after-first", "after-first",
+        "with-second after-first", "tail with-third with-second after-first"};
     for (uint64_t as_of = 0; as_of <= 3; as_of++) {
         struct peri_query q = {.type = "call", .as_of = as_of};
         struct peri_value *list = NULL;
         char got[128] = "";
         ok(f, peri_reader_query(f->reader, &q, &list, NULL, &f->err));
         for (size_t i = 0; i < peri_value_count(list); i++)
-            snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "", peri_map_text(peri_list_at(list, i), "id"));
+            snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "",
+                peri_map_text(peri_list_at(list, i), "id"));
         assert_string_equal(got, wanted[as_of]);
         peri_value_unref(list);
     }
@@ -261,8 +280,8 @@ static void test_long_reading_is_cut_off(void **state)
     struct fixture *f = *state;
     struct peri_stmt q;
     peri_db_limit(&((struct peri_reader *)f->reader)->db, 1000000);
-    ok(f, peri_stmt_open_text(&q, &f->reader->db, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n",
-        &f->err));
+    ok(f, peri_stmt_open_text(&q, &f->reader->db,
+              "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n", &f->err));
     bool row;
     assert_int_equal(peri_stmt_row(&q, &row, &f->err), PERI_ETIMEOUT);
     peri_stmt_close(&q);

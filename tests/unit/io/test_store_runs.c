@@ -3,8 +3,15 @@
 
 static struct peri_run_row base_row(void)
 {
-    return (struct peri_run_row){.rule = "vip", .rhash = "h1", .event = 1, .trigger = "t1", .state = PERI_RUN_READY, .pos = "{\"at\":0}",
-        .vars = "{\"n\":1}", .kprefix = "01J", .created_ms = T0};
+    return (struct peri_run_row){.rule = "vip",
+        .rhash = "h1",
+        .event = 1,
+        .trigger = "t1",
+        .state = PERI_RUN_READY,
+        .pos = "{\"at\":0}",
+        .vars = "{\"n\":1}",
+        .kprefix = "01J",
+        .created_ms = T0};
 }
 
 struct insert {
@@ -122,8 +129,8 @@ static void test_live_runs_by_id(void **state)
 {
     struct fixture *f = *state;
     struct kept k = {.count = 0};
-    static const enum peri_run_state states[] = {PERI_RUN_SLEEPING, PERI_RUN_SUCCEEDED, PERI_RUN_READY, PERI_RUN_UNKNOWN,
-        PERI_RUN_FAILED, PERI_RUN_QUEUED};
+    static const enum peri_run_state states[] = {
+        PERI_RUN_SLEEPING, PERI_RUN_SUCCEEDED, PERI_RUN_READY, PERI_RUN_UNKNOWN, PERI_RUN_FAILED, PERI_RUN_QUEUED};
     for (size_t i = 0; i < 6; i++) {
         struct peri_run_row row = base_row();
         row.event = i + 1;
@@ -151,8 +158,15 @@ static void test_open_attempt(void **state)
     struct fixture *f = *state;
     char seen[64] = "";
     uint64_t run = insert_run(f, base_row());
-    struct peri_step_row s = {.run = run, .n = 1, .attempt = 1, .path = "actions[0]", .op = "comms.sendSms",
-        .state = PERI_ATTEMPT_STARTED, .started_ms = T0, .params = "{\"to\":\"x\"}", .key = "k/1"};
+    struct peri_step_row s = {.run = run,
+        .n = 1,
+        .attempt = 1,
+        .path = "actions[0]",
+        .op = "comms.sendSms",
+        .state = PERI_ATTEMPT_STARTED,
+        .started_ms = T0,
+        .params = "{\"to\":\"x\"}",
+        .key = "k/1"};
     assert_int_equal(peri_reader_open_attempt(f->reader, run, see_attempt, seen, &f->err), PERI_ENOTFOUND);
     ok(f, peri_store_run(f->store, step_fn, &s, &f->err));
     ok(f, peri_reader_open_attempt(f->reader, run, see_attempt, seen, &f->err));
@@ -178,14 +192,30 @@ static void test_public_form(void **state)
     row.error = "{\"code\":\"http\",\"message\":\"500\"}";
     row.retry_of = 4;
     uint64_t run = insert_run(f, row);
-    struct peri_step_row s = {.run = run, .n = 1, .attempt = 1, .path = "actions[0]", .op = "core.log", .step_id = "first",
-        .state = PERI_ATTEMPT_DONE, .started_ms = T0, .ended_ms = T0 + 1, .params = "{\"a\":1}", .result = "{\"b\":2}", .key = "k"};
+    struct peri_step_row s = {.run = run,
+        .n = 1,
+        .attempt = 1,
+        .path = "actions[0]",
+        .op = "core.log",
+        .step_id = "first",
+        .state = PERI_ATTEMPT_DONE,
+        .started_ms = T0,
+        .ended_ms = T0 + 1,
+        .params = "{\"a\":1}",
+        .result = "{\"b\":2}",
+        .key = "k"};
     ok(f, peri_store_run(f->store, step_fn, &s, &f->err));
-    s = (struct peri_step_row){.run = run, .n = 2, .attempt = 1, .path = "actions[1]", .op = "core.log",
-        .state = PERI_ATTEMPT_STARTED, .started_ms = T0 + 2};
+    s = (struct peri_step_row){.run = run,
+        .n = 2,
+        .attempt = 1,
+        .path = "actions[1]",
+        .op = "core.log",
+        .state = PERI_ATTEMPT_STARTED,
+        .started_ms = T0 + 2};
     ok(f, peri_store_run(f->store, step_fn, &s, &f->err));
     ok(f, peri_reader_run(f->reader, run, &v, &f->err));
-    assert_json(v, "{\"id\":\"run-1\",\"rule\":\"vip\",\"event\":\"ev-1\",\"trigger\":\"t1\",\"state\":\"failed\","
+    assert_json(v,
+        "{\"id\":\"run-1\",\"rule\":\"vip\",\"event\":\"ev-1\",\"trigger\":\"t1\",\"state\":\"failed\","
         "\"created\":\"2026-01-01T00:00:00.000Z\",\"ended\":\"2026-01-01T00:00:01.000Z\",\"retry_of\":\"run-4\","
         "\"error\":{\"code\":\"http\",\"message\":\"500\"},\"vars\":{\"n\":1},\"steps\":["
         "{\"n\":1,\"attempt\":1,\"path\":\"actions[0]\",\"operator\":\"core.log\",\"id\":\"first\",\"state\":\"done\","
@@ -202,7 +232,8 @@ static void assert_runs(struct fixture *f, const struct peri_run_filter *filter,
     char got[256] = "";
     ok(f, peri_reader_runs(f->reader, filter, &list, &f->err));
     for (size_t i = 0; i < peri_value_count(list); i++)
-        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "", peri_map_text(peri_list_at(list, i), "id"));
+        snprintf(got + strlen(got), sizeof(got) - strlen(got), "%s%s", i ? " " : "",
+            peri_map_text(peri_list_at(list, i), "id"));
     assert_string_equal(got, wanted);
     peri_value_unref(list);
 }
@@ -275,7 +306,8 @@ static enum peri_status schedule_fn(struct peri_tx *tx, void *arg, struct peri_e
 static enum peri_status see_schedule(void *arg, const struct peri_schedule_row *row)
 {
     char *to = arg;
-    snprintf(to + strlen(to), 200 - strlen(to), "%s|%s|%d|%d;", row->id, row->spec, (int)row->anchor_ms, (int)row->last_ms);
+    snprintf(
+        to + strlen(to), 200 - strlen(to), "%s|%s|%d|%d;", row->id, row->spec, (int)row->anchor_ms, (int)row->last_ms);
     return PERI_OK;
 }
 
