@@ -245,6 +245,6 @@ void peri_rule_check_operator(struct rule_reader *r, const struct peri_node *id,
         return;
     }
     const struct peri_value *schema = facts.params ? peri_schema_source(facts.params) : NULL;
-    if (peri_value_is(schema, PERI_MAP))
+    if (peri_value_is(schema, PERI_MAP) && (!params || params->kind == PERI_NODE_MAP))
         check_object(r, schema, params, params ? params->place : id->place, id->text);
 }

@@ -57,7 +57,7 @@ static struct peri_condition *read_operator(struct rule_reader *r, const struct 
     const char *name = peri_rule_text(r, id, "operator");
     bool good = !params || peri_rule_expect(r, params, PERI_NODE_MAP, "params");
     if (name)
-        peri_rule_check_operator(r, id, good ? params : NULL, true);
+        peri_rule_check_operator(r, id, params, true);
     struct peri_condition *c = name && good ? create(r, PERI_COND_OPERATOR, map, path) : NULL;
     struct peri_template *t = params && good ? peri_rule_template(r, params) : NULL;
     if (c && (!params || t)) {

@@ -31,6 +31,8 @@ struct rule_reader {
     struct rule_names ids, vars;     /* of all steps; of all `set` */
     struct rule_names listed;        /* scratch of names.list */
     bool in_on_error;
+    bool names_doubtful;   /* a mistake before this place may have been to bind a name: unknown ones follow from it */
+    bool members_doubtful; /* the same for steps.x and vars.x, anywhere in the rule */
     size_t steps;
     int nesting;
     enum peri_status failed;
@@ -43,6 +45,8 @@ void peri_rule_names_bind(struct rule_reader *r, const char *name);
 bool peri_rule_names_has(const struct rule_names *names, const char *name, size_t len);
 /* Letters, digits and _, not starting with a digit; not one of the roots. Reports. */
 bool peri_rule_names_check(struct rule_reader *r, const struct peri_node *node, const char *what);
+/* Its first half, without a finding. */
+bool peri_rule_names_well_formed(const char *name);
 
 /* rule_read.c: fields of mappings */
 enum key_kind { KEY_KNOWN, KEY_LATER, KEY_END };
@@ -84,7 +88,10 @@ struct peri_condition *peri_rule_read_conditions(struct rule_reader *r, const st
 /* NULL when wrong. */
 struct peri_block *peri_rule_read_block(struct rule_reader *r, const struct peri_node *node, const char *path, const char *what);
 
-/* rule_check.c: the operator of a condition or step and its parameters. params may be NULL. */
+bool peri_rule_is_step_key(const char *key);
+
+/* rule_check.c: the operator of a condition or step and its parameters. params: a mapping; NULL when there is none; what is
+ * no mapping is left alone. */
 void peri_rule_check_operator(struct rule_reader *r, const struct peri_node *id, const struct peri_node *params,
     bool as_condition);
 

@@ -39,7 +39,7 @@ static bool is_root(const struct rule_reader *r, const char *name, size_t len)
 static bool known(void *ctx, const char *name, size_t len)
 {
     struct rule_reader *r = ctx;
-    if (is_root(r, name, len) || peri_rule_names_has(&r->bound, name, len) || peri_rule_names_has(&r->refused, name, len))
+    if (r->names_doubtful || is_root(r, name, len) || peri_rule_names_has(&r->bound, name, len) || peri_rule_names_has(&r->refused, name, len))
         return true;
     char *copy = peri_strndup(name, len);
     if (!copy || !push(&r->refused, copy)) {
@@ -57,7 +57,8 @@ static const char *const *list(void *ctx)
         if (is_root(r, roots[i], strlen(roots[i])))
             (void)push(&r->listed, roots[i]);
     for (size_t i = 0; i < r->bound.count; i++)
-        (void)push(&r->listed, r->bound.items[i]);
+        if (!peri_rule_names_has(&r->listed, r->bound.items[i], strlen(r->bound.items[i])))
+            (void)push(&r->listed, r->bound.items[i]);
     if (!push(&r->listed, NULL)) {
         peri_rule_nomem(r);
         return NULL;
@@ -71,7 +72,7 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
     struct rule_reader *r = ctx;
     bool step = strcmp(root, "steps") == 0;
     struct rule_names *names = step ? &r->ids : &r->vars;
-    if ((!step && strcmp(root, "vars") != 0) || peri_rule_names_has(names, field, strlen(field)))
+    if (r->members_doubtful || (!step && strcmp(root, "vars") != 0) || peri_rule_names_has(names, field, strlen(field)))
         return true;
     if (!push(names, NULL)) { /* ends the list for peri_nearest */
         peri_rule_nomem(r);
@@ -102,7 +103,11 @@ static void collect(struct rule_reader *r, const struct peri_node *node, int dep
         return;
     const struct peri_node *id = peri_node_get(node, "id", NULL), *set = peri_node_get(node, "set", NULL);
     bool good = true;
-    if (depth > 0 && id && id->kind == PERI_NODE_SCALAR)
+    for (size_t i = 0; depth > 0 && i < node->count; i++)
+        r->members_doubtful = r->members_doubtful || !peri_rule_is_step_key(node->pairs[i].key->text);
+    if (depth > 0 && id && (id->kind != PERI_NODE_SCALAR || !peri_rule_names_well_formed(id->text)))
+        r->members_doubtful = true;
+    else if (depth > 0 && id)
         good = push(&r->ids, id->text);
     for (size_t i = 0; good && set && set->kind == PERI_NODE_MAP && i < set->count; i++)
         good = push(&r->vars, set->pairs[i].key->text);
@@ -135,12 +140,17 @@ void peri_rule_names_bind(struct rule_reader *r, const char *name)
         peri_rule_nomem(r);
 }
 
+bool peri_rule_names_well_formed(const char *name)
+{
+    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+    return name[0] != '\0' && name[n] == '\0' && (name[0] < '0' || name[0] > '9') && n <= 64;
+}
+
 bool peri_rule_names_check(struct rule_reader *r, const struct peri_node *node, const char *what)
 {
     static const char *const words[] = {"and", "or", "not", "true", "false", "nil", NULL};
     const char *name = node->text;
-    size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
-    if (name[0] == '\0' || name[n] != '\0' || (name[0] >= '0' && name[0] <= '9') || n > 64) {
+    if (!peri_rule_names_well_formed(name)) {
         peri_rule_fault(r, node->place, "bad-name", "letters, digits and _, starting with a letter, at most 64",
             "\"%.80s\" cannot be %s", name, what);
         return false;

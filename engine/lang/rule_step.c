@@ -53,6 +53,11 @@ static const struct step_kind {
 
 static const char *const common[] = {"id", "if", "continue_on_error", "on_error"};
 
+bool peri_rule_is_step_key(const char *key)
+{
+    return peri_rule_find_key(step_keys, key) != NULL;
+}
+
 /* ---- which kind ---- */
 
 static bool comes_before(const struct peri_node *a, const struct peri_node *b)
@@ -227,7 +232,7 @@ static void read_operator(struct rule_reader *r, const struct peri_node *map, st
     bool good = !params || peri_rule_expect(r, params, PERI_NODE_MAP, "params");
     if (name) {
         s->operator_id = peri_rule_dup(r, name);
-        peri_rule_check_operator(r, id, good ? params : NULL, false);
+        peri_rule_check_operator(r, id, params, false);
     }
     if (params && good)
         s->params = peri_rule_template(r, params);
@@ -306,9 +311,11 @@ static void read_choose(struct rule_reader *r, const struct peri_node *map, stru
 }
 
 /* The item's name; NULL when wrong. */
-static const char *read_item_name(struct rule_reader *r, const struct peri_node *loop)
+static const char *read_item_name(struct rule_reader *r, const struct peri_node *loop, bool keys_good)
 {
     const struct peri_node *as = peri_node_get(loop, "as", NULL);
+    if (!as && !keys_good)
+        return NULL;
     if (!as) {
         peri_rule_fault(r, loop->place, "missing-key", "as: names the item for the steps in do:", "\"for_each\" needs \"as\"");
         return NULL;
@@ -329,9 +336,11 @@ static void read_for_each(struct rule_reader *r, const struct peri_node *map, st
     s->max = PERI_RULE_FOR_EACH_DEFAULT;
     if (!peri_rule_expect(r, loop, PERI_NODE_MAP, "for_each"))
         return;
-    (void)peri_rule_check_keys(r, loop, for_each_keys, "for_each");
+    bool keys_good = peri_rule_check_keys(r, loop, for_each_keys, "for_each") == 0;
     n = peri_node_get(loop, "in", NULL);
-    if (!n)
+    if (!n && !keys_good)
+        s->in = NULL; /* the unknown key may be it */
+    else if (!n)
         peri_rule_fault(r, loop->place, "missing-key", "in: is the list: {in: \"{{ event.items }}\", as: item}",
             "\"for_each\" needs \"in\"");
     else if (n->kind == PERI_NODE_MAP || (n->kind == PERI_NODE_SCALAR &&
@@ -341,20 +350,23 @@ static void read_for_each(struct rule_reader *r, const struct peri_node *map, st
         s->in = peri_rule_template(r, n);
     if ((n = peri_node_get(loop, "max", NULL)))
         (void)peri_rule_int(r, n, "max", 1, PERI_RULE_FOR_EACH_MAX, &s->max);
-    const char *name = read_item_name(r, loop);
+    const char *name = read_item_name(r, loop, keys_good);
     if (!body) {
         const struct peri_node *key = peri_rule_key_node(map, "for_each");
         peri_rule_fault(r, key->place, "missing-key", "do: stands beside for_each and holds the steps", "\"for_each\" needs \"do\"");
         return;
     }
     size_t bound = r->bound.count;
-    const struct peri_node *as = peri_node_get(loop, "as", NULL);
-    if (name)
+    bool doubtful = r->names_doubtful;
+    if (name) {
         s->as = peri_rule_dup(r, name);
-    if (as && as->kind == PERI_NODE_SCALAR) /* also a wrong one, so that its uses are no further mistakes */
-        peri_rule_names_bind(r, as->text);
+        peri_rule_names_bind(r, name);
+    } else {
+        r->names_doubtful = true;
+    }
     s->body = read_below(r, body, "do", s);
     r->bound.count = bound;
+    r->names_doubtful = doubtful;
 }
 
 static void read_set(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
@@ -418,11 +430,14 @@ static void read_stop(struct rule_reader *r, const struct peri_node *map, struct
 static void bind_result(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
 {
     const struct peri_node *as = peri_node_get(map, "as", NULL);
-    if (!as || s->kind != PERI_STEP_OPERATOR || !peri_rule_text(r, as, "as"))
+    if (!as || s->kind != PERI_STEP_OPERATOR)
         return;
-    if (peri_rule_names_check(r, as, "a name"))
+    if (peri_rule_text(r, as, "as") && peri_rule_names_check(r, as, "a name")) {
         s->as = peri_rule_dup(r, as->text);
-    peri_rule_names_bind(r, as->text);
+        peri_rule_names_bind(r, as->text);
+    } else {
+        r->names_doubtful = true;
+    }
 }
 
 static void read_step(struct rule_reader *r, const struct peri_node *node, struct peri_step *s)
@@ -433,6 +448,7 @@ static void read_step(struct rule_reader *r, const struct peri_node *node, struc
         peri_rule_fault(r, node->place, "too-many", NULL, "more than %d steps in one rule", PERI_RULE_MAX_STEPS);
     bool keys_good = peri_rule_check_keys(r, node, step_keys, "a step") == 0;
     bool has_kind = false;
+    r->names_doubtful = r->names_doubtful || !keys_good;
     for (size_t i = 0; i < KIND_COUNT; i++)
         has_kind = has_kind || peri_rule_key_node(node, kinds[i].key);
     if (!keys_good && !has_kind)
