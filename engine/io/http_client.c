@@ -36,7 +36,7 @@ static void present_host(const struct peri_http_call *call, char *out, size_t si
     curl_url_cleanup(parts);
 }
 
-static bool may_connect(struct peri_http_call *call, const char *address, int port)
+bool http_call_may_connect(struct peri_http_call *call, const char *address, int port)
 {
     char host[256];
     bool is_private = peri_address_is_private(address);
@@ -62,20 +62,31 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
         bytes = &in->sin6_addr;
         port = ntohs(in->sin6_port);
     }
-    if (!bytes || !inet_ntop(address->family, bytes, text, sizeof(text)) || !may_connect(arg, text, port))
+    struct peri_http_call *call = arg;
+    if (!bytes || !inet_ntop(address->family, bytes, text, sizeof(text)))
         return CURL_SOCKET_BAD;
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (call->smtp ? !http_thread_may_connect(call, text, port) : !http_call_may_connect(call, text, port))
+        return CURL_SOCKET_BAD;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    for (size_t i = 0; call->smtp && i < sizeof(call->sockets) / sizeof(call->sockets[0]); i++) {
+        if (call->sockets[i] < 0) {
+            call->sockets[i] = fd;
+            break;
+        }
+    }
+    return fd;
 }
 
 /* Called when the connection stands, new or kept from an earlier call: that one may have been allowed more than this. */
 static int on_request(void *arg, char *peer, char *local, int peer_port, int local_port)
 {
     struct peri_http_call *call = arg;
-    if (!may_connect(call, peer, peer_port))
+    if (call->smtp) /* never on a kept connection */
+        return CURL_PREREQFUNC_OK;
+    if (!http_call_may_connect(call, peer, peer_port))
         return CURL_PREREQFUNC_ABORT;
     call->blocked[0] = '\0';
-    if (!call->smtp)
-        call->connected = true;
+    call->connected = true;
     return CURL_PREREQFUNC_OK;
 }
 
@@ -195,6 +206,7 @@ enum peri_status http_call_new(struct peri_http_client *client, const char *host
     if (!call)
         return peri_error_nomem(err);
     call->client = client;
+    memset(call->sockets, 0xFF, sizeof(call->sockets));
     peri_buf_init(&call->response, 64 * 1024);
     peri_buf_init(&call->response_head, 2 * HEADER_BYTES_MAX);
     call->url_host = peri_strdup(host);
@@ -226,7 +238,8 @@ static void unlink_call(struct peri_http_call *call)
     else if (!running)
         client->waiting_last = call->prev;
     if (running) {
-        curl_multi_remove_handle(client->multi, call->easy);
+        if (!call->smtp)
+            curl_multi_remove_handle(client->multi, call->easy);
         client->running_count--;
         call->host->running--;
     } else {
@@ -244,6 +257,11 @@ void http_call_free(struct peri_http_call *call)
         return;
     unlink_call(call);
     peri_timer_cancel(call->timeout);
+    call->timeout = NULL;
+    if (call->threaded) {
+        http_thread_abandon(call); /* freed when its thread has ended */
+        return;
+    }
     curl_easy_cleanup(call->easy);
     curl_slist_free_all(call->headers);
     curl_slist_free_all(call->recipients);
@@ -304,7 +322,7 @@ static void finish(struct peri_http_call *call, enum peri_status st, struct peri
     http_call_free(call);
 }
 
-static void fail_blocked_or(struct peri_http_call *call, CURLcode rc)
+void http_call_ended(struct peri_http_call *call, CURLcode rc)
 {
     struct peri_error err = {0};
     enum peri_status st = PERI_OK;
@@ -351,7 +369,7 @@ static enum peri_status start(struct peri_http_call *call)
 {
     struct peri_http_client *client = call->client;
     unlink_call(call);
-    if (curl_multi_add_handle(client->multi, call->easy) != CURLM_OK)
+    if (call->smtp ? !http_thread_start(call) : curl_multi_add_handle(client->multi, call->easy) != CURLM_OK)
         return PERI_ENOMEM;
     call->state = CALL_RUNNING;
     call->next = client->running;
@@ -367,6 +385,8 @@ static enum peri_status start(struct peri_http_call *call)
 static bool may_start(const struct peri_http_call *call)
 {
     const struct peri_http_client *client = call->client;
+    if (call->smtp && client->thread_count >= PERI_SMTP_THREADS_MAX)
+        return false;
     return client->running_count < client->max_in_flight && call->host->running < client->max_per_host;
 }
 
@@ -423,7 +443,7 @@ void http_client_reap(struct peri_http_client *client)
             continue;
         CURLcode rc = message->data.result; /* the message is gone once its handle is removed */
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
-        fail_blocked_or(call, rc);
+        http_call_ended(call, rc);
     }
     start_waiting(client);
 }
@@ -443,7 +463,9 @@ enum peri_status peri_http_client_create(const struct peri_http_client_options *
     client->m_running = peri_metrics_gauge(options->metrics, "http_client_running", NULL, "Outgoing calls under way.");
     client->m_waiting = peri_metrics_gauge(options->metrics, "http_client_waiting", NULL, "Outgoing calls that wait for their turn.");
     client->ca_file = peri_strdup(options->ca_file);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (options->ca_file && !client->ca_file) || !http_client_loop_init(client)) {
+    bool threads = http_thread_init(client);
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (options->ca_file && !client->ca_file) || !http_client_loop_init(client) ||
+        !threads) {
         peri_http_client_destroy(client);
         return peri_error_nomem(err);
     }
@@ -464,6 +486,7 @@ void peri_http_client_destroy(struct peri_http_client *client)
         err.outcome_unknown = call->connected;
         finish(call, PERI_ESTATE, &err);
     }
+    http_thread_finish(client);
     http_client_loop_finish(client);
     free(client->ca_file);
     free(client);

@@ -10,7 +10,8 @@
 #include "base/metrics.h"
 #include "io/loop.h"
 
-/* Outgoing HTTP and SMTP: libcurl's multi-socket interface on the loop. Loop thread only. Redirects are not followed unless
+/* Outgoing HTTP and SMTP: libcurl, on the loop for HTTP, on a few threads for mail (its SMTP blocks). Loop thread only,
+ * callbacks too. Redirects are not followed unless
  * asked for; the address that DNS gave is checked on every connection, so no name, number form or redirect reaches a
  * private network that was not allowed. */
 struct peri_http_client;
@@ -62,13 +63,15 @@ struct peri_http_response {
 };
 
 /* st is PERI_OK for any HTTP status. The response is valid during the call only (never NULL; empty on failure).
- * Error codes: http.dns, http.connect, http.tls, http.timeout, http.too_large, http.blocked, http.protocol, http.url. */
+ * Error codes: http.dns, http.connect, http.tls, http.timeout, http.too_large, http.blocked, http.protocol, http.url;
+ * from peri_http_client_send itself also http.method and http.header (names that are no tokens, control characters, and
+ * Host, Content-Length and the like, which can not be set). */
 typedef void (*peri_http_done)(void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err);
 
 /* Never calls done before it returns. A failure to start is returned and done is not called. */
 enum peri_status peri_http_client_send(struct peri_http_client *client, const struct peri_http_send *request, peri_http_done done, void *arg,
     struct peri_http_call **ret_call, struct peri_error *err) PERI_MUST_CHECK;
-/* done is not called afterwards. */
+/* done is not called afterwards. Not for a call whose done was called: it is gone. */
 void peri_http_call_cancel(struct peri_http_call *call);
 
 enum peri_smtp_security { PERI_SMTP_PLAIN, PERI_SMTP_STARTTLS, PERI_SMTP_TLS };
@@ -89,7 +92,9 @@ struct peri_smtp_send {
     void *allow_ctx;
 };
 
-/* On success response->status is the last SMTP code (250) and body its text. Error codes: smtp.connect, smtp.tls, smtp.auth,
+/* One refused recipient fails the whole mail: nobody gets it, so a retry sends nothing twice. Bare line ends in the message
+ * become CR LF. connected means that the server asked for the text of the mail.
+ * On success response->status is the last SMTP code (250) and body its text. Error codes: smtp.connect, smtp.tls, smtp.auth,
  * smtp.refused (5xx, final), smtp.later (4xx, retryable), smtp.timeout, http.blocked; connected as above. */
 enum peri_status peri_smtp_client_send(struct peri_http_client *client, const struct peri_smtp_send *mail, peri_http_done done, void *arg,
     struct peri_http_call **ret_call, struct peri_error *err) PERI_MUST_CHECK;

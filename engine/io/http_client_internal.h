@@ -2,6 +2,8 @@
 #ifndef PERI_IO_HTTP_CLIENT_INTERNAL_H
 #define PERI_IO_HTTP_CLIENT_INTERNAL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <curl/curl.h>
@@ -43,11 +45,22 @@ struct peri_http_call {
     struct peri_buf response_head; /* name NUL value NUL ... */
     size_t header_count, header_bytes;
     int reply_code;                /* mail: of the last reply */
-    bool connected;                /* bytes of the request may have left */
+    int sockets[4];                /* mail: open ones, -1 for none */
+    atomic_bool connected;         /* bytes of the request may have left */
     bool too_large, nomem;
     bool ended;                    /* done() is being or was called */
     char blocked[64];              /* the address that was refused last, "" for none */
     char text[CURL_ERROR_SIZE];
+
+    /* Mail only. While `threaded`, its thread uses the call; the loop's thread keeps to the fields above `max_response`. */
+    bool threaded;
+    pthread_t thread;
+    CURLcode rc;
+    atomic_bool cancelled; /* the thread shall end, its outcome does not matter */
+    struct peri_http_call *thread_next, *finished_next, *question_next;
+    enum { QUESTION_NONE, QUESTION_ASKED, QUESTION_ALLOWED, QUESTION_DENIED } question_state;
+    const char *question_address;
+    int question_port;
 };
 
 struct peri_http_client {
@@ -61,6 +74,13 @@ struct peri_http_client {
     size_t running_count, waiting_count;
     struct client_host *hosts;
     bool closing;
+    struct peri_http_call *threads; /* all calls that have one */
+    size_t thread_count;
+    int wake_fd;
+    struct peri_io *wake_io;
+    pthread_mutex_t lock; /* of questions and finished */
+    pthread_cond_t answered;
+    struct peri_http_call *questions, *finished;
     struct peri_metric *m_calls, *m_failures, *m_running, *m_waiting;
 };
 
@@ -68,7 +88,12 @@ struct peri_http_client {
 enum peri_status http_call_new(struct peri_http_client *client, const char *host, const char *ca_file, struct peri_http_call **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Queues it. The call is freed on failure. */
 enum peri_status http_call_submit(struct peri_http_call *call, struct peri_error *err) PERI_MUST_CHECK;
+/* With its thread still at work: later. */
 void http_call_free(struct peri_http_call *call);
+/* Tells the end of a call by libcurl's result, and frees it. */
+void http_call_ended(struct peri_http_call *call, CURLcode rc);
+/* Asks the call's allow(). Loop thread. */
+bool http_call_may_connect(struct peri_http_call *call, const char *address, int port);
 
 /* How a finished transfer is told. Return err->status. */
 enum peri_status http_call_error(struct peri_http_call *call, CURLcode rc, struct peri_error *err);
@@ -76,7 +101,16 @@ enum peri_status smtp_call_error(struct peri_http_call *call, CURLcode rc, struc
 /* PERI_EDENIED "http.blocked". */
 enum peri_status http_call_blocked(const struct peri_http_call *call, struct peri_error *err);
 
-/* http_client_loop.c: the only part that knows both libcurl and the loop. */
+/* http_client_thread.c: mail. */
+#define PERI_SMTP_THREADS_MAX 8
+bool http_thread_init(struct peri_http_client *client);
+void http_thread_finish(struct peri_http_client *client);
+bool http_thread_start(struct peri_http_call *call) PERI_MUST_CHECK;
+void http_thread_abandon(struct peri_http_call *call);
+/* On the mail's thread: waits for the loop's thread to say. */
+bool http_thread_may_connect(struct peri_http_call *call, const char *address, int port);
+
+/* http_client_loop.c: libcurl's sockets and timer on the loop. */
 bool http_client_loop_init(struct peri_http_client *client);
 void http_client_loop_finish(struct peri_http_client *client);
 /* Tells the calls that libcurl has finished, and starts waiting ones. */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/str.h"
 
@@ -65,6 +67,27 @@ static size_t on_read(char *out, size_t size, size_t count, void *arg)
     return n;
 }
 
+/* On ending, libcurl says QUIT and waits for the answer before it tells us what became of the mail. So the connection is
+ * closed as soon as the QUIT is on its way; the debug callback is where that can be seen. */
+static int on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *arg)
+{
+    struct peri_http_call *call = arg;
+    if (type == CURLINFO_HEADER_OUT && size >= 4 && memcmp(data, "QUIT", 4) == 0)
+        for (size_t i = 0; i < sizeof(call->sockets) / sizeof(call->sockets[0]); i++)
+            if (call->sockets[i] >= 0)
+                shutdown(call->sockets[i], SHUT_RDWR);
+    return 0;
+}
+
+static int on_close_socket(void *arg, curl_socket_t fd)
+{
+    struct peri_http_call *call = arg;
+    for (size_t i = 0; i < sizeof(call->sockets) / sizeof(call->sockets[0]); i++)
+        if (call->sockets[i] == fd)
+            call->sockets[i] = -1;
+    return close(fd);
+}
+
 static bool set_url(struct peri_http_call *call, const struct peri_smtp_send *mail)
 {
     char port[16], *url = NULL;
@@ -100,6 +123,11 @@ static bool set_options(struct peri_http_call *call, const struct peri_smtp_send
     /* A kept connection may be dead by the time of the next mail, which would then look like one of unknown outcome. */
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+    curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_debug);
+    curl_easy_setopt(easy, CURLOPT_DEBUGDATA, call);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, call);
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
     curl_easy_setopt(easy, CURLOPT_READDATA, call);
