@@ -19,7 +19,12 @@ static size_t position(lua_Integer at, size_t len)
 
 static bool is_plain(const char *pattern, size_t len)
 {
-    return strcspn(pattern, "^$*+?.([%-") >= len; /* stops at a NUL byte too: then it is searched as a pattern */
+    for (size_t at = 0; at <= len; at++) { /* strcspn stops at each NUL byte */
+        at += strcspn(pattern + at, "^$*+?.([%-");
+        if (at < len && pattern[at] != '\0')
+            return false;
+    }
+    return true;
 }
 
 static int find_plain(lua_State *L, const char *s, size_t len, const char *p, size_t p_len, size_t init)

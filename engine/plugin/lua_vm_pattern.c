@@ -213,7 +213,7 @@ static const char *back_reference(struct peri_pattern *m, const char *s, char di
         luaL_error(m->L, "invalid capture index %%%d", i + 1);
     ptrdiff_t len = m->capture[i].len;
     if (len < 0 || m->text_end - s < len)
-        return len < 0 ? s : NULL;
+        return NULL;
     if (len >= 16)
         peri_vm_charge_bytes(m->L, (size_t)len);
     step(m);
