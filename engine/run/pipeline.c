@@ -52,7 +52,7 @@ static void free_pipeline(struct peri_pipeline *p)
 {
     pipe_rules_finish(p);
     schedules_finish(p);
-    peri_heap_finish(&p->heap);
+    peri_due_heap_finish(&p->heap);
     peri_map_destroy(p->lives, NULL);
     free(p->window);
     free(p->resume);
@@ -215,6 +215,12 @@ static void finish_op(struct pipe_op *op, enum peri_status st, const struct peri
     pipe_release(p);
 }
 
+static enum peri_status op_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct pipe_op *op = arg;
+    return op->fn(tx, op->arg, err);
+}
+
 static void op_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
     struct pipe_op *op = arg;
@@ -234,7 +240,7 @@ enum peri_status pipe_commit(struct peri_pipeline *p, size_t bytes, peri_store_f
         return PERI_ENOMEM;
     *op = (struct pipe_op){.p = p, .bytes = bytes, .fn = fn, .done = done, .arg = arg, .stubborn = stubborn};
     pipe_hold(p);
-    enum peri_status st = peri_store_submit(p->options.store, bytes, fn, op_done, op);
+    enum peri_status st = peri_store_submit(p->options.store, bytes, op_fn, op_done, op);
     if (st == PERI_OK)
         return PERI_OK;
     if (stubborn && store_trouble(st)) {
@@ -254,7 +260,7 @@ void pipe_retry_failed(struct peri_pipeline *p)
     p->failed_first = p->failed_last = NULL;
     while (op) {
         struct pipe_op *next = op->next;
-        enum peri_status st = peri_store_submit(p->options.store, op->bytes, op->fn, op_done, op);
+        enum peri_status st = peri_store_submit(p->options.store, op->bytes, op_fn, op_done, op);
         if (st != PERI_OK && store_trouble(st))
             fail_op(p, op, st, NULL);
         else if (st != PERI_OK)
@@ -347,7 +353,7 @@ enum peri_status peri_pipeline_status(struct peri_pipeline *p, struct peri_value
     bool bad = !map || !list;
     for (size_t i = 0; !bad && i < sizeof(numbers) / sizeof(numbers[0]); i++)
         bad = peri_map_put_int(map, numbers[i].name, numbers[i].n) != PERI_OK;
-    const struct peri_due *due = peri_heap_top(&p->heap);
+    const struct peri_due *due = peri_due_heap_top(&p->heap);
     if (!bad && due)
         bad = peri_map_put_time(map, "next_wake", pipe_now(p) + due->at - pipe_mono_ms(p)) != PERI_OK;
     for (size_t i = 0; !bad && i < p->schedule_count; i++)

@@ -115,7 +115,7 @@ struct peri_pipeline {
     uint32_t random;
 
     /* sched */
-    struct peri_heap heap;       /* by CLOCK_BOOTTIME ms: durations do not follow a clock that is set */
+    struct peri_due_heap heap;       /* by CLOCK_BOOTTIME ms: durations do not follow a clock that is set */
     struct schedule_item *schedules; /* by wall time */
     size_t schedule_count;
     struct peri_timer *timer;

@@ -114,7 +114,7 @@ enum peri_status peri_run_measure(struct peri_run *run, struct peri_error *err)
     struct peri_value *vars = write_vars(run);
     if (!vars)
         return peri_error_nomem(err);
-    peri_buf_init(&buf, PERI_RUN_VARS_MAX + 1);
+    peri_buf_init(&buf, PERI_RUN_VARS_MAX);
     enum peri_status st = peri_json_write(&buf, vars, PERI_JSON_COMPACT);
     if (st == PERI_OK)
         run->vars_bytes = buf.len;

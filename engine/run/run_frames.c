@@ -119,7 +119,7 @@ static char *limited_text(const struct peri_value *v, size_t max)
 {
     struct peri_buf buf;
     char *text;
-    peri_buf_init(&buf, max + 1);
+    peri_buf_init(&buf, max);
     if (peri_json_write(&buf, v, PERI_JSON_COMPACT) == PERI_OK)
         return peri_buf_take(&buf, NULL);
     peri_buf_finish(&buf);
@@ -297,16 +297,21 @@ void m_fail(struct machine *m, const struct peri_value *params, const struct per
         m_unwind(m, error);
 }
 
-/* What later steps may read of a failure that was handled: steps.<id> = {error: {...}}. */
+/* What later steps may read of a failure that was handled: steps.<id> = {error: {...}}. Without room for it, they find
+ * nothing: the failure itself goes on to its handler. */
 static void note_failure(struct machine *m, const struct peri_step *step, const struct peri_value *error)
 {
     if (!step->id)
         return;
-    struct peri_value *map = peri_value_map();
+    struct peri_error full;
+    struct peri_value *map = peri_value_map(), *before = peri_value_ref(m->run->steps);
     if (!map || peri_map_put_ref(map, "error", error) != PERI_OK)
         m_nomem(m);
-    else
-        (void)m_assign(m, &m->run->steps, step->id, map);
+    else if (m_assign(m, &m->run->steps, step->id, map) && peri_run_measure(m->run, &full) != PERI_OK) {
+        peri_value_unref(m->run->steps);
+        m->run->steps = peri_value_ref(before);
+    }
+    peri_value_unref(before);
     peri_value_unref(map);
 }
 

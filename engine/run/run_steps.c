@@ -28,7 +28,7 @@ static struct peri_value *render(struct machine *m, const struct peri_template *
 static bool fits(const struct peri_value *value, size_t max)
 {
     struct peri_buf buf;
-    peri_buf_init(&buf, max + 1);
+    peri_buf_init(&buf, max);
     bool ok = peri_json_write(&buf, value, PERI_JSON_COMPACT) == PERI_OK;
     peri_buf_finish(&buf);
     return ok;

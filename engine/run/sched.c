@@ -20,13 +20,13 @@ static void swap(struct peri_due *a, struct peri_due *b)
     *b = t;
 }
 
-void peri_heap_finish(struct peri_heap *heap)
+void peri_due_heap_finish(struct peri_due_heap *heap)
 {
     free(heap->items);
     memset(heap, 0, sizeof(*heap));
 }
 
-bool peri_heap_push(struct peri_heap *heap, int64_t at, int kind, uint64_t id, uint64_t serial)
+bool peri_due_heap_push(struct peri_due_heap *heap, int64_t at, int kind, uint64_t id, uint64_t serial)
 {
     if (!peri_vec_grow(&heap->items, &heap->cap, heap->count + 1, sizeof(*heap->items)))
         return false;
@@ -39,12 +39,12 @@ bool peri_heap_push(struct peri_heap *heap, int64_t at, int kind, uint64_t id, u
     return true;
 }
 
-const struct peri_due *peri_heap_top(const struct peri_heap *heap)
+const struct peri_due *peri_due_heap_top(const struct peri_due_heap *heap)
 {
     return heap->count ? &heap->items[0] : NULL;
 }
 
-void peri_heap_pop(struct peri_heap *heap)
+void peri_due_heap_pop(struct peri_due_heap *heap)
 {
     size_t i = 0;
     if (heap->count == 0)

@@ -16,17 +16,17 @@ struct peri_due {
     uint64_t id, serial;
 };
 
-struct peri_heap {
+struct peri_due_heap {
     struct peri_due *items;
     size_t count, cap;
     uint64_t order;
 };
 
-void peri_heap_finish(struct peri_heap *heap);
+void peri_due_heap_finish(struct peri_due_heap *heap);
 /* False when memory is out. */
-bool peri_heap_push(struct peri_heap *heap, int64_t at, int kind, uint64_t id, uint64_t serial);
-const struct peri_due *peri_heap_top(const struct peri_heap *heap); /* NULL when empty; valid until the next change */
-void peri_heap_pop(struct peri_heap *heap);
+bool peri_due_heap_push(struct peri_due_heap *heap, int64_t at, int kind, uint64_t id, uint64_t serial);
+const struct peri_due *peri_due_heap_top(const struct peri_due_heap *heap); /* NULL when empty; valid until the next change */
+void peri_due_heap_pop(struct peri_due_heap *heap);
 
 /* The latest occurrence in (after_ms, until_ms]; false when there is none. Cheap however many lie between. */
 bool peri_schedule_latest(const struct peri_schedule *schedule, int64_t anchor_ms, int64_t after_ms, int64_t until_ms, int64_t *ret_ms);

@@ -6,7 +6,7 @@
 void timer_due(struct peri_pipeline *p, int64_t delay_ms, enum due_kind kind, uint64_t id, uint64_t serial)
 {
     int64_t at = pipe_mono_ms(p) + (delay_ms > 0 ? delay_ms : 0);
-    if (!peri_heap_push(&p->heap, at, (int)kind, id, serial))
+    if (!peri_due_heap_push(&p->heap, at, (int)kind, id, serial))
         peri_err(p->options.log, "run", "out of memory: a timer of run-%llu is lost until the next start", (unsigned long long)id);
     timer_arm(p);
 }
@@ -22,7 +22,7 @@ static void fired(void *arg)
 static int64_t earliest(struct peri_pipeline *p, int64_t mono)
 {
     int64_t at = INT64_MAX, wall = pipe_now(p);
-    const struct peri_due *due = peri_heap_top(&p->heap);
+    const struct peri_due *due = peri_due_heap_top(&p->heap);
     if (due)
         at = due->at;
     if (p->failed_first && p->failed_at < at)
@@ -79,9 +79,9 @@ void peri_pipeline_tick(struct peri_pipeline *p)
     p->ticking = true;
     int64_t mono = pipe_mono_ms(p);
     const struct peri_due *top;
-    while (!p->dead && (top = peri_heap_top(&p->heap)) != NULL && top->at <= mono) {
+    while (!p->dead && (top = peri_due_heap_top(&p->heap)) != NULL && top->at <= mono) {
         struct peri_due due = *top;
-        peri_heap_pop(&p->heap);
+        peri_due_heap_pop(&p->heap);
         dispatch(p, &due);
     }
     if (!p->dead)
