@@ -53,15 +53,18 @@ static enum peri_status change_run(struct peri_pipeline *p, uint64_t id, struct 
     return PERI_OK;
 }
 
-enum peri_status peri_pipeline_cancel(struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err)
+enum peri_status peri_pipeline_cancel(
+    struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err)
 {
     struct change change = {.kind = PERI_INPUT_CANCEL, .done = done, .arg = arg};
     return change_run(p, run, change, err);
 }
 
-enum peri_status peri_pipeline_resolve(struct peri_pipeline *p, uint64_t run, const char *decision, peri_change_done done, void *arg, struct peri_error *err)
+enum peri_status peri_pipeline_resolve(struct peri_pipeline *p, uint64_t run, const char *decision,
+    peri_change_done done, void *arg, struct peri_error *err)
 {
-    static const char *const words[] = {[PERI_DECIDE_DONE] = "done", [PERI_DECIDE_AGAIN] = "again", [PERI_DECIDE_FAIL] = "fail"};
+    static const char *const words[] = {
+        [PERI_DECIDE_DONE] = "done", [PERI_DECIDE_AGAIN] = "again", [PERI_DECIDE_FAIL] = "fail"};
     struct change change = {.kind = PERI_INPUT_RESOLVED, .done = done, .arg = arg};
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (peri_streq(decision, words[i])) {
@@ -69,7 +72,8 @@ enum peri_status peri_pipeline_resolve(struct peri_pipeline *p, uint64_t run, co
             return change_run(p, run, change, err);
         }
     }
-    return peri_error_set(err, PERI_EINVAL, "decision", "a decision is \"done\", \"again\" or \"fail\", not \"%s\"", decision ? decision : "");
+    return peri_error_set(err, PERI_EINVAL, "decision", "a decision is \"done\", \"again\" or \"fail\", not \"%s\"",
+        decision ? decision : "");
 }
 
 /* --- retry: a new run --- */
@@ -111,8 +115,15 @@ static enum peri_status retry_row(void *arg, const struct peri_run_row *row)
 static enum peri_status retry_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct retry *r = arg;
-    struct peri_run_row row = {.rule = r->rule->id, .rhash = r->rule->hash, .event = r->event, .trigger = r->trigger,
-        .state = PERI_RUN_READY, .pos = r->pos, .vars = r->vars, .kprefix = r->p->kprefix, .retry_of = r->retry_of,
+    struct peri_run_row row = {.rule = r->rule->id,
+        .rhash = r->rule->hash,
+        .event = r->event,
+        .trigger = r->trigger,
+        .state = PERI_RUN_READY,
+        .pos = r->pos,
+        .vars = r->vars,
+        .kprefix = r->p->kprefix,
+        .retry_of = r->retry_of,
         .created_ms = r->now_ms};
     enum peri_status st = peri_tx_ruleset_put(tx, r->rule->hash, r->rule->text, err);
     return st == PERI_OK ? peri_tx_run_insert(tx, &row, &r->id, err) : st;
@@ -163,7 +174,8 @@ static enum peri_status retry_rule(struct peri_pipeline *p, struct retry *r, str
     return st == PERI_OK ? st : peri_error_nomem(err);
 }
 
-enum peri_status peri_pipeline_retry(struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err)
+enum peri_status peri_pipeline_retry(
+    struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err)
 {
     struct peri_event *event = NULL;
     enum peri_status st = not_ready(p, err);
@@ -237,7 +249,8 @@ static struct peri_event *copy_event(const struct peri_event *from, const char *
     return event;
 }
 
-enum peri_status peri_pipeline_replay(struct peri_pipeline *p, uint64_t seq, const char *rule, peri_change_done done, void *arg, struct peri_error *err)
+enum peri_status peri_pipeline_replay(
+    struct peri_pipeline *p, uint64_t seq, const char *rule, peri_change_done done, void *arg, struct peri_error *err)
 {
     struct peri_event *from = NULL, *event = NULL;
     enum peri_status st = not_ready(p, err);

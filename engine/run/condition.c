@@ -8,8 +8,9 @@
 #include "base/vec.h"
 #include "data/json.h"
 
-/* The tree is walked with a stack of its own, because the walk is interrupted wherever an operator has to be asked. Each
- * frame is an inner node; a leaf's answer is handed upwards by `settle` until an inner node needs another child. */
+/* The tree is walked with a stack of its own, because the walk is interrupted wherever an operator has to be asked.
+ * Each frame is an inner node; a leaf's answer is handed upwards by `settle` until an inner node needs another child.
+ */
 
 void peri_cond_init(struct peri_cond_eval *eval, const struct peri_condition *root)
 {
@@ -66,7 +67,8 @@ static enum peri_cond_outcome failed(struct peri_cond_eval *eval, const struct p
 }
 
 /* A template that cannot be rendered: missing means "no", all else is a failure. */
-static enum peri_cond_outcome unrendered(struct peri_cond_eval *eval, enum peri_status st, const struct peri_error *error)
+static enum peri_cond_outcome unrendered(
+    struct peri_cond_eval *eval, enum peri_status st, const struct peri_error *error)
 {
     if (st != PERI_ENOTFOUND)
         return failed(eval, error);
@@ -74,8 +76,8 @@ static enum peri_cond_outcome unrendered(struct peri_cond_eval *eval, enum peri_
     return PERI_COND_NO;
 }
 
-static enum peri_cond_outcome eval_expr(struct peri_cond_eval *eval, const struct peri_condition *leaf,
-    const struct peri_scope *scope)
+static enum peri_cond_outcome eval_expr(
+    struct peri_cond_eval *eval, const struct peri_condition *leaf, const struct peri_scope *scope)
 {
     struct peri_error error = {0};
     struct peri_value *value = NULL, *explain = NULL;
@@ -90,12 +92,13 @@ static enum peri_cond_outcome eval_expr(struct peri_cond_eval *eval, const struc
     bool holds = peri_truthy(value);
     peri_value_unref(value);
     if (!holds)
-        snprintf(eval->reason, sizeof(eval->reason), "%.290s is not true", leaf->expr_text ? leaf->expr_text : "the expression");
+        snprintf(eval->reason, sizeof(eval->reason), "%.290s is not true",
+            leaf->expr_text ? leaf->expr_text : "the expression");
     return holds ? PERI_COND_YES : PERI_COND_NO;
 }
 
-static enum peri_cond_outcome eval_operator(struct peri_cond_eval *eval, const struct peri_condition *leaf,
-    const struct peri_scope *scope)
+static enum peri_cond_outcome eval_operator(
+    struct peri_cond_eval *eval, const struct peri_condition *leaf, const struct peri_scope *scope)
 {
     struct peri_error error = {0};
     enum peri_status st = PERI_OK;
@@ -116,7 +119,8 @@ static enum peri_cond_outcome eval_operator(struct peri_cond_eval *eval, const s
 }
 
 /* The answer of an inner node, or "go on with the next child" (PERI_COND_CALL stands for that here). */
-static enum peri_cond_outcome fold(struct peri_cond_eval *eval, struct peri_cond_frame *frame, enum peri_cond_outcome child)
+static enum peri_cond_outcome fold(
+    struct peri_cond_eval *eval, struct peri_cond_frame *frame, enum peri_cond_outcome child)
 {
     switch (frame->node->kind) {
     case PERI_COND_ALL:
@@ -151,11 +155,12 @@ static enum peri_cond_outcome empty_node(const struct peri_condition *node)
     return node->kind == PERI_COND_ANY ? PERI_COND_NO : PERI_COND_YES;
 }
 
-static enum peri_cond_outcome descend(struct peri_cond_eval *eval, const struct peri_condition *node,
-    const struct peri_scope *scope);
+static enum peri_cond_outcome descend(
+    struct peri_cond_eval *eval, const struct peri_condition *node, const struct peri_scope *scope);
 
 /* Hands a decided child upwards. */
-static enum peri_cond_outcome settle(struct peri_cond_eval *eval, enum peri_cond_outcome child, const struct peri_scope *scope)
+static enum peri_cond_outcome settle(
+    struct peri_cond_eval *eval, enum peri_cond_outcome child, const struct peri_scope *scope)
 {
     while (eval->depth > 0) {
         struct peri_cond_frame *frame = &eval->stack[eval->depth - 1];
@@ -173,8 +178,8 @@ static enum peri_cond_outcome settle(struct peri_cond_eval *eval, enum peri_cond
 }
 
 /* Goes down to the first leaf below node and evaluates it; inner nodes on the way are pushed. */
-static enum peri_cond_outcome descend(struct peri_cond_eval *eval, const struct peri_condition *node,
-    const struct peri_scope *scope)
+static enum peri_cond_outcome descend(
+    struct peri_cond_eval *eval, const struct peri_condition *node, const struct peri_scope *scope)
 {
     for (;;) {
         if (node->kind == PERI_COND_OPERATOR)
@@ -213,6 +218,7 @@ enum peri_cond_outcome peri_cond_answer(struct peri_cond_eval *eval, const struc
     if (answer == PERI_COND_FAILED)
         (void)failed(eval, error);
     else if (answer == PERI_COND_NO)
-        snprintf(eval->reason, sizeof(eval->reason), "%.290s does not hold", eval->operator_at ? eval->operator_at : "it");
+        snprintf(
+            eval->reason, sizeof(eval->reason), "%.290s does not hold", eval->operator_at ? eval->operator_at : "it");
     return settle(eval, answer, scope);
 }

@@ -12,7 +12,7 @@
  * A missing field makes its condition false, with the reason "missing event.x". An operator that fails or an expression
  * that meets a wrong type makes the tree fail (ERROR), except below `any` when another branch holds. */
 enum peri_cond_outcome {
-    PERI_COND_NO,     /* does not hold: eval->reason, at, detail say why */
+    PERI_COND_NO, /* does not hold: eval->reason, at, detail say why */
     PERI_COND_YES,
     PERI_COND_FAILED, /* eval->error */
     PERI_COND_CALL    /* call eval->operator_id with eval->params, then peri_cond_answer */

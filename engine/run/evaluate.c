@@ -42,7 +42,8 @@ static void answered(void *arg, const struct peri_call_result *result)
     if (result->status != PERI_OK) {
         answer = PERI_COND_FAILED;
         if (error.status == PERI_OK)
-            (void)peri_error_set(&error, result->status, NULL, "the operator failed (%s)", peri_status_name(result->status));
+            (void)peri_error_set(
+                &error, result->status, NULL, "the operator failed (%s)", peri_status_name(result->status));
     }
     go_on(e, peri_cond_answer(&e->eval, &e->request.scope, answer, result->value, &error));
     pipe_pump(p);
@@ -56,8 +57,12 @@ static bool begin_call(struct evaluation *e, enum peri_cond_outcome *outcome)
     const struct evaluation_request *r = &e->request;
     char run_id[PERI_ID_TEXT];
     struct peri_error error = {0};
-    struct peri_call call = {.operator_id = e->eval.operator_id, .params = e->eval.params, .event = r->event,
-        .rule_id = r->rule->id, .rule_name = r->rule->name, .as_of = r->as_of};
+    struct peri_call call = {.operator_id = e->eval.operator_id,
+        .params = e->eval.params,
+        .event = r->event,
+        .rule_id = r->rule->id,
+        .rule_name = r->rule->name,
+        .as_of = r->as_of};
     if (r->run)
         call.run_id = peri_run_id(r->run, run_id);
     pipe_hold(p);
@@ -122,7 +127,8 @@ void pipe_evaluation_cancel(struct evaluation *e)
     e->cancelled = true; /* its call, or the list it waits in, frees it */
 }
 
-enum peri_status pipe_evaluate(struct peri_pipeline *p, const struct evaluation_request *request, evaluated done, void *arg, struct evaluation **ret)
+enum peri_status pipe_evaluate(struct peri_pipeline *p, const struct evaluation_request *request, evaluated done,
+    void *arg, struct evaluation **ret)
 {
     struct evaluation *e = calloc(1, sizeof(*e));
     *ret = NULL;

@@ -10,8 +10,8 @@
 
 /* Carries out what run.c says, always in this order: the new state and everything that belongs to it become one
  * transaction; after its commit, and only then, the effect is performed. A run has at most one transaction, one call or
- * one evaluation under way. Sleeping and waiting runs are rows and a heap entry, nothing more: they are forgotten here and
- * read again when their time comes. */
+ * one evaluation under way. Sleeping and waiting runs are rows and a heap entry, nothing more: they are forgotten here
+ * and read again when their time comes. */
 
 /* --- runs in memory --- */
 
@@ -137,14 +137,14 @@ static void live_reread(struct live *live)
 struct run_tx {
     struct live *live;
     struct peri_pipeline *p;
-    struct peri_run_row row;       /* texts below */
+    struct peri_run_row row; /* texts below */
     char *pos, *vars, *error;
     enum peri_run_state expected;
     struct peri_run_effects effects;
     struct peri_event **events;
     size_t event_count;
-    struct change *change;         /* to be answered after the commit */
-    struct peri_rule *rule;        /* step records borrow texts from it */
+    struct change *change;  /* to be answered after the commit */
+    struct peri_rule *rule; /* step records borrow texts from it */
 };
 
 static void free_run_tx(struct run_tx *rt)
@@ -166,9 +166,19 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
     enum peri_status st = peri_tx_run_update(tx, &rt->row, rt->expected, err);
     for (size_t i = 0; st == PERI_OK && i < rt->effects.record_count; i++) {
         const struct peri_step_record *r = &rt->effects.records[i];
-        struct peri_step_row row = {.run = rt->row.id, .n = r->n, .attempt = r->attempt, .path = r->path, .op = r->op,
-            .step_id = r->step_id, .state = r->state, .started_ms = r->started_ms, .ended_ms = r->ended_ms,
-            .params = r->params, .result = r->result, .error = r->error, .key = r->key};
+        struct peri_step_row row = {.run = rt->row.id,
+            .n = r->n,
+            .attempt = r->attempt,
+            .path = r->path,
+            .op = r->op,
+            .step_id = r->step_id,
+            .state = r->state,
+            .started_ms = r->started_ms,
+            .ended_ms = r->ended_ms,
+            .params = r->params,
+            .result = r->result,
+            .error = r->error,
+            .key = r->key};
         st = peri_tx_step_put(tx, &row, err);
     }
     for (size_t i = 0; st == PERI_OK && i < rt->event_count; i++)
@@ -234,7 +244,8 @@ static void count_end(struct live *live)
     p->counts.runs_ended[slot]++;
     peri_metric_add(p->metrics.ended[slot], 1);
     if (live->run->state == PERI_RUN_FAILED && !peri_map_bool(live->run->error, "handled", false))
-        peri_warn(p->options.log, "run", "run-%llu of %s failed: %s", (unsigned long long)live->run->id, live->run->rule->id,
+        peri_warn(p->options.log, "run", "run-%llu of %s failed: %s", (unsigned long long)live->run->id,
+            live->run->rule->id,
             peri_map_text(live->run->error, "message") ? peri_map_text(live->run->error, "message") : "?");
 }
 
@@ -313,9 +324,19 @@ static void commit(struct live *live, struct peri_run_effects *effects, struct c
     rt->p = p;
     rt->expected = live->stored;
     rt->change = change;
-    rt->row = (struct peri_run_row){.id = run->id, .rule = run->rule->id, .rhash = run->rule->hash, .event = live->event->seq,
-        .state = run->state, .pos = rt->pos, .vars = rt->vars, .wake_ms = run->wake_ms, .base_ms = run->base_ms,
-        .created_ms = run->created_ms, .ended_ms = run->ended_ms, .error = rt->error, .interruptions = run->interruptions};
+    rt->row = (struct peri_run_row){.id = run->id,
+        .rule = run->rule->id,
+        .rhash = run->rule->hash,
+        .event = live->event->seq,
+        .state = run->state,
+        .pos = rt->pos,
+        .vars = rt->vars,
+        .wake_ms = run->wake_ms,
+        .base_ms = run->base_ms,
+        .created_ms = run->created_ms,
+        .ended_ms = run->ended_ms,
+        .error = rt->error,
+        .interruptions = run->interruptions};
     live->committing = true;
     p->committing++;
     enum peri_status st = pipe_commit(p, rough_size(rt), run_tx, run_tx_done, rt, true);
@@ -338,8 +359,12 @@ nomem:
 static struct peri_run_input make_input(struct live *live, enum peri_run_input_kind kind)
 {
     struct peri_pipeline *p = live->p;
-    struct peri_run_input input = {.kind = kind, .now_ms = pipe_now(p), .tz = p->options.tz, .random = pipe_random(p),
-        .hold = p->draining || !p->started || p->calls >= PIPE_CALLS, .delivery = PERI_DELIVERY_ONCE};
+    struct peri_run_input input = {.kind = kind,
+        .now_ms = pipe_now(p),
+        .tz = p->options.tz,
+        .random = pipe_random(p),
+        .hold = p->draining || !p->started || p->calls >= PIPE_CALLS,
+        .delivery = PERI_DELIVERY_ONCE};
     return input;
 }
 
@@ -348,7 +373,8 @@ static enum peri_delivery delivery_of(struct live *live)
 {
     const struct peri_step *step = peri_run_step(live->run);
     enum peri_delivery delivery = PERI_DELIVERY_ONCE;
-    if (step && step->kind == PERI_STEP_OPERATOR && !live->p->ops.lookup(live->p->ops.ctx, step->operator_id, &delivery))
+    if (step && step->kind == PERI_STEP_OPERATOR &&
+        !live->p->ops.lookup(live->p->ops.ctx, step->operator_id, &delivery))
         delivery = PERI_DELIVERY_ONCE;
     return delivery;
 }
@@ -440,9 +466,11 @@ struct action_call {
 static void call_ended(struct live *live, const struct peri_call_result *result)
 {
     struct peri_error error = result->error;
-    struct peri_run_input input = make_input(live, result->status == PERI_OK ? PERI_INPUT_CALL_OK : PERI_INPUT_CALL_FAILED);
+    struct peri_run_input input =
+        make_input(live, result->status == PERI_OK ? PERI_INPUT_CALL_OK : PERI_INPUT_CALL_FAILED);
     if (result->status != PERI_OK && error.status == PERI_OK)
-        (void)peri_error_set(&error, result->status, NULL, "the operator failed (%s)", peri_status_name(result->status));
+        (void)peri_error_set(
+            &error, result->status, NULL, "the operator failed (%s)", peri_status_name(result->status));
     end_call(live);
     input.hold = live->p->draining || live->p->calls >= PIPE_CALLS;
     input.value = result->value;
@@ -488,8 +516,12 @@ static void call_action(struct live *live)
     struct action_call *context = calloc(1, sizeof(*context));
     struct peri_error err = {0};
     char run_id[PERI_ID_TEXT];
-    struct peri_call call = {.operator_id = step->operator_id, .params = live->run->track.params, .event = live->event,
-        .rule_id = live->run->rule->id, .rule_name = live->run->rule->name, .run_id = peri_run_id(live->run->id, run_id),
+    struct peri_call call = {.operator_id = step->operator_id,
+        .params = live->run->track.params,
+        .event = live->event,
+        .rule_id = live->run->rule->id,
+        .rule_name = live->run->rule->name,
+        .run_id = peri_run_id(live->run->id, run_id),
         .idempotency_key = live->run->track.key};
     if (!context) {
         not_called(live, peri_error_nomem(&err), &err);
@@ -542,8 +574,11 @@ static void evaluate(struct live *live)
 {
     struct peri_pipeline *p = live->p;
     struct evaluation *evaluation = NULL;
-    struct evaluation_request request = {.condition = live->condition, .rule = live->run->rule, .event = live->event,
-        .run = live->run->id, .scope = peri_run_scope(live->run, pipe_now(p), p->options.tz)};
+    struct evaluation_request request = {.condition = live->condition,
+        .rule = live->run->rule,
+        .event = live->event,
+        .run = live->run->id,
+        .scope = peri_run_scope(live->run, pipe_now(p), p->options.tz)};
     uint64_t id = live->run->id;
     if (pipe_evaluate(p, &request, evaluation_done, live, &evaluation) != PERI_OK)
         live_reread(live);
@@ -598,7 +633,8 @@ static void perform(struct live *live)
         live_forget(live);
         break;
     case PERI_NEXT_PERSON:
-        peri_warn(p->options.log, "run", "run-%llu of %s: it is not known whether %s arrived; decide with `runs resolve`",
+        peri_warn(p->options.log, "run",
+            "run-%llu of %s: it is not known whether %s arrived; decide with `runs resolve`",
             (unsigned long long)live->run->id, live->run->rule->id,
             peri_run_step(live->run) ? peri_run_step(live->run)->operator_id : "its call");
         live_forget(live);

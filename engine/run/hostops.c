@@ -11,7 +11,8 @@ static bool host_lookup(void *ctx, const char *operator_id, enum peri_delivery *
     return op != NULL;
 }
 
-static enum peri_status host_call(void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
+static enum peri_status host_call(
+    void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
 {
     return peri_host_call(ctx, call, done, arg, err);
 }

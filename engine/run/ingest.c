@@ -6,13 +6,14 @@
 #include "lang/glob.h"
 #include "run/pipeline_internal.h"
 
-#define NAME_MAX_BYTES 1024                    /* source, subject, external id */
+#define NAME_MAX_BYTES 1024 /* source, subject, external id */
 #define AHEAD_MS (24 * 3600 * 1000LL)
 
 void pipe_metrics_init(struct peri_pipeline *p)
 {
     struct peri_metrics *m = p->options.metrics;
-    static const char *const states[] = {"state=\"succeeded\"", "state=\"failed\"", "state=\"cancelled\"", "state=\"dropped\""};
+    static const char *const states[] = {
+        "state=\"succeeded\"", "state=\"failed\"", "state=\"cancelled\"", "state=\"dropped\""};
     static const char *const words[] = {"verdict=\"fired\"", "verdict=\"no\"", "verdict=\"error\"", "verdict=\"dead\""};
     struct pipe_metrics *x = &p->metrics;
     x->accepted = peri_metrics_counter(m, "events_accepted_total", NULL, "Events stored in the journal.");
@@ -28,8 +29,10 @@ void pipe_metrics_init(struct peri_pipeline *p)
     }
     x->steps = peri_metrics_counter(m, "steps_total", NULL, "Step rows written.");
     x->retries = peri_metrics_counter(m, "attempts_retried_total", NULL, "Attempts that will be made again.");
-    x->bugs = peri_metrics_counter(m, "run_bugs_total", NULL, "Transitions that found another state stored than expected.");
-    x->store_retries = peri_metrics_counter(m, "store_retries_total", NULL, "Transactions repeated after the store failed.");
+    x->bugs =
+        peri_metrics_counter(m, "run_bugs_total", NULL, "Transitions that found another state stored than expected.");
+    x->store_retries =
+        peri_metrics_counter(m, "store_retries_total", NULL, "Transactions repeated after the store failed.");
     x->unmatched = peri_metrics_gauge(m, "events_unmatched", NULL, "Journaled events not evaluated yet.");
     x->live = peri_metrics_gauge(m, "runs_live", NULL, "Runs that are not final.");
     x->in_memory = peri_metrics_gauge(m, "runs_in_memory", NULL, "Runs ready or with a call in flight.");
@@ -48,7 +51,8 @@ static enum peri_status check_text(const char *what, const char *text, struct pe
 {
     size_t len = text ? strlen(text) : 0;
     if (len > NAME_MAX_BYTES)
-        return peri_error_set(err, PERI_EINVAL, "too_long", "%s has %zu bytes, at most %d are allowed", what, len, NAME_MAX_BYTES);
+        return peri_error_set(
+            err, PERI_EINVAL, "too_long", "%s has %zu bytes, at most %d are allowed", what, len, NAME_MAX_BYTES);
     if (text && !peri_utf8_valid(text, len, NULL))
         return peri_error_set(err, PERI_EINVAL, "encoding", "%s is not valid UTF-8", what);
     return PERI_OK;
@@ -87,7 +91,8 @@ enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *e
     if (event->time_ms == 0)
         event->time_ms = event->received_ms;
     else if (event->time_ms - event->received_ms > AHEAD_MS)
-        peri_warn(p->options.log, "ingest", "%s from %s carries a time more than a day ahead", event->type, event->source);
+        peri_warn(
+            p->options.log, "ingest", "%s from %s carries a time more than a day ahead", event->type, event->source);
     return PERI_OK;
 }
 
@@ -132,7 +137,8 @@ static void ingest_done(void *arg, enum peri_status st, const struct peri_error 
     free(in);
 }
 
-static enum peri_status commit_batch(struct peri_pipeline *p, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err)
+static enum peri_status commit_batch(
+    struct peri_pipeline *p, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err)
 {
     struct ingest *in = calloc(1, sizeof(*in));
     if (!in)
@@ -150,8 +156,8 @@ static enum peri_status commit_batch(struct peri_pipeline *p, struct peri_batch 
     return PERI_OK;
 }
 
-static enum peri_status submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done, void *arg,
-    struct peri_error *err)
+static enum peri_status submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done,
+    void *arg, struct peri_error *err)
 {
     size_t events = peri_batch_events(batch);
     for (size_t i = 0; i < events; i++) {
@@ -164,16 +170,19 @@ static enum peri_status submit(struct peri_pipeline *p, struct peri_batch *batch
         }
     }
     if (outside && events > 0 && p->unmatched >= (int64_t)p->options.max_backlog)
-        return peri_error_set(err, PERI_EBUSY, "overloaded", "%lld events wait to be evaluated", (long long)p->unmatched);
+        return peri_error_set(
+            err, PERI_EBUSY, "overloaded", "%lld events wait to be evaluated", (long long)p->unmatched);
     return commit_batch(p, batch, done, arg, err);
 }
 
-enum peri_status peri_pipeline_submit(struct peri_pipeline *p, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err)
+enum peri_status peri_pipeline_submit(
+    struct peri_pipeline *p, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err)
 {
     return submit(p, batch, true, done, arg, err);
 }
 
-/* What a handler of a plugin wrote belongs to work that was begun: the backlog does not stop it, only a full queue does. */
+/* What a handler of a plugin wrote belongs to work that was begun: the backlog does not stop it, only a full queue
+ * does. */
 enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg)
 {
     struct peri_error err = {0};

@@ -41,7 +41,8 @@ static void free_row(struct row_copy *copy)
         free(copy->texts[i]);
 }
 
-/* The journal keeps the events of live runs. Should one be gone or damaged all the same, templates that need it say so. */
+/* The journal keeps the events of live runs. Should one be gone or damaged all the same, templates that need it say so.
+ */
 static struct peri_event *load_event(struct peri_pipeline *p, uint64_t seq)
 {
     struct peri_event *event = NULL;
@@ -62,7 +63,8 @@ static struct peri_event *load_event(struct peri_pipeline *p, uint64_t seq)
     return event;
 }
 
-static enum peri_status build(struct peri_pipeline *p, const struct peri_run_row *row, struct live **ret, struct peri_error *err)
+static enum peri_status build(
+    struct peri_pipeline *p, const struct peri_run_row *row, struct live **ret, struct peri_error *err)
 {
     struct peri_rule *rule = NULL;
     struct peri_run *run = NULL;
@@ -120,8 +122,8 @@ static enum peri_status bury_tx(struct peri_tx *tx, void *arg, struct peri_error
     char *text = bad ? NULL : peri_json_text(value, PERI_JSON_COMPACT);
     enum peri_status st = text ? PERI_OK : peri_error_nomem(err);
     if (st == PERI_OK) {
-        struct peri_run_row row = {.id = b->run, .state = PERI_RUN_FAILED, .pos = "{}", .vars = "{}", .ended_ms = b->now_ms,
-            .error = text};
+        struct peri_run_row row = {
+            .id = b->run, .state = PERI_RUN_FAILED, .pos = "{}", .vars = "{}", .ended_ms = b->now_ms, .error = text};
         st = peri_tx_run_update(tx, &row, b->stored, err);
     }
     free(text);

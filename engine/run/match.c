@@ -11,9 +11,9 @@
 #include "run/verdict.h"
 
 /* From the journal to runs. Events wait in a window in order of seq; up to PIPE_EVALUATING of them are evaluated at the
- * same time, and whatever is complete at the front of the window becomes one T2 transaction: verdicts, runs, event state.
- * One T2 is under way at a time, so that the batches grow with the load. When more events come in than the window holds,
- * they stay in the journal and are read back once there is room. */
+ * same time, and whatever is complete at the front of the window becomes one T2 transaction: verdicts, runs, event
+ * state. One T2 is under way at a time, so that the batches grow with the load. When more events come in than the
+ * window holds, they stay in the journal and are read back once there is room. */
 
 #define HITS_MAX 4096 /* (rule, trigger) pairs that one event may reach */
 
@@ -25,12 +25,12 @@ struct match_rule {
     const struct peri_trigger *fired;
     struct peri_value *trigger_value; /* of triggers[at] */
     struct peri_value *rule_value;
-    struct peri_value *verdict;       /* the furthest so far */
+    struct peri_value *verdict; /* the furthest so far */
     struct peri_match_scope roots;
     struct evaluation *evaluation;
     bool decided;
-    uint64_t run;                     /* set by T2 */
-    char *pos, *vars;                 /* of the run to be made */
+    uint64_t run;     /* set by T2 */
+    char *pos, *vars; /* of the run to be made */
 };
 
 struct match_event {
@@ -39,9 +39,9 @@ struct match_event {
     struct peri_value *payload;
     struct match_rule *rules;
     size_t rule_count, undecided;
-    bool begun, counted;        /* counted: one of p->evaluating */
-    const char *dead;           /* reason, when it is set aside */
-    char *verdicts;             /* JSON, made by T2 */
+    bool begun, counted; /* counted: one of p->evaluating */
+    const char *dead;    /* reason, when it is set aside */
+    char *verdicts;      /* JSON, made by T2 */
 };
 
 /* --- the window --- */
@@ -215,8 +215,11 @@ static void next_trigger(struct match_rule *mr)
         if (memory && !ready)
             continue;
         if (memory) {
-            struct evaluation_request request = {.condition = mr->rule->condition, .rule = mr->rule, .event = me->event,
-                .as_of = me->event->seq, .scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz)};
+            struct evaluation_request request = {.condition = mr->rule->condition,
+                .rule = mr->rule,
+                .event = me->event,
+                .as_of = me->event->seq,
+                .scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz)};
             struct evaluation *evaluation = NULL;
             if (pipe_evaluate(p, &request, conditions_done, mr, &evaluation) == PERI_OK) {
                 if (evaluation)
@@ -330,10 +333,17 @@ struct match_tx {
     const char *kprefix;
 };
 
-static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt, struct match_rule *mr, struct peri_error *err)
+static enum peri_status insert_run(
+    struct peri_tx *tx, const struct match_tx *mt, struct match_rule *mr, struct peri_error *err)
 {
-    struct peri_run_row row = {.rule = mr->rule->id, .rhash = mr->rule->hash, .event = mr->event->event->seq,
-        .trigger = mr->fired->id, .state = PERI_RUN_READY, .pos = mr->pos, .vars = mr->vars, .kprefix = mt->kprefix,
+    struct peri_run_row row = {.rule = mr->rule->id,
+        .rhash = mr->rule->hash,
+        .event = mr->event->event->seq,
+        .trigger = mr->fired->id,
+        .state = PERI_RUN_READY,
+        .pos = mr->pos,
+        .vars = mr->vars,
+        .kprefix = mt->kprefix,
         .created_ms = mt->now_ms};
     char id[PERI_ID_TEXT];
     enum peri_status st = peri_tx_ruleset_put(tx, mr->rule->hash, mr->rule->text, err);
@@ -350,7 +360,8 @@ static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt
     return peri_map_put_text(mr->verdict, "run", peri_run_id(mr->run, id));
 }
 
-static enum peri_status finish_event(struct peri_tx *tx, const struct match_tx *mt, struct match_event *me, struct peri_error *err)
+static enum peri_status finish_event(
+    struct peri_tx *tx, const struct match_tx *mt, struct match_event *me, struct peri_error *err)
 {
     enum peri_status st = PERI_OK;
     struct peri_value *list = NULL;
@@ -444,9 +455,10 @@ int pipe_verdict_index(const char *word)
     return peri_streq(word, PERI_VERDICT_ERROR) ? 2 : 1;
 }
 
-/* A batch that the store refuses for a reason of its own is tried again event by event; the one that is refused alone is
- * set aside, so that it holds up nobody. */
-static void batch_refused(struct peri_pipeline *p, struct match_tx *mt, enum peri_status st, const struct peri_error *err)
+/* A batch that the store refuses for a reason of its own is tried again event by event; the one that is refused alone
+ * is set aside, so that it holds up nobody. */
+static void batch_refused(
+    struct peri_pipeline *p, struct match_tx *mt, enum peri_status st, const struct peri_error *err)
 {
     const char *text = err ? err->message : peri_status_name(st);
     if (mt->count > 1) {
@@ -454,12 +466,14 @@ static void batch_refused(struct peri_pipeline *p, struct match_tx *mt, enum per
         return;
     }
     struct match_event *me = mt->events[0];
-    peri_err(p->options.log, "match", "ev-%llu cannot be stored as matched: %s", (unsigned long long)me->event->seq, text);
+    peri_err(
+        p->options.log, "match", "ev-%llu cannot be stored as matched: %s", (unsigned long long)me->event->seq, text);
     if (!me->dead) {
         me->dead = "its verdicts or runs could not be stored";
         return;
     }
-    p->window_head = (p->window_head + 1) % PIPE_WINDOW; /* not even that: it stays in the journal until the next start */
+    p->window_head =
+        (p->window_head + 1) % PIPE_WINDOW; /* not even that: it stays in the journal until the next start */
     p->window_count--;
     p->window_begun--;
     free_match(me);

@@ -66,7 +66,8 @@ void pipe_release(struct peri_pipeline *p)
         free_pipeline(p);
 }
 
-enum peri_status peri_pipeline_create(const struct peri_pipeline_options *options, struct peri_pipeline **ret, struct peri_error *err)
+enum peri_status peri_pipeline_create(
+    const struct peri_pipeline_options *options, struct peri_pipeline **ret, struct peri_error *err)
 {
     struct peri_pipeline *p = calloc(1, sizeof(*p));
     if (!p)
@@ -118,7 +119,8 @@ void peri_pipeline_destroy(struct peri_pipeline *p)
     pipe_release(p);
 }
 
-enum peri_status peri_pipeline_start_ops(struct peri_pipeline *p, const struct peri_run_ops *ops, struct peri_error *err)
+enum peri_status peri_pipeline_start_ops(
+    struct peri_pipeline *p, const struct peri_run_ops *ops, struct peri_error *err)
 {
     p->ops = *ops;
     enum peri_status st = recover(p, err);
@@ -199,8 +201,8 @@ static void fail_op(struct peri_pipeline *p, struct pipe_op *op, enum peri_statu
     p->failed_at = pipe_mono_ms(p) + (st == PERI_EBUSY ? PIPE_BUSY_MS : PIPE_RETRY_MS);
     peri_metric_add(p->metrics.store_retries, 1);
     if (st != p->failed_status && st != PERI_EBUSY)
-        peri_err(p->options.log, "run", "the store failed (%s): %s; the same is tried again each second", peri_status_name(st),
-            err ? err->message : "");
+        peri_err(p->options.log, "run", "the store failed (%s): %s; the same is tried again each second",
+            peri_status_name(st), err ? err->message : "");
     p->failed_status = st;
     timer_arm(p);
 }
@@ -233,7 +235,8 @@ static void op_done(void *arg, enum peri_status st, const struct peri_error *err
     finish_op(op, st, err);
 }
 
-enum peri_status pipe_commit(struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn)
+enum peri_status pipe_commit(
+    struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn)
 {
     struct pipe_op *op = calloc(1, sizeof(*op));
     if (!op)
@@ -344,11 +347,11 @@ enum peri_status peri_pipeline_status(struct peri_pipeline *p, struct peri_value
         const char *name;
         int64_t n;
     } numbers[] = {{"unmatched", p->unmatched}, {"live_runs", p->live_runs}, {"in_flight", (int64_t)p->calls},
-        {"in_memory", (int64_t)p->live_memory}, {"evaluating", (int64_t)p->evaluating}, {"accepted", p->counts.accepted},
-        {"duplicate", p->counts.duplicate}, {"matched", p->counts.matched}, {"unheard", p->counts.unheard},
-        {"dead", p->counts.dead}, {"runs_started", p->counts.runs_started}, {"runs_succeeded", p->counts.runs_ended[0]},
-        {"runs_failed", p->counts.runs_ended[1]}, {"runs_cancelled", p->counts.runs_ended[2]},
-        {"steps", p->counts.steps}, {"rules", (int64_t)p->rule_count}};
+        {"in_memory", (int64_t)p->live_memory}, {"evaluating", (int64_t)p->evaluating},
+        {"accepted", p->counts.accepted}, {"duplicate", p->counts.duplicate}, {"matched", p->counts.matched},
+        {"unheard", p->counts.unheard}, {"dead", p->counts.dead}, {"runs_started", p->counts.runs_started},
+        {"runs_succeeded", p->counts.runs_ended[0]}, {"runs_failed", p->counts.runs_ended[1]},
+        {"runs_cancelled", p->counts.runs_ended[2]}, {"steps", p->counts.steps}, {"rules", (int64_t)p->rule_count}};
     struct peri_value *map = peri_value_map(), *list = peri_value_list();
     bool bad = !map || !list;
     for (size_t i = 0; !bad && i < sizeof(numbers) / sizeof(numbers[0]); i++)

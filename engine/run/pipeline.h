@@ -31,40 +31,50 @@ struct peri_pipeline_options {
     struct peri_metrics *metrics;
     struct peri_clock clock;
     const struct peri_tz_source *tz;
-    size_t max_event_bytes;   /* default 64 KiB */
-    size_t max_backlog;       /* unmatched events above which ingest answers PERI_EBUSY; default 50,000 */
+    size_t max_event_bytes; /* default 64 KiB */
+    size_t max_backlog;     /* unmatched events above which ingest answers PERI_EBUSY; default 50,000 */
 };
 
 /* The host comes later (peri_pipeline_start), because it needs peri_pipeline_submit. */
-enum peri_status peri_pipeline_create(const struct peri_pipeline_options *options, struct peri_pipeline **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_pipeline_create(
+    const struct peri_pipeline_options *options, struct peri_pipeline **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_pipeline_destroy(struct peri_pipeline *pipeline);
 
-/* Swaps the rule set; runs under way keep the version they started with. The pipeline takes its own references. Schedules
- * whose text is unchanged keep their place. */
-enum peri_status peri_pipeline_set_rules(struct peri_pipeline *pipeline, struct peri_rule *const *rules, size_t count, struct peri_error *err) PERI_MUST_CHECK;
+/* Swaps the rule set; runs under way keep the version they started with. The pipeline takes its own references.
+ * Schedules whose text is unchanged keep their place. */
+enum peri_status peri_pipeline_set_rules(struct peri_pipeline *pipeline, struct peri_rule *const *rules, size_t count,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* Recovery (live runs, unmatched events, missed schedules), then service. */
-enum peri_status peri_pipeline_start(struct peri_pipeline *pipeline, struct peri_host *host, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_pipeline_start(
+    struct peri_pipeline *pipeline, struct peri_host *host, struct peri_error *err) PERI_MUST_CHECK;
 /* No new attempts; done when nothing is in flight. */
 void peri_pipeline_drain(struct peri_pipeline *pipeline, void (*done)(void *arg), void *arg);
 
-/* The door for everything: checks events (type, size, source), sets received_ms and time_ms, commits, wakes the matcher.
- * On PERI_OK the pipeline owns batch until done has returned, then destroys it. PERI_EBUSY: overloaded, try again later;
- * PERI_EINVAL: an event is malformed, err says which and why; the caller keeps the batch in both cases. */
-enum peri_status peri_pipeline_submit(struct peri_pipeline *pipeline, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* The door for everything: checks events (type, size, source), sets received_ms and time_ms, commits, wakes the
+ * matcher. On PERI_OK the pipeline owns batch until done has returned, then destroys it. PERI_EBUSY: overloaded, try
+ * again later; PERI_EINVAL: an event is malformed, err says which and why; the caller keeps the batch in both cases. */
+enum peri_status peri_pipeline_submit(struct peri_pipeline *pipeline, struct peri_batch *batch, peri_store_done done,
+    void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* peri_host_ops.submit with the pipeline as ctx. */
 enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg);
 
 /* Changes asked for by people. done runs after the commit; value (may be NULL) is {id: ...} of what was made. */
-typedef void (*peri_change_done)(void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err);
-enum peri_status peri_pipeline_cancel(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+typedef void (*peri_change_done)(
+    void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err);
+enum peri_status peri_pipeline_cancel(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* A new run of the same rule and event with retry_of. Only final runs. */
-enum peri_status peri_pipeline_retry(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_pipeline_retry(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* decision: "done", "again" or "fail", for a run in state unknown. */
-enum peri_status peri_pipeline_resolve(struct peri_pipeline *pipeline, uint64_t run, const char *decision, peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_pipeline_resolve(struct peri_pipeline *pipeline, uint64_t run, const char *decision,
+    peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* A new event with replay_of; rule (may be NULL) restricts it. */
-enum peri_status peri_pipeline_replay(struct peri_pipeline *pipeline, uint64_t event, const char *rule, peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_pipeline_replay(struct peri_pipeline *pipeline, uint64_t event, const char *rule,
+    peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 
-/* {unmatched, live_runs, in_flight, next_wake?, schedules: [{id, next, last?}], accepted, matched, ...}. New reference. */
+/* {unmatched, live_runs, in_flight, next_wake?, schedules: [{id, next, last?}], accepted, matched, ...}. New reference.
+ */
 enum peri_status peri_pipeline_status(struct peri_pipeline *pipeline, struct peri_value **ret) PERI_MUST_CHECK;
 
 /* Something that streams want to know: kind "event", "run". Called on the loop's thread. */

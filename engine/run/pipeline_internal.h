@@ -10,28 +10,31 @@
 
 /* What the files of the pipeline share. Everything is for the loop's thread, except the peri_store_fn functions. */
 
-#define PIPE_WINDOW 1024          /* unmatched events in memory; the rest waits in the journal */
-#define PIPE_EVALUATING 64        /* events whose conditions are under way at the same time */
-#define PIPE_MATCH_BATCH 512      /* events in one T2 transaction */
-#define PIPE_LIVES 2000           /* runs in memory: ready or with a call in flight */
-#define PIPE_LIVE_RUNS 100000     /* runs that are not final: above, matching pauses */
-#define PIPE_CALLS 256            /* action calls in flight */
+#define PIPE_WINDOW 1024      /* unmatched events in memory; the rest waits in the journal */
+#define PIPE_EVALUATING 64    /* events whose conditions are under way at the same time */
+#define PIPE_MATCH_BATCH 512  /* events in one T2 transaction */
+#define PIPE_LIVES 2000       /* runs in memory: ready or with a call in flight */
+#define PIPE_LIVE_RUNS 100000 /* runs that are not final: above, matching pauses */
+#define PIPE_CALLS 256        /* action calls in flight */
 #define PIPE_HOPS_MAX 16
-#define PIPE_RETRY_MS 1000        /* store failed: the same transaction again after this */
-#define PIPE_BUSY_MS 50           /* a queue was full: again after this */
-#define PIPE_LATE_MS 60000        /* a schedule noticed this late while the service was up still fires, whatever catch_up says */
-#define PIPE_LOOK_MS 60000        /* the wall clock is looked at this often, because somebody may set it */
+#define PIPE_RETRY_MS 1000 /* store failed: the same transaction again after this */
+#define PIPE_BUSY_MS 50    /* a queue was full: again after this */
+#define PIPE_LATE_MS                                                                                                   \
+    60000 /* a schedule noticed this late while the service was up still fires, whatever catch_up says */
+#define PIPE_LOOK_MS 60000 /* the wall clock is looked at this often, because somebody may set it */
 
 /* What the pipeline asks of the plugin host, so that tests can stand in for it. */
 struct peri_run_ops {
     /* False when there is no such operator now. */
     bool (*lookup)(void *ctx, const char *operator_id, enum peri_delivery *ret_delivery);
-    enum peri_status (*call)(void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err);
+    enum peri_status (*call)(
+        void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err);
     void *ctx;
 };
 
 /* peri_pipeline_start with something else than a host. */
-enum peri_status peri_pipeline_start_ops(struct peri_pipeline *pipeline, const struct peri_run_ops *ops, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_pipeline_start_ops(
+    struct peri_pipeline *pipeline, const struct peri_run_ops *ops, struct peri_error *err) PERI_MUST_CHECK;
 /* Does what is due by the clock. The loop's timer calls it; tests with a fake clock do. */
 void peri_pipeline_tick(struct peri_pipeline *pipeline);
 
@@ -43,16 +46,16 @@ struct pipe_op;
 enum due_kind { DUE_WAKE, DUE_CALL, DUE_TIMEOUT, DUE_EVALUATION };
 
 struct schedule_item {
-    char *id, *spec;             /* "<rule>/<trigger>" */
-    struct peri_rule *rule;      /* one reference */
+    char *id, *spec;        /* "<rule>/<trigger>" */
+    struct peri_rule *rule; /* one reference */
     const struct peri_trigger *trigger;
     int64_t anchor_ms, last_ms, next_ms; /* next: INT64_MAX when never again */
-    bool busy;                   /* its event is on the way into the journal */
+    bool busy;                           /* its event is on the way into the journal */
 };
 
 struct resume_item {
     uint64_t run;
-    bool restarted;              /* found at start; else its wait has ended */
+    bool restarted; /* found at start; else its wait has ended */
 };
 
 struct pipe_counts {
@@ -61,7 +64,7 @@ struct pipe_counts {
 
 struct pipe_metrics {
     struct peri_metric *accepted, *duplicate, *rejected, *matched, *unheard, *dead, *started;
-    struct peri_metric *ended[4]; /* succeeded, failed, cancelled, dropped */
+    struct peri_metric *ended[4];    /* succeeded, failed, cancelled, dropped */
     struct peri_metric *verdicts[4]; /* fired, no, error, dead */
     struct peri_metric *steps, *retries, *bugs, *store_retries;
     struct peri_metric *unmatched, *live, *in_memory, *in_flight;
@@ -72,7 +75,7 @@ struct peri_pipeline {
     struct peri_run_ops ops;
     struct peri_reader *reader;
     char *kprefix;
-    int refs;                    /* the owner's, and one for each operation in the store or the host */
+    int refs; /* the owner's, and one for each operation in the store or the host */
     bool started, draining, dead;
     void (*drained)(void *arg);
     void *drained_arg;
@@ -91,24 +94,24 @@ struct peri_pipeline {
     /* match */
     struct match_event **window; /* in order of seq; ring */
     size_t window_head, window_count;
-    size_t window_begun;         /* how many of the front have been begun */
+    size_t window_begun; /* how many of the front have been begun */
     size_t evaluating;
-    uint64_t taken_seq;          /* highest seq that was put into the window */
-    bool behind;                 /* the journal has unmatched events that the window has not */
-    size_t match_in_tx;          /* how many of the front are in the T2 under way */
-    size_t batch_limit;          /* 1 after a batch failed, until the culprit is found */
+    uint64_t taken_seq; /* highest seq that was put into the window */
+    bool behind;        /* the journal has unmatched events that the window has not */
+    size_t match_in_tx; /* how many of the front are in the T2 under way */
+    size_t batch_limit; /* 1 after a batch failed, until the culprit is found */
     int64_t unmatched;
-    uint64_t counted_seq;        /* recovery counted the unmatched events up to here */
-    int submitting;              /* ingest transactions under way */
+    uint64_t counted_seq; /* recovery counted the unmatched events up to here */
+    int submitting;       /* ingest transactions under way */
 
     /* runs */
-    struct peri_map *lives;      /* id as text -> struct live */
+    struct peri_map *lives; /* id as text -> struct live */
     size_t live_memory;
-    int64_t live_runs;           /* not final */
-    size_t committing;           /* run transactions under way */
-    size_t calls;                /* actions in flight */
+    int64_t live_runs; /* not final */
+    size_t committing; /* run transactions under way */
+    size_t calls;      /* actions in flight */
     struct live *held_first, *held_last;
-    struct resume_item *resume;  /* runs to be taken into memory as room allows; a queue */
+    struct resume_item *resume; /* runs to be taken into memory as room allows; a queue */
     size_t resume_head, resume_count, resume_cap;
     struct evaluation *waiting_first; /* condition calls that met a full queue */
     uint64_t serial;
@@ -119,7 +122,7 @@ struct peri_pipeline {
     struct schedule_item *schedules; /* by wall time */
     size_t schedule_count;
     struct peri_timer *timer;
-    int64_t timer_at;            /* BOOTTIME ms that the timer is set to */
+    int64_t timer_at; /* BOOTTIME ms that the timer is set to */
     bool ticking;
     struct pipe_op *failed_first, *failed_last; /* transactions to be repeated */
     int64_t failed_at;
@@ -127,17 +130,18 @@ struct peri_pipeline {
 };
 
 /* pipeline.c */
-int64_t pipe_now(const struct peri_pipeline *p);      /* wall ms */
+int64_t pipe_now(const struct peri_pipeline *p); /* wall ms */
 int64_t pipe_mono_ms(const struct peri_pipeline *p);
 uint32_t pipe_random(struct peri_pipeline *p);
 void pipe_hold(struct peri_pipeline *p);
-void pipe_release(struct peri_pipeline *p);           /* may free p */
+void pipe_release(struct peri_pipeline *p); /* may free p */
 /* Everything that may have become possible: resumes, held attempts, matching, the end of a drain, the timer. */
 void pipe_pump(struct peri_pipeline *p);
-/* One transaction. done always runs on the loop's thread, with p alive (look at p->dead). Without `stubborn`, PERI_EBUSY
- * and the like are returned and done is not called. With it the transaction is repeated until the store takes it or says
- * no for a reason of its own. */
-enum peri_status pipe_commit(struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn);
+/* One transaction. done always runs on the loop's thread, with p alive (look at p->dead). Without `stubborn`,
+ * PERI_EBUSY and the like are returned and done is not called. With it the transaction is repeated until the store
+ * takes it or says no for a reason of its own. */
+enum peri_status pipe_commit(
+    struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn);
 void pipe_retry_failed(struct peri_pipeline *p);
 void pipe_drop_failed(struct peri_pipeline *p);
 /* take value */
@@ -149,7 +153,8 @@ int pipe_verdict_index(const char *word);
 /* rules.c */
 struct peri_rule *pipe_rule_by_id(struct peri_pipeline *p, const char *id);
 /* borrow; from memory, else from the store. */
-enum peri_status pipe_rule_by_hash(struct peri_pipeline *p, const char *hash, struct peri_rule **ret, struct peri_error *err);
+enum peri_status pipe_rule_by_hash(
+    struct peri_pipeline *p, const char *hash, struct peri_rule **ret, struct peri_error *err);
 void pipe_rules_finish(struct peri_pipeline *p);
 
 /* ingest.c */
@@ -165,19 +170,21 @@ void match_pump(struct peri_pipeline *p);
 void match_finish(struct peri_pipeline *p);
 bool match_idle(const struct peri_pipeline *p);
 
-/* evaluate.c: a condition tree with its operator calls. Everything is kept by the caller until done: scope roots, event. */
+/* evaluate.c: a condition tree with its operator calls. Everything is kept by the caller until done: scope roots,
+ * event. */
 struct evaluation_request {
     const struct peri_condition *condition;
     struct peri_rule *rule;
     struct peri_event *event;
-    uint64_t run;                /* 0: none yet */
+    uint64_t run; /* 0: none yet */
     uint64_t as_of;
-    struct peri_scope scope;     /* now_ms is the time of the evaluation, for all of it */
+    struct peri_scope scope; /* now_ms is the time of the evaluation, for all of it */
 };
 /* Not called after pipe_evaluation_cancel. eval is valid during the call. */
 typedef void (*evaluated)(void *arg, enum peri_cond_outcome outcome, const struct peri_cond_eval *eval);
 /* done may run before this returns (then *ret is NULL). *ret is for cancelling, until done. PERI_ENOMEM: not begun. */
-enum peri_status pipe_evaluate(struct peri_pipeline *p, const struct evaluation_request *request, evaluated done, void *arg, struct evaluation **ret);
+enum peri_status pipe_evaluate(struct peri_pipeline *p, const struct evaluation_request *request, evaluated done,
+    void *arg, struct evaluation **ret);
 void pipe_evaluation_cancel(struct evaluation *evaluation);
 void pipe_evaluations_retry(struct peri_pipeline *p);
 
@@ -193,13 +200,13 @@ struct live {
     struct peri_pipeline *p;
     struct peri_run *run;
     struct peri_event *event;
-    enum peri_run_state stored;  /* what the store has */
+    enum peri_run_state stored; /* what the store has */
     bool committing, held, calling;
-    uint64_t serial;             /* of the call in flight: answers to older ones are late */
+    uint64_t serial; /* of the call in flight: answers to older ones are late */
     enum peri_run_next next;
     const struct peri_condition *condition;
     struct evaluation *evaluation;
-    struct change *changes;      /* asked for while a transaction was under way */
+    struct change *changes; /* asked for while a transaction was under way */
     struct live *held_next;
 };
 /* take run (owns the rule reference) and counts event; NULL when memory is out (run is destroyed). */

@@ -12,19 +12,19 @@
 #define PERI_RETRY_AFTER_MAX_MS (3600 * 1000LL)   /* a provider's Retry-After is honoured up to here */
 
 enum peri_after {
-    PERI_AFTER_RETRY,   /* again, with the same key and body, after delay_ms */
-    PERI_AFTER_FAIL,    /* final */
-    PERI_AFTER_UNKNOWN  /* it may have arrived and must not be sent again: a person decides */
+    PERI_AFTER_RETRY,  /* again, with the same key and body, after delay_ms */
+    PERI_AFTER_FAIL,   /* final */
+    PERI_AFTER_UNKNOWN /* it may have arrived and must not be sent again: a person decides */
 };
 
 struct peri_attempt_facts {
     const struct peri_retry *retry;
     const struct peri_error *error;
     enum peri_delivery delivery;
-    int tries;         /* attempts that count, this one included */
-    int64_t first_ms;  /* start of the first one */
+    int tries;        /* attempts that count, this one included */
+    int64_t first_ms; /* start of the first one */
     int64_t now_ms;
-    uint32_t random;   /* for the jitter */
+    uint32_t random; /* for the jitter */
 };
 
 enum peri_after peri_result_after(const struct peri_attempt_facts *facts, int64_t *ret_delay_ms);

@@ -39,7 +39,8 @@ static bool remember(struct peri_map *by_hash, struct peri_rule *rule)
     return true;
 }
 
-enum peri_status peri_pipeline_set_rules(struct peri_pipeline *p, struct peri_rule *const *rules, size_t count, struct peri_error *err)
+enum peri_status peri_pipeline_set_rules(
+    struct peri_pipeline *p, struct peri_rule *const *rules, size_t count, struct peri_error *err)
 {
     struct peri_index *index = NULL;
     struct peri_map *by_id = peri_map_create(), *by_hash = peri_map_create();
@@ -76,7 +77,8 @@ struct peri_rule *pipe_rule_by_id(struct peri_pipeline *p, const char *id)
     return peri_map_get(p->rules_by_id, id);
 }
 
-enum peri_status pipe_rule_by_hash(struct peri_pipeline *p, const char *hash, struct peri_rule **ret, struct peri_error *err)
+enum peri_status pipe_rule_by_hash(
+    struct peri_pipeline *p, const char *hash, struct peri_rule **ret, struct peri_error *err)
 {
     struct peri_rule_env env = {.tz = p->options.tz, .timezone = "UTC"};
     struct peri_rule *rule = peri_map_get(p->rules_by_hash, hash);
@@ -91,7 +93,8 @@ enum peri_status pipe_rule_by_hash(struct peri_pipeline *p, const char *hash, st
     free(text);
     if (st != PERI_OK)
         return st;
-    if (peri_map_count(p->rules_by_hash) > 2 * p->rule_count + 256) { /* bounded: old versions are read again when needed */
+    if (peri_map_count(p->rules_by_hash) >
+        2 * p->rule_count + 256) { /* bounded: old versions are read again when needed */
         peri_map_destroy(p->rules_by_hash, unref_rule);
         p->rules_by_hash = peri_map_create();
     }

@@ -167,8 +167,8 @@ static bool render_call(struct machine *m, const struct peri_step *step, struct 
     return render_key(m, step, error);
 }
 
-/* Starts the next attempt of the present operator step, or holds it back. Parameters are rendered once, right before the
- * first attempt: every later one sends the same. */
+/* Starts the next attempt of the present operator step, or holds it back. Parameters are rendered once, right before
+ * the first attempt: every later one sends the same. */
 void m_attempt(struct machine *m)
 {
     struct peri_run *run = m->run;
@@ -279,8 +279,12 @@ static void on_call_failed(struct machine *m)
         ignore(m);
         return;
     }
-    struct peri_attempt_facts facts = {.retry = &m_step(m)->retry, .error = m->in->error, .delivery = m->in->delivery,
-        .tries = track->attempt - track->free_attempts, .first_ms = track->first_ms, .now_ms = m->in->now_ms,
+    struct peri_attempt_facts facts = {.retry = &m_step(m)->retry,
+        .error = m->in->error,
+        .delivery = m->in->delivery,
+        .tries = track->attempt - track->free_attempts,
+        .first_ms = track->first_ms,
+        .now_ms = m->in->now_ms,
         .random = m->in->random};
     int64_t delay_ms = 0;
     switch (peri_result_after(&facts, &delay_ms)) {
@@ -350,8 +354,8 @@ static void interrupted(struct machine *m)
         return;
     }
     if (run->interruptions >= PERI_RUN_INTERRUPTIONS_MAX) {
-        (void)peri_error_set(&error, PERI_EIO, "interrupted", "the service stopped %d times while this run had a call under way",
-            run->interruptions);
+        (void)peri_error_set(&error, PERI_EIO, "interrupted",
+            "the service stopped %d times while this run had a call under way", run->interruptions);
         error.outcome_unknown = true;
         m_record(m, PERI_ATTEMPT_UNKNOWN, track->params, NULL, &error);
         peri_value_unref(run->error);
@@ -413,12 +417,18 @@ static void on_resolved(struct machine *m)
     }
 }
 
-enum peri_status peri_run_advance(struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects)
+enum peri_status peri_run_advance(
+    struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects)
 {
     static void (*const inputs[PERI_INPUT_COUNT])(struct machine *) = {
-        [PERI_INPUT_GO] = on_go,           [PERI_INPUT_CALL_OK] = on_call_ok,   [PERI_INPUT_CALL_FAILED] = on_call_failed,
-        [PERI_INPUT_CONDITION] = on_condition, [PERI_INPUT_TIMER] = on_timer,   [PERI_INPUT_CANCEL] = on_cancel,
-        [PERI_INPUT_RESTARTED] = on_restarted, [PERI_INPUT_RESOLVED] = on_resolved,
+        [PERI_INPUT_GO] = on_go,
+        [PERI_INPUT_CALL_OK] = on_call_ok,
+        [PERI_INPUT_CALL_FAILED] = on_call_failed,
+        [PERI_INPUT_CONDITION] = on_condition,
+        [PERI_INPUT_TIMER] = on_timer,
+        [PERI_INPUT_CANCEL] = on_cancel,
+        [PERI_INPUT_RESTARTED] = on_restarted,
+        [PERI_INPUT_RESOLVED] = on_resolved,
     };
     struct machine m = {.run = run, .in = input, .out = effects, .st = PERI_OK};
     if (peri_run_is_final(run->state) || run->track.depth == 0) {

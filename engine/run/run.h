@@ -41,11 +41,11 @@ enum peri_phase {
 
 struct peri_frame {
     const struct peri_block *block;
-    size_t i;                /* step in the block */
-    int n;                   /* number of the container step that opened it; 0 for the first frame */
-    int64_t started_ms;      /* of that step */
-    struct peri_value *list; /* for_each: the items, else NULL */
-    size_t index;            /* for_each: which item */
+    size_t i;                 /* step in the block */
+    int n;                    /* number of the container step that opened it; 0 for the first frame */
+    int64_t started_ms;       /* of that step */
+    struct peri_value *list;  /* for_each: the items, else NULL */
+    size_t index;             /* for_each: which item */
     struct peri_value *error; /* on_error: what went wrong, else NULL */
 };
 
@@ -53,12 +53,12 @@ struct peri_track {
     struct peri_frame frames[PERI_RUN_DEPTH_MAX];
     size_t depth;
     enum peri_phase phase;
-    int n;                     /* of the step under way */
-    int attempt;               /* of that step; 0 before the first */
-    int free_attempts;         /* attempts that do not count against the retry budget: the process died under them */
-    int64_t step_ms;           /* when the step began */
-    int64_t first_ms;          /* when its first attempt began */
-    int64_t attempt_ms;        /* when the last one began */
+    int n;              /* of the step under way */
+    int attempt;        /* of that step; 0 before the first */
+    int free_attempts;  /* attempts that do not count against the retry budget: the process died under them */
+    int64_t step_ms;    /* when the step began */
+    int64_t first_ms;   /* when its first attempt began */
+    int64_t attempt_ms; /* when the last one began */
     size_t choice;
     struct peri_value *params; /* of the call, as rendered at the first attempt; NULL before */
     char *key;                 /* its idempotency key */
@@ -70,9 +70,9 @@ struct peri_run {
     struct peri_rule *rule; /* the version that it started with; one reference */
     enum peri_run_state state;
     struct peri_track track;
-    int last_n;              /* steps begun so far, in all tracks */
+    int last_n;                              /* steps begun so far, in all tracks */
     struct peri_value *vars, *steps, *bound; /* maps; copied before each change, so that scopes may share them */
-    size_t vars_bytes;      /* JSON size of the three, as of the last check */
+    size_t vars_bytes;                       /* JSON size of the three, as of the last check */
     int64_t wake_ms, base_ms;
     int64_t created_ms, ended_ms;
     int interruptions;
@@ -85,14 +85,14 @@ struct peri_run {
 };
 
 enum peri_run_input_kind {
-    PERI_INPUT_GO,          /* start, or go on after YIELD or HOLD */
+    PERI_INPUT_GO, /* start, or go on after YIELD or HOLD */
     PERI_INPUT_CALL_OK,
     PERI_INPUT_CALL_FAILED,
-    PERI_INPUT_CONDITION,   /* the answer to EVALUATE */
-    PERI_INPUT_TIMER,       /* wake_ms has come */
+    PERI_INPUT_CONDITION, /* the answer to EVALUATE */
+    PERI_INPUT_TIMER,     /* wake_ms has come */
     PERI_INPUT_CANCEL,
-    PERI_INPUT_RESTARTED,   /* the process came up again and found the run */
-    PERI_INPUT_RESOLVED,    /* a person's decision on an unknown attempt */
+    PERI_INPUT_RESTARTED, /* the process came up again and found the run */
+    PERI_INPUT_RESOLVED,  /* a person's decision on an unknown attempt */
     PERI_INPUT_COUNT
 };
 
@@ -150,14 +150,15 @@ struct peri_run_effects {
 void peri_run_effects_init(struct peri_run_effects *effects);
 void peri_run_effects_finish(struct peri_run_effects *effects);
 
-/* At the start of its rule's actions, state ready. Counts references on what it keeps; NULL when memory is out. kprefix is
- * copied. Roots may be NULL. */
+/* At the start of its rule's actions, state ready. Counts references on what it keeps; NULL when memory is out. kprefix
+ * is copied. Roots may be NULL. */
 struct peri_run *peri_run_create(struct peri_rule *rule, const char *kprefix, int64_t now_ms);
 void peri_run_destroy(struct peri_run *run);
 
-/* The transition. PERI_ENOMEM is the only failure: then the run object is spoilt, and must be read again from the store.
- * effects must be fresh. */
-enum peri_status peri_run_advance(struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects) PERI_MUST_CHECK;
+/* The transition. PERI_ENOMEM is the only failure: then the run object is spoilt, and must be read again from the
+ * store. effects must be fresh. */
+enum peri_status peri_run_advance(
+    struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects) PERI_MUST_CHECK;
 
 /* The step under way, NULL at the end of a block and in final states. */
 const struct peri_step *peri_run_step(const struct peri_run *run);
@@ -166,10 +167,12 @@ bool peri_run_is_final(enum peri_run_state state);
 struct peri_scope peri_run_scope(const struct peri_run *run, int64_t now_ms, const struct peri_tz_source *tz);
 
 /* run_codec.c: the durable form. Texts are malloc'ed. */
-enum peri_status peri_run_write(const struct peri_run *run, char **ret_pos, char **ret_vars, char **ret_error) PERI_MUST_CHECK;
+enum peri_status peri_run_write(
+    const struct peri_run *run, char **ret_pos, char **ret_vars, char **ret_error) PERI_MUST_CHECK;
 /* Rebuilds from a row and the rule text it names. PERI_ECORRUPT when position and rule do not fit. The roots event,
  * trigger and run are left to the caller. */
-enum peri_status peri_run_read(const struct peri_run_row *row, struct peri_rule *rule, struct peri_run **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_run_read(const struct peri_run_row *row, struct peri_rule *rule, struct peri_run **ret,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* PERI_ELIMIT with code "too_large" when the variables have outgrown their limit. */
 enum peri_status peri_run_measure(struct peri_run *run, struct peri_error *err) PERI_MUST_CHECK;
 

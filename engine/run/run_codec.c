@@ -6,13 +6,19 @@
 #include "data/json.h"
 #include "run/run_internal.h"
 
-/* pos is {frames: [{block, i, n?, started?, list?, index?, error?}], phase, n, last_n, attempt, free?, step_ms, first_ms,
- * attempt_ms, choice?, params?, key?, last?}. Blocks are stored by their path in the rule text, which the run keeps by
- * its hash: the path cannot come to mean something else. Parameters are in here only while no open attempt has them. */
+/* pos is {frames: [{block, i, n?, started?, list?, index?, error?}], phase, n, last_n, attempt, free?, step_ms,
+ * first_ms, attempt_ms, choice?, params?, key?, last?}. Blocks are stored by their path in the rule text, which the run
+ * keeps by its hash: the path cannot come to mean something else. Parameters are in here only while no open attempt has
+ * them. */
 
-static const char *const phase_names[] = {[PERI_PHASE_STEP] = "step", [PERI_PHASE_GUARD] = "guard",
-    [PERI_PHASE_CHOICE] = "choice", [PERI_PHASE_HELD] = "held", [PERI_PHASE_CALL] = "call",
-    [PERI_PHASE_BACKOFF] = "backoff", [PERI_PHASE_DELAY] = "delay", [PERI_PHASE_UNKNOWN] = "unknown"};
+static const char *const phase_names[] = {[PERI_PHASE_STEP] = "step",
+    [PERI_PHASE_GUARD] = "guard",
+    [PERI_PHASE_CHOICE] = "choice",
+    [PERI_PHASE_HELD] = "held",
+    [PERI_PHASE_CALL] = "call",
+    [PERI_PHASE_BACKOFF] = "backoff",
+    [PERI_PHASE_DELAY] = "delay",
+    [PERI_PHASE_UNKNOWN] = "unknown"};
 #define PHASES (sizeof(phase_names) / sizeof(phase_names[0]))
 
 static enum peri_status put_error(struct peri_value *map, const char *name, const struct peri_error *error)
@@ -121,8 +127,8 @@ enum peri_status peri_run_measure(struct peri_run *run, struct peri_error *err)
     peri_buf_finish(&buf);
     peri_value_unref(vars);
     if (st != PERI_OK)
-        return peri_error_set(err, PERI_ELIMIT, "too_large", "variables and step results of the run are larger than %d KiB of JSON",
-            PERI_RUN_VARS_MAX / 1024);
+        return peri_error_set(err, PERI_ELIMIT, "too_large",
+            "variables and step results of the run are larger than %d KiB of JSON", PERI_RUN_VARS_MAX / 1024);
     return PERI_OK;
 }
 
@@ -240,7 +246,8 @@ static bool parse(const char *text, struct peri_value **ret)
     return text && peri_json_parse(text, strlen(text), ret, NULL) == PERI_OK;
 }
 
-enum peri_status peri_run_read(const struct peri_run_row *row, struct peri_rule *rule, struct peri_run **ret, struct peri_error *err)
+enum peri_status peri_run_read(
+    const struct peri_run_row *row, struct peri_rule *rule, struct peri_run **ret, struct peri_error *err)
 {
     struct peri_value *pos = NULL, *vars = NULL;
     enum peri_status st = PERI_OK;

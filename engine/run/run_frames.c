@@ -50,7 +50,8 @@ void m_push(struct machine *m, const struct peri_block *block, struct peri_value
     struct peri_track *track = &m->run->track;
     if (track->depth >= PERI_RUN_DEPTH_MAX) {
         struct peri_error err = {0};
-        (void)peri_error_set(&err, PERI_ELIMIT, "limit.depth", "blocks are nested more than %d deep", PERI_RUN_DEPTH_MAX);
+        (void)peri_error_set(
+            &err, PERI_ELIMIT, "limit.depth", "blocks are nested more than %d deep", PERI_RUN_DEPTH_MAX);
         peri_value_unref(list);
         peri_value_unref(error);
         peri_value_unref(m->run->error);
@@ -257,7 +258,8 @@ bool m_keep(struct machine *m, const struct peri_value *result, struct peri_erro
     if (!step->id && !as)
         return true;
     struct peri_value *steps = peri_value_ref(run->steps), *bound = peri_value_ref(run->bound);
-    bool ok = (!step->id || m_assign(m, &run->steps, step->id, result)) && (!as || m_assign(m, &run->bound, as, result));
+    bool ok =
+        (!step->id || m_assign(m, &run->steps, step->id, result)) && (!as || m_assign(m, &run->bound, as, result));
     if (ok && peri_run_measure(run, ret_error) != PERI_OK) {
         peri_value_unref(run->steps);
         peri_value_unref(run->bound);
@@ -374,8 +376,8 @@ void m_unwind(struct machine *m, const struct peri_error *err)
         bool in_handler = below && track->frames[level + 1].error != NULL;
         const struct peri_frame *frame = &track->frames[level];
         if (below && !in_handler) /* a container fails with what is in it */
-            record_at(m, frame->block->steps[frame->i], track->frames[level + 1].n,
-                track->frames[level + 1].started_ms, PERI_ATTEMPT_FAILED, NULL, NULL, err);
+            record_at(m, frame->block->steps[frame->i], track->frames[level + 1].n, track->frames[level + 1].started_ms,
+                PERI_ATTEMPT_FAILED, NULL, NULL, err);
         if (m->st == PERI_OK)
             handled = handle_at(m, level, in_handler, error);
     }

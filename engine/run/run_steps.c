@@ -73,7 +73,8 @@ static void body_delay(struct machine *m, const struct peri_step *step)
         (void)(peri_duration_parse(text, len, &ms, &error) == PERI_OK);
     else if (!peri_value_is_number(value) || !seconds_to_ms(value, &ms))
         (void)peri_error_set(&error, PERI_EINVAL, "type",
-            "a delay is a duration such as \"10m\" or a number of seconds, not %s", peri_type_name(peri_value_type(value)));
+            "a delay is a duration such as \"10m\" or a number of seconds, not %s",
+            peri_type_name(peri_value_type(value)));
     struct peri_value *params = one(m, "delay", value);
     if (!params)
         return;
@@ -115,8 +116,8 @@ static void branch(struct machine *m, const char *name, const struct peri_block 
 }
 
 /* Decides a condition now, or stops for an operator (returns PERI_COND_CALL). */
-static enum peri_cond_outcome decide(struct machine *m, const struct peri_condition *condition, enum peri_phase phase,
-    struct peri_cond_eval *eval)
+static enum peri_cond_outcome decide(
+    struct machine *m, const struct peri_condition *condition, enum peri_phase phase, struct peri_cond_eval *eval)
 {
     peri_cond_init(eval, condition);
     if (peri_condition_is_pure(condition))
@@ -171,12 +172,14 @@ static void body_for_each(struct machine *m, const struct peri_step *step)
     size_t count = peri_value_count(list);
     int64_t max = step->max > 0 ? step->max : 1000;
     if (!peri_value_is(list, PERI_LIST))
-        (void)peri_error_set(&error, PERI_EINVAL, "type", "for_each needs a list, `in` is %s",
-            peri_type_name(peri_value_type(list)));
+        (void)peri_error_set(
+            &error, PERI_EINVAL, "type", "for_each needs a list, `in` is %s", peri_type_name(peri_value_type(list)));
     else if (count > (size_t)max)
-        (void)peri_error_set(&error, PERI_ELIMIT, "limit.items", "the list has %zu items, max is %lld", count, (long long)max);
+        (void)peri_error_set(
+            &error, PERI_ELIMIT, "limit.items", "the list has %zu items, max is %lld", count, (long long)max);
     else if (!fits(list, LIST_BYTES_MAX))
-        (void)peri_error_set(&error, PERI_ELIMIT, "too_large", "the list is larger than %d KiB of JSON", LIST_BYTES_MAX / 1024);
+        (void)peri_error_set(
+            &error, PERI_ELIMIT, "too_large", "the list is larger than %d KiB of JSON", LIST_BYTES_MAX / 1024);
     if (error.status != PERI_OK) {
         m_fail(m, NULL, &error);
         peri_value_unref(list);
@@ -243,7 +246,8 @@ static void add_emit(struct machine *m, const char *type, struct peri_value *dat
 }
 
 /* Its type and data are good: the event leaves with the transaction that stores the step. */
-static void emit(struct machine *m, const struct peri_value *type, const struct peri_value *data, const struct peri_value *params)
+static void emit(
+    struct machine *m, const struct peri_value *type, const struct peri_value *data, const struct peri_value *params)
 {
     struct peri_error error = {0};
     struct peri_value *result = one(m, "type", peri_value_ref(type));
@@ -278,9 +282,11 @@ static void body_emit(struct machine *m, const struct peri_step *step)
     }
     const char *name = peri_value_text(type);
     if (!name)
-        (void)peri_error_set(&error, PERI_EINVAL, "type", "an event type is a text, not %s", peri_type_name(peri_value_type(type)));
+        (void)peri_error_set(
+            &error, PERI_EINVAL, "type", "an event type is a text, not %s", peri_type_name(peri_value_type(type)));
     else if (peri_event_type_check(name, &error) == PERI_OK && !fits(data, EVENT_DATA_MAX))
-        (void)peri_error_set(&error, PERI_ELIMIT, "too_large", "the event's data is larger than %d KiB", EVENT_DATA_MAX / 1024);
+        (void)peri_error_set(
+            &error, PERI_ELIMIT, "too_large", "the event's data is larger than %d KiB", EVENT_DATA_MAX / 1024);
     if (error.status != PERI_OK)
         m_fail(m, params, &error);
     else
@@ -326,9 +332,14 @@ static void body_operator(struct machine *m, const struct peri_step *step)
 void m_body(struct machine *m)
 {
     static void (*const bodies[])(struct machine *, const struct peri_step *) = {
-        [PERI_STEP_OPERATOR] = body_operator, [PERI_STEP_DELAY] = body_delay,       [PERI_STEP_IF] = body_if,
-        [PERI_STEP_CHOOSE] = body_choose,     [PERI_STEP_FOR_EACH] = body_for_each, [PERI_STEP_SET] = body_set,
-        [PERI_STEP_EMIT] = body_emit,         [PERI_STEP_STOP] = body_stop,
+        [PERI_STEP_OPERATOR] = body_operator,
+        [PERI_STEP_DELAY] = body_delay,
+        [PERI_STEP_IF] = body_if,
+        [PERI_STEP_CHOOSE] = body_choose,
+        [PERI_STEP_FOR_EACH] = body_for_each,
+        [PERI_STEP_SET] = body_set,
+        [PERI_STEP_EMIT] = body_emit,
+        [PERI_STEP_STOP] = body_stop,
     };
     const struct peri_step *step = m_step(m);
     m->run->track.phase = PERI_PHASE_STEP;
@@ -386,7 +397,8 @@ static void enter(struct machine *m)
 static void too_many_steps(struct machine *m)
 {
     struct peri_error error = {0};
-    (void)peri_error_set(&error, PERI_ELIMIT, "limit.steps", "the run has executed %d steps, that is the limit", PERI_RUN_STEPS_MAX);
+    (void)peri_error_set(
+        &error, PERI_ELIMIT, "limit.steps", "the run has executed %d steps, that is the limit", PERI_RUN_STEPS_MAX);
     peri_value_unref(m->run->error);
     m->run->error = m_error_value(m, &error);
     m_end(m, PERI_RUN_FAILED);

@@ -63,7 +63,8 @@ void peri_due_heap_pop(struct peri_due_heap *heap)
     }
 }
 
-static bool any_until(const struct peri_schedule *schedule, int64_t anchor_ms, int64_t after_ms, int64_t until_ms, int64_t *ret_ms)
+static bool any_until(
+    const struct peri_schedule *schedule, int64_t anchor_ms, int64_t after_ms, int64_t until_ms, int64_t *ret_ms)
 {
     int64_t next;
     if (peri_schedule_next(schedule, anchor_ms, after_ms, &next) != PERI_OK || next > until_ms)
@@ -74,7 +75,8 @@ static bool any_until(const struct peri_schedule *schedule, int64_t anchor_ms, i
 
 /* "Is there one after t?" is true up to the latest occurrence and false from there on: halve the interval until only it
  * is left. Walking from one to the next would take for ever after a long stop. */
-bool peri_schedule_latest(const struct peri_schedule *schedule, int64_t anchor_ms, int64_t after_ms, int64_t until_ms, int64_t *ret_ms)
+bool peri_schedule_latest(
+    const struct peri_schedule *schedule, int64_t anchor_ms, int64_t after_ms, int64_t until_ms, int64_t *ret_ms)
 {
     int64_t found, low, high = until_ms;
     if (after_ms >= until_ms || !any_until(schedule, anchor_ms, after_ms, until_ms, &found))
@@ -114,6 +116,7 @@ char *peri_schedule_signature(const struct peri_schedule *s)
     case PERI_SCHEDULE_CRON:
         break;
     }
-    return peri_asprintf("cron %" PRIx64 " %x %x %x %x %d%d%d dst=%d tz=%s", s->cron.minutes, s->cron.hours, s->cron.days,
-        s->cron.months, s->cron.weekdays, s->cron.any_day, s->cron.any_weekday, s->cron.follows_wall, (int)s->dst, zone);
+    return peri_asprintf("cron %" PRIx64 " %x %x %x %x %d%d%d dst=%d tz=%s", s->cron.minutes, s->cron.hours,
+        s->cron.days, s->cron.months, s->cron.weekdays, s->cron.any_day, s->cron.any_weekday, s->cron.follows_wall,
+        (int)s->dst, zone);
 }

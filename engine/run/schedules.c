@@ -9,8 +9,9 @@
 #include "io/store_runs.h"
 #include "run/pipeline_internal.h"
 
-/* Schedule triggers. An occurrence is a journal event "schedule.Fired" for one trigger; its external id names schedule and
- * due time, so the journal itself makes it unique, also when the clock is set back. Event and `last` are one transaction.
+/* Schedule triggers. An occurrence is a journal event "schedule.Fired" for one trigger; its external id names schedule
+ * and due time, so the journal itself makes it unique, also when the clock is set back. Event and `last` are one
+ * transaction.
  *
  * The latest occurrence that was missed fires once if it is not older than catch_up; earlier ones are passed over. */
 
@@ -100,7 +101,8 @@ static void schedule_done(void *arg, enum peri_status st, const struct peri_erro
         return;
     }
     if (st != PERI_OK)
-        peri_err(p->options.log, "schedule", "%s: an occurrence could not be stored: %s", s->id, err ? err->message : "?");
+        peri_err(
+            p->options.log, "schedule", "%s: an occurrence could not be stored: %s", s->id, err ? err->message : "?");
     else if (s->event)
         pipe_journaled(p, s->event);
     struct schedule_item *item = find(p->schedules, p->schedule_count, s->id);
@@ -117,8 +119,12 @@ static void store_item(struct peri_pipeline *p, struct schedule_item *item, stru
         peri_event_unref(event);
         return;
     }
-    *s = (struct schedule_tx){.p = p, .id = peri_strdup(item->id), .spec = peri_strdup(item->spec),
-        .anchor_ms = item->anchor_ms, .last_ms = item->last_ms, .event = event};
+    *s = (struct schedule_tx){.p = p,
+        .id = peri_strdup(item->id),
+        .spec = peri_strdup(item->spec),
+        .anchor_ms = item->anchor_ms,
+        .last_ms = item->last_ms,
+        .event = event};
     p->submitting++;
     if (!s->id || !s->spec || pipe_commit(p, 512, schedule_tx, schedule_done, s, true) != PERI_OK) {
         p->submitting--;
@@ -195,7 +201,8 @@ void schedules_tick(struct peri_pipeline *p)
 
 /* --- rules change, service starts --- */
 
-static bool make_item(struct peri_rule *rule, const struct peri_trigger *trigger, int64_t now, struct schedule_item *item)
+static bool make_item(
+    struct peri_rule *rule, const struct peri_trigger *trigger, int64_t now, struct schedule_item *item)
 {
     memset(item, 0, sizeof(*item));
     item->id = peri_asprintf("%s/%s", rule->id, trigger->id);

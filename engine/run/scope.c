@@ -22,7 +22,8 @@ static struct peri_value *finish_map(struct peri_value *map, bool failed)
     return map;
 }
 
-struct peri_value *peri_scope_trigger(const struct peri_event *event, const struct peri_value *payload, const char *trigger_id)
+struct peri_value *peri_scope_trigger(
+    const struct peri_event *event, const struct peri_value *payload, const char *trigger_id)
 {
     char id[PERI_ID_TEXT];
     struct peri_value *map = peri_value_map();
@@ -80,7 +81,8 @@ static const struct peri_value *match_lookup(void *ctx, const char *name, size_t
     return NULL;
 }
 
-struct peri_scope peri_match_scope(const struct peri_match_scope *roots, int64_t now_ms, const struct peri_tz_source *tz)
+struct peri_scope peri_match_scope(
+    const struct peri_match_scope *roots, int64_t now_ms, const struct peri_tz_source *tz)
 {
     struct peri_scope scope = {.lookup = match_lookup, .ctx = (void *)(uintptr_t)roots, .now_ms = now_ms, .tz = tz};
     return scope;

@@ -12,7 +12,8 @@
 
 /* Payload as a value; null when it cannot be read. New reference, NULL when memory is out. */
 struct peri_value *peri_scope_event(const struct peri_event *event);
-struct peri_value *peri_scope_trigger(const struct peri_event *event, const struct peri_value *payload, const char *trigger_id);
+struct peri_value *peri_scope_trigger(
+    const struct peri_event *event, const struct peri_value *payload, const char *trigger_id);
 /* {id, name, description?, tags} */
 struct peri_value *peri_scope_rule(const struct peri_rule *rule);
 /* {id, rule, event_id, created} */
@@ -22,6 +23,7 @@ struct peri_value *peri_scope_run(uint64_t run, const struct peri_rule *rule, ui
 struct peri_match_scope {
     const struct peri_value *event, *trigger, *rule;
 };
-struct peri_scope peri_match_scope(const struct peri_match_scope *roots, int64_t now_ms, const struct peri_tz_source *tz);
+struct peri_scope peri_match_scope(
+    const struct peri_match_scope *roots, int64_t now_ms, const struct peri_tz_source *tz);
 
 #endif

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/pipeline_internal.h"
 
-/* One loop timer for the earliest of: the heap (waits of runs, deadlines), the schedules, a transaction to be repeated. */
+/* One loop timer for the earliest of: the heap (waits of runs, deadlines), the schedules, a transaction to be repeated.
+ */
 
 void timer_due(struct peri_pipeline *p, int64_t delay_ms, enum due_kind kind, uint64_t id, uint64_t serial)
 {
     int64_t at = pipe_mono_ms(p) + (delay_ms > 0 ? delay_ms : 0);
     if (!peri_due_heap_push(&p->heap, at, (int)kind, id, serial))
-        peri_err(p->options.log, "run", "out of memory: a timer of run-%llu is lost until the next start", (unsigned long long)id);
+        peri_err(p->options.log, "run", "out of memory: a timer of run-%llu is lost until the next start",
+            (unsigned long long)id);
     timer_arm(p);
 }
 

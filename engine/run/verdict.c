@@ -34,7 +34,8 @@ struct peri_value *peri_verdict_fired(const struct peri_rule *rule, const struct
     return verdict(rule, trigger, PERI_VERDICT_FIRED, NULL, NULL, NULL, NULL);
 }
 
-struct peri_value *peri_verdict_unmatched(const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why)
+struct peri_value *peri_verdict_unmatched(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why)
 {
     const char *field = peri_map_text(why, "field"), *reason = peri_map_text(why, "reason");
     char text[320];
@@ -58,7 +59,8 @@ struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const st
     return map;
 }
 
-struct peri_value *peri_verdict_error(const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason)
+struct peri_value *peri_verdict_error(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason)
 {
     return verdict(rule, trigger, PERI_VERDICT_ERROR, at, NULL, reason, NULL);
 }

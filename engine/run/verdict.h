@@ -24,10 +24,12 @@
 
 /* New references; NULL when memory is out. */
 struct peri_value *peri_verdict_fired(const struct peri_rule *rule, const struct peri_trigger *trigger);
-struct peri_value *peri_verdict_unmatched(const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why);
+struct peri_value *peri_verdict_unmatched(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why);
 struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const struct peri_trigger *trigger,
     enum peri_cond_outcome outcome, const struct peri_cond_eval *eval);
-struct peri_value *peri_verdict_error(const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason);
+struct peri_value *peri_verdict_error(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason);
 struct peri_value *peri_verdict_dead(const char *reason);
 /* How far a rule came: of the verdicts of several triggers of one rule the highest is kept. */
 int peri_verdict_rank(const struct peri_value *verdict);

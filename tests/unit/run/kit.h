@@ -21,7 +21,8 @@ static inline struct peri_rule *kit_rule(const char *yaml)
     peri_diag_init(&diag);
     enum peri_status st = peri_rules_load_text("test.yaml", yaml, strlen(yaml), NULL, &list, &diag);
     for (size_t i = 0; i < diag.count; i++)
-        print_error("%s:%d:%d: %s\n", diag.items[i].file, diag.items[i].line, diag.items[i].column, diag.items[i].message);
+        print_error(
+            "%s:%d:%d: %s\n", diag.items[i].file, diag.items[i].line, diag.items[i].column, diag.items[i].message);
     assert_int_equal(st, PERI_OK);
     assert_int_equal(list.count, 1);
     struct peri_rule *rule = peri_rule_ref(list.items[0]);

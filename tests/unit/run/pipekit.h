@@ -86,7 +86,8 @@ static bool kit_lookup(void *ctx, const char *id, enum peri_delivery *ret)
     return true;
 }
 
-static enum peri_status kit_op(void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
+static enum peri_status kit_op(
+    void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
 {
     struct bed *bed = ctx;
     const char *id = call->operator_id;
@@ -187,7 +188,8 @@ static inline void kit_start(struct bed *bed, const char *yaml)
     if (peri_store_reader(bed->store, &bed->reader, &err) != PERI_OK)
         fail_msg("%s", err.message);
     bed->metrics = peri_metrics_create();
-    struct peri_pipeline_options po = {.loop = bed->loop, .store = bed->store, .clock = bed->clock, .metrics = bed->metrics};
+    struct peri_pipeline_options po = {
+        .loop = bed->loop, .store = bed->store, .clock = bed->clock, .metrics = bed->metrics};
     if (peri_pipeline_create(&po, &bed->pipe, &err) != PERI_OK)
         fail_msg("%s", err.message);
     kit_rules(bed, yaml);
@@ -310,20 +312,20 @@ static inline struct peri_value *kit_verdicts(struct bed *bed, uint64_t seq)
 }
 
 /* Turns the loop until the condition holds. */
-#define KIT_UNTIL(bed, condition)                                                  \
-    do {                                                                           \
-        int rounds = 0;                                                            \
-        while (!(condition)) {                                                     \
-            if (++rounds > 2000)                                                   \
-                fail_msg("never: %s", #condition);                                 \
-            peri_loop_once((bed)->loop, 5);                                        \
-        }                                                                          \
+#define KIT_UNTIL(bed, condition)                                                                                      \
+    do {                                                                                                               \
+        int rounds = 0;                                                                                                \
+        while (!(condition)) {                                                                                         \
+            if (++rounds > 2000)                                                                                       \
+                fail_msg("never: %s", #condition);                                                                     \
+            peri_loop_once((bed)->loop, 5);                                                                            \
+        }                                                                                                              \
     } while (0)
 
 static inline bool kit_quiet(struct bed *bed)
 {
-    return kit_status(bed, "unmatched") == 0 && kit_status(bed, "in_memory") == 0 && kit_status(bed, "evaluating") == 0 &&
-           peri_store_queued(bed->store) == 0;
+    return kit_status(bed, "unmatched") == 0 && kit_status(bed, "in_memory") == 0 &&
+           kit_status(bed, "evaluating") == 0 && peri_store_queued(bed->store) == 0;
 }
 #define KIT_QUIET(bed) KIT_UNTIL(bed, kit_quiet(bed))
 
@@ -357,7 +359,8 @@ static inline struct peri_event *kit_event(const char *type, const char *json, c
     return event;
 }
 
-static inline uint64_t kit_send_id(struct bed *bed, const char *type, const char *json, const char *id, bool *ret_duplicate)
+static inline uint64_t kit_send_id(
+    struct bed *bed, const char *type, const char *json, const char *id, bool *ret_duplicate)
 {
     struct kit_sent sent = {.batch = peri_batch_create()};
     struct peri_error err = {0};
@@ -382,7 +385,8 @@ struct kit_changed {
     char id[32];
 };
 
-static void kit_changed_done(void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err)
+static void kit_changed_done(
+    void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err)
 {
     struct kit_changed *changed = arg;
     changed->done = true;

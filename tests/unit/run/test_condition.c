@@ -16,7 +16,8 @@ struct outcome {
 static void evaluate(const char *conditions, const char *payload, const char *answers, struct outcome *ret)
 {
     char yaml[2048];
-    snprintf(yaml, sizeof(yaml), "name: t\ntrigger: {event: a.B}\nconditions:\n%s\nactions:\n  - stop: true\n", conditions);
+    snprintf(
+        yaml, sizeof(yaml), "name: t\ntrigger: {event: a.B}\nconditions:\n%s\nactions:\n  - stop: true\n", conditions);
     struct peri_rule *rule = kit_rule(yaml);
     struct peri_match_scope roots = {.event = kit_json(payload)};
     struct peri_scope scope = peri_match_scope(&roots, 0, NULL);
@@ -30,7 +31,9 @@ static void evaluate(const char *conditions, const char *payload, const char *an
         strncat(ret->asked, eval.operator_id, sizeof(ret->asked) - strlen(ret->asked) - 1);
         strncat(ret->asked, " ", sizeof(ret->asked) - strlen(ret->asked) - 1);
         assert_true(*answers);
-        enum peri_cond_outcome answer = *answers == 'y' ? PERI_COND_YES : *answers == 'n' ? PERI_COND_NO : PERI_COND_FAILED;
+        enum peri_cond_outcome answer = *answers == 'y'   ? PERI_COND_YES
+                                        : *answers == 'n' ? PERI_COND_NO
+                                                          : PERI_COND_FAILED;
         if (answer == PERI_COND_FAILED)
             (void)peri_error_set(&error, PERI_EIO, "broken", "it broke");
         outcome = peri_cond_answer(&eval, &scope, answer, detail, &error);
@@ -67,9 +70,11 @@ static void test_tables(void **state)
         {"  - not: {operator: x.a}", "y", PERI_COND_NO, "x.a "},
         {"  - not: {operator: x.a}", "n", PERI_COND_YES, "x.a "},
         {"  - not: {operator: x.a}", "f", PERI_COND_FAILED, "x.a "},
-        {"  - any:\n    - all: [{operator: x.a}, {operator: x.b}]\n    - not: {any: [{operator: x.c}, {operator: x.d}]}\n  - {operator: x.e}",
+        {"  - any:\n    - all: [{operator: x.a}, {operator: x.b}]\n    - not: {any: [{operator: x.c}, {operator: "
+         "x.d}]}\n  - {operator: x.e}",
             "ynnny", PERI_COND_YES, "x.a x.b x.c x.d x.e "},
-        {"  - any:\n    - all: [{operator: x.a}, {operator: x.b}]\n    - not: {any: [{operator: x.c}, {operator: x.d}]}\n  - {operator: x.e}",
+        {"  - any:\n    - all: [{operator: x.a}, {operator: x.b}]\n    - not: {any: [{operator: x.c}, {operator: "
+         "x.d}]}\n  - {operator: x.e}",
             "ny", PERI_COND_NO, "x.a x.c "},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/pipekit.h"
 
-#define RULE_SEND "name: Send\ntrigger: {event: a.B}\nactions:\n  - {operator: x.ok, params: {to: \"{{ event.who }}\"}}\n"
+#define RULE_SEND                                                                                                      \
+    "name: Send\ntrigger: {event: a.B}\nactions:\n  - {operator: x.ok, params: {to: \"{{ event.who }}\"}}\n"
 
 static void test_an_event_becomes_a_run_that_ends(void **state)
 {
@@ -22,7 +23,8 @@ static void test_an_event_becomes_a_run_that_ends(void **state)
     assert_string_equal(peri_map_text(step, "state"), "done");
     peri_value_unref(run);
     struct peri_value *verdicts = kit_verdicts(&bed, seq);
-    kit_assert_json(verdicts, "[{\"rule\":\"send\",\"name\":\"Send\",\"trigger\":\"t1\",\"verdict\":\"fired\",\"run\":\"run-1\"}]");
+    kit_assert_json(
+        verdicts, "[{\"rule\":\"send\",\"name\":\"Send\",\"trigger\":\"t1\",\"verdict\":\"fired\",\"run\":\"run-1\"}]");
     peri_value_unref(verdicts);
     assert_int_equal(kit_status(&bed, "accepted"), 1);
     assert_int_equal(kit_status(&bed, "matched"), 1);
@@ -116,10 +118,12 @@ static void test_a_delay_sleeps_in_the_store_and_takes_no_memory(void **state)
 static void test_a_retry_keeps_its_key_and_its_parameters(void **state)
 {
     struct bed bed;
-    kit_open(&bed, "name: Flaky\ntrigger: {event: a.B}\nactions:\n  - {operator: x.flaky, params: {at: \"{{ now }}\"}}\n");
+    kit_open(
+        &bed, "name: Flaky\ntrigger: {event: a.B}\nactions:\n  - {operator: x.flaky, params: {at: \"{{ now }}\"}}\n");
     (void)kit_send(&bed, "a.B", "{}");
     for (size_t i = 1; i <= 2; i++) {
-        KIT_UNTIL(&bed, kit_calls(&bed, "x.flaky") == i && kit_run_is(&bed, 1, "sleeping") && kit_status(&bed, "in_memory") == 0);
+        KIT_UNTIL(&bed,
+            kit_calls(&bed, "x.flaky") == i && kit_run_is(&bed, 1, "sleeping") && kit_status(&bed, "in_memory") == 0);
         kit_advance(&bed, 10000);
     }
     KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
@@ -137,7 +141,8 @@ static void test_a_retry_keeps_its_key_and_its_parameters(void **state)
 static void test_a_full_queue_is_no_attempt(void **state)
 {
     struct bed bed;
-    kit_open(&bed, "name: Busy\ntrigger: {event: a.B}\nactions:\n  - {operator: x.busy, retry: {maximum_attempts: 1}}\n");
+    kit_open(
+        &bed, "name: Busy\ntrigger: {event: a.B}\nactions:\n  - {operator: x.busy, retry: {maximum_attempts: 1}}\n");
     (void)kit_send(&bed, "a.B", "{}");
     KIT_UNTIL(&bed, bed.busy > 0);
     for (int i = 0; i < 5; i++)
@@ -153,8 +158,9 @@ static void test_a_full_queue_is_no_attempt(void **state)
 static void test_an_unhandled_failure_is_dead_and_a_handled_one_is_not(void **state)
 {
     struct bed bed;
-    kit_open(&bed, "rules:\n  - {name: One, trigger: {event: a.One}, actions: [{operator: x.bad}]}\n"
-                   "  - {name: Two, trigger: {event: a.Two}, actions: [{operator: x.bad}], on_error: [{operator: x.ok}]}\n");
+    kit_open(&bed,
+        "rules:\n  - {name: One, trigger: {event: a.One}, actions: [{operator: x.bad}]}\n"
+        "  - {name: Two, trigger: {event: a.Two}, actions: [{operator: x.bad}], on_error: [{operator: x.ok}]}\n");
     (void)kit_send(&bed, "a.One", "{}");
     (void)kit_send(&bed, "a.Two", "{}");
     KIT_QUIET(&bed);
@@ -195,8 +201,10 @@ static void test_an_unknown_outcome_waits_for_a_person(void **state)
 static void test_an_emitted_event_starts_other_rules_and_knows_its_cause(void **state)
 {
     struct bed bed;
-    kit_open(&bed, "rules:\n  - {name: One, trigger: {event: a.B}, actions: [{emit: {event: b.C, data: {n: \"{{ event.n + 1 }}\"}}}]}\n"
-                   "  - {name: Two, trigger: {event: b.*}, actions: [{operator: x.ok, params: {n: \"{{ event.n }}\"}}]}\n");
+    kit_open(&bed,
+        "rules:\n  - {name: One, trigger: {event: a.B}, actions: [{emit: {event: b.C, data: {n: \"{{ event.n + 1 "
+        "}}\"}}}]}\n"
+        "  - {name: Two, trigger: {event: b.*}, actions: [{operator: x.ok, params: {n: \"{{ event.n }}\"}}]}\n");
     uint64_t seq = kit_send(&bed, "a.B", "{\"n\":1}");
     KIT_UNTIL(&bed, bed.call_count == 1);
     KIT_QUIET(&bed);
@@ -393,7 +401,8 @@ static void test_many_events_each_once_and_in_order(void **state)
     struct bed bed;
     struct kit_sent sent[4] = {{0}};
     struct peri_error err = {0};
-    kit_open(&bed, "name: Even\ntrigger: {event: a.B, match: {even: [true]}}\nactions: [{operator: x.ok, params: {n: \"{{ event.n }}\"}}]\n");
+    kit_open(&bed, "name: Even\ntrigger: {event: a.B, match: {even: [true]}}\nactions: [{operator: x.ok, params: {n: "
+                   "\"{{ event.n }}\"}}]\n");
     for (int b = 0; b < 4; b++) {
         sent[b].batch = peri_batch_create();
         for (int i = 0; i < 400; i++) {

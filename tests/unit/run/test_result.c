@@ -3,7 +3,8 @@
 
 #include "run/result.h"
 
-static struct peri_retry retry_default = {.initial_ms = 1000, .maximum_ms = 300000, .coefficient = 2, .maximum_attempts = 8};
+static struct peri_retry retry_default = {
+    .initial_ms = 1000, .maximum_ms = 300000, .coefficient = 2, .maximum_attempts = 8};
 
 static enum peri_after after(struct peri_attempt_facts facts, int64_t *delay)
 {
@@ -21,14 +22,20 @@ static void test_classes(void **state)
         enum peri_delivery delivery;
         enum peri_after want;
     } cases[] = {
-        {true, false, PERI_DELIVERY_ONCE, PERI_AFTER_RETRY},    {true, false, PERI_DELIVERY_REPEAT, PERI_AFTER_RETRY},
-        {true, false, PERI_DELIVERY_LOOKUP, PERI_AFTER_RETRY},  {false, false, PERI_DELIVERY_ONCE, PERI_AFTER_FAIL},
-        {false, false, PERI_DELIVERY_REPEAT, PERI_AFTER_FAIL},  {false, true, PERI_DELIVERY_ONCE, PERI_AFTER_UNKNOWN},
-        {true, true, PERI_DELIVERY_ONCE, PERI_AFTER_UNKNOWN},   {true, true, PERI_DELIVERY_LOOKUP, PERI_AFTER_UNKNOWN},
-        {false, true, PERI_DELIVERY_REPEAT, PERI_AFTER_RETRY},  {true, true, PERI_DELIVERY_REPEAT, PERI_AFTER_RETRY},
+        {true, false, PERI_DELIVERY_ONCE, PERI_AFTER_RETRY},
+        {true, false, PERI_DELIVERY_REPEAT, PERI_AFTER_RETRY},
+        {true, false, PERI_DELIVERY_LOOKUP, PERI_AFTER_RETRY},
+        {false, false, PERI_DELIVERY_ONCE, PERI_AFTER_FAIL},
+        {false, false, PERI_DELIVERY_REPEAT, PERI_AFTER_FAIL},
+        {false, true, PERI_DELIVERY_ONCE, PERI_AFTER_UNKNOWN},
+        {true, true, PERI_DELIVERY_ONCE, PERI_AFTER_UNKNOWN},
+        {true, true, PERI_DELIVERY_LOOKUP, PERI_AFTER_UNKNOWN},
+        {false, true, PERI_DELIVERY_REPEAT, PERI_AFTER_RETRY},
+        {true, true, PERI_DELIVERY_REPEAT, PERI_AFTER_RETRY},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct peri_error error = {.status = PERI_EIO, .code = "net", .retryable = cases[i].retryable, .outcome_unknown = cases[i].unknown};
+        struct peri_error error = {
+            .status = PERI_EIO, .code = "net", .retryable = cases[i].retryable, .outcome_unknown = cases[i].unknown};
         struct peri_attempt_facts facts = {.error = &error, .delivery = cases[i].delivery};
         int64_t delay;
         assert_int_equal(after(facts, &delay), cases[i].want);

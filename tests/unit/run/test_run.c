@@ -13,15 +13,16 @@ struct bed {
     char emitted[1024];
 };
 
-static const char *const attempt_names[] = {"", "started", "done", "retry", "failed", "unknown", "skipped", "cancelled"};
+static const char *const attempt_names[] = {
+    "", "started", "done", "retry", "failed", "unknown", "skipped", "cancelled"};
 
 static void note(struct bed *bed)
 {
     size_t len = strlen(bed->log);
     for (size_t i = 0; i < bed->effects.record_count; i++) {
         const struct peri_step_record *r = &bed->effects.records[i];
-        len += (size_t)snprintf(bed->log + len, sizeof(bed->log) - len, "%d.%d %s %s\n", r->n, r->attempt, r->op,
-            attempt_names[r->state]);
+        len += (size_t)snprintf(
+            bed->log + len, sizeof(bed->log) - len, "%d.%d %s %s\n", r->n, r->attempt, r->op, attempt_names[r->state]);
         assert_true(len < sizeof(bed->log));
     }
     for (size_t i = 0; i < bed->effects.emit_count; i++) {
@@ -39,9 +40,18 @@ static void through_the_store(struct bed *bed)
     struct peri_run *again = NULL;
     struct peri_error err = {0};
     assert_int_equal(peri_run_write(bed->run, &pos, &vars, &error), PERI_OK);
-    struct peri_run_row row = {.id = bed->run->id, .rule = bed->rule->id, .rhash = bed->rule->hash, .state = bed->run->state,
-        .pos = pos, .vars = vars, .error = error, .kprefix = bed->run->kprefix, .wake_ms = bed->run->wake_ms,
-        .base_ms = bed->run->base_ms, .created_ms = bed->run->created_ms, .ended_ms = bed->run->ended_ms,
+    struct peri_run_row row = {.id = bed->run->id,
+        .rule = bed->rule->id,
+        .rhash = bed->rule->hash,
+        .state = bed->run->state,
+        .pos = pos,
+        .vars = vars,
+        .error = error,
+        .kprefix = bed->run->kprefix,
+        .wake_ms = bed->run->wake_ms,
+        .base_ms = bed->run->base_ms,
+        .created_ms = bed->run->created_ms,
+        .ended_ms = bed->run->ended_ms,
         .interruptions = bed->run->interruptions};
     enum peri_status st = peri_run_read(&row, bed->rule, &again, &err);
     if (st != PERI_OK)
@@ -81,13 +91,15 @@ static enum peri_run_next ok(struct bed *bed, const char *json)
     return next;
 }
 
-static enum peri_run_next failed(struct bed *bed, const char *code, bool retryable, bool unknown, enum peri_delivery delivery)
+static enum peri_run_next failed(
+    struct bed *bed, const char *code, bool retryable, bool unknown, enum peri_delivery delivery)
 {
     struct peri_error error = {0};
     (void)peri_error_set(&error, PERI_EIO, code, "it said %s", code);
     error.retryable = retryable;
     error.outcome_unknown = unknown;
-    return input(bed, (struct peri_run_input){.kind = PERI_INPUT_CALL_FAILED, .error = &error, .delivery = delivery, .random = UINT32_MAX});
+    return input(bed, (struct peri_run_input){
+                          .kind = PERI_INPUT_CALL_FAILED, .error = &error, .delivery = delivery, .random = UINT32_MAX});
 }
 
 static void open_bed(struct bed *bed, const char *steps, const char *payload)
@@ -137,8 +149,10 @@ static void test_an_action_is_called_once_and_ends_the_run(void **state)
 static void test_outcome_and_next_intent_leave_together(void **state)
 {
     struct bed bed;
-    open_bed(&bed, "actions:\n  - {operator: x.a, id: first, as: r}\n"
-                   "  - {operator: x.b, params: {got: \"{{ steps.first.id }}\", same: \"{{ r.id }}\"}}", "{}");
+    open_bed(&bed,
+        "actions:\n  - {operator: x.a, id: first, as: r}\n"
+        "  - {operator: x.b, params: {got: \"{{ steps.first.id }}\", same: \"{{ r.id }}\"}}",
+        "{}");
     (void)go(&bed);
     assert_int_equal(ok(&bed, "{\"id\":5}"), PERI_NEXT_CALL);
     assert_int_equal(bed.effects.record_count, 2);
@@ -222,7 +236,8 @@ static void test_if_then_else(void **state)
     (void)ok(&bed, NULL);
     assert_string_equal(peri_run_step(bed.run)->operator_id, "x.last");
     assert_int_equal(ok(&bed, NULL), PERI_NEXT_END);
-    assert_string_equal(bed.log, "1.1 if done\n2.1 x.big started\n2.1 x.big done\n3.1 x.last started\n3.1 x.last done\n");
+    assert_string_equal(
+        bed.log, "1.1 if done\n2.1 x.big started\n2.1 x.big done\n3.1 x.last started\n3.1 x.last done\n");
     close_bed(&bed);
     open_bed(&bed, steps, "{\"n\":3}");
     (void)go(&bed);
@@ -251,13 +266,15 @@ static void test_a_guard_with_an_operator_is_asked_outside(void **state)
     assert_int_equal(go(&bed), PERI_NEXT_EVALUATE);
     assert_int_equal(bed.run->state, PERI_RUN_READY);
     assert_ptr_equal(bed.effects.condition, bed.rule->actions->steps[0]->guard);
-    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_CONDITION, .condition = PERI_COND_YES}), PERI_NEXT_CALL);
+    assert_int_equal(
+        input(&bed, (struct peri_run_input){.kind = PERI_INPUT_CONDITION, .condition = PERI_COND_YES}), PERI_NEXT_CALL);
     assert_string_equal(peri_run_step(bed.run)->operator_id, "x.a");
     close_bed(&bed);
 
     open_bed(&bed, "actions:\n  - {operator: x.a, if: {operator: c.ok}}\n  - {operator: x.b}", "{}");
     (void)go(&bed);
-    (void)input(&bed, (struct peri_run_input){.kind = PERI_INPUT_CONDITION, .condition = PERI_COND_NO, .reason = "c.ok does not hold"});
+    (void)input(&bed, (struct peri_run_input){
+                          .kind = PERI_INPUT_CONDITION, .condition = PERI_COND_NO, .reason = "c.ok does not hold"});
     assert_string_equal(peri_run_step(bed.run)->operator_id, "x.b");
     close_bed(&bed);
 
@@ -265,7 +282,9 @@ static void test_a_guard_with_an_operator_is_asked_outside(void **state)
     (void)peri_error_set(&error, PERI_EIO, "broken", "it broke");
     open_bed(&bed, "actions:\n  - {operator: x.a, if: {operator: c.ok}}\n  - {operator: x.b}", "{}");
     (void)go(&bed);
-    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_CONDITION, .condition = PERI_COND_FAILED, .error = &error}),
+    assert_int_equal(
+        input(&bed,
+            (struct peri_run_input){.kind = PERI_INPUT_CONDITION, .condition = PERI_COND_FAILED, .error = &error}),
         PERI_NEXT_END);
     assert_string_equal(error_code(&bed), "broken");
     close_bed(&bed);
@@ -273,9 +292,10 @@ static void test_a_guard_with_an_operator_is_asked_outside(void **state)
 
 static void test_choose(void **state)
 {
-    const char *steps = "actions:\n  - choose:\n      - {if: \"{{ event.n == 1 }}\", do: [{operator: x.one}]}\n"
-                        "      - {if: {operator: c.two}, do: [{operator: x.two}]}\n"
-                        "      - {if: \"{{ event.n == 3 }}\", do: [{operator: x.three}]}\n    else: [{operator: x.other}]\n";
+    const char *steps =
+        "actions:\n  - choose:\n      - {if: \"{{ event.n == 1 }}\", do: [{operator: x.one}]}\n"
+        "      - {if: {operator: c.two}, do: [{operator: x.two}]}\n"
+        "      - {if: \"{{ event.n == 3 }}\", do: [{operator: x.three}]}\n    else: [{operator: x.other}]\n";
     struct bed bed;
     open_bed(&bed, steps, "{\"n\":1}");
     assert_int_equal(go(&bed), PERI_NEXT_CALL);
@@ -283,7 +303,8 @@ static void test_choose(void **state)
     close_bed(&bed);
     open_bed(&bed, steps, "{\"n\":3}");
     assert_int_equal(go(&bed), PERI_NEXT_EVALUATE);
-    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_CONDITION, .condition = PERI_COND_NO}), PERI_NEXT_CALL);
+    assert_int_equal(
+        input(&bed, (struct peri_run_input){.kind = PERI_INPUT_CONDITION, .condition = PERI_COND_NO}), PERI_NEXT_CALL);
     assert_string_equal(peri_run_step(bed.run)->operator_id, "x.three");
     close_bed(&bed);
     open_bed(&bed, steps, "{\"n\":2}");
@@ -302,8 +323,9 @@ static void test_choose(void **state)
 static void test_for_each_binds_its_item_and_numbers_each_round_anew(void **state)
 {
     struct bed bed;
-    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item}\n    do:\n"
-                   "      - {operator: x.a, params: {v: \"{{ item.v }}\"}}\n  - {operator: x.last}",
+    open_bed(&bed,
+        "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item}\n    do:\n"
+        "      - {operator: x.a, params: {v: \"{{ item.v }}\"}}\n  - {operator: x.last}",
         "{\"list\":[{\"v\":10},{\"v\":20}]}");
     assert_int_equal(go(&bed), PERI_NEXT_CALL);
     kit_assert_json(bed.run->track.params, "{\"v\":10}");
@@ -315,7 +337,8 @@ static void test_for_each_binds_its_item_and_numbers_each_round_anew(void **stat
     assert_string_equal(peri_run_step(bed.run)->operator_id, "x.last");
     assert_int_equal(ok(&bed, NULL), PERI_NEXT_END);
     close_bed(&bed);
-    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item}\n    do: [{operator: x.a}]", "{\"list\":[]}");
+    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item}\n    do: [{operator: x.a}]",
+        "{\"list\":[]}");
     assert_int_equal(go(&bed), PERI_NEXT_END);
     assert_int_equal(bed.run->state, PERI_RUN_SUCCEEDED);
     close_bed(&bed);
@@ -324,11 +347,13 @@ static void test_for_each_binds_its_item_and_numbers_each_round_anew(void **stat
 static void test_for_each_refuses_what_is_no_list_or_too_long(void **state)
 {
     struct bed bed;
-    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item}\n    do: [{operator: x.a}]", "{\"list\":\"abc\"}");
+    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item}\n    do: [{operator: x.a}]",
+        "{\"list\":\"abc\"}");
     assert_int_equal(go(&bed), PERI_NEXT_END);
     assert_string_equal(error_code(&bed), "type");
     close_bed(&bed);
-    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item, max: 2}\n    do: [{operator: x.a}]", "{\"list\":[1,2,3]}");
+    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item, max: 2}\n    do: [{operator: x.a}]",
+        "{\"list\":[1,2,3]}");
     assert_int_equal(go(&bed), PERI_NEXT_END);
     assert_string_equal(error_code(&bed), "limit.items");
     close_bed(&bed);
@@ -337,9 +362,10 @@ static void test_for_each_refuses_what_is_no_list_or_too_long(void **state)
 static void test_set_and_emit_and_stop(void **state)
 {
     struct bed bed;
-    open_bed(&bed, "actions:\n  - set: {a: \"{{ event.n + 1 }}\", b: \"{{ vars.a * 2 }}\"}\n"
-                   "  - emit: {event: my.Event, data: {b: \"{{ vars.b }}\"}}\n"
-                   "  - stop: \"enough of {{ event.n }}\"\n  - {operator: x.never}",
+    open_bed(&bed,
+        "actions:\n  - set: {a: \"{{ event.n + 1 }}\", b: \"{{ vars.a * 2 }}\"}\n"
+        "  - emit: {event: my.Event, data: {b: \"{{ vars.b }}\"}}\n"
+        "  - stop: \"enough of {{ event.n }}\"\n  - {operator: x.never}",
         "{\"n\":1}");
     assert_int_equal(go(&bed), PERI_NEXT_END);
     assert_int_equal(bed.run->state, PERI_RUN_SUCCEEDED);
@@ -365,7 +391,9 @@ static void test_an_emit_of_a_bad_type_fails(void **state)
 static void test_retries_send_the_same_and_end_with_the_budget(void **state)
 {
     struct bed bed;
-    open_bed(&bed, "actions:\n  - {operator: x.a, params: {t: \"{{ now }}\"}, retry: {maximum_attempts: 2, initial_interval: 4s}}", "{}");
+    open_bed(&bed,
+        "actions:\n  - {operator: x.a, params: {t: \"{{ now }}\"}, retry: {maximum_attempts: 2, initial_interval: 4s}}",
+        "{}");
     (void)go(&bed);
     struct peri_value *params = peri_value_ref(bed.run->track.params);
     assert_int_equal(failed(&bed, "net", true, false, PERI_DELIVERY_ONCE), PERI_NEXT_SLEEP);
@@ -384,9 +412,12 @@ static void test_retries_send_the_same_and_end_with_the_budget(void **state)
 static void test_on_error_of_the_step_handles_and_goes_on(void **state)
 {
     struct bed bed;
-    open_bed(&bed, "actions:\n  - operator: x.a\n    id: one\n    on_error:\n"
-                   "      - {operator: x.tell, params: {c: \"{{ error.code }}\", m: \"{{ error.message }}\", s: \"{{ error.step }}\"}}\n"
-                   "  - {operator: x.b, params: {was: \"{{ steps.one.error.code }}\"}}", "{}");
+    open_bed(&bed,
+        "actions:\n  - operator: x.a\n    id: one\n    on_error:\n"
+        "      - {operator: x.tell, params: {c: \"{{ error.code }}\", m: \"{{ error.message }}\", s: \"{{ error.step "
+        "}}\"}}\n"
+        "  - {operator: x.b, params: {was: \"{{ steps.one.error.code }}\"}}",
+        "{}");
     (void)go(&bed);
     assert_int_equal(failed(&bed, "nope", false, false, PERI_DELIVERY_ONCE), PERI_NEXT_CALL);
     kit_assert_json(bed.run->track.params, "{\"c\":\"nope\",\"m\":\"it said nope\",\"s\":\"one\"}");
@@ -400,8 +431,10 @@ static void test_on_error_of_the_step_handles_and_goes_on(void **state)
 static void test_continue_on_error(void **state)
 {
     struct bed bed;
-    open_bed(&bed, "actions:\n  - {operator: x.a, id: one, continue_on_error: true}\n"
-                   "  - {operator: x.b, params: {e: \"{{ steps.one.error.message }}\"}}", "{}");
+    open_bed(&bed,
+        "actions:\n  - {operator: x.a, id: one, continue_on_error: true}\n"
+        "  - {operator: x.b, params: {e: \"{{ steps.one.error.message }}\"}}",
+        "{}");
     (void)go(&bed);
     assert_int_equal(failed(&bed, "nope", false, false, PERI_DELIVERY_ONCE), PERI_NEXT_CALL);
     kit_assert_json(bed.run->track.params, "{\"e\":\"it said nope\"}");
@@ -436,9 +469,11 @@ static void test_rule_on_error_makes_the_failure_handled(void **state)
 static void test_a_container_handles_what_fails_inside(void **state)
 {
     struct bed bed;
-    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item}\n    do:\n"
-                   "      - if: \"{{ true }}\"\n        then: [{operator: x.a}]\n"
-                   "    on_error: [{operator: x.tell}]\n  - {operator: x.last}", "{\"list\":[1,2]}");
+    open_bed(&bed,
+        "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item}\n    do:\n"
+        "      - if: \"{{ true }}\"\n        then: [{operator: x.a}]\n"
+        "    on_error: [{operator: x.tell}]\n  - {operator: x.last}",
+        "{\"list\":[1,2]}");
     (void)go(&bed);
     assert_int_equal(failed(&bed, "nope", false, false, PERI_DELIVERY_ONCE), PERI_NEXT_CALL);
     assert_string_equal(peri_run_step(bed.run)->operator_id, "x.tell");
@@ -463,20 +498,25 @@ static void test_a_failure_inside_a_handler_is_not_handled_by_it_again(void **st
 static void test_unknown_outcome_by_delivery_class(void **state)
 {
     struct bed bed;
-    open_bed(&bed, "actions:\n  - {operator: x.a, id: one, params: {v: 1}}\n  - {operator: x.b}\non_error: [{operator: x.tell}]", "{}");
+    open_bed(&bed,
+        "actions:\n  - {operator: x.a, id: one, params: {v: 1}}\n  - {operator: x.b}\non_error: [{operator: x.tell}]",
+        "{}");
     (void)go(&bed);
     assert_int_equal(failed(&bed, "timeout", true, true, PERI_DELIVERY_ONCE), PERI_NEXT_PERSON);
     assert_int_equal(bed.run->state, PERI_RUN_UNKNOWN);
     assert_string_equal(bed.log, "1.1 x.a started\n1.1 x.a unknown\n");
-    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_RESOLVED, .decision = PERI_DECIDE_AGAIN}), PERI_NEXT_CALL);
+    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_RESOLVED, .decision = PERI_DECIDE_AGAIN}),
+        PERI_NEXT_CALL);
     kit_assert_json(bed.run->track.params, "{\"v\":1}");
     assert_string_equal(bed.run->track.key, "inst.7/1");
     assert_int_equal(bed.run->track.attempt, 2);
     (void)failed(&bed, "timeout", true, true, PERI_DELIVERY_ONCE);
-    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_RESOLVED, .decision = PERI_DECIDE_DONE}), PERI_NEXT_CALL);
+    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_RESOLVED, .decision = PERI_DECIDE_DONE}),
+        PERI_NEXT_CALL);
     assert_string_equal(peri_run_step(bed.run)->operator_id, "x.b");
     (void)failed(&bed, "timeout", true, true, PERI_DELIVERY_ONCE);
-    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_RESOLVED, .decision = PERI_DECIDE_FAIL}), PERI_NEXT_CALL);
+    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_RESOLVED, .decision = PERI_DECIDE_FAIL}),
+        PERI_NEXT_CALL);
     assert_string_equal(peri_run_step(bed.run)->operator_id, "x.tell");
     close_bed(&bed);
 
@@ -485,7 +525,9 @@ static void test_unknown_outcome_by_delivery_class(void **state)
     assert_int_equal(failed(&bed, "timeout", false, true, PERI_DELIVERY_REPEAT), PERI_NEXT_SLEEP);
     close_bed(&bed);
 
-    open_bed(&bed, "actions:\n  - operator: x.a\n    on_error: [{operator: x.tell, params: {u: \"{{ error.outcome_unknown }}\"}}]", "{}");
+    open_bed(&bed,
+        "actions:\n  - operator: x.a\n    on_error: [{operator: x.tell, params: {u: \"{{ error.outcome_unknown }}\"}}]",
+        "{}");
     (void)go(&bed);
     assert_int_equal(failed(&bed, "timeout", false, true, PERI_DELIVERY_ONCE), PERI_NEXT_CALL);
     kit_assert_json(bed.run->track.params, "{\"u\":true}");
@@ -496,7 +538,8 @@ static void test_unknown_outcome_by_delivery_class(void **state)
 
 static enum peri_run_next restarted(struct bed *bed, enum peri_delivery delivery)
 {
-    return input(bed, (struct peri_run_input){.kind = PERI_INPUT_RESTARTED, .delivery = delivery, .open_attempt = true});
+    return input(
+        bed, (struct peri_run_input){.kind = PERI_INPUT_RESTARTED, .delivery = delivery, .open_attempt = true});
 }
 
 static void test_an_open_attempt_after_a_restart(void **state)
@@ -591,7 +634,10 @@ static void test_long_stretches_are_cut(void **state)
         strcat(list, ",1");
     strcat(list, "]}");
     struct bed bed;
-    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.l }}\", as: x}\n    do: [{set: {sum: \"{{ vars.sum | default(0) + x }}\"}}]", list);
+    open_bed(&bed,
+        "actions:\n  - for_each: {in: \"{{ event.l }}\", as: x}\n    do: [{set: {sum: \"{{ vars.sum | default(0) + x "
+        "}}\"}}]",
+        list);
     int rounds = 1;
     enum peri_run_next next = go(&bed);
     while (next == PERI_NEXT_GO) {
@@ -608,14 +654,27 @@ static void test_long_stretches_are_cut(void **state)
 
 /* --- the whole table --- */
 
-enum spot { AT_STEP, AT_GUARD, AT_CHOICE, AT_HELD, AT_CALL, AT_BACKOFF, AT_DELAY, AT_UNKNOWN, AT_SUCCEEDED, AT_FAILED, AT_CANCELLED, SPOTS };
+enum spot {
+    AT_STEP,
+    AT_GUARD,
+    AT_CHOICE,
+    AT_HELD,
+    AT_CALL,
+    AT_BACKOFF,
+    AT_DELAY,
+    AT_UNKNOWN,
+    AT_SUCCEEDED,
+    AT_FAILED,
+    AT_CANCELLED,
+    SPOTS
+};
 
 static void bring_to(struct bed *bed, enum spot spot)
 {
     static const char *const steps[SPOTS] = {"[{operator: x.a}]", "[{operator: x.a, if: {operator: c.ok}}]",
         "[{choose: [{if: {operator: c.ok}, do: [{operator: x.a}]}]}]", "[{operator: x.a}]", "[{operator: x.a}]",
-        "[{operator: x.a}]", "[{delay: 1h}, {operator: x.a}]", "[{operator: x.a}]", "[{stop: true}]", "[{operator: x.a}]",
-        "[{operator: x.a}]"};
+        "[{operator: x.a}]", "[{delay: 1h}, {operator: x.a}]", "[{operator: x.a}]", "[{stop: true}]",
+        "[{operator: x.a}]", "[{operator: x.a}]"};
     char yaml[256];
     snprintf(yaml, sizeof(yaml), "actions: %s", steps[spot]);
     open_bed(bed, yaml, "{}");
@@ -635,21 +694,27 @@ static void bring_to(struct bed *bed, enum spot spot)
 
 static void test_every_pair_of_state_and_input(void **state)
 {
-    enum { IGN = PERI_NEXT_IGNORED, CALL = PERI_NEXT_CALL, EVAL = PERI_NEXT_EVALUATE, SLEEP = PERI_NEXT_SLEEP,
-        PERSON = PERI_NEXT_PERSON, END = PERI_NEXT_END };
+    enum {
+        IGN = PERI_NEXT_IGNORED,
+        CALL = PERI_NEXT_CALL,
+        EVAL = PERI_NEXT_EVALUATE,
+        SLEEP = PERI_NEXT_SLEEP,
+        PERSON = PERI_NEXT_PERSON,
+        END = PERI_NEXT_END
+    };
     /*                          GO    OK    FAIL   COND  TIMER CANCEL RESTART RESOLVED(done) */
     static const int want[SPOTS][PERI_INPUT_COUNT] = {
-        [AT_STEP] = {           CALL, IGN,  IGN,   IGN,  IGN,  END,   CALL,   IGN},
-        [AT_GUARD] = {          EVAL, IGN,  IGN,   CALL, IGN,  END,   EVAL,   IGN},
-        [AT_CHOICE] = {         EVAL, IGN,  IGN,   CALL, IGN,  END,   EVAL,   IGN},
-        [AT_HELD] = {           CALL, IGN,  IGN,   IGN,  IGN,  END,   CALL,   IGN},
-        [AT_CALL] = {           IGN,  END,  END,   IGN,  IGN,  END,   PERSON, IGN},
-        [AT_BACKOFF] = {        IGN,  IGN,  IGN,   IGN,  CALL, END,   SLEEP,  IGN},
-        [AT_DELAY] = {          IGN,  IGN,  IGN,   IGN,  CALL, END,   SLEEP,  IGN},
-        [AT_UNKNOWN] = {        IGN,  IGN,  IGN,   IGN,  IGN,  END,   IGN,    END},
-        [AT_SUCCEEDED] = {      IGN,  IGN,  IGN,   IGN,  IGN,  IGN,   IGN,    IGN},
-        [AT_FAILED] = {         IGN,  IGN,  IGN,   IGN,  IGN,  IGN,   IGN,    IGN},
-        [AT_CANCELLED] = {      IGN,  IGN,  IGN,   IGN,  IGN,  IGN,   IGN,    IGN},
+        [AT_STEP] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN},
+        [AT_GUARD] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN},
+        [AT_CHOICE] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN},
+        [AT_HELD] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN},
+        [AT_CALL] = {IGN, END, END, IGN, IGN, END, PERSON, IGN},
+        [AT_BACKOFF] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN},
+        [AT_DELAY] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN},
+        [AT_UNKNOWN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, END},
+        [AT_SUCCEEDED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
+        [AT_FAILED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
+        [AT_CANCELLED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
     };
     struct peri_error error = {0};
     (void)peri_error_set(&error, PERI_EIO, "nope", "no");
@@ -658,8 +723,11 @@ static void test_every_pair_of_state_and_input(void **state)
             struct bed bed;
             bring_to(&bed, (enum spot)spot);
             enum peri_run_state before = bed.run->state;
-            struct peri_run_input in = {.kind = (enum peri_run_input_kind)kind, .error = &error, .condition = PERI_COND_YES,
-                .delivery = PERI_DELIVERY_ONCE, .decision = PERI_DECIDE_DONE};
+            struct peri_run_input in = {.kind = (enum peri_run_input_kind)kind,
+                .error = &error,
+                .condition = PERI_COND_YES,
+                .delivery = PERI_DELIVERY_ONCE,
+                .decision = PERI_DECIDE_DONE};
             enum peri_run_next next = input(&bed, in);
             if ((int)next != want[spot][kind])
                 print_error("spot %d, input %d: next is %d, not %d\n", spot, kind, (int)next, want[spot][kind]);
@@ -682,12 +750,14 @@ static void test_a_position_that_does_not_fit_the_rule_is_refused(void **state)
         "{\"frames\":[{\"block\":\"gone\",\"i\":0}],\"phase\":\"step\"}",
         "{\"frames\":[{\"block\":\"actions\",\"i\":0}],\"phase\":\"delay\"}",
         "{\"frames\":[{\"block\":\"actions\",\"i\":1}],\"phase\":\"call\"}",
-        "{\"frames\":[{\"block\":\"actions\",\"i\":1},{\"block\":\"actions\",\"i\":0}],\"phase\":\"step\"}", "not json"};
+        "{\"frames\":[{\"block\":\"actions\",\"i\":1},{\"block\":\"actions\",\"i\":0}],\"phase\":\"step\"}",
+        "not json"};
     struct peri_rule *rule = kit_rule("name: T\ntrigger: {event: a.B}\nactions: [{operator: x.a}]");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct peri_run *run = NULL;
         struct peri_error err = {0};
-        struct peri_run_row row = {.id = 1, .pos = bad[i], .vars = "{\"vars\":{},\"steps\":{},\"bound\":{}}", .kprefix = "k"};
+        struct peri_run_row row = {
+            .id = 1, .pos = bad[i], .vars = "{\"vars\":{},\"steps\":{},\"bound\":{}}", .kprefix = "k"};
         assert_int_equal(peri_run_read(&row, rule, &run, &err), PERI_ECORRUPT);
     }
     peri_rule_unref(rule);
