@@ -43,7 +43,7 @@ static int find_plain(lua_State *L, const char *s, size_t len, const char *p, si
 static int find(lua_State *L, bool positions)
 {
     size_t len, p_len;
-    struct peri_pattern m;
+    struct peri_vm_pattern m;
     const char *s = luaL_checklstring(L, 1, &len), *p = luaL_checklstring(L, 2, &p_len);
     size_t init = position(luaL_optinteger(L, 3, 1), len);
     init = init > 0 ? init - 1 : 0;
@@ -54,17 +54,17 @@ static int find(lua_State *L, bool positions)
     if (positions && (lua_toboolean(L, 4) || is_plain(p, p_len)))
         return find_plain(L, s, len, p, p_len, init);
     bool anchored = p_len > 0 && *p == '^';
-    peri_pattern_init(&m, L, s, len, p + anchored, p_len - anchored);
+    peri_vm_pattern_init(&m, L, s, len, p + anchored, p_len - anchored);
     peri_vm_charge(L, 1);
     for (const char *at = s + init; at <= m.text_end; at++) {
-        const char *end = peri_pattern_match(&m, at);
+        const char *end = peri_vm_pattern_match(&m, at);
         if (end && positions) {
             lua_pushinteger(L, at - s + 1);
             lua_pushinteger(L, end - s);
-            return 2 + peri_pattern_push_all(&m, NULL, NULL);
+            return 2 + peri_vm_pattern_push_all(&m, NULL, NULL);
         }
         if (end)
-            return peri_pattern_push_all(&m, at, end);
+            return peri_vm_pattern_push_all(&m, at, end);
         if (anchored)
             break;
     }
@@ -87,17 +87,17 @@ int peri_vm_lib_match(lua_State *L)
 static int gmatch_next(lua_State *L)
 {
     size_t len, p_len;
-    struct peri_pattern m;
+    struct peri_vm_pattern m;
     const char *s = lua_tolstring(L, lua_upvalueindex(1), &len), *p = lua_tolstring(L, lua_upvalueindex(2), &p_len);
     lua_Integer last = lua_tointeger(L, lua_upvalueindex(4));
-    peri_pattern_init(&m, L, s, len, p, p_len);
+    peri_vm_pattern_init(&m, L, s, len, p, p_len);
     for (const char *at = s + lua_tointeger(L, lua_upvalueindex(3)); at <= m.text_end; at++) {
-        const char *end = peri_pattern_match(&m, at);
+        const char *end = peri_vm_pattern_match(&m, at);
         if (end && end - s != last) {
             lua_pushinteger(L, end - s);
             lua_copy(L, -1, lua_upvalueindex(3));
             lua_replace(L, lua_upvalueindex(4));
-            return peri_pattern_push_all(&m, at, end);
+            return peri_vm_pattern_push_all(&m, at, end);
         }
     }
     lua_pushinteger(L, (lua_Integer)len + 1);
@@ -119,7 +119,7 @@ int peri_vm_lib_gmatch(lua_State *L)
     return 1;
 }
 
-static void add_template(struct peri_pattern *m, luaL_Buffer *b, const char *start, const char *end)
+static void add_template(struct peri_vm_pattern *m, luaL_Buffer *b, const char *start, const char *end)
 {
     lua_State *L = m->L;
     size_t len;
@@ -138,7 +138,7 @@ static void add_template(struct peri_pattern *m, luaL_Buffer *b, const char *sta
             peri_vm_charge_bytes(L, (size_t)(end - start));
             luaL_addlstring(b, start, (size_t)(end - start));
         } else if (c >= '1' && c <= '9') {
-            peri_pattern_push(m, c - '1', start, end);
+            peri_vm_pattern_push(m, c - '1', start, end);
             luaL_tolstring(L, -1, &len);
             lua_remove(L, -2);
             peri_vm_charge_bytes(L, len);
@@ -150,16 +150,16 @@ static void add_template(struct peri_pattern *m, luaL_Buffer *b, const char *sta
 }
 
 /* Adds what replaces [start, end). */
-static void add_replacement(struct peri_pattern *m, luaL_Buffer *b, const char *start, const char *end)
+static void add_replacement(struct peri_vm_pattern *m, luaL_Buffer *b, const char *start, const char *end)
 {
     lua_State *L = m->L;
     switch (lua_type(L, 3)) {
     case LUA_TFUNCTION:
         lua_pushvalue(L, 3);
-        lua_call(L, peri_pattern_push_all(m, start, end), 1);
+        lua_call(L, peri_vm_pattern_push_all(m, start, end), 1);
         break;
     case LUA_TTABLE:
-        peri_pattern_push(m, 0, start, end);
+        peri_vm_pattern_push(m, 0, start, end);
         lua_gettable(L, 3);
         break;
     default:
@@ -180,7 +180,7 @@ static void add_replacement(struct peri_pattern *m, luaL_Buffer *b, const char *
 int peri_vm_lib_gsub(lua_State *L)
 {
     size_t len, p_len;
-    struct peri_pattern m;
+    struct peri_vm_pattern m;
     luaL_Buffer b;
     const char *s = luaL_checklstring(L, 1, &len), *p = luaL_checklstring(L, 2, &p_len), *last = NULL;
     int kind = lua_type(L, 3);
@@ -188,13 +188,13 @@ int peri_vm_lib_gsub(lua_State *L)
     bool anchored = p_len > 0 && *p == '^';
     luaL_argexpected(L, kind == LUA_TNUMBER || kind == LUA_TSTRING || kind == LUA_TFUNCTION || kind == LUA_TTABLE, 3,
         "string/function/table");
-    peri_pattern_init(&m, L, s, len, p + anchored, p_len - anchored);
+    peri_vm_pattern_init(&m, L, s, len, p + anchored, p_len - anchored);
     peri_vm_charge_bytes(L, len);
     peri_vm_room(L, len);
     luaL_buffinit(L, &b);
     const char *at = s;
     while (n < max) {
-        const char *end = peri_pattern_match(&m, at);
+        const char *end = peri_vm_pattern_match(&m, at);
         if (end && end != last) {
             n++;
             add_replacement(&m, &b, at, end);

@@ -14,9 +14,9 @@
 #define STEPS_A_CHARGE 64
 #define STEPS_AN_INSTRUCTION 4
 
-static const char *match(struct peri_pattern *m, const char *s, const char *p);
+static const char *match(struct peri_vm_pattern *m, const char *s, const char *p);
 
-static void steps(struct peri_pattern *m, unsigned n)
+static void steps(struct peri_vm_pattern *m, unsigned n)
 {
     m->steps += n;
     if (m->steps >= STEPS_A_CHARGE) {
@@ -25,7 +25,7 @@ static void steps(struct peri_pattern *m, unsigned n)
     }
 }
 
-static void step(struct peri_pattern *m)
+static void step(struct peri_vm_pattern *m)
 {
     steps(m, 1);
 }
@@ -71,7 +71,7 @@ static bool in_class(int c, int class)
 }
 
 /* The end of the single item (character, %x, set) that begins at p. */
-static const char *item_end(struct peri_pattern *m, const char *p)
+static const char *item_end(struct peri_vm_pattern *m, const char *p)
 {
     char first = *p++;
     if (first == '%') {
@@ -113,7 +113,7 @@ static bool in_set(int c, const char *p, const char *last)
 }
 
 /* True when the character at s fits the item [p, end). */
-static bool fits(struct peri_pattern *m, const char *s, const char *p, const char *end)
+static bool fits(struct peri_vm_pattern *m, const char *s, const char *p, const char *end)
 {
     step(m);
     if (s >= m->text_end)
@@ -133,7 +133,7 @@ static bool fits(struct peri_pattern *m, const char *s, const char *p, const cha
 }
 
 /* As many as possible, then fewer. */
-static const char *repeat_greedy(struct peri_pattern *m, const char *s, const char *p, const char *end)
+static const char *repeat_greedy(struct peri_vm_pattern *m, const char *s, const char *p, const char *end)
 {
     ptrdiff_t n = 0;
     while (fits(m, s + n, p, end))
@@ -147,7 +147,7 @@ static const char *repeat_greedy(struct peri_pattern *m, const char *s, const ch
     return NULL;
 }
 
-static const char *repeat_lazy(struct peri_pattern *m, const char *s, const char *p, const char *end)
+static const char *repeat_lazy(struct peri_vm_pattern *m, const char *s, const char *p, const char *end)
 {
     for (;; s++) {
         const char *e = match(m, s, end + 1);
@@ -158,7 +158,7 @@ static const char *repeat_lazy(struct peri_pattern *m, const char *s, const char
     }
 }
 
-static const char *open_capture(struct peri_pattern *m, const char *s, const char *p, ptrdiff_t kind)
+static const char *open_capture(struct peri_vm_pattern *m, const char *s, const char *p, ptrdiff_t kind)
 {
     if (m->captures >= PERI_PATTERN_CAPTURES)
         luaL_error(m->L, "too many captures");
@@ -171,7 +171,7 @@ static const char *open_capture(struct peri_pattern *m, const char *s, const cha
     return e;
 }
 
-static const char *close_capture(struct peri_pattern *m, const char *s, const char *p)
+static const char *close_capture(struct peri_vm_pattern *m, const char *s, const char *p)
 {
     int i = m->captures - 1;
     while (i >= 0 && m->capture[i].len != CAPTURE_OPEN)
@@ -186,7 +186,7 @@ static const char *close_capture(struct peri_pattern *m, const char *s, const ch
 }
 
 /* %bxy; p is behind the b. */
-static const char *balanced(struct peri_pattern *m, const char *s, const char *p)
+static const char *balanced(struct peri_vm_pattern *m, const char *s, const char *p)
 {
     if (m->pattern_end - p < 2)
         luaL_error(m->L, "malformed pattern (missing arguments to '%%b')");
@@ -206,7 +206,7 @@ static const char *balanced(struct peri_pattern *m, const char *s, const char *p
 }
 
 /* %1 ... %9: what that capture holds, again. */
-static const char *back_reference(struct peri_pattern *m, const char *s, char digit)
+static const char *back_reference(struct peri_vm_pattern *m, const char *s, char digit)
 {
     int i = digit - '1';
     if (i < 0 || i >= m->captures || m->capture[i].len == CAPTURE_OPEN)
@@ -221,7 +221,7 @@ static const char *back_reference(struct peri_pattern *m, const char *s, char di
 }
 
 /* %f[set]: between a character outside of the set and one inside. */
-static bool at_frontier(struct peri_pattern *m, const char *s, const char *p, const char *end)
+static bool at_frontier(struct peri_vm_pattern *m, const char *s, const char *p, const char *end)
 {
     int before = s == m->text ? '\0' : (unsigned char)s[-1];
     int after = s == m->text_end ? '\0' : (unsigned char)*s;
@@ -230,7 +230,7 @@ static bool at_frontier(struct peri_pattern *m, const char *s, const char *p, co
 }
 
 /* The item at p with what may follow it. *ret_p is where to go on, or NULL when the result is final. */
-static const char *match_item(struct peri_pattern *m, const char *s, const char *p, const char **ret_p)
+static const char *match_item(struct peri_vm_pattern *m, const char *s, const char *p, const char **ret_p)
 {
     const char *end = item_end(m, p);
     char suffix = end < m->pattern_end ? *end : '\0';
@@ -253,7 +253,7 @@ static const char *match_item(struct peri_pattern *m, const char *s, const char 
     return fit ? s + 1 : NULL;
 }
 
-static const char *match_escape(struct peri_pattern *m, const char *s, const char *p, const char **ret_p)
+static const char *match_escape(struct peri_vm_pattern *m, const char *s, const char *p, const char **ret_p)
 {
     char kind = p + 1 < m->pattern_end ? p[1] : '\0';
     if (kind == 'b') {
@@ -274,7 +274,7 @@ static const char *match_escape(struct peri_pattern *m, const char *s, const cha
     return match_item(m, s, p, ret_p);
 }
 
-static const char *match(struct peri_pattern *m, const char *s, const char *p)
+static const char *match(struct peri_vm_pattern *m, const char *s, const char *p)
 {
     if (++m->depth > DEPTH_MAX)
         luaL_error(m->L, "pattern too complex");
@@ -298,8 +298,8 @@ static const char *match(struct peri_pattern *m, const char *s, const char *p)
     return s;
 }
 
-void peri_pattern_init(
-    struct peri_pattern *m, lua_State *L, const char *text, size_t text_len, const char *pattern, size_t pattern_len)
+void peri_vm_pattern_init(
+    struct peri_vm_pattern *m, lua_State *L, const char *text, size_t text_len, const char *pattern, size_t pattern_len)
 {
     m->L = L;
     m->text = text;
@@ -311,7 +311,7 @@ void peri_pattern_init(
     m->captures = 0;
 }
 
-const char *peri_pattern_match(struct peri_pattern *m, const char *at)
+const char *peri_vm_pattern_match(struct peri_vm_pattern *m, const char *at)
 {
     m->depth = 0;
     m->captures = 0;
@@ -319,7 +319,7 @@ const char *peri_pattern_match(struct peri_pattern *m, const char *at)
     return match(m, at, m->pattern);
 }
 
-void peri_pattern_push(struct peri_pattern *m, int i, const char *start, const char *end)
+void peri_vm_pattern_push(struct peri_vm_pattern *m, int i, const char *start, const char *end)
 {
     if (i >= m->captures) {
         if (i != 0)
@@ -336,12 +336,12 @@ void peri_pattern_push(struct peri_pattern *m, int i, const char *start, const c
         lua_pushlstring(m->L, m->capture[i].start, (size_t)len);
 }
 
-int peri_pattern_push_all(struct peri_pattern *m, const char *start, const char *end)
+int peri_vm_pattern_push_all(struct peri_vm_pattern *m, const char *start, const char *end)
 {
     int n = m->captures == 0 && start ? 1 : m->captures;
     luaL_checkstack(m->L, n + 1, "too many captures");
     for (int i = 0; i < n; i++)
-        peri_pattern_push(m, i, start, end);
+        peri_vm_pattern_push(m, i, start, end);
     peri_vm_charge(m->L, n);
     return n;
 }
