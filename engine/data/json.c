@@ -9,13 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nesting is counted on the bytes, strings skipped: cheap, and it bounds every recursion that follows. */
-static enum peri_status check_depth(const char *text, size_t len, struct peri_error *err)
+/* Nesting is counted on the bytes, strings skipped: cheap, and it bounds every recursion that follows. A NUL byte is
+ * looked for here too: behind a number jansson swallows it. */
+static enum peri_status check_bytes(const char *text, size_t len, struct peri_error *err)
 {
     int depth = 0, line = 1;
     size_t line_start = 0;
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
+        if (c == '\0')
+            return peri_error_set(err, PERI_EINVAL, "json.syntax", "line %d, column %zu: a NUL byte", line,
+                i - line_start + 1);
         if (c == '"') {
             for (i++; i < len && text[i] != '"'; i++)
                 if (text[i] == '\\')
@@ -36,7 +40,7 @@ static enum peri_status check_depth(const char *text, size_t len, struct peri_er
 
 static enum peri_status parse(const char *text, size_t len, size_t flags, struct peri_value **ret, struct peri_error *err)
 {
-    enum peri_status st = check_depth(text, len, err);
+    enum peri_status st = check_bytes(text, len, err);
     if (st)
         return st;
     json_error_t why;

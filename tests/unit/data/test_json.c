@@ -83,7 +83,9 @@ static void test_malformed(void **state)
     refuses("\"a\nb\"", "line 1, column ");
     refuses("9223372036854775808", "line 1, column ");
     refuses("1e400", "line 1, column ");
-    refuses_n("[1]\0", 4, "line 1, column ");
+    refuses_n("[1]\0", 4, "line 1, column 4: a NUL byte");
+    refuses_n("{\n\"a\":4\0}", 9, "line 2, column 6: a NUL byte");
+    refuses_n("[\"a\0\"]", 6, "line 1, column ");
 }
 
 static void test_depth(void **state)
