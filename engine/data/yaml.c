@@ -61,6 +61,7 @@ struct builder {
     size_t quote_end;        /* character behind it */
     struct anchor *anchors;
     size_t anchor_count, anchor_cap, root_cap, nodes;
+    size_t events, refused_event; /* so far; the one whose tag or alias was refused */
     struct peri_node **roots;
     bool stop;
     enum peri_status failed;
@@ -168,6 +169,7 @@ static void refuse_tag(struct builder *b, struct peri_place place, const char *t
     snprintf(text, sizeof(text), "unknown tag %s%.80s", core ? "!!" : "", core ? tag + strlen(CORE_TAG) : tag);
     if (near)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
+    b->refused_event = b->events;
     complain(b, place, "unknown-tag", near ? hint : "a text that starts with '!' needs quotes", text);
 }
 
@@ -329,6 +331,7 @@ static void on_alias(struct builder *b, const yaml_event_t *event)
     }
     char text[160];
     snprintf(text, sizeof(text), a ? "the alias *%.80s stands inside what it names" : "unknown alias *%.80s", name);
+    b->refused_event = b->events;
     complain(b, place, "unknown-alias", a ? NULL : "a text that starts with '*' needs quotes", text);
     struct built *empty = new_node(b, PERI_NODE_SCALAR, place);
     if (!empty)
@@ -543,6 +546,8 @@ static void on_error(struct builder *b, const yaml_parser_t *parser)
     peri_yaml_text_seek(&b->text, at);
     if (b->muted || (b->template_line && b->template_line == b->text.line))
         return; /* follows from an unquoted template that was reported */
+    if (b->refused_event && b->refused_event == b->events)
+        return; /* what was refused a moment ago stands where a mapping or list should */
     if (explain_quote(b, at))
         return;
     struct frame *f = top(b);
@@ -569,6 +574,7 @@ static void run(struct builder *b)
     while (!b->stop) {
         yaml_event_t event;
         if (yaml_parser_parse(&parser, &event)) {
+            b->events++;
             on_event(b, &event);
             yaml_event_delete(&event);
         } else {

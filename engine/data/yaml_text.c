@@ -4,6 +4,7 @@
  * file where that was noticed. */
 #include "data/yaml_text.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -204,6 +205,11 @@ static void explain_colon(struct peri_yaml_text *t, struct peri_diag *diag)
         size_t first = line_content(t, above);
         if (first >= end || t->s[first] == '#' || t->s[first] == '\r')
             continue; /* blank or a comment */
+        if (t->s[first] == '-' && isalpha((unsigned char)t->s[first + 1])) {
+            peri_yaml_text_seek_byte(t, first);
+            syntax(t, diag, "a space is missing after '-'", "a list item starts with '- '");
+            return;
+        }
         if (find_colon(t, first, line_end(t, above)) == line_end(t, above) &&
             strchr("'\"[]{},|>", t->s[first]) == NULL) {
             peri_yaml_text_seek_byte(t, first);

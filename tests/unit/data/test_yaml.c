@@ -213,6 +213,9 @@ static void test_syntax(void **state)
     finds("a: \"abc\nb: 1\n", "1:4 yaml-syntax");
     finds("a: 'abc\n", "1:4 yaml-syntax");
     finds("a: 'it's'\n", "1:8 yaml-syntax");
+    finds("a:\n  -b: 1\n    c: 2\n", "2:3 yaml-syntax");
+    finds("a: *x\n  b: 1\n", "1:4 unknown-alias");
+    finds("a: !x y\n  b: 1\n", "1:4 unknown-tag");
     finds("a: Re: b\n", "1:6 yaml-syntax");
     finds("a: 1\n  b: 2\n", "2:3 yaml-syntax");
     finds("a:\n  - operator x\n    params: {}\n", "2:5 yaml-syntax");
