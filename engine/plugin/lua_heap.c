@@ -5,7 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* malloc with a list of the blocks, so that the whole can be released at once while a sanitizer still sees each. */
+/* Two ways: the arena; and under the address sanitizer malloc with a list of the blocks, so that it sees each block. */
+#if defined(__SANITIZE_ADDRESS__)
+#define HEAP_MALLOC 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HEAP_MALLOC 1
+#endif
+#endif
+
+#ifdef HEAP_MALLOC
+
 struct block {
     struct block *prev, *next;
     max_align_t data[];
@@ -45,8 +55,11 @@ void *peri_heap_resize(struct peri_heap *heap, void *ptr, size_t old_size, size_
 {
     struct block *head = heap->impl, *old = ptr ? block_of(ptr) : NULL;
     struct block *b = realloc(old, offsetof(struct block, data) + new_size);
-    if (!b)
-        return ptr && new_size <= old_size ? ptr : NULL;
+    if (!b) {
+        if (!ptr || new_size > old_size)
+            return NULL;
+        b = old; /* smaller must work: the block stays as it is */
+    }
     if (!old) {
         b->prev = head->prev;
         b->next = head;
@@ -66,3 +79,37 @@ void peri_heap_free(struct peri_heap *heap, void *ptr, size_t size)
     free(b);
     heap->used -= size;
 }
+
+#else
+
+#include "plugin/lua_arena.h"
+
+bool peri_heap_init(struct peri_heap *heap, size_t cap)
+{
+    heap->impl = peri_arena_map_create(cap);
+    heap->used = 0;
+    return heap->impl != NULL;
+}
+
+void peri_heap_finish(struct peri_heap *heap)
+{
+    peri_arena_map_destroy(heap->impl);
+    heap->impl = NULL;
+    heap->used = 0;
+}
+
+void *peri_heap_resize(struct peri_heap *heap, void *ptr, size_t old_size, size_t new_size)
+{
+    void *block = peri_arena_map_resize(heap->impl, ptr, old_size, new_size);
+    if (block)
+        heap->used += new_size - old_size;
+    return block;
+}
+
+void peri_heap_free(struct peri_heap *heap, void *ptr, size_t size)
+{
+    peri_arena_map_free(heap->impl, ptr);
+    heap->used -= size;
+}
+
+#endif
