@@ -18,16 +18,16 @@ static enum peri_status check_bytes(const char *text, size_t len, struct peri_er
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
         if (c == '\0')
-            return peri_error_set(err, PERI_EINVAL, "json.syntax", "line %d, column %zu: a NUL byte", line,
-                i - line_start + 1);
+            return peri_error_set(
+                err, PERI_EINVAL, "json.syntax", "line %d, column %zu: a NUL byte", line, i - line_start + 1);
         if (c == '"') {
             for (i++; i < len && text[i] != '"'; i++)
                 if (text[i] == '\\')
                     i++;
         } else if (c == '[' || c == '{') {
             if (++depth > PERI_JSON_DEPTH)
-                return peri_error_set(err, PERI_EINVAL, "json.depth", "line %d, column %zu: nested deeper than %d levels", line,
-                    i - line_start + 1, PERI_JSON_DEPTH);
+                return peri_error_set(err, PERI_EINVAL, "json.depth",
+                    "line %d, column %zu: nested deeper than %d levels", line, i - line_start + 1, PERI_JSON_DEPTH);
         } else if (c == ']' || c == '}') {
             depth--;
         } else if (c == '\n') {
@@ -38,7 +38,8 @@ static enum peri_status check_bytes(const char *text, size_t len, struct peri_er
     return PERI_OK;
 }
 
-static enum peri_status parse(const char *text, size_t len, size_t flags, struct peri_value **ret, struct peri_error *err)
+static enum peri_status parse(
+    const char *text, size_t len, size_t flags, struct peri_value **ret, struct peri_error *err)
 {
     enum peri_status st = check_bytes(text, len, err);
     if (st)

@@ -67,7 +67,8 @@ static enum peri_status scan_escape(struct scan *s)
     s->at += 4;
     if (code < 0xd800 || code > 0xdfff)
         return PERI_OK;
-    int low = code < 0xdc00 && s->end - s->at >= 6 && s->at[0] == '\\' && s->at[1] == 'u' ? hex4(s->at + 2, s->end) : -1;
+    int low =
+        code < 0xdc00 && s->end - s->at >= 6 && s->at[0] == '\\' && s->at[1] == 'u' ? hex4(s->at + 2, s->end) : -1;
     if (low < 0xdc00 || low > 0xdfff)
         return fail(s, start, "half a surrogate pair in a string");
     s->at += 6;

@@ -25,10 +25,10 @@ enum peri_json_kind {
 
 struct peri_json_item {
     enum peri_json_kind kind;
-    bool escaped, key_escaped;      /* the slice holds backslashes: peri_json_unescape */
-    uint32_t off, len;              /* of the value; of a string without its quotes */
-    uint32_t key, key_len;          /* of a member's key, without its quotes */
-    uint32_t end;                   /* the item after this one and all it holds */
+    bool escaped, key_escaped; /* the slice holds backslashes: peri_json_unescape */
+    uint32_t off, len;         /* of the value; of a string without its quotes */
+    uint32_t key, key_len;     /* of a member's key, without its quotes */
+    uint32_t end;              /* the item after this one and all it holds */
 };
 
 /* Zeroed before the first scan; may be used again and again. Items of an object or array follow it directly. */
@@ -39,7 +39,8 @@ struct peri_json_tape {
 };
 
 /* The same rules and errors as peri_json_parse, but numbers may have any size. */
-enum peri_status peri_json_scan(const char *text, size_t len, struct peri_json_tape *tape, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_json_scan(
+    const char *text, size_t len, struct peri_json_tape *tape, struct peri_error *err) PERI_MUST_CHECK;
 void peri_json_tape_finish(struct peri_json_tape *tape);
 /* Decodes a slice without its quotes that was scanned before; out has len bytes at least. Returns the decoded size. */
 size_t peri_json_unescape(const char *s, size_t len, char *out);

@@ -21,8 +21,8 @@ struct peri_regex {
 enum peri_status peri_regex_compile(const char *text, size_t len, struct peri_regex **ret, struct peri_error *err)
 {
     if (len > PERI_REGEX_MAX)
-        return peri_error_set(err, PERI_EINVAL, "regex", "the expression has %zu bytes, at most %d are allowed", len,
-            PERI_REGEX_MAX);
+        return peri_error_set(
+            err, PERI_EINVAL, "regex", "the expression has %zu bytes, at most %d are allowed", len, PERI_REGEX_MAX);
     size_t bad;
     if (!peri_utf8_valid(text, len, &bad))
         return peri_error_set(err, PERI_EINVAL, "regex", "the expression is not UTF-8 at byte %zu", bad + 1);
@@ -32,8 +32,8 @@ enum peri_status peri_regex_compile(const char *text, size_t len, struct peri_re
     int code = 0;
     PCRE2_SIZE offset = 0;
     regex->code = pcre2_compile((PCRE2_SPTR)text, len,
-        PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_BSUX | PCRE2_NEVER_BACKSLASH_C, &code, &offset,
-        NULL);
+        PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_BSUX | PCRE2_NEVER_BACKSLASH_C, &code,
+        &offset, NULL);
     if (!regex->code) {
         PCRE2_UCHAR message[160];
         peri_regex_destroy(regex);

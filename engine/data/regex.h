@@ -13,9 +13,11 @@ struct peri_regex;
 #define PERI_REGEX_MAX 4096 /* bytes of an expression */
 
 /* PERI_EINVAL, code "regex": the message says what and at which character (from 1). */
-enum peri_status peri_regex_compile(const char *text, size_t len, struct peri_regex **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_regex_compile(
+    const char *text, size_t len, struct peri_regex **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_regex_destroy(struct peri_regex *regex);
 /* s is valid UTF-8. PERI_ELIMIT when the search gave up at a limit. */
-enum peri_status peri_regex_search(const struct peri_regex *regex, const char *s, size_t len, bool *ret_found) PERI_MUST_CHECK;
+enum peri_status peri_regex_search(
+    const struct peri_regex *regex, const char *s, size_t len, bool *ret_found) PERI_MUST_CHECK;
 
 #endif

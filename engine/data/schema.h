@@ -22,13 +22,16 @@ struct peri_schema_report {
 };
 
 /* err names the JSON Pointer into the schema. */
-enum peri_status peri_schema_compile(const struct peri_value *schema, struct peri_schema **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_schema_compile(
+    const struct peri_value *schema, struct peri_schema **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_schema_destroy(struct peri_schema *schema);
 /* PERI_OK, or PERI_EINVAL with every error in report (which may be NULL). */
-enum peri_status peri_schema_check(const struct peri_schema *schema, const struct peri_value *data, struct peri_schema_report *report);
+enum peri_status peri_schema_check(
+    const struct peri_schema *schema, const struct peri_value *data, struct peri_schema_report *report);
 void peri_schema_report_finish(struct peri_schema_report *report);
 /* A new value: data with absent members filled from "default", parents first. */
-enum peri_status peri_schema_defaults(const struct peri_schema *schema, const struct peri_value *data, struct peri_value **ret) PERI_MUST_CHECK;
+enum peri_status peri_schema_defaults(
+    const struct peri_schema *schema, const struct peri_value *data, struct peri_value **ret) PERI_MUST_CHECK;
 /* The schema's own source. borrow. */
 const struct peri_value *peri_schema_source(const struct peri_schema *schema);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events of libyaml to a node tree. libyaml resolves nothing and bounds little, so everything that YAML 1.2 or our caps
- * forbid is found here, in the event loop: nesting is cut before its own quadratic cost shows, and an alias adds the size
- * of what it stands for, so that a bomb is noticed by counting and never built. Places come from the character index of
- * libyaml's marks, not from its lines: it also breaks lines at U+0085, U+2028 and U+2029, which no editor does. */
+ * forbid is found here, in the event loop: nesting is cut before its own quadratic cost shows, and an alias adds the
+ * size of what it stands for, so that a bomb is noticed by counting and never built. Places come from the character
+ * index of libyaml's marks, not from its lines: it also breaks lines at U+0085, U+2028 and U+2029, which no editor
+ * does. */
 #include "data/yaml.h"
 
 #include <errno.h>
@@ -55,8 +56,8 @@ struct builder {
     size_t errors_before;
     struct frame frames[PERI_YAML_MAX_DEPTH];
     int depth;
-    int muted;         /* depth of the frame whose content was already complained about, or 0 */
-    int template_line; /* of the last unquoted template */
+    int muted;               /* depth of the frame whose content was already complained about, or 0 */
+    int template_line;       /* of the last unquoted template */
     struct peri_place quote; /* of the last text in quotes, if it went over several lines; else line is 0 */
     size_t quote_end;        /* character behind it */
     struct anchor *anchors;
@@ -67,7 +68,8 @@ struct builder {
     enum peri_status failed;
 };
 
-static void complain(struct builder *b, struct peri_place place, const char *code, const char *hint, const char *message)
+static void complain(
+    struct builder *b, struct peri_place place, const char *code, const char *hint, const char *message)
 {
     if (b->muted)
         return;
@@ -173,7 +175,8 @@ static void refuse_tag(struct builder *b, struct peri_place place, const char *t
     complain(b, place, "unknown-tag", near ? hint : "a text that starts with '!' needs quotes", text);
 }
 
-/* One of the core schema's own tags on a scalar: !!str makes a text of anything, the others must agree with the text. */
+/* One of the core schema's own tags on a scalar: !!str makes a text of anything, the others must agree with the text.
+ */
 static bool apply_core_tag(struct peri_node *node, const char *name)
 {
     static const struct {
@@ -185,7 +188,8 @@ static bool apply_core_tag(struct peri_node *node, const char *name)
         return true;
     enum peri_type type = peri_yaml_plain_type(node->text, node->len, &why);
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        if (strcmp(name, types[i].name) == 0 && !why && (type == types[i].type || (type == PERI_INT && types[i].type == PERI_REAL))) {
+        if (strcmp(name, types[i].name) == 0 && !why &&
+            (type == types[i].type || (type == PERI_INT && types[i].type == PERI_REAL))) {
             node->type = types[i].type;
             return true;
         }
@@ -243,7 +247,8 @@ static void check_key(struct builder *b, struct frame *f, const struct peri_node
     if (key->kind != PERI_NODE_SCALAR) {
         complain(b, key->place, "bad-key", "put a text that starts with a bracket in quotes", "a key must be a text");
     } else if (key->plain && strcmp(key->text, "<<") == 0) {
-        complain(b, key->place, "merge-key", "write the keys out, or use an alias for the whole value", "merge keys (<<) are not supported");
+        complain(b, key->place, "merge-key", "write the keys out, or use an alias for the whole value",
+            "merge keys (<<) are not supported");
     } else if (key->tag) {
         complain(b, key->place, "bad-key", NULL, "a key cannot have a tag");
     } else if (key->plain && key->len == 0) {
@@ -635,7 +640,8 @@ enum peri_status peri_yaml_parse(const char *file, const char *text, size_t len,
     struct peri_yaml_doc **ret, struct peri_diag *diag)
 {
     if (len > PERI_YAML_MAX_BYTES) {
-        peri_diag_add(diag, (struct peri_place){file, 0, 0}, PERI_SEV_ERROR, "yaml-limit", NULL, "the file is larger than 1 MiB");
+        peri_diag_add(
+            diag, (struct peri_place){file, 0, 0}, PERI_SEV_ERROR, "yaml-limit", NULL, "the file is larger than 1 MiB");
         return PERI_EINVAL;
     }
     struct builder *b = calloc(1, sizeof(*b));
@@ -692,13 +698,15 @@ static char *read_file(const char *path, size_t *ret_len, char *why, size_t why_
     return data;
 }
 
-enum peri_status peri_yaml_load(const char *path, const char *const *tags, struct peri_yaml_doc **ret, struct peri_diag *diag)
+enum peri_status peri_yaml_load(
+    const char *path, const char *const *tags, struct peri_yaml_doc **ret, struct peri_diag *diag)
 {
     char why[128] = "";
     size_t len;
     char *text = read_file(path, &len, why, sizeof(why));
     if (!text) {
-        peri_diag_add(diag, (struct peri_place){path, 0, 0}, PERI_SEV_ERROR, "unreadable", NULL, "cannot read the file: %s", why);
+        peri_diag_add(
+            diag, (struct peri_place){path, 0, 0}, PERI_SEV_ERROR, "unreadable", NULL, "cannot read the file: %s", why);
         return PERI_EINVAL;
     }
     enum peri_status st = peri_yaml_parse(path, text, len, tags, ret, diag);

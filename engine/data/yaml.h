@@ -9,9 +9,9 @@
 #include "data/value.h"
 
 /* YAML 1.2 core schema to a tree in which every node knows its file, line and column (both from 1, columns in
- * characters). Refused with a finding: duplicate keys, merge keys (<<), unknown tags, keys that are no strings, tabs and
- * the like as libyaml reports them, and whatever breaks a cap: 1 MiB of text, depth 64, 100,000 nodes after anchors are
- * expanded. yes, no, on, off, 08:30 stay strings. */
+ * characters). Refused with a finding: duplicate keys, merge keys (<<), unknown tags, keys that are no strings, tabs
+ * and the like as libyaml reports them, and whatever breaks a cap: 1 MiB of text, depth 64, 100,000 nodes after anchors
+ * are expanded. yes, no, on, off, 08:30 stay strings. */
 
 #define PERI_YAML_MAX_BYTES (1u << 20)
 #define PERI_YAML_MAX_DEPTH 64
@@ -28,16 +28,16 @@ struct peri_pair {
 
 struct peri_node {
     enum peri_node_kind kind;
-    struct peri_place place;     /* first character of the node's content (of the tag, when it has one) */
-    const char *tag;             /* "!secret", "!env", "!input", or NULL */
+    struct peri_place place; /* first character of the node's content (of the tag, when it has one) */
+    const char *tag;         /* "!secret", "!env", "!input", or NULL */
     /* scalar */
-    const char *text;            /* decoded, NUL-terminated */
+    const char *text; /* decoded, NUL-terminated */
     size_t len;
-    bool plain;                  /* written without quotes or block indicator: the core schema applies */
-    char style;                  /* ' ' plain, '\'' '"' quoted, '|' '>' block */
-    enum peri_type type;         /* what the core schema says it is: PERI_STRING, PERI_INT, PERI_REAL, PERI_BOOL, PERI_NULL */
-    const char *source;          /* the file's text from the node's place on; NULL when there is none */
-    size_t source_len;           /* up to the end of the file */
+    bool plain;          /* written without quotes or block indicator: the core schema applies */
+    char style;          /* ' ' plain, '\'' '"' quoted, '|' '>' block */
+    enum peri_type type; /* what the core schema says it is: PERI_STRING, PERI_INT, PERI_REAL, PERI_BOOL, PERI_NULL */
+    const char *source;  /* the file's text from the node's place on; NULL when there is none */
+    size_t source_len;   /* up to the end of the file */
     /* list and map */
     struct peri_node **items;
     struct peri_pair *pairs;
@@ -45,10 +45,10 @@ struct peri_node {
 };
 
 struct peri_yaml_doc {
-    struct peri_arena *arena;    /* owns every node and string */
-    struct peri_node **roots;    /* one for each document of the stream that is not empty */
+    struct peri_arena *arena; /* owns every node and string */
+    struct peri_node **roots; /* one for each document of the stream that is not empty */
     size_t count;
-    const char *text;            /* the source, for carets */
+    const char *text; /* the source, for carets */
     size_t len;
 };
 
@@ -57,15 +57,16 @@ struct peri_yaml_doc {
 enum peri_status peri_yaml_parse(const char *file, const char *text, size_t len, const char *const *tags,
     struct peri_yaml_doc **ret, struct peri_diag *diag) PERI_MUST_CHECK;
 /* Reads the file first; a missing or unreadable file is a finding at line 0. */
-enum peri_status peri_yaml_load(const char *path, const char *const *tags, struct peri_yaml_doc **ret,
-    struct peri_diag *diag) PERI_MUST_CHECK;
+enum peri_status peri_yaml_load(
+    const char *path, const char *const *tags, struct peri_yaml_doc **ret, struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_yaml_destroy(struct peri_yaml_doc *doc);
 
 /* The value of a key in a map node, or NULL; *ret_key (may be NULL) is the key's node. */
 struct peri_node *peri_node_get(const struct peri_node *map, const char *key, struct peri_node **ret_key);
-/* The plain value of a tree. Tagged scalars go through resolve_tag (may be NULL: then a tag is PERI_EINVAL with err set),
- * which returns a new reference. */
-typedef enum peri_status (*peri_tag_resolver)(void *ctx, const struct peri_node *node, struct peri_value **ret, struct peri_error *err);
+/* The plain value of a tree. Tagged scalars go through resolve_tag (may be NULL: then a tag is PERI_EINVAL with err
+ * set), which returns a new reference. */
+typedef enum peri_status (*peri_tag_resolver)(
+    void *ctx, const struct peri_node *node, struct peri_value **ret, struct peri_error *err);
 enum peri_status peri_node_value(const struct peri_node *node, peri_tag_resolver resolve_tag, void *ctx,
     struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* The node that an RFC 6901 pointer leads to; the nearest ancestor when the path ends early. Never NULL. */

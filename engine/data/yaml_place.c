@@ -9,7 +9,7 @@
 struct cursor {
     const char *at, *end;
     struct peri_place place;
-    size_t made;   /* bytes of the decoded text so far */
+    size_t made; /* bytes of the decoded text so far */
     size_t wanted;
 };
 
@@ -65,8 +65,8 @@ static void skip_properties(struct cursor *c)
     }
 }
 
-/* A line break in a flow scalar with the blanks around it: one gives a space, n give n - 1 breaks. Does nothing when only
- * blanks stand here. */
+/* A line break in a flow scalar with the blanks around it: one gives a space, n give n - 1 breaks. Does nothing when
+ * only blanks stand here. */
 static bool fold_breaks(struct cursor *c)
 {
     struct cursor ahead = *c;
@@ -97,13 +97,18 @@ static void move_escape(struct cursor *c)
     move(c);
     for (size_t i = 0; i < digits && c->at < c->end; i++) {
         char d = *c->at, lower = (char)(d | 0x20);
-        code = code * 16 + (unsigned)(d >= '0' && d <= '9' ? d - '0' : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : 0);
+        code = code * 16 + (unsigned)(d >= '0' && d <= '9'           ? d - '0'
+                                      : lower >= 'a' && lower <= 'f' ? lower - 'a' + 10
+                                                                     : 0);
         move(c);
     }
-    c->made += digits                            ? (code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4)
-               : kind == 'N' || kind == '_'      ? 2
-               : kind == 'L' || kind == 'P'      ? 3
-                                                 : 1;
+    c->made += digits                       ? (code < 0x80         ? 1
+                                                  : code < 0x800   ? 2
+                                                  : code < 0x10000 ? 3
+                                                                   : 4)
+               : kind == 'N' || kind == '_' ? 2
+               : kind == 'L' || kind == 'P' ? 3
+                                            : 1;
 }
 
 static void walk_flow(struct cursor *c, char quote)
@@ -182,7 +187,8 @@ struct peri_place peri_node_text_place(const struct peri_node *node, size_t offs
 {
     if (node->kind != PERI_NODE_SCALAR || !node->source)
         return node->place;
-    struct cursor c = {.at = node->source, .end = node->source + node->source_len, .place = node->place, .wanted = offset};
+    struct cursor c = {
+        .at = node->source, .end = node->source + node->source_len, .place = node->place, .wanted = offset};
     skip_properties(&c);
     if (node->style == '|' || node->style == '>')
         walk_block(&c, node->style == '>');

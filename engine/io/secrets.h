@@ -9,15 +9,20 @@
  * which wins. Values never appear in logs, values or the database: others hold the name. Any thread. */
 struct peri_secrets;
 
-enum peri_status peri_secrets_open(const char *state_dir, struct peri_secrets **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_secrets_open(
+    const char *state_dir, struct peri_secrets **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_secrets_destroy(struct peri_secrets *secrets);
 /* Names: letters, digits, '_', '-', '.', at most 100, not starting with a dot. */
-enum peri_status peri_secrets_set(struct peri_secrets *secrets, const char *name, const char *value, size_t len, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_secrets_set(struct peri_secrets *secrets, const char *name, const char *value, size_t len,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* A malloc'ed, NUL-terminated copy; give it back with peri_secret_free. PERI_ENOTFOUND says which name is missing. */
-enum peri_status peri_secrets_get(struct peri_secrets *secrets, const char *name, char **ret_value, size_t *ret_len, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_secrets_remove(struct peri_secrets *secrets, const char *name, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_secrets_get(struct peri_secrets *secrets, const char *name, char **ret_value, size_t *ret_len,
+    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_secrets_remove(
+    struct peri_secrets *secrets, const char *name, struct peri_error *err) PERI_MUST_CHECK;
 /* NULL-ended, sorted; free with peri_secrets_free_names. */
-enum peri_status peri_secrets_names(struct peri_secrets *secrets, char ***ret_names, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_secrets_names(
+    struct peri_secrets *secrets, char ***ret_names, struct peri_error *err) PERI_MUST_CHECK;
 void peri_secrets_free_names(char **names);
 /* Zeroes and frees. */
 void peri_secret_free(char *value, size_t len);

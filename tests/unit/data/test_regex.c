@@ -15,9 +15,16 @@ static void test_search(void **state)
         const char *regex, *text;
         bool want;
     } rows[] = {
-        {"b", "abc", true}, {"^b", "abc", false}, {"c$", "abc", true}, {"c$", "abc\n", false},
-        {"^\\d+$", "12", true}, {"^\\d+$", "\xd9\xa1", false}, {"^.$", "\xc3\xa9", true}, {"^\\u00e9$", "\xc3\xa9", true},
-        {"(?i)^\xc3\x89$", "\xc3\xa9", true}, {"", "", true},
+        {"b", "abc", true},
+        {"^b", "abc", false},
+        {"c$", "abc", true},
+        {"c$", "abc\n", false},
+        {"^\\d+$", "12", true},
+        {"^\\d+$", "\xd9\xa1", false},
+        {"^.$", "\xc3\xa9", true},
+        {"^\\u00e9$", "\xc3\xa9", true},
+        {"(?i)^\xc3\x89$", "\xc3\xa9", true},
+        {"", "", true},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct peri_regex *regex;
