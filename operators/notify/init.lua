@@ -1,0 +1,50 @@
+-- SPDX-License-Identifier: Apache-2.0
+local contacts = require("perigee.contacts")
+
+local actions = {}
+
+local FIELDS = { sms = "phoneNumbers", email = "emails" }
+
+--- SMS and e-mail need an address; other channels know whom they reach.
+local function recipient(ctx, channel, to)
+  local field = FIELDS[channel]
+  if not field then
+    return to
+  end
+  if not to then
+    error({ code = "no_recipient", message = "say whom: \"to\" here, or plugins.notify.config.to in perigee.yaml" })
+  end
+  return (contacts.address(ctx, to, field))
+end
+
+actions["notify.send"] = {
+  description = "Sends a notification over the configured channel.",
+  params = {
+    type = "object",
+    additionalProperties = false,
+    properties = {
+      message = { type = "string", minLength = 1 },
+      title = { type = "string" },
+      to = { type = "string", minLength = 1, description = "contact id or address; default: the plugin's setting" },
+      channel = { type = "string", minLength = 1, description = "channel type; default: the plugin's setting" },
+      priority = { enum = { "min", "low", "default", "high", "max" } },
+      data = { type = "object" },
+    },
+    required = { "message" },
+  },
+  execute = function(params, ctx)
+    local channel = params.channel or ctx.config.channel
+    local to = recipient(ctx, channel, params.to or ctx.config.to)
+    local result = ctx.send(channel, {
+      to = to,
+      subject = params.title,
+      title = params.title,
+      body = params.message,
+      priority = params.priority,
+      data = params.data,
+    })
+    return { messageId = result.messageId, channel = result.channel, to = to }
+  end,
+}
+
+return { actions = actions }
