@@ -10,8 +10,8 @@ local function authenticate(ctx, request)
   local token = header:match("^[Bb]earer%s+(.+)$")
   local basic = header:match("^[Bb]asic%s+(.+)$")
   if basic then
-    local ok, text = pcall(ctx.crypto.base64_decode, basic)
-    token = ok and text and text:match("^[^:]*:(.*)$") or nil
+    local text = ctx.crypto.base64.decode(basic)
+    token = text and text:match("^[^:]*:(.*)$")
   end
   if not token then
     return nil

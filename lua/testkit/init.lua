@@ -79,12 +79,18 @@ local crypto = {
   sha256 = function(data, form)
     return encode(hex_to_bytes(pipe("openssl dgst -sha256 -r", data):match("^%x+")), form or "hex")
   end,
-  base64 = function(data)
-    return encode(data, "base64")
-  end,
-  base64_decode = function(text)
-    return pipe("openssl base64 -d -A", text)
-  end,
+  base64 = setmetatable({
+    encode = function(data)
+      return encode(data, "base64")
+    end,
+    decode = function(text)
+      return pipe("openssl base64 -d -A", text)
+    end,
+  }, {
+    __call = function(_, data)
+      return encode(data, "base64")
+    end,
+  }),
   uuid = function()
     uuids = uuids + 1
     return string.format("00000000-0000-4000-8000-%012d", uuids)
