@@ -19,7 +19,7 @@
 #define PERI_VM_SOURCE_MAX 65536     /* bytes of one chunk: the compiler is quadratic in several ways */
 #define PERI_VM_RESULTS_MAX 8000     /* values that one library call may return */
 #define PERI_VM_CLOSE_MAX 8          /* nested coroutine.close: liblua 5.4.4 does not count C stack there */
-#define PERI_VM_REFUSALS_MAX 32      /* full collections forced by the memory cap, a call */
+#define PERI_VM_REFUSALS_MAX 32      /* collections forced by the memory cap that freed little, a call */
 #define PERI_VM_RESERVE (1u << 20)   /* above the memory cap, for arguments that the host hands over */
 #define PERI_VM_POOL 8               /* finished coroutines kept for later calls */
 #define PERI_VM_DEPTH 64             /* nesting of values that cross the boundary */
@@ -116,7 +116,7 @@ void *peri_vm_alloc(void *ud, void *ptr, size_t osize, size_t nsize);
 void peri_vm_room(lua_State *L, size_t n);
 /* Charges for work on n bytes. */
 void peri_vm_charge_bytes(lua_State *L, size_t n);
-/* After a protected call that failed inside the sandbox: ends the call when memory was the reason. */
+/* After a protected call that failed inside the sandbox: ends the call when memory was the reason, or time is over. */
 void peri_vm_caught(lua_State *L, int status);
 
 /* Builds the globals from the allow-list. */

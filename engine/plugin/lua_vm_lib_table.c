@@ -131,7 +131,9 @@ int peri_vm_lib_concat(lua_State *L)
 
 static bool less(lua_State *L, int a, int b, bool own)
 {
-    peri_vm_charge(L, 1);
+    bool text = !own && lua_type(L, a) == LUA_TSTRING && lua_type(L, b) == LUA_TSTRING;
+    size_t n = text ? lua_rawlen(L, a) : 0, m = text ? lua_rawlen(L, b) : 0;
+    peri_vm_charge(L, 1 + (int64_t)((n < m ? n : m) / 16));
     if (!own)
         return lua_compare(L, a, b, LUA_OPLT);
     a = lua_absindex(L, a);

@@ -117,15 +117,21 @@ void peri_vm_watch(lua_State *L)
     lua_sethook(L, peri_vm_hook, LUA_MASKCOUNT, PERI_VM_INTERVAL);
 }
 
+static void count_collection(struct peri_vm *vm)
+{
+    if (vm->heap.used > vm->cap - vm->cap / 8 && ++vm->refusals > PERI_VM_REFUSALS_MAX)
+        peri_vm_end_memory(vm);
+}
+
 /* A request above the cap is refused once: liblua collects everything and asks again. The second refusal, a block above
- * the largest size (no collection helps there) and too many refusals (a plugin that lives at the cap would spend its
- * time collecting) end the call. */
+ * the largest size (no collection helps there) and too many collections that freed little (a plugin that lives at
+ * the cap would spend its time collecting) end the call. */
 static void *refuse(struct peri_vm *vm, const void *ptr, size_t size)
 {
     if (!vm->entered)
         return NULL;
     bool again = vm->refused && vm->refused_block == ptr && vm->refused_size == size;
-    if (again || size > vm->limits.block_bytes || ++vm->refusals > PERI_VM_REFUSALS_MAX)
+    if (again || size > vm->limits.block_bytes)
         peri_vm_end_memory(vm);
     vm->refused = true;
     vm->refused_block = ptr;
@@ -150,8 +156,10 @@ void *peri_vm_alloc(void *ud, void *ptr, size_t osize, size_t nsize)
     void *block = peri_heap_resize(&vm->heap, ptr, old, nsize);
     if (!block)
         return refuse(vm, ptr, nsize);
-    if (vm->refused && vm->refused_block == ptr && vm->refused_size == nsize)
+    if (vm->refused && vm->refused_block == ptr && vm->refused_size == nsize) {
         vm->refused = false;
+        count_collection(vm);
+    }
     return block;
 }
 
@@ -162,9 +170,8 @@ void peri_vm_room(lua_State *L, size_t n)
         peri_vm_end_memory(vm);
     if (vm->heap.used + 2 * n + LUAL_BUFFERSIZE < vm->cap)
         return;
-    if (++vm->refusals > PERI_VM_REFUSALS_MAX)
-        peri_vm_end_memory(vm);
     lua_gc(L, LUA_GCCOLLECT);
+    count_collection(vm);
 }
 
 void peri_vm_caught(lua_State *L, int status)
@@ -172,4 +179,5 @@ void peri_vm_caught(lua_State *L, int status)
     struct peri_vm *vm = peri_vm_of(L);
     if (status == LUA_ERRMEM || vm->refused)
         peri_vm_end_memory(vm);
+    peri_vm_check_time(vm); /* making the text of an error can be slow: it names variables by searching the code */
 }

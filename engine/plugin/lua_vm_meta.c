@@ -61,7 +61,7 @@ static void push_snapshot(lua_State *L)
     if (lua_rawget(L, lua_upvalueindex(UP_SNAPSHOTS)) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
-    lua_createtable(L, 0, 8);
+    lua_createtable(L, 1, 4);
     lua_pushvalue(L, 2);
     lua_rawsetp(L, -2, &peri_vm_key_original);
     lua_pushvalue(L, 2);
@@ -69,19 +69,30 @@ static void push_snapshot(lua_State *L)
     lua_rawset(L, lua_upvalueindex(UP_SNAPSHOTS));
 }
 
-static void copy_event(lua_State *L, int snapshot, int event)
+/* Brings the snapshot on the top in line with the table at 2. Which events it holds stands in its [1], so that the many
+ * that neither has cost one look-up. */
+static void refresh(lua_State *L)
 {
-    lua_pushvalue(L, lua_upvalueindex(event));
-    lua_pushvalue(L, -1);
-    lua_rawget(L, 2);
-    lua_pushvalue(L, -2);
-    lua_rawget(L, snapshot);
-    if (lua_rawequal(L, -1, -2)) {
-        lua_pop(L, 3);
-        return;
+    int snapshot = lua_gettop(L);
+    lua_rawgeti(L, snapshot, 1);
+    lua_Integer had = lua_tointeger(L, -1), has = 0;
+    for (int i = 0; i < EVENT_COUNT; i++) {
+        lua_Integer bit = (lua_Integer)1 << i;
+        lua_pushvalue(L, lua_upvalueindex(i + 1));
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            has |= bit;
+        else if (!(had & bit))
+            goto next;
+        lua_pushvalue(L, lua_upvalueindex(i + 1));
+        lua_insert(L, -2);
+        lua_rawset(L, snapshot);
+    next:
+        lua_settop(L, snapshot);
     }
-    lua_pop(L, 1);
-    lua_rawset(L, snapshot);
+    if (had != has) {
+        lua_pushinteger(L, has);
+        lua_rawseti(L, snapshot, 1);
+    }
 }
 
 int peri_vm_lib_setmetatable(lua_State *L)
@@ -104,10 +115,7 @@ int peri_vm_lib_setmetatable(lua_State *L)
     if (lua_rawget(L, 2) != LUA_TNIL)
         return luaL_error(L, "__gc is not available here");
     push_snapshot(L);
-    int snapshot = lua_gettop(L);
-    for (int i = 1; i <= EVENT_COUNT; i++)
-        copy_event(L, snapshot, i);
-    lua_pushvalue(L, snapshot);
+    refresh(L);
     lua_setmetatable(L, 1);
     lua_pushvalue(L, 1);
     return 1;

@@ -24,8 +24,8 @@ struct peri_vm_pattern {
     } capture[PERI_PATTERN_CAPTURES];
 };
 
-void peri_vm_pattern_init(
-    struct peri_vm_pattern *m, lua_State *L, const char *text, size_t text_len, const char *pattern, size_t pattern_len);
+void peri_vm_pattern_init(struct peri_vm_pattern *m, lua_State *L, const char *text, size_t text_len,
+    const char *pattern, size_t pattern_len);
 /* Matches at exactly `at`; the end of the match or NULL. */
 const char *peri_vm_pattern_match(struct peri_vm_pattern *m, const char *at);
 /* Pushes capture i (0-based) of the match [start, end); without captures 0 is the whole match. */

@@ -327,6 +327,8 @@ static void test_running_time_ends_what_counting_does_not(void **state)
         {"while true do end", "limit.time"},
         {"local t = {} while true do for i = 1, 1000 do t[i] = {} end end", "limit.time"},
         {"local s = ('x'):rep(5e5) while true do local _ = s .. 'y' end", "limit.time"},
+        {"local f = load('local a = {} return a' .. ('.a'):rep(8000) .. '.b') while true do pcall(f) end", "limit.time"},
+        {"local s = ('\\0'):rep(1e6) local t = {s .. 'a', s .. 'b', s .. 'c'} while true do table.sort(t) end", "limit.time"},
         {"local a, b = ('x'):rep(1e6), ('x'):rep(1e6 - 1) .. 'y' while true do local _ = a < b end", "limit.time"},
     };
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
