@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The input is a pattern, a NUL, and an event. What is compiled must answer for every event that is valid JSON, the same
- * each time, and say why not; a pattern and an event of the same shape come from the corpus of the unit tests. */
+/* The input is a pattern on one line, then an event. What is compiled must answer for every event that is valid JSON, the same
+ * each time, and say why not. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +13,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data;
-    const uint8_t *nul = size ? memchr(data, '\0', size) : NULL;
-    if (!nul)
+    const uint8_t *newline = size ? memchr(data, '\n', size) : NULL;
+    if (!newline)
         return 0;
-    size_t len = (size_t)(nul - data), rest = size - len - 1;
+    size_t len = (size_t)(newline - data), rest = size - len - 1;
     struct peri_error err;
     struct peri_pattern *pattern = NULL;
     enum peri_status st = peri_pattern_compile_json(text, len, &pattern, &err);
@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     char *event = malloc(rest + 1); /* exact size, so that a read beyond it is seen */
-    memcpy(event, nul + 1, rest);
+    memcpy(event, newline + 1, rest);
     bool first = false, second = false;
     struct peri_value *why = NULL;
     struct peri_json_tape tape = {0};
