@@ -48,7 +48,7 @@ struct kit_answer {
     struct peri_value *value;
 };
 
-static void kit_deliver(void *arg)
+static inline void kit_deliver(void *arg)
 {
     struct kit_answer *a = arg;
     a->result.value = a->value;
@@ -78,7 +78,7 @@ static inline void kit_fail(struct kit_answer *a, const char *code, bool retryab
     a->result.error.outcome_unknown = unknown;
 }
 
-static bool kit_lookup(void *ctx, const char *id, enum peri_delivery *ret)
+static inline bool kit_lookup(void *ctx, const char *id, enum peri_delivery *ret)
 {
     if (strncmp(id, "x.", 2) != 0 && strncmp(id, "c.", 2) != 0)
         return false;
@@ -86,7 +86,7 @@ static bool kit_lookup(void *ctx, const char *id, enum peri_delivery *ret)
     return true;
 }
 
-static enum peri_status kit_op(
+static inline enum peri_status kit_op(
     void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
 {
     struct bed *bed = ctx;
@@ -156,7 +156,7 @@ static inline const struct kit_call *kit_call(const struct bed *bed, const char 
     return NULL;
 }
 
-static enum peri_status kit_store_post(void *ctx, void (*fn)(void *arg), void *arg)
+static inline enum peri_status kit_store_post(void *ctx, void (*fn)(void *arg), void *arg)
 {
     return peri_loop_post(ctx, fn, arg);
 }
@@ -337,7 +337,7 @@ struct kit_sent {
     struct peri_batch *batch;
 };
 
-static void kit_sent_done(void *arg, enum peri_status st, const struct peri_error *err)
+static inline void kit_sent_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
     struct kit_sent *sent = arg;
     sent->done = true;
@@ -385,7 +385,7 @@ struct kit_changed {
     char id[32];
 };
 
-static void kit_changed_done(
+static inline void kit_changed_done(
     void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err)
 {
     struct kit_changed *changed = arg;

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/pipekit.h"
+
+static const struct peri_value *verdict_of(const struct peri_value *list, const char *rule)
+{
+    for (size_t i = 0; i < peri_value_count(list); i++)
+        if (peri_streq(peri_map_text(peri_list_at(list, i), "rule"), rule))
+            return peri_list_at(list, i);
+    fail_msg("no verdict of %s", rule);
+    return NULL;
+}
+
+static void assert_text(const struct peri_value *map, const char *key, const char *want)
+{
+    const char *is = peri_map_text(map, key);
+    if (!is || strcmp(is, want) != 0)
+        fail_msg("%s is %s, not %s", key, is ? is : "absent", want);
+}
+
+static void test_every_rule_that_hears_the_type_gets_one_verdict(void **state)
+{
+    struct bed bed;
+    kit_open(&bed,
+        "rules:\n"
+        "  - {name: Fires, trigger: {event: a.B}, conditions: [{operator: c.yes}], actions: [{stop: true}]}\n"
+        "  - {name: Pattern, trigger: {event: a.*, match: {n: [2]}}, actions: [{stop: true}]}\n"
+        "  - {name: Second, trigger: {event: a.B}, conditions: [{operator: c.yes}, {operator: c.no}], actions: [{stop: "
+        "true}]}\n"
+        "  - {name: Broken, trigger: {event: a.B}, conditions: [{operator: c.broken}], actions: [{stop: true}]}\n"
+        "  - {name: Missing, trigger: {event: a.B}, conditions: [{expr: \"{{ event.who == 'x' }}\"}], actions: [{stop: "
+        "true}]}\n"
+        "  - {name: Compare, trigger: {event: a.B}, conditions: [{expr: \"{{ event.n > 3 }}\"}], actions: [{stop: "
+        "true}]}\n"
+        "  - {name: Other, trigger: {event: z.B}, actions: [{stop: true}]}\n");
+    uint64_t seq = kit_send(&bed, "a.B", "{\"n\":1}");
+    KIT_QUIET(&bed);
+    struct peri_value *list = kit_verdicts(&bed, seq);
+    assert_int_equal(peri_value_count(list), 6);
+    assert_text(verdict_of(list, "fires"), "verdict", "fired");
+    assert_text(verdict_of(list, "fires"), "run", "run-1");
+    const struct peri_value *v = verdict_of(list, "pattern");
+    assert_text(v, "verdict", "no");
+    assert_text(v, "at", "match");
+    assert_non_null(peri_map_at(v, "detail"));
+    v = verdict_of(list, "second");
+    assert_text(v, "at", "conditions[1]");
+    assert_text(v, "operator", "c.no");
+    kit_assert_json(peri_map_at(v, "detail"), "{\"actual\":4,\"wanted\":5}");
+    v = verdict_of(list, "broken");
+    assert_text(v, "verdict", "error");
+    assert_text(v, "code", "nope");
+    assert_text(v, "reason", "it said nope");
+    v = verdict_of(list, "missing");
+    assert_text(v, "verdict", "no");
+    assert_non_null(strstr(peri_map_text(v, "reason"), "missing event.who"));
+    v = verdict_of(list, "compare");
+    assert_int_equal(peri_map_int(peri_map_at(v, "detail"), "left", 0), 1);
+    peri_value_unref(list);
+    assert_int_equal(kit_run_count(&bed, NULL), 1);
+    kit_close(&bed);
+}
+
+static void test_an_event_that_nobody_hears_costs_no_verdict(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "name: R\ntrigger: {event: a.B}\nactions: [{stop: true}]\n");
+    uint64_t seq = kit_send(&bed, "b.C", "{}");
+    KIT_QUIET(&bed);
+    struct peri_value *list = kit_verdicts(&bed, seq), *event = NULL;
+    assert_int_equal(peri_value_count(list), 0);
+    peri_value_unref(list);
+    assert_int_equal(peri_reader_event_value(bed.reader, seq, &event, NULL), PERI_OK);
+    assert_text(event, "state", "matched");
+    peri_value_unref(event);
+    assert_int_equal(kit_status(&bed, "unheard"), 1);
+    kit_close(&bed);
+}
+
+static void test_of_several_triggers_the_first_that_fires_or_the_furthest_counts(void **state)
+{
+    const char *rule = "name: Multi\n"
+                       "triggers:\n"
+                       "  - {id: one, event: a.B, match: {n: [1]}}\n"
+                       "  - {id: two, event: a.*}\n"
+                       "  - {id: three, event: a.B}\n"
+                       "conditions: [{expr: \"{{ trigger.id == event.want }}\"}]\n"
+                       "actions: [{operator: x.ok, params: {t: \"{{ trigger.id }}\"}}]\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    uint64_t fires = kit_send(&bed, "a.B", "{\"want\":\"three\"}");
+    uint64_t none = kit_send(&bed, "a.B", "{\"want\":\"nobody\"}");
+    KIT_QUIET(&bed);
+    struct peri_value *list = kit_verdicts(&bed, fires);
+    assert_int_equal(peri_value_count(list), 1);
+    assert_text(peri_list_at(list, 0), "trigger", "three");
+    assert_text(peri_list_at(list, 0), "verdict", "fired");
+    peri_value_unref(list);
+    assert_string_equal(kit_call(&bed, "x.ok", 0)->params, "{\"t\":\"three\"}");
+    list = kit_verdicts(&bed, none);
+    assert_int_equal(peri_value_count(list), 1);
+    assert_text(peri_list_at(list, 0), "trigger", "two"); /* came to its conditions, before three did */
+    assert_text(peri_list_at(list, 0), "at", "conditions[0]");
+    peri_value_unref(list);
+    kit_close(&bed);
+}
+
+static void test_a_slow_condition_lets_others_be_evaluated_but_not_overtake(void **state)
+{
+    struct bed bed;
+    kit_open(&bed,
+        "rules:\n"
+        "  - {name: Slow, trigger: {event: a.Slow}, conditions: [{operator: c.slow}], actions: [{operator: x.ok}]}\n"
+        "  - {name: Quick, trigger: {event: a.Quick}, conditions: [{operator: c.yes}], actions: [{operator: x.ok}]}\n");
+    uint64_t slow = kit_send(&bed, "a.Slow", "{}");
+    uint64_t quick = kit_send(&bed, "a.Quick", "{}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.yes") == 1);
+    assert_int_equal(kit_call(&bed, "c.slow", 0)->as_of, slow); /* data as it was at that event */
+    assert_int_equal(kit_call(&bed, "c.yes", 0)->as_of, quick);
+    for (int i = 0; i < 20; i++)
+        peri_loop_once(bed.loop, 1);
+    assert_int_equal(kit_run_count(&bed, NULL), 0);
+    kit_reply(&bed, "c.slow", true);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_call(&bed, "x.ok", 0)->event, slow);
+    assert_int_equal(kit_call(&bed, "x.ok", 1)->event, quick);
+    kit_close(&bed);
+}
+
+static void test_priority_decides_the_order_of_runs(void **state)
+{
+    struct bed bed;
+    kit_open(&bed,
+        "rules:\n"
+        "  - {name: Low, priority: 1, trigger: {event: a.B}, actions: [{operator: x.ok, params: {n: 1}}]}\n"
+        "  - {name: High, priority: 9, trigger: {event: a.B}, actions: [{operator: x.ok, params: {n: 9}}]}\n");
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_QUIET(&bed);
+    assert_string_equal(kit_call(&bed, "x.ok", 0)->params, "{\"n\":9}");
+    kit_close(&bed);
+}
+
+static void test_a_disabled_rule_hears_nothing(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "name: Off\nenabled: false\ntrigger: {event: a.B}\nactions: [{operator: x.ok}]\n");
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_QUIET(&bed);
+    assert_int_equal(bed.call_count, 0);
+    kit_close(&bed);
+}
+
+static void test_rules_can_be_swapped_while_conditions_are_evaluated(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "name: R\ntrigger: {event: a.B}\nconditions: [{operator: c.slow}]\nactions: [{operator: x.ok, "
+                   "params: {v: 1}}]\n");
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.slow") == 1);
+    kit_rules(&bed, "name: R\ntrigger: {event: a.B}\nactions: [{operator: x.ok, params: {v: 2}}]\n");
+    kit_reply(&bed, "c.slow", true);
+    KIT_QUIET(&bed);
+    assert_string_equal(
+        kit_call(&bed, "x.ok", 0)->params, "{\"v\":1}"); /* evaluated by the old one, run by the old one */
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_QUIET(&bed);
+    assert_string_equal(kit_call(&bed, "x.ok", 1)->params, "{\"v\":2}");
+    kit_close(&bed);
+}
+
+static void test_more_events_than_the_window_holds_wait_in_the_journal(void **state)
+{
+    struct bed bed;
+    struct kit_sent sent[5] = {{0}};
+    struct peri_error err = {0};
+    kit_open(&bed, "rules:\n  - {name: Slow, trigger: {event: a.Slow}, conditions: [{operator: c.slow}], actions: "
+                   "[{stop: true}]}\n"
+                   "  - {name: Rest, trigger: {event: a.B, match: {last: [true]}}, actions: [{operator: x.ok}]}\n");
+    (void)kit_send(&bed, "a.Slow", "{}");
+    for (int b = 0; b < 5; b++) {
+        sent[b].batch = peri_batch_create();
+        for (int i = 0; i < 500; i++)
+            assert_int_equal(
+                peri_batch_event(sent[b].batch, kit_event("a.B", i == 499 ? "{\"last\":true}" : "{}", NULL)), PERI_OK);
+        assert_int_equal(peri_pipeline_submit(bed.pipe, sent[b].batch, kit_sent_done, &sent[b], &err), PERI_OK);
+    }
+    KIT_UNTIL(&bed, sent[4].done);
+    assert_int_equal(kit_status(&bed, "unmatched"), 2501);
+    assert_true(bed.pipe->window_count <= PIPE_WINDOW);
+    kit_reply(&bed, "c.slow", true);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_status(&bed, "matched"), 2501);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 5);
+    kit_close(&bed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_rule_that_hears_the_type_gets_one_verdict),
+        cmocka_unit_test(test_an_event_that_nobody_hears_costs_no_verdict),
+        cmocka_unit_test(test_of_several_triggers_the_first_that_fires_or_the_furthest_counts),
+        cmocka_unit_test(test_a_slow_condition_lets_others_be_evaluated_but_not_overtake),
+        cmocka_unit_test(test_priority_decides_the_order_of_runs),
+        cmocka_unit_test(test_a_disabled_rule_hears_nothing),
+        cmocka_unit_test(test_rules_can_be_swapped_while_conditions_are_evaluated),
+        cmocka_unit_test(test_more_events_than_the_window_holds_wait_in_the_journal),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/pipekit.h"
+
+/* kit_restart ends a pipeline in the middle of what it does, as a killed process would, and starts another on the same
+ * database. */
+
+static void test_a_delay_goes_on(void **state)
+{
+    const char *rule = "name: Later\ntrigger: {event: a.B}\nactions: [{delay: 10m}, {operator: x.ok}]\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "sleeping"));
+    KIT_QUIET(&bed);
+    kit_advance(&bed, 60000);
+    kit_restart(&bed, rule);
+    assert_int_equal(kit_status(&bed, "live_runs"), 1);
+    kit_advance(&bed, 9 * 60000 - 1);
+    KIT_QUIET(&bed);
+    assert_true(kit_run_is(&bed, 1, "sleeping"));
+    kit_advance(&bed, 1);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 1);
+    kit_close(&bed);
+}
+
+static void test_a_delay_that_ended_meanwhile_ends_at_once(void **state)
+{
+    const char *rule = "name: Later\ntrigger: {event: a.B}\nactions: [{delay: 10m}, {operator: x.ok}]\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "sleeping"));
+    kit_stop(&bed);
+    peri_clock_fake_advance(&bed.fake, 3600000);
+    kit_start(&bed, rule);
+    peri_pipeline_tick(bed.pipe);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    KIT_QUIET(&bed);
+    kit_close(&bed);
+}
+
+static void test_a_delay_is_not_lengthened_by_a_clock_set_back(void **state)
+{
+    const char *rule = "name: Later\ntrigger: {event: a.B}\nactions: [{delay: 10m}, {operator: x.ok}]\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "sleeping"));
+    kit_stop(&bed);
+    bed.fake.wall_ms -= 48 * 3600000;
+    kit_start(&bed, rule);
+    kit_advance(&bed, 600000);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    KIT_QUIET(&bed);
+    kit_close(&bed);
+}
+
+static void test_unmatched_events_are_evaluated_once(void **state)
+{
+    const char *slow =
+        "name: R\ntrigger: {event: a.B}\nconditions: [{operator: c.slow}]\nactions: [{operator: x.ok}]\n";
+    const char *quick =
+        "name: R\ntrigger: {event: a.B}\nconditions: [{operator: c.yes}]\nactions: [{operator: x.ok}]\n";
+    struct bed bed;
+    kit_open(&bed, slow);
+    for (int i = 0; i < 20; i++)
+        (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.slow") == 20);
+    kit_restart(&bed, quick);
+    assert_int_equal(kit_status(&bed, "unmatched"), 20);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_run_count(&bed, "succeeded"), 20);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 20);
+    kit_restart(&bed, quick);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_run_count(&bed, NULL), 20);
+    kit_close(&bed);
+}
+
+static void test_an_open_attempt_that_must_not_be_repeated_waits_for_a_person(void **state)
+{
+    const char *rule = "name: R\ntrigger: {event: a.B}\nactions: [{operator: x.slow, params: {who: \"{{ event.who "
+                       "}}\"}}, {operator: x.ok}]\n";
+    struct kit_changed changed = {0};
+    struct peri_error err = {0};
+    struct bed bed;
+    kit_open(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{\"who\":\"ann\"}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "x.slow") == 1);
+    char key[128];
+    snprintf(key, sizeof(key), "%s", kit_call(&bed, "x.slow", 0)->key);
+    kit_restart(&bed, rule);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "unknown"));
+    KIT_QUIET(&bed);
+    assert_int_equal(bed.call_count, 0);
+    kit_restart(&bed, rule); /* it goes on waiting */
+    KIT_QUIET(&bed);
+    assert_true(kit_run_is(&bed, 1, "unknown"));
+    assert_int_equal(peri_pipeline_resolve(bed.pipe, 1, "again", kit_changed_done, &changed, &err), PERI_OK);
+    KIT_UNTIL(&bed, kit_calls(&bed, "x.slow") == 1);
+    assert_string_equal(kit_call(&bed, "x.slow", 0)->key, key);
+    assert_string_equal(kit_call(&bed, "x.slow", 0)->params, "{\"who\":\"ann\"}");
+    kit_reply(&bed, "x.slow", true);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    KIT_QUIET(&bed);
+    kit_close(&bed);
+}
+
+static void test_an_open_attempt_that_may_be_repeated_is_sent_again_just_the_same(void **state)
+{
+    const char *rule =
+        "name: R\ntrigger: {event: a.B}\nactions: [{operator: x.repeat, params: {now: \"{{ now }}\"}}]\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "x.repeat") == 1);
+    char key[128], params[128];
+    snprintf(key, sizeof(key), "%s", kit_call(&bed, "x.repeat", 0)->key);
+    snprintf(params, sizeof(params), "%s", kit_call(&bed, "x.repeat", 0)->params);
+    peri_clock_fake_advance(&bed.fake, 5000);
+    kit_restart(&bed, rule);
+    KIT_UNTIL(&bed, kit_calls(&bed, "x.repeat") == 1);
+    assert_string_equal(kit_call(&bed, "x.repeat", 0)->key, key);
+    assert_string_equal(kit_call(&bed, "x.repeat", 0)->params, params);
+    kit_reply(&bed, "x.repeat", true);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    KIT_QUIET(&bed);
+    struct peri_value *run = kit_run(&bed, 1);
+    const struct peri_value *steps = peri_map_at(run, "steps");
+    assert_int_equal(peri_value_count(steps), 2);
+    assert_string_equal(peri_map_text(peri_list_at(steps, 0), "state"), "unknown");
+    assert_string_equal(peri_map_text(peri_list_at(steps, 1), "state"), "done");
+    peri_value_unref(run);
+    kit_close(&bed);
+}
+
+static void test_a_run_goes_on_with_the_text_it_started_with(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "name: R\ntrigger: {event: a.B}\nactions: [{delay: 1m}, {operator: x.ok, params: {v: 1}}]\n");
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "sleeping"));
+    kit_restart(&bed, "name: R\ntrigger: {event: a.B}\nactions: [{operator: x.ok, params: {v: 2}}]\n");
+    kit_advance(&bed, 60000);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    KIT_QUIET(&bed);
+    assert_string_equal(kit_call(&bed, "x.ok", 0)->params, "{\"v\":1}");
+    kit_restart(&bed, NULL); /* also when the rule is gone */
+    KIT_QUIET(&bed);
+    kit_close(&bed);
+}
+
+static void test_a_question_that_was_open_is_asked_again(void **state)
+{
+    const char *rule = "name: R\ntrigger: {event: a.B}\nactions: [{set: {a: 1}}, {if: {operator: c.slow}, then: "
+                       "[{operator: x.ok}]}]\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.slow") == 1);
+    kit_restart(&bed, rule);
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.slow") == 1);
+    kit_reply(&bed, "c.slow", true);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 1);
+    struct peri_value *run = kit_run(&bed, 1);
+    assert_int_equal(peri_value_count(peri_map_at(run, "steps")), 3); /* nothing is there twice */
+    peri_value_unref(run);
+    kit_close(&bed);
+}
+
+/* Stops at every stage of a run of several steps, many times over: each step is done once, and nothing is left behind.
+ */
+static void test_stopping_anywhere_loses_nothing_and_repeats_nothing(void **state)
+{
+    const char *rule = "name: R\ntrigger: {event: a.B}\nconditions: [{operator: c.yes}]\n"
+                       "actions:\n"
+                       "  - set: {n: \"{{ event.n }}\"}\n"
+                       "  - delay: 1s\n"
+                       "  - {emit: {event: b.C, data: {n: \"{{ vars.n }}\"}}}\n"
+                       "  - delay: 1s\n"
+                       "  - {operator: x.repeat, params: {n: \"{{ vars.n }}\"}}\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    for (int i = 0; i < 10; i++) {
+        char json[32];
+        snprintf(json, sizeof(json), "{\"n\":%d}", i);
+        (void)kit_send(&bed, "a.B", json);
+    }
+    int stops = 0;
+    for (int round = 0; kit_run_count(&bed, "succeeded") < 10; round++) {
+        assert_true(round < 500);
+        for (int turn = 0; turn < round % 4; turn++)
+            peri_loop_once(bed.loop, 1);
+        kit_advance(&bed, 300);
+        for (size_t i = 0; i < bed.call_count; i++)
+            if (!bed.calls[i]->answered && strcmp(bed.calls[i]->operator_id, "x.repeat") == 0 &&
+                (round + (int)i) % 3 == 0) {
+                kit_reply(&bed, "x.repeat", true);
+                break;
+            }
+        if (round % 7 == 3 && stops < 25) {
+            kit_restart(&bed, rule);
+            stops++;
+        }
+        peri_loop_once(bed.loop, 1);
+    }
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_run_count(&bed, NULL), 10);
+    struct peri_event_filter filter = {.type = "b.C", .limit = 1000};
+    struct peri_value *events = NULL;
+    assert_int_equal(peri_reader_events(bed.reader, &filter, &events, NULL), PERI_OK);
+    assert_int_equal(peri_value_count(events), 10); /* with the step that emitted it, once */
+    peri_value_unref(events);
+    kit_close(&bed);
+}
+
+static enum peri_status spoil(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct peri_run_row row = {
+        .id = 1, .state = PERI_RUN_SLEEPING, .pos = "{}", .vars = "{}", .wake_ms = *(int64_t *)arg, .base_ms = 600000};
+    return peri_tx_run_update(tx, &row, PERI_RUN_SLEEPING, err);
+}
+
+static void test_a_run_whose_position_cannot_be_read_is_declared_failed(void **state)
+{
+    struct bed bed;
+    struct peri_error err = {0};
+    const char *rule = "name: Later\ntrigger: {event: a.B}\nactions: [{delay: 10m}, {operator: x.ok}]\n";
+    kit_open(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{}");
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_run_count(&bed, "sleeping") == 2);
+    KIT_QUIET(&bed);
+    int64_t wake = peri_clock_wall_ms(&bed.clock) + 600000;
+    assert_int_equal(peri_store_run(bed.store, spoil, &wake, &err), PERI_OK);
+    kit_restart(&bed, rule);
+    kit_advance(&bed, 600000);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 2, "succeeded"));
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "failed"));
+    struct peri_value *run = kit_run(&bed, 1);
+    assert_string_equal(peri_map_text(peri_map_at(run, "error"), "code"), "run.position");
+    peri_value_unref(run);
+    assert_int_equal(kit_status(&bed, "live_runs"), 0);
+    kit_close(&bed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_delay_goes_on),
+        cmocka_unit_test(test_a_delay_that_ended_meanwhile_ends_at_once),
+        cmocka_unit_test(test_a_delay_is_not_lengthened_by_a_clock_set_back),
+        cmocka_unit_test(test_unmatched_events_are_evaluated_once),
+        cmocka_unit_test(test_an_open_attempt_that_must_not_be_repeated_waits_for_a_person),
+        cmocka_unit_test(test_an_open_attempt_that_may_be_repeated_is_sent_again_just_the_same),
+        cmocka_unit_test(test_a_run_goes_on_with_the_text_it_started_with),
+        cmocka_unit_test(test_a_question_that_was_open_is_asked_again),
+        cmocka_unit_test(test_stopping_anywhere_loses_nothing_and_repeats_nothing),
+        cmocka_unit_test(test_a_run_whose_position_cannot_be_read_is_declared_failed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
