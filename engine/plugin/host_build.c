@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Makes a plugin's state or opens its shared object, and finds out what it offers. Runs on a worker. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/vec.h"
+#include "data/json.h"
+#include "plugin/host_build.h"
+
+static bool id_ok(const char *id)
+{
+    size_t n = strlen(id);
+    if (n == 0 || n > 128 || !isalnum((unsigned char)id[0]))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)id[i]) && id[i] != '.' && id[i] != '_' && id[i] != '-')
+            return false;
+    return true;
+}
+
+/* An empty Lua table is a list or a map as the schema needs it. */
+static bool wants_list(const char *key)
+{
+    static const char *const lists[] = {"required", "enum", "examples", NULL};
+    for (const char *const *k = lists; *k; k++)
+        if (!strcmp(key, *k))
+            return true;
+    return false;
+}
+
+static struct peri_value *settled(const struct peri_value *v, const char *key, const char *type, int depth)
+{
+    bool empty = (peri_value_is(v, PERI_MAP) || peri_value_is(v, PERI_LIST)) && !peri_value_count(v);
+    if (empty && !strcmp(key, "default"))
+        return type && !strcmp(type, "array") ? peri_value_list() : peri_value_map();
+    if (empty)
+        return wants_list(key) ? peri_value_list() : peri_value_map();
+    if (!peri_value_is(v, PERI_MAP) || depth > 32)
+        return peri_value_ref(v);
+    struct peri_value *out = peri_value_map();
+    for (void *it = peri_map_first(v); out && it; it = peri_map_next(v, it)) {
+        const char *name = peri_map_key(it, NULL);
+        if (peri_map_put(out, name, settled(peri_map_item(it), name, peri_map_text(v, "type"), depth + 1))) {
+            peri_value_unref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+enum peri_status peri_plugin_add_operator(struct peri_plugin *p, const struct peri_op_plan *plan, struct peri_error *err)
+{
+    struct peri_op_def def = {.native = plan->native};
+    const char *kind = plan->is_condition ? "condition" : "action";
+    if (!id_ok(plan->id))
+        return peri_error_set(err, PERI_EINVAL, "plugin.operator", "\"%s\" is no id for a%s %s: letters, digits, dots, dashes and underscores", plan->id,
+            plan->is_condition ? "" : "n", kind);
+    for (size_t i = 0; i < p->op_count; i++)
+        if (!strcmp(p->ops[i].id, plan->id))
+            return peri_error_set(err, PERI_EEXIST, "plugin.operator", "\"%s\" is defined twice", plan->id);
+    if (plan->params) {
+        struct peri_value *schema = settled(plan->params, "", NULL, 0);
+        enum peri_status st = schema ? peri_schema_compile(schema, &def.schema, err) : peri_error_nomem(err);
+        peri_value_unref(schema);
+        if (st) {
+            peri_error_prefix(err, "params of %s", plan->id);
+            return st;
+        }
+    }
+    def.id = peri_strdup(plan->id);
+    def.description = peri_strdup(plan->description ? plan->description : "");
+    if (!def.id || !def.description || !peri_vec_grow(&p->ops, &p->op_cap, p->op_count + 1, sizeof(*p->ops))) {
+        free(def.id);
+        free(def.description);
+        peri_schema_destroy(def.schema);
+        return peri_error_nomem(err);
+    }
+    def.owner = p;
+    def.public = (struct peri_operator){
+        .id = def.id,
+        .description = def.description,
+        .plugin = p->id,
+        .is_condition = plan->is_condition,
+        .params = def.schema,
+        .delivery = plan->delivery,
+    };
+    p->ops[p->op_count++] = def;
+    return PERI_OK;
+}
+
+static enum peri_status describe_native(struct peri_plugin *p, struct peri_error *err)
+{
+    for (size_t i = 0; i < peri_native_count(p->native); i++) {
+        struct peri_native_operator op;
+        struct peri_value *params = NULL;
+        peri_native_operator(p->native, i, &op);
+        enum peri_status st = op.params_schema ? peri_json_parse_strict(op.params_schema, strlen(op.params_schema), &params, err) : PERI_OK;
+        if (st) {
+            peri_error_prefix(err, "params of %s", op.id);
+            return st;
+        }
+        struct peri_op_plan plan = {.id = op.id, .description = op.description, .is_condition = op.is_condition, .params = params,
+            .delivery = op.repeat ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_ONCE, .native = i};
+        st = peri_plugin_add_operator(p, &plan, err);
+        peri_value_unref(params);
+        if (st)
+            return st;
+    }
+    return PERI_OK;
+}
+
+enum peri_status peri_plugin_build(struct peri_plugin *p, struct peri_error *err)
+{
+    enum peri_status st;
+    if (!p->manifest->native) {
+        st = peri_lua_build(p, err);
+        return st ? st : peri_lua_describe(p, err);
+    }
+    char *path = peri_asprintf("%s/%s", p->path, p->manifest->entrypoint);
+    if (!path)
+        return peri_error_nomem(err);
+    st = peri_native_open(path, &p->native, err);
+    free(path);
+    return st ? st : describe_native(p, err);
+}
+
+enum peri_status peri_plugin_rebuild(struct peri_plugin *p, struct peri_error *err)
+{
+    return peri_lua_build(p, err);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_PLUGIN_HOST_BUILD_H
+#define PERI_PLUGIN_HOST_BUILD_H
+
+#include "plugin/host_internal.h"
+
+/* How both kinds of plugin say what they offer. */
+struct peri_op_plan {
+    const char *id, *description;
+    bool is_condition;
+    const struct peri_value *params; /* schema or NULL */
+    enum peri_delivery delivery;
+    size_t native;
+};
+/* Copies. */
+enum peri_status peri_plugin_add_operator(struct peri_plugin *plugin, const struct peri_op_plan *plan, struct peri_error *err) PERI_MUST_CHECK;
+
+#endif

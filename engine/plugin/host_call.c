@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls of operators from outside, and the breaker that gives a plugin a rest. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "plugin/host_internal.h"
+
+/* --- breaker --- */
+
+#define BREAK_IN_ROW 3
+#define BREAK_MANY 5
+#define BREAK_WINDOW_MS 60000
+#define BREAK_FIRST_MS 30000
+#define BREAK_LAST_MS 3600000
+
+bool peri_breaker_open(struct peri_plugin *p, int64_t now_ms, struct peri_error *err)
+{
+    struct peri_breaker *b = &p->breaker;
+    if (!b->until_ms)
+        return false;
+    if (now_ms >= b->until_ms && !b->trial) {
+        b->trial = true; /* this one call decides */
+        return false;
+    }
+    peri_error_set(err, PERI_ESTATE, "plugin_suspended", "plugin %s was stopped at its limits too often and rests", p->id);
+    if (err) {
+        err->retryable = true;
+        err->retry_after_ms = now_ms < b->until_ms ? (long)(b->until_ms - now_ms) : 1000;
+    }
+    return true;
+}
+
+void peri_breaker_result(struct peri_plugin *p, int64_t now_ms, const struct peri_error *err)
+{
+    struct peri_breaker *b = &p->breaker;
+    /* Waiting too long for somebody else's server is no runaway code. */
+    bool limit = err && (!strcmp(err->code, "limit.instructions") || !strcmp(err->code, "limit.memory") || !strcmp(err->code, "limit.running") ||
+        !strcmp(err->code, "limit.time") || !strcmp(err->code, "limit.output") || !strcmp(err->code, "limit.calls"));
+    if (!limit) {
+        b->in_row = 0;
+        if (b->trial && (!err || !err->retryable))
+            *b = (struct peri_breaker){0};
+        return;
+    }
+    b->in_row++;
+    b->ends_ms[b->next++ % BREAK_MANY] = now_ms;
+    int64_t oldest = b->next >= BREAK_MANY ? b->ends_ms[b->next % BREAK_MANY] : 0;
+    bool many = b->next >= BREAK_MANY && now_ms - oldest <= BREAK_WINDOW_MS;
+    if (!b->trial && b->in_row < BREAK_IN_ROW && !many)
+        return;
+    if (b->until_ms && !b->trial)
+        return; /* calls that were under way when it opened */
+    b->pause_ms = b->trial ? b->pause_ms * 2 : BREAK_FIRST_MS;
+    if (b->pause_ms > BREAK_LAST_MS)
+        b->pause_ms = BREAK_LAST_MS;
+    b->until_ms = now_ms + b->pause_ms;
+    b->trial = false;
+    peri_warn(p->host->options.log, p->area, "stopped at its limits too often: resting for %lld s", (long long)(b->pause_ms / 1000));
+}
+
+/* --- operators --- */
+
+const struct peri_operator *peri_host_operator(struct peri_host *host, const char *id)
+{
+    const struct peri_op_def *def = id ? peri_map_get(host->operators, id) : NULL;
+    return def && def->owner->state == PERI_PLUGIN_ACTIVE ? &def->public : NULL;
+}
+
+const char *const *peri_host_operator_ids(struct peri_host *host)
+{
+    return host->ids;
+}
+
+/* "/items/0 must be a string, is a number; ..." */
+static enum peri_status params_error(const char *id, const struct peri_schema_report *report, struct peri_error *err)
+{
+    char text[PERI_ERROR_MESSAGE_MAX] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < report->count && i < 5 && used < sizeof(text); i++) {
+        const struct peri_schema_error *e = &report->items[i];
+        int n = snprintf(text + used, sizeof(text) - used, "%s%s%s%s", i ? "; " : "", e->pointer, e->pointer[0] ? ": " : "", e->message);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return peri_error_set(err, PERI_EINVAL, "params", "parameters of %s: %s", id, text[0] ? text : "not accepted");
+}
+
+enum peri_status peri_operator_params(const struct peri_operator *op, const struct peri_value *params, struct peri_value **ret, struct peri_error *err)
+{
+    struct peri_value *given = params && !peri_value_is(params, PERI_NULL) ? peri_value_ref(params) : peri_value_map(), *filled = NULL;
+    struct peri_schema_report report = {0};
+    if (!given)
+        return peri_error_nomem(err);
+    if (!peri_value_is(given, PERI_MAP)) {
+        peri_value_unref(given);
+        return peri_error_set(err, PERI_EINVAL, "params", "parameters of %s must be an object", op->id);
+    }
+    if (!op->params) {
+        *ret = given;
+        return PERI_OK;
+    }
+    enum peri_status st = peri_schema_defaults(op->params, given, &filled);
+    peri_value_unref(given);
+    if (st)
+        return peri_error_nomem(err);
+    st = peri_schema_check(op->params, filled, &report);
+    if (st) {
+        params_error(op->id, &report, err);
+        peri_value_unref(filled);
+    } else {
+        *ret = filled;
+    }
+    peri_schema_report_finish(&report);
+    return st;
+}
+
+enum peri_status peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def)
+{
+    job->op_def = def;
+    job->name = peri_strdup(def->id);
+    job->path[0] = def->public.is_condition ? "conditions" : "actions";
+    job->path[1] = job->name;
+    job->path[2] = def->public.is_condition ? "evaluate" : "execute";
+    return job->name ? PERI_OK : PERI_ENOMEM;
+}
+
+static void call_finished(struct peri_job *job, const struct peri_call_result *result)
+{
+    job->done.call(job->arg, result);
+}
+
+static enum peri_status set_context(struct peri_job *job, const struct peri_call *call)
+{
+    job->event = call->event ? peri_event_ref((struct peri_event *)(uintptr_t)call->event) : NULL;
+    job->rule_id = peri_strdup(call->rule_id);
+    job->rule_name = peri_strdup(call->rule_name);
+    job->run_id = peri_strdup(call->run_id);
+    job->key = peri_strdup(call->idempotency_key);
+    job->as_of = call->as_of;
+    job->dry_run = call->dry_run;
+    bool lost = (call->rule_id && !job->rule_id) || (call->rule_name && !job->rule_name) || (call->run_id && !job->run_id) ||
+        (call->idempotency_key && !job->key);
+    return lost ? PERI_ENOMEM : PERI_OK;
+}
+
+enum peri_status peri_host_call(struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
+{
+    const struct peri_op_def *def = call->operator_id ? peri_map_get(host->operators, call->operator_id) : NULL;
+    if (!def) {
+        const char *near = call->operator_id ? peri_nearest(call->operator_id, host->ids) : NULL;
+        return peri_error_set(err, PERI_ENOTFOUND, "unknown_operator", "there is no operator \"%s\"%s%s%s", call->operator_id ? call->operator_id : "",
+            near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+    }
+    struct peri_plugin *plugin = def->owner;
+    if (plugin->state != PERI_PLUGIN_ACTIVE)
+        return peri_error_set(err, PERI_ESTATE, "plugin_inactive", "plugin %s is not active", def->public.plugin);
+    struct peri_value *params = NULL;
+    enum peri_status st = peri_operator_params(&def->public, call->params, &params, err);
+    if (st)
+        return st;
+    if (peri_breaker_open(plugin, peri_clock_wall_ms(&host->options.clock), err)) {
+        peri_value_unref(params);
+        return PERI_ESTATE;
+    }
+    struct peri_job *job = peri_job_create(plugin, def->public.is_condition ? PERI_JOB_CONDITION : PERI_JOB_ACTION);
+    if (!job) {
+        peri_value_unref(params);
+        return peri_error_nomem(err);
+    }
+    job->params = params;
+    job->finish = call_finished;
+    job->done.call = done;
+    job->arg = arg;
+    if (peri_job_set_operator(job, def) || set_context(job, call)) {
+        peri_job_free(job);
+        return peri_error_nomem(err);
+    }
+    return peri_job_start(job, false, err);
+}

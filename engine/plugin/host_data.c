@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What handlers do with the model: reads go to the worker's own connection, writes are collected in the job's batch,
+ * which the loop commits when the handler has ended well. Every permission check for data, storage and events is here. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "base/str.h"
+#include "base/timefmt.h"
+#include "data/json.h"
+#include "lang/glob.h"
+#include "plugin/host_internal.h"
+
+/* NULL without a database: reads find nothing then. */
+static struct peri_reader *reader_of(struct peri_job *job)
+{
+    struct peri_worker *w = job->worker;
+    struct peri_error err = {0};
+    enum peri_status st = PERI_OK;
+    if (w->reader)
+        return w->reader;
+    if (job->host->options.store)
+        st = peri_store_reader(job->host->options.store, &w->reader, &err);
+    else if (job->host->database)
+        st = peri_reader_open(job->host->database, &w->reader, &err);
+    if (st) {
+        w->reader = NULL;
+        peri_debug(job->host->options.log, "plugin", "no data to read: %s", err.message);
+    }
+    return w->reader;
+}
+
+bool peri_job_dirty(const struct peri_job *job)
+{
+    return job->batch && peri_batch_count(job->batch) > 0;
+}
+
+static enum peri_status denied(const struct peri_job *job, const char *permission, const char *arg, struct peri_error *err)
+{
+    return peri_error_set(err, PERI_EDENIED, "denied", "plugin %s was not granted %s%s", job->plugin->id, permission, arg);
+}
+
+static enum peri_status may_read(const struct peri_job *job, const char *type, struct peri_error *err)
+{
+    return peri_grants_data(job->plugin->grants, "read", type) ? PERI_OK : denied(job, "data:read:", type, err);
+}
+
+static enum peri_status may_change(const struct peri_job *job, const char *what, struct peri_error *err)
+{
+    if (job->kind != PERI_JOB_CONDITION)
+        return PERI_OK;
+    return peri_error_set(err, PERI_EDENIED, "denied", "a condition may not %s: it is evaluated again and again, also for what-if questions", what);
+}
+
+/* The job's batch, made when it is first needed and never larger than its bounds. */
+static enum peri_status open_batch(struct peri_job *job, struct peri_error *err)
+{
+    if (!job->batch)
+        job->batch = peri_batch_create();
+    if (!job->batch)
+        return peri_error_nomem(err);
+    if (peri_batch_count(job->batch) >= PERI_HOST_BATCH_ITEMS || peri_batch_bytes(job->batch) >= PERI_HOST_BATCH_BYTES)
+        return peri_error_set(err, PERI_ELIMIT, "limit.writes", "one call may write at most %d items or %u MiB", PERI_HOST_BATCH_ITEMS,
+            PERI_HOST_BATCH_BYTES >> 20);
+    return PERI_OK;
+}
+
+static enum peri_status check_query_keys(const struct peri_value *request, struct peri_error *err)
+{
+    static const char *const known[] = {"type", "where", "order", "limit", "offset", "count", NULL};
+    for (void *it = peri_map_first(request); it; it = peri_map_next(request, it)) {
+        const char *const *k = known;
+        while (*k && strcmp(*k, peri_map_key(it, NULL)))
+            k++;
+        if (!*k)
+            return peri_error_set(err, PERI_EINVAL, "bad_argument", "unknown key \"%s\" in a query: where, order, limit, offset, count are there",
+                peri_map_key(it, NULL));
+    }
+    return PERI_OK;
+}
+
+enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *request, bool count, struct peri_value **ret, size_t *ret_count,
+    struct peri_error *err)
+{
+    const char *type = peri_map_text(request, "type");
+    enum peri_status st = type ? check_query_keys(request, err) : peri_error_set(err, PERI_EINVAL, "bad_argument", "a query needs a type");
+    if (!st)
+        st = may_read(job, type, err);
+    if (st)
+        return st;
+    int64_t limit = peri_map_int(request, "limit", 0), offset = peri_map_int(request, "offset", 0);
+    if (limit < 0 || limit > 10000 || offset < 0)
+        return peri_error_set(err, PERI_EINVAL, "bad_argument", "limit must lie between 1 and 10000, offset must not be negative");
+    const struct peri_value *where = peri_map_at(request, "where");
+    struct peri_query q = {
+        .type = peri_entity_type_singular(type),
+        .where = peri_value_count(where) ? where : NULL,
+        .order = peri_map_text(request, "order"),
+        .limit = (size_t)limit,
+        .offset = (size_t)offset,
+        .as_of = job->kind == PERI_JOB_CONDITION ? job->as_of : 0,
+        .count_only = count,
+    };
+    struct peri_reader *reader = reader_of(job);
+    if (!reader) {
+        *ret_count = 0;
+        *ret = count ? NULL : peri_value_list();
+        return PERI_OK;
+    }
+    return peri_reader_query(reader, &q, ret, ret_count, err);
+}
+
+enum peri_status peri_job_get(struct peri_job *job, const char *type, const char *id, struct peri_value **ret, struct peri_error *err)
+{
+    enum peri_status st = may_read(job, type, err);
+    if (st)
+        return st;
+    struct peri_reader *reader = reader_of(job);
+    return reader ? peri_reader_entity(reader, peri_entity_type_singular(type), id, ret, err) : PERI_ENOTFOUND;
+}
+
+/* The id that the entity will have: known before the commit, so that the handler can refer to it. */
+static enum peri_status find_id(struct peri_job *job, const char *type, const struct peri_value *patch, char id[128], struct peri_error *err)
+{
+    const char *given = peri_map_text(patch, "id");
+    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
+    struct peri_reader *reader = reader_of(job);
+    if (given) {
+        if (!*given || strlen(given) >= 128)
+            return peri_error_set(err, PERI_EINVAL, "bad_argument", "an id has 1 to 127 bytes");
+        memcpy(id, given, strlen(given) + 1);
+        return PERI_OK;
+    }
+    if (reader)
+        return peri_entity_id(reader, type, patch, now, id, err);
+    return peri_ulid(now, id) ? peri_error_set(err, PERI_EIO, NULL, "no random numbers") : PERI_OK;
+}
+
+enum peri_status peri_job_put(struct peri_job *job, const char *type, const struct peri_value *fields, char id[128], struct peri_error *err)
+{
+    const char *entity = peri_entity_type_singular(type);
+    if (!peri_grants_data(job->plugin->grants, "write", type))
+        return denied(job, "data:write:", type, err);
+    enum peri_status st = may_change(job, "write data", err);
+    if (!st && !peri_value_is(fields, PERI_MAP))
+        st = peri_error_set(err, PERI_EINVAL, "bad_argument", "the fields of an entity are a table with names");
+    if (!st)
+        st = open_batch(job, err);
+    if (st)
+        return st;
+    struct peri_value *patch = peri_value_copy(fields);
+    if (!patch)
+        return peri_error_nomem(err);
+    if (peri_map_at(patch, "externalId") && !peri_map_at(patch, "source"))
+        st = peri_map_put_text(patch, "source", job->plugin->id);
+    if (!st)
+        st = find_id(job, entity, patch, id, err);
+    if (!st)
+        st = peri_map_put_text(patch, "id", id);
+    if (st) {
+        peri_value_unref(patch);
+        return err && err->status ? st : peri_error_nomem(err);
+    }
+    st = peri_batch_entity_put(job->batch, entity, patch);
+    return st ? peri_error_set(err, st, NULL, "%s can not be written: %s", entity, peri_status_name(st)) : PERI_OK;
+}
+
+enum peri_status peri_job_delete(struct peri_job *job, const char *type, const char *id, struct peri_error *err)
+{
+    if (!peri_grants_data(job->plugin->grants, "write", type))
+        return denied(job, "data:write:", type, err);
+    enum peri_status st = may_change(job, "delete data", err);
+    if (!st)
+        st = open_batch(job, err);
+    if (st)
+        return st;
+    st = peri_batch_entity_delete(job->batch, peri_entity_type_singular(type), id);
+    return st ? peri_error_set(err, st, NULL, "%s can not be deleted: %s", type, peri_status_name(st)) : PERI_OK;
+}
+
+/* --- events --- */
+
+static enum peri_status event_options(struct peri_event *event, const struct peri_value *options, struct peri_error *err)
+{
+    static const char *const known[] = {"id", "time", "subject", "source", NULL};
+    for (void *it = peri_map_first(options); it; it = peri_map_next(options, it)) {
+        const char *key = peri_map_key(it, NULL), *text = peri_value_text(peri_map_item(it));
+        const char *const *k = known;
+        while (*k && strcmp(*k, key))
+            k++;
+        if (!*k)
+            return peri_error_set(err, PERI_EINVAL, "bad_argument", "unknown key \"%s\" for an event: id, time, subject, source are there", key);
+        if (!strcmp(key, "time")) {
+            if (peri_value_is_number(peri_map_item(it)))
+                event->time_ms = peri_value_as_int(peri_map_item(it));
+            else if (!text || !peri_time_parse(text, strlen(text), &event->time_ms))
+                return peri_error_set(err, PERI_EINVAL, "bad_argument", "time must be an RFC 3339 text or ms since 1970");
+            continue;
+        }
+        if (!text || !*text || strlen(text) > 1024)
+            return peri_error_set(err, PERI_EINVAL, "bad_argument", "%s of an event must be a text of 1 to 1024 bytes", key);
+        char **to = !strcmp(key, "id") ? &event->external_id : !strcmp(key, "subject") ? &event->subject : &event->source;
+        free(*to);
+        if (!(*to = peri_strdup(text)))
+            return peri_error_nomem(err);
+    }
+    return PERI_OK;
+}
+
+static enum peri_status fill_event(struct peri_job *job, struct peri_event *event, const char *type, const struct peri_value *data,
+    const struct peri_value *options, struct peri_error *err)
+{
+    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
+    event->type = peri_strdup(type);
+    event->source = peri_asprintf("plugin:%s", job->plugin->id);
+    event->data = peri_json_text(data, PERI_JSON_COMPACT);
+    event->cause = peri_strdup(job->run_id);
+    event->time_ms = event->received_ms = now;
+    event->hops = job->event ? job->event->hops + 1 : 0;
+    if (!event->type || !event->source || !event->data || (job->run_id && !event->cause))
+        return peri_error_nomem(err);
+    event->data_len = strlen(event->data);
+    if (event->data_len > PERI_HOST_EVENT_BYTES)
+        return peri_error_set(err, PERI_ELIMIT, "too_large", "an event holds at most %d bytes", PERI_HOST_EVENT_BYTES);
+    return event_options(event, options, err);
+}
+
+enum peri_status peri_job_emit(struct peri_job *job, const char *type, const struct peri_value *data, const struct peri_value *options,
+    struct peri_error *err)
+{
+    enum peri_status st = peri_event_type_check(type, err);
+    if (st) {
+        peri_error_set(err, st, "bad_argument", "%s", err ? err->message : "");
+        return st;
+    }
+    if (!peri_grants_publish(job->plugin->grants, type))
+        return denied(job, "event:publish:", type, err);
+    st = may_change(job, "emit events", err);
+    if (!st)
+        st = open_batch(job, err);
+    if (st)
+        return st;
+    struct peri_event *event = peri_event_create();
+    if (!event)
+        return peri_error_nomem(err);
+    st = fill_event(job, event, type, data, options, err);
+    if (st) {
+        peri_event_unref(event);
+        return st;
+    }
+    st = peri_batch_event(job->batch, event);
+    return st ? peri_error_nomem(err) : PERI_OK;
+}
+
+/* --- storage --- */
+
+enum peri_status peri_job_kv_get(struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err)
+{
+    struct peri_reader *reader = reader_of(job);
+    if (!peri_grants_has(job->plugin->grants, "storage:read"))
+        return denied(job, "storage:read", "", err);
+    if (!reader)
+        return PERI_ENOTFOUND;
+    return peri_reader_kv_get(reader, job->plugin->id, key, peri_clock_wall_ms(&job->host->options.clock), ret, err);
+}
+
+enum peri_status peri_job_kv_list(struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err)
+{
+    struct peri_reader *reader = reader_of(job);
+    if (!peri_grants_has(job->plugin->grants, "storage:read") && !peri_grants_has(job->plugin->grants, "storage:write"))
+        return denied(job, "storage:read", "", err);
+    if (!reader) {
+        *ret = peri_value_list();
+        return *ret ? PERI_OK : peri_error_nomem(err);
+    }
+    return peri_reader_kv_list(reader, job->plugin->id, prefix, peri_clock_wall_ms(&job->host->options.clock), PERI_HOST_STORAGE_KEYS + 1, ret, err);
+}
+
+/* Room for one more key? Only asked for keys that are not there yet. */
+static enum peri_status check_room(struct peri_job *job, const char *key, struct peri_error *err)
+{
+    struct peri_value *old = NULL, *keys = NULL;
+    struct peri_reader *reader = reader_of(job);
+    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
+    if (!reader)
+        return PERI_OK;
+    enum peri_status st = peri_reader_kv_get(reader, job->plugin->id, key, now, &old, NULL);
+    peri_value_unref(old);
+    if (!st)
+        return PERI_OK;
+    st = peri_reader_kv_list(reader, job->plugin->id, "", now, PERI_HOST_STORAGE_KEYS, &keys, err);
+    if (!st && peri_value_count(keys) >= PERI_HOST_STORAGE_KEYS)
+        st = peri_error_set(err, PERI_ELIMIT, "limit.storage", "a plugin stores at most %d keys", PERI_HOST_STORAGE_KEYS);
+    peri_value_unref(keys);
+    return st;
+}
+
+enum peri_status peri_job_kv_set(struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms, struct peri_error *err)
+{
+    if (!peri_grants_has(job->plugin->grants, "storage:write"))
+        return denied(job, "storage:write", "", err);
+    enum peri_status st = may_change(job, "change its storage", err);
+    if (!st)
+        st = open_batch(job, err);
+    if (!st && value)
+        st = check_room(job, key, err);
+    if (st)
+        return st;
+    int64_t expires = ttl_ms > 0 ? peri_clock_wall_ms(&job->host->options.clock) + ttl_ms : 0;
+    st = peri_batch_kv_set(job->batch, job->plugin->id, key, peri_value_ref(value), expires);
+    return st ? peri_error_set(err, st, NULL, "storage can not be written: %s", peri_status_name(st)) : PERI_OK;
+}
+
+/* --- the event, the log --- */
+
+static struct peri_value *event_map(const struct peri_event *e)
+{
+    char id[PERI_ID_TEXT];
+    struct peri_value *v = peri_value_map(), *data = NULL;
+    if (peri_json_parse(e->data, e->data_len, &data, NULL))
+        data = peri_value_null();
+    enum peri_status st = v ? PERI_OK : PERI_ENOMEM;
+    if (!st)
+        st = peri_map_put_text(v, "id", e->seq ? peri_event_id(e->seq, id) : e->external_id);
+    if (!st)
+        st = peri_map_put_text(v, "type", e->type);
+    if (!st)
+        st = peri_map_put_text(v, "source", e->source);
+    if (!st)
+        st = peri_map_put_text(v, "subject", e->subject);
+    if (!st)
+        st = peri_map_put_time(v, "time", e->time_ms ? e->time_ms : e->received_ms);
+    if (!st)
+        st = peri_map_put_ref(v, "data", data);
+    peri_value_unref(data);
+    if (st) {
+        peri_value_unref(v);
+        return NULL;
+    }
+    return v;
+}
+
+const struct peri_value *peri_job_event(struct peri_job *job)
+{
+    if (!job->event_value && job->event && job->event->data)
+        job->event_value = event_map(job->event);
+    return job->event_value;
+}
+
+void peri_job_log(struct peri_job *job, enum peri_log_level level, const char *text, const struct peri_value *data)
+{
+    struct peri_log *log = job->host->options.log;
+    if (!peri_log_enabled(log, level) || job->log_full)
+        return;
+    char *extra = data ? peri_json_text(data, PERI_JSON_COMPACT) : NULL;
+    job->log_bytes += strlen(text) + (extra ? strlen(extra) : 0) + 32;
+    if (job->log_bytes > PERI_HOST_LOG_BYTES) {
+        job->log_full = true;
+        peri_warn(log, job->plugin->area, "logs more than %d bytes in one call: the rest is dropped", PERI_HOST_LOG_BYTES);
+    } else {
+        peri_log_write(log, level, job->plugin->area, "%.*s%s%.*s", PERI_HOST_LOG_LINE / 2, text, extra ? " " : "", PERI_HOST_LOG_LINE / 2,
+            extra ? extra : "");
+    }
+    free(extra);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_PLUGIN_HOST_INTERNAL_H
+#define PERI_PLUGIN_HOST_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "base/map.h"
+#include "plugin/host.h"
+#include "plugin/manifest.h"
+#include "plugin/native.h"
+#include "plugin/package.h"
+#include "plugin/policy.h"
+
+/* What the host_*.c and lua_api_*.c files share.
+ *
+ * A job is one call of a handler. It belongs to the loop's thread or to a worker, never to both: it travels to a worker as
+ * an item in its plugin's mailbox and comes back in the list of finished items, once for each time that Lua runs. In
+ * between, while it waits, the loop performs what it waits for (host_ops.c). So nothing in a job needs a lock.
+ *
+ * A plugin's state (VM) is used by the one worker that runs the plugin at the moment; which one may change. */
+
+struct peri_vm;
+struct peri_vm_call;
+struct peri_job;
+struct peri_plugin;
+
+#define PERI_HOST_DEPTH 8              /* ctx.call and ctx.send inside each other */
+#define PERI_HOST_QUEUE 1024           /* calls that wait for one plugin */
+#define PERI_HOST_CALLS 10000          /* host functions in one call */
+#define PERI_HOST_EVENT_BYTES 65536    /* one emitted event */
+#define PERI_HOST_RESULT_BYTES 262144  /* an action's result */
+#define PERI_HOST_BODY_BYTES (5u << 20) /* of an HTTP answer or a webhook's */
+#define PERI_HOST_BATCH_BYTES (4u << 20) /* written by one call */
+#define PERI_HOST_BATCH_ITEMS 5000
+#define PERI_HOST_STORAGE_KEYS 1000
+#define PERI_HOST_STORAGE_VALUE 65536
+#define PERI_HOST_LOG_LINE 4096
+#define PERI_HOST_LOG_BYTES 65536      /* logged by one call */
+
+/* --- mailboxes (host_worker.c) --- */
+
+enum peri_item_kind { PERI_ITEM_LOAD, PERI_ITEM_RESET, PERI_ITEM_START, PERI_ITEM_RESUME, PERI_ITEM_ABORT };
+
+struct peri_item {
+    enum peri_item_kind kind;
+    struct peri_item *next;
+    struct peri_plugin *plugin; /* LOAD, RESET */
+    struct peri_job *job;       /* the others */
+};
+
+struct peri_items {
+    struct peri_item *head, **tail; /* tail NULL: empty, not initialised */
+    size_t count;
+};
+
+struct peri_worker {
+    struct peri_host *host;
+    pthread_t thread;
+    bool running;
+    struct peri_reader *reader; /* NULL: no database (yet) */
+};
+
+/* --- plugins --- */
+
+enum peri_plugin_state {
+    PERI_PLUGIN_BLOCKED,      /* policy or a missing plugin: error says what to do */
+    PERI_PLUGIN_UNCONFIGURED, /* waits for its settings */
+    PERI_PLUGIN_DISABLED,
+    PERI_PLUGIN_LOADING,
+    PERI_PLUGIN_READY,        /* loaded, init has not ended */
+    PERI_PLUGIN_ACTIVE,
+    PERI_PLUGIN_FAILED
+};
+
+struct peri_op_def {
+    struct peri_operator public;
+    struct peri_plugin *owner; /* borrow: the plugin holds this */
+    char *id, *description;
+    struct peri_schema *schema;
+    size_t native; /* index in the shared object */
+};
+
+struct peri_web_def {
+    char *path;
+    char **methods; /* NULL-ended */
+};
+
+/* Opens after 3 ends by limit in a row or 5 in 60 s; lets one trial through after a pause that doubles up to an hour. */
+struct peri_breaker {
+    int in_row;
+    int64_t ends_ms[5];
+    size_t next;
+    int64_t until_ms, pause_ms; /* until_ms 0: closed */
+    bool trial;
+};
+
+/* One loaded version of one package. */
+struct peri_plugin {
+    _Atomic int refs; /* the host's, one a job, one while it is queued or run */
+    struct peri_host *host;
+    struct peri_package *package;
+    struct peri_manifest *manifest;
+    struct peri_grants *grants;
+    struct peri_value *config; /* defaults filled; never NULL once it is loaded */
+    char *id, *path, *area;    /* area: of log lines */
+    bool bundled;
+    struct peri_limits limits;
+    enum peri_plugin_state state; /* loop */
+    struct peri_error error;
+    struct peri_breaker breaker;
+
+    /* What it offers: written while it loads, constant afterwards. */
+    struct peri_op_def *ops;
+    size_t op_count, op_cap;
+    struct peri_web_def *webs;
+    size_t web_count, web_cap;
+    char *channel_type; /* or NULL */
+    bool has_init, has_ready, has_stop, has_enable, has_disable;
+
+    /* host->lock */
+    struct peri_items urgent, mail;
+    bool queued, running;
+    bool held;   /* the state is new: only urgent items (its init) may run */
+    bool broken; /* init failed: jobs fail */
+    struct peri_plugin *next_run;
+    struct peri_item load_item, reset_item;
+
+    /* the worker that runs it */
+    struct peri_vm *vm;
+    struct peri_native *native;
+    struct peri_job *suspended;
+
+    /* loop, while it loads */
+    bool candidate;               /* a new version beside the one in service: nobody else sees it yet */
+    void (*reload_done)(void *arg);
+    void *reload_arg;
+    struct peri_metric *calls, *failures, *limit_ends, *instructions;
+};
+
+struct peri_plugin *peri_plugin_ref(struct peri_plugin *plugin);
+void peri_plugin_unref(struct peri_plugin *plugin); /* any thread */
+const char *peri_plugin_state_name(enum peri_plugin_state state);
+
+/* --- what a job can wait for --- */
+
+enum peri_op_kind { PERI_OP_NONE, PERI_OP_FLUSH, PERI_OP_HTTP, PERI_OP_SMTP, PERI_OP_SEND, PERI_OP_CALL };
+
+/* A text, or a prefix and the secret of a name; resolved only when it leaves. */
+struct peri_secret_text {
+    char *name;   /* header name; else NULL */
+    char *text;   /* the text, or what stands before the secret */
+    char *secret; /* name or NULL */
+};
+
+enum peri_read_kind { PERI_READ_NONE, PERI_READ_QUERY, PERI_READ_COUNT, PERI_READ_GET, PERI_READ_KV, PERI_READ_KEYS, PERI_READ_CLEAR };
+
+/* A read that has to wait for a flush. */
+struct peri_read {
+    enum peri_read_kind kind;
+    char *type, *id;              /* entity type and id; storage key or prefix in id */
+    struct peri_value *request;   /* query */
+};
+
+struct peri_op {
+    enum peri_op_kind kind;
+    /* HTTP, SMTP */
+    char *method, *url;
+    struct peri_secret_text *headers;
+    size_t header_count, header_cap;
+    struct peri_secret_text user, password;
+    char *body;
+    size_t body_len;
+    int64_t timeout_ms;
+    char *host, *from, *ca_file;
+    int port;
+    enum peri_smtp_security security;
+    struct peri_value *to;
+    /* SEND, CALL: channel type or operator id, message or params */
+    char *target;
+    struct peri_value *value;
+    /* the answer */
+    struct peri_error error; /* status 0: it went well */
+    int status;
+    struct peri_value *answer; /* headers of HTTP, result of SEND and CALL */
+    char *text;
+    size_t text_len;
+    struct peri_read read;     /* FLUSH: what to do when resumed */
+};
+void peri_op_finish(struct peri_op *op);
+
+/* --- jobs --- */
+
+enum peri_job_kind { PERI_JOB_CONDITION, PERI_JOB_ACTION, PERI_JOB_SEND, PERI_JOB_WEBHOOK, PERI_JOB_HOOK };
+enum peri_job_outcome { PERI_JOB_DONE, PERI_JOB_SUSPENDED, PERI_JOB_FAILED };
+
+/* A copy of struct peri_webhook_request. */
+struct peri_web_copy {
+    char *path, *method, *url, *query, *remote, *body;
+    size_t body_len;
+    struct peri_http_field *headers; /* malloc'ed texts, names in lower case */
+    size_t header_count;
+};
+
+void peri_web_free(struct peri_web_copy *web);
+
+struct peri_job {
+    struct peri_item item;
+    struct peri_host *host;
+    struct peri_plugin *plugin;
+    enum peri_job_kind kind;
+    const struct peri_op_def *op_def; /* CONDITION, ACTION */
+    const char *path[4];              /* of the handler, NULL-ended; points into name or constants */
+    char *name;
+    struct peri_value *params;        /* params or message */
+    struct peri_web_copy *web;
+    struct peri_event *event;
+    char *rule_id, *rule_name, *run_id, *key;
+    uint64_t as_of;
+    bool dry_run;
+    int depth;
+
+    /* loop */
+    struct peri_job *prev, *next;
+    struct peri_job *parent, *child;
+    struct peri_timer *timer;
+    struct peri_http_call *http;
+    struct peri_mono started;
+    int64_t wall_ms, deadline_ms; /* deadline: monotonic ms, for children */
+    bool answered, on_worker, flushing, finishing;
+    void (*finish)(struct peri_job *job, const struct peri_call_result *result);
+    union {
+        peri_call_done call;
+        peri_webhook_done web;
+        void (*hook)(struct peri_plugin *plugin, const struct peri_error *err); /* err NULL: went well */
+    } done;
+    void *arg;
+
+    /* whoever has it */
+    struct peri_worker *worker; /* while it runs */
+    struct peri_batch *batch;
+    struct peri_op op;
+    char *scratch;              /* a text on its way into Lua */
+    int effects;                /* things that left the service: a failure's outcome is not known then */
+    int sends;
+    int64_t host_calls;
+    size_t log_bytes;
+    bool log_full;
+    enum peri_job_outcome outcome;
+    bool holds;
+    struct peri_value *value;
+    struct peri_error error;
+    struct peri_usage usage;
+
+    /* the plugin's worker */
+    struct peri_vm_call *vm_call;
+    bool suspended;
+    struct peri_job *susp_prev, *susp_next;
+    struct peri_value *event_value; /* parsed when it is first needed */
+};
+
+/* --- the host --- */
+
+struct peri_host {
+    struct peri_host_options options;
+    char *database, *bundled_path, *policy_file, **plugin_path;
+    struct peri_policy *policy, *shipped;
+    struct peri_plugin **plugins; /* by discovery; one reference each */
+    size_t plugin_count, plugin_cap;
+    struct peri_map *operators;   /* id -> struct peri_op_def *, of active plugins */
+    const char **ids;             /* sorted */
+    struct peri_job *jobs;
+    size_t job_count;
+    size_t commits;               /* under way */
+    /* loading */
+    bool loading;
+    size_t load_next;             /* plugins are loaded one after the other, their init handlers run side by side */
+    size_t load_pending;
+    struct peri_diag *load_diag;
+    void (*load_done)(void *arg);
+    void *load_arg;
+    bool closing;
+    struct peri_metric *queue_full;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool lock_made;
+    struct peri_plugin *run_head, **run_tail;
+    struct peri_items finished;
+    bool posted, stopping;
+    struct peri_worker *workers;
+    int worker_count;
+    /* library modules that were read: guarded by shared_lock, which workers take */
+    pthread_mutex_t shared_lock;
+    struct peri_map *libraries;
+};
+
+/* host_worker.c */
+enum peri_status peri_workers_start(struct peri_host *host, int count, struct peri_error *err) PERI_MUST_CHECK;
+void peri_workers_stop(struct peri_host *host);
+/* Puts an item into its plugin's mailbox. PERI_EBUSY: START and the mailbox is full. Loop. */
+enum peri_status peri_item_send(struct peri_host *host, struct peri_plugin *plugin, struct peri_item *item, bool urgent);
+void peri_plugin_release(struct peri_plugin *plugin, bool broken); /* ends held */
+/* Takes back what workers have finished; also when the loop no longer runs. */
+void peri_host_collect(struct peri_host *host);
+
+/* host_build.c, on a worker: the state or shared object, and what it offers. */
+enum peri_status peri_plugin_build(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
+/* A fresh state from the loaded source. */
+enum peri_status peri_plugin_rebuild(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
+
+/* host_job.c, loop */
+struct peri_job *peri_job_create(struct peri_plugin *plugin, enum peri_job_kind kind);
+/* Sends it off. On failure the job is freed and nothing is called. */
+enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_error *err) PERI_MUST_CHECK;
+void peri_job_returned(struct peri_job *job, enum peri_item_kind kind);
+void peri_job_resume(struct peri_job *job);  /* the operation has ended: op.answer or op.error is set */
+void peri_job_copy_context(struct peri_job *job, const struct peri_job *parent);
+void peri_job_fail_all(struct peri_host *host); /* destroy: everything ends with PERI_ESTATE */
+void peri_job_free(struct peri_job *job);
+/* Runs a life-cycle handler ("init", "stop", ...). */
+enum peri_status peri_plugin_hook(struct peri_plugin *plugin, const char *name, bool urgent,
+    void (*done)(struct peri_plugin *plugin, const struct peri_error *err)) PERI_MUST_CHECK;
+
+/* host_call.c, loop */
+/* params with defaults filled, checked. */
+enum peri_status peri_operator_params(const struct peri_operator *op, const struct peri_value *params, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def) PERI_MUST_CHECK;
+enum peri_status peri_host_call_nested(struct peri_job *parent, const char *operator_id, const struct peri_value *params, struct peri_error *err) PERI_MUST_CHECK;
+bool peri_breaker_open(struct peri_plugin *plugin, int64_t now_ms, struct peri_error *err);
+void peri_breaker_result(struct peri_plugin *plugin, int64_t now_ms, const struct peri_error *err); /* err NULL: good */
+
+/* host_ops.c, loop */
+void peri_op_perform(struct peri_job *job);
+bool peri_op_is_effect(const struct peri_op *op); /* would change something outside */
+void peri_op_cancel(struct peri_job *job);
+
+/* host_load.c, loop */
+void peri_plugin_loaded(struct peri_plugin *plugin);
+void peri_plugin_was_reset(struct peri_plugin *plugin);
+void peri_host_operators_changed(struct peri_host *host);
+struct peri_plugin *peri_host_plugin(struct peri_host *host, const char *id);
+
+/* host_data.c, on a worker: what both kinds of plugin may do with the model. Permission checks are in here. */
+enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *request, bool count, struct peri_value **ret, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_get(struct peri_job *job, const char *type, const char *id, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_put(struct peri_job *job, const char *type, const struct peri_value *fields, char id[128], struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_delete(struct peri_job *job, const char *type, const char *id, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_emit(struct peri_job *job, const char *type, const struct peri_value *data, const struct peri_value *options, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_kv_get(struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_kv_set(struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_kv_list(struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+bool peri_job_dirty(const struct peri_job *job); /* has writes that reads would not see */
+/* {id, type, source, subject?, time, data} or NULL. borrow */
+const struct peri_value *peri_job_event(struct peri_job *job);
+void peri_job_log(struct peri_job *job, enum peri_log_level level, const char *text, const struct peri_value *data);
+
+/* host_native.c, on a worker */
+void peri_native_job(struct peri_job *job);
+
+/* lua_job.c, on a worker: the parts that know Lua. */
+bool peri_plugin_spoilt(const struct peri_plugin *plugin);
+enum peri_status peri_lua_build(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_lua_describe(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
+void peri_lua_start(struct peri_job *job);
+void peri_lua_resume(struct peri_job *job);
+void peri_lua_abort(struct peri_job *job);
+
+#endif

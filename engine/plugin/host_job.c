@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a job on the loop's side: sent to a worker, back with a result or a wish, its writes committed, its
+ * answer given exactly once. The wall deadline answers early; what comes back later is dropped. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "plugin/host_internal.h"
+
+void peri_op_finish(struct peri_op *op)
+{
+    free(op->method);
+    free(op->url);
+    for (size_t i = 0; i < op->header_count; i++) {
+        free(op->headers[i].name);
+        free(op->headers[i].text);
+        free(op->headers[i].secret);
+    }
+    free(op->headers);
+    free(op->user.text);
+    free(op->user.secret);
+    free(op->password.text);
+    free(op->password.secret);
+    free(op->body);
+    free(op->host);
+    free(op->from);
+    free(op->ca_file);
+    peri_value_unref(op->to);
+    free(op->target);
+    peri_value_unref(op->value);
+    peri_value_unref(op->answer);
+    free(op->text);
+    free(op->read.type);
+    free(op->read.id);
+    peri_value_unref(op->read.request);
+    memset(op, 0, sizeof(*op));
+}
+
+void peri_web_free(struct peri_web_copy *web)
+{
+    if (!web)
+        return;
+    free(web->path);
+    free(web->method);
+    free(web->url);
+    free(web->query);
+    free(web->remote);
+    free(web->body);
+    for (size_t i = 0; i < web->header_count; i++) {
+        free((char *)(uintptr_t)web->headers[i].name);
+        free((char *)(uintptr_t)web->headers[i].value);
+    }
+    free(web->headers);
+    free(web);
+}
+
+struct peri_job *peri_job_create(struct peri_plugin *plugin, enum peri_job_kind kind)
+{
+    struct peri_job *job = calloc(1, sizeof(*job));
+    if (!job)
+        return NULL;
+    struct peri_host *host = plugin->host;
+    job->host = host;
+    job->plugin = peri_plugin_ref(plugin);
+    job->kind = kind;
+    job->item.job = job;
+    job->wall_ms = plugin->limits.wall_ms;
+    job->next = host->jobs;
+    if (host->jobs)
+        host->jobs->prev = job;
+    host->jobs = job;
+    host->job_count++;
+    return job;
+}
+
+void peri_job_free(struct peri_job *job)
+{
+    if (!job)
+        return;
+    if (job->prev)
+        job->prev->next = job->next;
+    else
+        job->host->jobs = job->next;
+    if (job->next)
+        job->next->prev = job->prev;
+    job->host->job_count--;
+    if (job->parent)
+        job->parent->child = NULL;
+    if (job->child)
+        job->child->parent = NULL;
+    peri_timer_cancel(job->timer);
+    peri_batch_destroy(job->batch);
+    peri_op_finish(&job->op);
+    free(job->name);
+    free(job->scratch);
+    peri_value_unref(job->params);
+    peri_web_free(job->web);
+    peri_event_unref(job->event);
+    free(job->rule_id);
+    free(job->rule_name);
+    free(job->run_id);
+    free(job->key);
+    peri_value_unref(job->value);
+    peri_value_unref(job->event_value);
+    peri_plugin_unref(job->plugin);
+    free(job);
+}
+
+/* Event, rule and run of the job that calls or sends. */
+void peri_job_copy_context(struct peri_job *job, const struct peri_job *parent)
+{
+    job->event = parent->event ? peri_event_ref(parent->event) : NULL;
+    job->rule_id = peri_strdup(parent->rule_id);
+    job->rule_name = peri_strdup(parent->rule_name);
+    job->run_id = peri_strdup(parent->run_id);
+    job->key = peri_strdup(parent->key);
+    job->as_of = parent->as_of;
+    job->dry_run = parent->dry_run;
+    job->depth = parent->depth + 1;
+    struct peri_mono now = peri_clock_mono(&job->host->options.clock);
+    int64_t left = parent->deadline_ms - now.ns / 1000000;
+    if (left < job->wall_ms)
+        job->wall_ms = left > 1 ? left : 1;
+}
+
+/* --- answering --- */
+
+static void count(struct peri_job *job, const struct peri_error *err)
+{
+    struct peri_plugin *p = job->plugin;
+    peri_metric_add(p->calls, 1);
+    peri_metric_add(p->instructions, job->usage.instructions);
+    if (err)
+        peri_metric_add(p->failures, 1);
+    if (err && peri_str_starts(err->code, "limit.")) {
+        peri_metric_add(p->limit_ends, 1);
+        peri_warn(p->host->options.log, p->area, "%s: %s [%s]", job->path[1] ? job->path[1] : job->path[0], err->message, err->code);
+    }
+}
+
+static void answer(struct peri_job *job, const struct peri_error *err)
+{
+    struct peri_host *host = job->host;
+    struct peri_call_result result = {.is_condition = job->kind == PERI_JOB_CONDITION, .holds = job->holds, .value = job->value, .usage = job->usage};
+    job->answered = true;
+    peri_timer_cancel(job->timer);
+    job->timer = NULL;
+    struct peri_mono now = peri_clock_mono(&host->options.clock);
+    result.usage.wall_us = (now.ns - job->started.ns) / 1000;
+    if (err) {
+        result.status = err->status ? err->status : PERI_EINVAL;
+        result.error = *err;
+        result.value = NULL;
+        result.holds = false;
+    }
+    if (!host->closing) {
+        count(job, err);
+        if (err || job->kind != PERI_JOB_HOOK) /* the init after a reset is no sign of health */
+            peri_breaker_result(job->plugin, peri_clock_wall_ms(&host->options.clock), err);
+    }
+    job->finish(job, &result);
+}
+
+/* The coroutine is somewhere in the plugin's state: only its worker may end it. */
+static void send_abort(struct peri_job *job)
+{
+    job->item.kind = PERI_ITEM_ABORT;
+    job->on_worker = true;
+    (void)!peri_item_send(job->host, job->plugin, &job->item, true);
+}
+
+static void expired(void *arg)
+{
+    struct peri_job *job = arg;
+    struct peri_error err = {0};
+    job->timer = NULL;
+    peri_error_set(&err, PERI_ETIMEOUT, "limit.time", "the call took longer than %lld ms", (long long)job->wall_ms);
+    err.outcome_unknown = job->effects > 0 || job->flushing || (!job->on_worker && peri_op_is_effect(&job->op));
+    answer(job, &err);
+    if (job->on_worker || job->flushing)
+        return;
+    peri_op_cancel(job);
+    send_abort(job);
+}
+
+/* --- sending --- */
+
+enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_error *err)
+{
+    struct peri_host *host = job->host;
+    job->started = peri_clock_mono(&host->options.clock);
+    job->deadline_ms = job->started.ns / 1000000 + job->wall_ms;
+    enum peri_status st = peri_loop_after(host->options.loop, job->wall_ms, expired, job, &job->timer);
+    if (st) {
+        peri_error_set(err, st, NULL, "can not start a timer");
+        peri_job_free(job);
+        return st;
+    }
+    job->item.kind = PERI_ITEM_START;
+    job->on_worker = true;
+    st = peri_item_send(host, job->plugin, &job->item, urgent);
+    if (st) {
+        peri_metric_add(host->queue_full, 1);
+        peri_error_set(err, st, "busy", "plugin %s has %d calls waiting", job->plugin->id, PERI_HOST_QUEUE);
+        if (err)
+            err->retryable = true;
+        job->on_worker = false;
+        peri_job_free(job);
+    }
+    return st;
+}
+
+void peri_job_resume(struct peri_job *job)
+{
+    if (job->answered) {
+        send_abort(job);
+        return;
+    }
+    job->item.kind = PERI_ITEM_RESUME;
+    job->on_worker = true;
+    (void)!peri_item_send(job->host, job->plugin, &job->item, true);
+}
+
+/* --- commits --- */
+
+static void give_result(struct peri_job *job)
+{
+    answer(job, NULL);
+    peri_job_free(job);
+}
+
+static void give_error(struct peri_job *job, struct peri_error *err)
+{
+    /* What left the service can not be called back: only the plugin's own word says that trying again is safe. */
+    if (job->effects > 0 && (peri_str_starts(err->code, "limit.") || !strcmp(err->code, "plugin_reset")))
+        err->outcome_unknown = true;
+    answer(job, err);
+    peri_job_free(job);
+}
+
+static void committed(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct peri_job *job = arg;
+    struct peri_error copy = {0};
+    job->host->commits--;
+    job->flushing = false;
+    job->batch = NULL; /* the pipeline destroys it */
+    if (st) {
+        peri_error_set(&copy, st, err && err->code[0] ? err->code : NULL, "the writes were not stored: %s", err ? err->message : peri_status_name(st));
+        copy.retryable = st == PERI_EFULL || st == PERI_EIO || st == PERI_EBUSY;
+    }
+    if (job->finishing) {
+        if (job->answered)
+            peri_job_free(job);
+        else if (st)
+            give_error(job, &copy);
+        else
+            give_result(job);
+        return;
+    }
+    if (job->answered) {
+        send_abort(job);
+        return;
+    }
+    if (st) {
+        job->op.error = copy;
+        peri_job_resume(job);
+        return;
+    }
+    peri_op_perform(job);
+}
+
+/* True when a commit is under way (or has failed to start: *err then). Without a store, and in dry runs, writes go nowhere. */
+static bool commit(struct peri_job *job, struct peri_error *err)
+{
+    struct peri_host *host = job->host;
+    if (!job->batch || !peri_batch_count(job->batch))
+        return false;
+    if (job->dry_run || !host->options.ops.submit) {
+        peri_batch_destroy(job->batch);
+        job->batch = NULL;
+        return false;
+    }
+    job->flushing = true;
+    host->commits++;
+    enum peri_status st = host->options.ops.submit(host->options.ops.ctx, job->batch, committed, job);
+    if (st) {
+        job->flushing = false;
+        host->commits--;
+        peri_error_set(err, st, st == PERI_EBUSY ? "busy" : NULL, "the writes were not taken: %s",
+            st == PERI_EBUSY ? "the store is overloaded" : peri_status_name(st));
+        err->retryable = st == PERI_EBUSY;
+    }
+    return true;
+}
+
+/* --- coming back --- */
+
+static void waits(struct peri_job *job)
+{
+    struct peri_error err = {0};
+    if (job->answered) {
+        send_abort(job);
+        return;
+    }
+    if (commit(job, &err)) {
+        if (!job->flushing) {
+            job->op.error = err;
+            peri_job_resume(job);
+        }
+        return;
+    }
+    peri_op_perform(job);
+}
+
+static void ended(struct peri_job *job)
+{
+    struct peri_error err = {0};
+    if (job->answered) {
+        peri_job_free(job);
+        return;
+    }
+    if (job->outcome == PERI_JOB_FAILED) {
+        give_error(job, &job->error);
+        return;
+    }
+    job->finishing = true;
+    if (!commit(job, &err))
+        give_result(job);
+    else if (!job->flushing)
+        give_error(job, &err);
+}
+
+void peri_job_returned(struct peri_job *job, enum peri_item_kind kind)
+{
+    job->on_worker = false;
+    if (kind == PERI_ITEM_ABORT)
+        peri_job_free(job);
+    else if (job->outcome == PERI_JOB_SUSPENDED)
+        waits(job);
+    else
+        ended(job);
+}
+
+void peri_job_fail_all(struct peri_host *host)
+{
+    struct peri_error err = {0};
+    peri_error_set(&err, PERI_ESTATE, "stopping", "the service is stopping");
+    err.retryable = true;
+    while (host->jobs) {
+        struct peri_job *job = host->jobs;
+        if (!job->answered) {
+            err.outcome_unknown = job->effects > 0 || peri_op_is_effect(&job->op);
+            peri_op_cancel(job);
+            answer(job, &err); /* a child's answer may resume its parent: that only queues an item nobody takes */
+        }
+        peri_lua_abort(job);
+        peri_job_free(job);
+    }
+}
+
+/* --- life-cycle handlers --- */
+
+static void hook_finished(struct peri_job *job, const struct peri_call_result *result)
+{
+    if (job->done.hook)
+        job->done.hook(job->plugin, result->status ? &result->error : NULL);
+    else if (result->status && !job->host->closing)
+        peri_warn(job->host->options.log, job->plugin->area, "%s failed: %s [%s]", job->path[0], result->error.message, result->error.code);
+}
+
+enum peri_status peri_plugin_hook(struct peri_plugin *plugin, const char *name, bool urgent,
+    void (*done)(struct peri_plugin *plugin, const struct peri_error *err))
+{
+    struct peri_job *job = peri_job_create(plugin, PERI_JOB_HOOK);
+    if (!job)
+        return PERI_ENOMEM;
+    job->path[0] = name;
+    job->finish = hook_finished;
+    job->done.hook = done;
+    return peri_job_start(job, urgent, NULL);
+}

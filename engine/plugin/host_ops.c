@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a suspended call waits for, done on the loop: HTTP, mail, another operator, a channel. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/id.h"
+#include "base/str.h"
+#include "plugin/grants.h"
+#include "plugin/host_internal.h"
+
+static void fail(struct peri_job *job, const struct peri_error *err)
+{
+    job->op.error = *err;
+    if (!job->op.error.status)
+        job->op.error.status = PERI_EINVAL;
+    peri_job_resume(job);
+}
+
+bool peri_op_is_effect(const struct peri_op *op)
+{
+    static const char *const harmless[] = {"GET", "HEAD", "OPTIONS", NULL};
+    for (const char *const *m = harmless; op->kind == PERI_OP_HTTP && *m; m++)
+        if (peri_streq(op->method, *m))
+            return false;
+    return op->kind > PERI_OP_FLUSH;
+}
+
+/* --- network --- */
+
+/* The HTTP client asks with the name it really connects to, and the address behind it. */
+static bool allow(void *ctx, const char *host, const char *address, int port, bool is_private)
+{
+    const struct peri_job *job = ctx;
+    bool named = false;
+    if (!peri_grants_host(job->plugin->grants, host, port, &named))
+        return false;
+    return !is_private || named;
+}
+
+static enum peri_status check_host(struct peri_job *job, const char *host, int port, struct peri_error *err)
+{
+    if (peri_grants_host(job->plugin->grants, host, port, NULL))
+        return PERI_OK;
+    return peri_error_set(err, PERI_EDENIED, "denied", "plugin %s may not connect to %s:%d (network:outbound:%s is not granted)", job->plugin->id,
+        host, port, host);
+}
+
+/* malloc'ed; zeroed by wipe. */
+static enum peri_status reveal(struct peri_job *job, const struct peri_secret_text *t, char **ret, struct peri_error *err)
+{
+    char *secret = NULL;
+    size_t len = 0;
+    if (!t->secret) {
+        *ret = peri_strdup(t->text ? t->text : "");
+        return *ret ? PERI_OK : peri_error_nomem(err);
+    }
+    if (!job->host->options.secrets)
+        return peri_error_set(err, PERI_ENOTFOUND, "secret.missing", "there is no secret store for \"%s\"", t->secret);
+    enum peri_status st = peri_secrets_get(job->host->options.secrets, t->secret, &secret, &len, err);
+    if (st) {
+        if (err && st == PERI_ENOTFOUND)
+            peri_error_set(err, st, "secret.missing", "there is no secret \"%s\": set it with `perigee secrets set %s`", t->secret, t->secret);
+        return st;
+    }
+    *ret = peri_asprintf("%s%s", t->text ? t->text : "", secret);
+    peri_secret_free(secret, len);
+    return *ret ? PERI_OK : peri_error_nomem(err);
+}
+
+static void wipe(char *text)
+{
+    if (text)
+        peri_secret_free(text, strlen(text)); /* zeroes and frees */
+}
+
+static void network_done(void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
+{
+    struct peri_job *job = arg;
+    struct peri_op *op = &job->op;
+    job->http = NULL;
+    bool effect = response->connected && peri_op_is_effect(op);
+    if (effect)
+        job->effects++;
+    if (st) {
+        static const char *const sure[] = {"smtp.refused", "smtp.later", "smtp.auth", NULL}; /* the server has said no */
+        op->error = *err;
+        op->error.status = st;
+        op->error.outcome_unknown = effect;
+        for (const char *const *s = sure; *s; s++)
+            if (!strcmp(*s, err->code))
+                op->error.outcome_unknown = false;
+        peri_job_resume(job);
+        return;
+    }
+    op->status = response->status;
+    op->answer = peri_value_map();
+    for (size_t i = 0; op->answer && i < response->header_count; i++) {
+        struct peri_value *text = peri_value_str(response->headers[i].value);
+        if (text) /* a header that is not UTF-8 is left out */
+            (void)!peri_map_put(op->answer, response->headers[i].name, text);
+    }
+    op->text = malloc(response->body_len + 1);
+    if (!op->text || !op->answer) {
+        peri_error_nomem(&op->error);
+    } else {
+        memcpy(op->text, response->body ? response->body : "", response->body_len);
+        op->text[response->body_len] = '\0';
+        op->text_len = response->body_len;
+    }
+    peri_job_resume(job);
+}
+
+static enum peri_status no_network(struct peri_job *job, struct peri_error *err)
+{
+    if (job->dry_run)
+        return peri_error_set(err, PERI_ESTATE, "dry_run", "a dry run does not use the network");
+    if (!job->host->options.http) {
+        peri_error_set(err, PERI_EIO, "http.unavailable", "network calls are not available here");
+        return PERI_EIO;
+    }
+    return PERI_OK;
+}
+
+static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
+{
+    struct peri_op *op = &job->op;
+    char *host = NULL, *user = NULL, *password = NULL, *agent = NULL;
+    int port = 0;
+    struct peri_http_field *fields = calloc(op->header_count + 1, sizeof(*fields));
+    enum peri_status st = fields ? no_network(job, err) : peri_error_nomem(err);
+    if (!st && (!strstr(op->url, "://") || !peri_host_of(op->url, &host, &port)))
+        st = peri_error_set(err, PERI_EINVAL, "http.url", "\"%s\" is not an http or https URL that this can use", op->url);
+    if (!st)
+        st = check_host(job, host, port, err);
+    for (size_t i = 0; !st && i < op->header_count; i++) {
+        char *value = NULL;
+        st = reveal(job, &op->headers[i], &value, err);
+        fields[i] = (struct peri_http_field){op->headers[i].name, value};
+    }
+    bool auth = op->user.text || op->user.secret;
+    if (!st && auth)
+        st = reveal(job, &op->user, &user, err);
+    if (!st && auth)
+        st = reveal(job, &op->password, &password, err);
+    if (!st && !(agent = peri_asprintf("perigee-plugin/%s", job->plugin->id)))
+        st = peri_error_nomem(err);
+    if (!st) {
+        struct peri_http_send send = {.method = op->method, .url = op->url, .headers = fields, .header_count = op->header_count, .body = op->body,
+            .body_len = op->body_len, .user = user, .password = password, .user_agent = agent, .timeout_ms = op->timeout_ms,
+            .max_response = PERI_HOST_BODY_BYTES, .allow = allow, .allow_ctx = job};
+        st = peri_http_client_send(job->host->options.http, &send, network_done, job, &job->http, err);
+    }
+    for (size_t i = 0; fields && i < op->header_count; i++)
+        wipe((char *)(uintptr_t)fields[i].value);
+    free(fields);
+    free(host);
+    wipe(user);
+    wipe(password);
+    free(agent);
+    return st;
+}
+
+static enum peri_status start_smtp(struct peri_job *job, struct peri_error *err)
+{
+    struct peri_op *op = &job->op;
+    char *user = NULL, *password = NULL;
+    size_t n = peri_value_count(op->to);
+    const char **to = calloc(n + 1, sizeof(*to));
+    enum peri_status st = to ? no_network(job, err) : peri_error_nomem(err);
+    if (!st)
+        st = check_host(job, op->host, op->port, err);
+    for (size_t i = 0; to && i < n; i++)
+        to[i] = peri_value_text(peri_list_at(op->to, i));
+    bool auth = op->user.text || op->user.secret;
+    if (!st && auth)
+        st = reveal(job, &op->user, &user, err);
+    if (!st && auth)
+        st = reveal(job, &op->password, &password, err);
+    if (!st) {
+        struct peri_smtp_send mail = {.host = op->host, .port = op->port, .security = op->security, .user = user, .password = password,
+            .from = op->from, .to = to, .message = op->body, .message_len = op->body_len, .ca_file = op->ca_file, .timeout_ms = op->timeout_ms,
+            .allow = allow, .allow_ctx = job};
+        st = peri_smtp_client_send(job->host->options.http, &mail, network_done, job, &job->http, err);
+    }
+    free(to);
+    wipe(user);
+    wipe(password);
+    return st;
+}
+
+/* --- channels --- */
+
+static void child_finished(struct peri_job *child, const struct peri_call_result *result)
+{
+    struct peri_job *job = child->parent;
+    if (!job)
+        return; /* the caller is gone */
+    child->parent = NULL;
+    job->child = NULL;
+    job->effects += child->effects;
+    if (result->status) {
+        job->op.error = result->error;
+        job->op.error.status = result->status;
+    } else {
+        job->op.answer = child->kind == PERI_JOB_CONDITION ? peri_value_bool(result->holds) : peri_value_ref(result->value);
+        if (child->kind == PERI_JOB_SEND && peri_value_is(job->op.answer, PERI_MAP)) {
+            struct peri_value *own = peri_value_copy(job->op.answer);
+            if (own && !peri_map_put_text(own, "channel", child->plugin->id)) {
+                peri_value_unref(job->op.answer);
+                job->op.answer = own;
+            } else {
+                peri_value_unref(own);
+            }
+        }
+    }
+    if (!job->host->closing)
+        peri_job_resume(job);
+}
+
+/* Links a nested call to the one that waits for it and sends it off. key (take; may be NULL) replaces the caller's. */
+static enum peri_status start_child(struct peri_job *job, struct peri_job *child, char *key, struct peri_error *err)
+{
+    child->finish = child_finished;
+    child->parent = job;
+    job->child = child;
+    peri_job_copy_context(child, job);
+    if (key) {
+        free(child->key);
+        child->key = key;
+    }
+    return peri_job_start(child, false, err); /* freeing it on failure unlinks it */
+}
+
+enum peri_status peri_host_call_nested(struct peri_job *job, const char *operator_id, const struct peri_value *params, struct peri_error *err)
+{
+    const struct peri_operator *op = peri_host_operator(job->host, operator_id);
+    if (!op)
+        return peri_error_set(err, PERI_ENOTFOUND, "unknown_operator", "there is no operator \"%s\"", operator_id);
+    const struct peri_op_def *def = peri_map_get(job->host->operators, operator_id);
+    struct peri_value *filled = NULL;
+    enum peri_status st = peri_operator_params(op, params, &filled, err);
+    if (st)
+        return st;
+    struct peri_job *child = peri_job_create(def->owner, op->is_condition ? PERI_JOB_CONDITION : PERI_JOB_ACTION);
+    if (!child) {
+        peri_value_unref(filled);
+        return peri_error_nomem(err);
+    }
+    child->params = filled;
+    st = peri_job_set_operator(child, def);
+    if (st) {
+        peri_job_free(child);
+        return peri_error_nomem(err);
+    }
+    return start_child(job, child, NULL, err);
+}
+
+/* The message as the channel gets it: with the key that makes a repeat recognisable, and where it comes from. */
+static struct peri_value *stamped(struct peri_job *job, const char *key)
+{
+    struct peri_value *message = peri_value_copy(job->op.value);
+    enum peri_status st = message ? PERI_OK : PERI_ENOMEM;
+    if (!st)
+        st = peri_map_put_text(message, "channel_type", job->op.target);
+    if (!st && key)
+        st = peri_map_put_text(message, "idempotency_key", key);
+    if (!st)
+        st = peri_map_put_text(message, "rule", job->rule_id);
+    if (!st)
+        st = peri_map_put_text(message, "run", job->run_id);
+    if (st) {
+        peri_value_unref(message);
+        return NULL;
+    }
+    return message;
+}
+
+static struct peri_plugin *find_channel(struct peri_host *host, const char *type, const char **ret_wanted)
+{
+    const char *id = host->options.channel_for ? host->options.channel_for(host->options.channel_ctx, type) : NULL;
+    *ret_wanted = id;
+    if (id) {
+        struct peri_plugin *p = peri_host_plugin(host, id);
+        return p && p->state == PERI_PLUGIN_ACTIVE && peri_streq(p->channel_type, type) ? p : NULL;
+    }
+    for (size_t i = 0; i < host->plugin_count; i++)
+        if (host->plugins[i]->state == PERI_PLUGIN_ACTIVE && peri_streq(host->plugins[i]->channel_type, type))
+            return host->plugins[i];
+    return NULL;
+}
+
+static void outbox_stored(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct peri_job *job = arg;
+    job->host->commits--;
+    job->flushing = false;
+    if (st) {
+        peri_error_set(&job->op.error, st, NULL, "the message was not stored: %s", err ? err->message : peri_status_name(st));
+        job->op.error.retryable = true;
+    }
+    peri_job_resume(job);
+}
+
+static enum peri_status to_outbox(struct peri_job *job, struct peri_value *message, const char *key, struct peri_error *err)
+{
+    struct peri_host *host = job->host;
+    job->op.answer = peri_value_map();
+    if (!job->op.answer || peri_map_put_bool(job->op.answer, "ok", true) || peri_map_put_text(job->op.answer, "channel", "outbox")) {
+        peri_value_unref(message);
+        return peri_error_nomem(err);
+    }
+    if (!host->options.ops.submit || job->dry_run) {
+        peri_value_unref(message);
+        peri_job_resume(job);
+        return PERI_OK;
+    }
+    struct peri_batch *batch = peri_batch_create();
+    enum peri_status st = PERI_ENOMEM;
+    if (batch)
+        st = peri_batch_outbox(batch, message, key);
+    else
+        peri_value_unref(message);
+    if (!st) {
+        job->flushing = true;
+        host->commits++;
+        st = host->options.ops.submit(host->options.ops.ctx, batch, outbox_stored, job);
+    }
+    if (!st)
+        return PERI_OK;
+    if (job->flushing) {
+        job->flushing = false;
+        host->commits--;
+    }
+    peri_batch_destroy(batch);
+    peri_error_set(err, st, st == PERI_EBUSY ? "busy" : NULL, "the outbox did not take the message");
+    err->retryable = true;
+    return st;
+}
+
+static enum peri_status start_send(struct peri_job *job, struct peri_error *err)
+{
+    struct peri_host *host = job->host;
+    const char *wanted = NULL;
+    char *key = NULL;
+    if (job->depth >= PERI_HOST_DEPTH)
+        return peri_error_set(err, PERI_ELIMIT, "limit.depth", "calls nested deeper than %d", PERI_HOST_DEPTH);
+    char made[PERI_ULID_TEXT];
+    if (job->key && job->sends++ == 0)
+        key = peri_strdup(job->key);
+    else if (job->key)
+        key = peri_asprintf("%s#%d", job->key, job->sends);
+    else if (!peri_ulid(peri_clock_wall_ms(&host->options.clock), made))
+        key = peri_strdup(made);
+    struct peri_value *message = key ? stamped(job, key) : NULL;
+    if (!message) {
+        free(key);
+        return peri_error_nomem(err);
+    }
+    struct peri_plugin *plugin = find_channel(host, job->op.target, &wanted);
+    enum peri_status st;
+    if (plugin && job->dry_run) {
+        peri_value_unref(message);
+        st = peri_error_set(err, PERI_ESTATE, "dry_run", "a dry run sends nothing");
+    } else if (plugin) {
+        struct peri_job *child = peri_job_create(plugin, PERI_JOB_SEND);
+        if (child) {
+            child->path[0] = "channel";
+            child->path[1] = "send";
+            child->params = message;
+            st = start_child(job, child, key, err);
+            key = NULL;
+        } else {
+            peri_value_unref(message);
+            st = peri_error_nomem(err);
+        }
+    } else if (wanted && strcmp(wanted, "outbox")) {
+        peri_value_unref(message);
+        st = peri_error_set(err, PERI_ESTATE, "channel.unavailable", "channel plugin %s, which is to serve %s, is not active", wanted, job->op.target);
+        err->retryable = true;
+    } else {
+        st = to_outbox(job, message, key, err);
+    }
+    free(key);
+    return st;
+}
+
+static enum peri_status start_call(struct peri_job *job, struct peri_error *err)
+{
+    if (job->depth >= PERI_HOST_DEPTH)
+        return peri_error_set(err, PERI_ELIMIT, "limit.depth", "calls nested deeper than %d", PERI_HOST_DEPTH);
+    return peri_host_call_nested(job, job->op.target, job->op.value, err);
+}
+
+void peri_op_perform(struct peri_job *job)
+{
+    struct peri_error err = {0};
+    enum peri_status st = PERI_OK;
+    switch (job->op.kind) {
+    case PERI_OP_NONE:
+    case PERI_OP_FLUSH:
+        peri_job_resume(job);
+        return;
+    case PERI_OP_HTTP:
+        st = start_http(job, &err);
+        break;
+    case PERI_OP_SMTP:
+        st = start_smtp(job, &err);
+        break;
+    case PERI_OP_SEND:
+        st = start_send(job, &err);
+        break;
+    case PERI_OP_CALL:
+        st = start_call(job, &err);
+        break;
+    }
+    if (st) {
+        err.status = st;
+        fail(job, &err);
+    }
+}
+
+void peri_op_cancel(struct peri_job *job)
+{
+    if (job->http) {
+        peri_http_call_cancel(job->http);
+        job->http = NULL;
+    }
+    if (job->child) {
+        job->child->parent = NULL;
+        job->child = NULL;
+    }
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ctx.send and ctx.call: other plugins' handlers. */
+#include <string.h>
+
+#include "plugin/lua_api.h"
+
+#define MESSAGE_BYTES 262144
+
+static int send_message(lua_State *L)
+{
+    struct peri_job *job = peri_lua_job(L);
+    const char *type = peri_lua_text(L, 1, "channel type");
+    if (job->kind == PERI_JOB_CONDITION)
+        peri_vm_raisef(L, "denied", "a condition may not send messages");
+    if (!peri_grants_channel(job->plugin->grants, type))
+        peri_vm_raisef(L, "denied", "plugin %s was not granted channels:send:%s", job->plugin->id, type);
+    if (!lua_istable(L, 2))
+        peri_vm_raisef(L, "bad_argument", "message must be a table");
+    lua_settop(L, 2);
+    struct peri_value *message = peri_lua_value(L, 2, "message", MESSAGE_BYTES);
+    if (!peri_value_is(message, PERI_MAP))
+        peri_vm_raisef(L, "bad_argument", "message must be a table with names");
+    struct peri_op *op = peri_lua_begin(L, job, PERI_OP_SEND);
+    op->target = peri_lua_dup(L, type, strlen(type));
+    op->value = peri_value_ref(message);
+    return peri_vm_wait(L);
+}
+
+static int call_operator(lua_State *L)
+{
+    struct peri_job *job = peri_lua_job(L);
+    const char *id = peri_lua_text(L, 1, "operator");
+    lua_settop(L, 2);
+    struct peri_value *params = peri_lua_value(L, 2, "params", MESSAGE_BYTES);
+    struct peri_op *op = peri_lua_begin(L, job, PERI_OP_CALL);
+    op->target = peri_lua_dup(L, id, strlen(id));
+    op->value = peri_value_ref(params);
+    return peri_vm_wait(L);
+}
+
+void peri_lua_api_send(lua_State *L, const struct peri_plugin *plugin)
+{
+    if (peri_grants_any(plugin->grants, "channels:send:")) {
+        lua_pushcfunction(L, send_message);
+        lua_setfield(L, -2, "send");
+    }
+    if (peri_grants_has(plugin->grants, "operators:call")) {
+        lua_pushcfunction(L, call_operator);
+        lua_setfield(L, -2, "call");
+    }
+}
+
+/* ctx.secret(name): a handle to a secret that the manifest names under mtlsSecrets; its value never enters Lua. */
+static int secret(lua_State *L)
+{
+    struct peri_job *job = peri_lua_job(L);
+    const char *name = peri_lua_text(L, 1, "name");
+    const struct peri_value *list = peri_map_at(job->plugin->manifest->source, "mtlsSecrets");
+    for (size_t i = 0; i < peri_value_count(list); i++) {
+        const char *known = peri_value_text(peri_list_at(list, i));
+        if (known && !strcmp(known, name)) {
+            peri_vm_push_secret(L, name);
+            return 1;
+        }
+    }
+    return peri_vm_raisef(L, "denied", "the manifest of %s does not name the secret \"%s\"", job->plugin->id, name);
+}
+
+void peri_lua_api_secret(lua_State *L, const struct peri_plugin *plugin)
+{
+    if (!peri_grants_has(plugin->grants, "secrets:mtls"))
+        return;
+    lua_pushcfunction(L, secret);
+    lua_setfield(L, -2, "secret");
+}

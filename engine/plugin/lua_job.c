@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs of Lua plugins: building the state, running handlers in it, reading what they return. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "plugin/host_build.h"
+#include "plugin/lua_api.h"
+
+#define LIBRARY_MAX 65536
+#define EXPLANATION_BYTES 16384
+#define DEFAULT_CONDITION_MS 250
+#define DEFAULT_HANDLER_MS 1000
+
+/* --- building --- */
+
+static bool module_ok(const char *name)
+{
+    size_t n = strlen(name);
+    bool start = true;
+    if (n == 0 || n > 100)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        char c = name[i];
+        bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        if (!word && (c != '.' || start))
+            return false;
+        start = c == '.';
+    }
+    return !start;
+}
+
+static char *module_path(const char *name, const char *tail)
+{
+    char *path = peri_asprintf("%s%s", name, tail);
+    size_t n = strlen(name);
+    for (size_t i = 0; path && i < n; i++)
+        if (path[i] == '.')
+            path[i] = '/';
+    return path;
+}
+
+/* lua/perigee/<name>.lua of the share folder, read once and kept as long as the host lives. */
+static enum peri_status library(struct peri_plugin *p, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err)
+{
+    struct peri_host *host = p->host;
+    enum peri_status st = PERI_ENOTFOUND;
+    char *rel = module_path(name, ".lua"), *path = rel ? peri_asprintf("%s/lua/%s", host->bundled_path, rel) : NULL;
+    pthread_mutex_lock(&host->shared_lock);
+    char *text = path ? peri_map_get(host->libraries, path) : NULL;
+    FILE *in = text || !path ? NULL : fopen(path, "re");
+    if (in) {
+        struct peri_buf buf;
+        char chunk[4096];
+        size_t n;
+        peri_buf_init(&buf, LIBRARY_MAX);
+        while ((n = fread(chunk, 1, sizeof(chunk), in)) > 0)
+            peri_buf_append(&buf, chunk, n);
+        fclose(in);
+        text = buf.failed ? NULL : peri_buf_take(&buf, NULL);
+        if (text && !peri_map_set(host->libraries, path, text, NULL)) {
+            free(text);
+            text = NULL;
+        }
+        peri_buf_finish(&buf);
+    }
+    pthread_mutex_unlock(&host->shared_lock);
+    if (text) {
+        *ret_text = text;
+        *ret_len = strlen(text);
+        st = PERI_OK;
+    } else {
+        peri_error_set(err, st, NULL, "there is no module \"%s\"", name);
+    }
+    free(rel);
+    free(path);
+    return st;
+}
+
+static enum peri_status module(void *user, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err)
+{
+    struct peri_plugin *p = user;
+    static const char *const tails[] = {".lua", "/init.lua", NULL};
+    if (!module_ok(name))
+        return peri_error_set(err, PERI_ENOTFOUND, NULL, "\"%s\" is no module name", name);
+    for (const char *const *tail = tails; *tail; tail++) {
+        char *path = module_path(name, *tail);
+        const char *text = path ? peri_package_text(p->package, path, ret_len) : NULL;
+        free(path);
+        if (text) {
+            *ret_text = text;
+            return PERI_OK;
+        }
+    }
+    if (p->host->bundled_path && peri_str_starts(name, "perigee."))
+        return library(p, name, ret_text, ret_len, err);
+    return peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no module \"%s\" in the plugin's folder", name);
+}
+
+enum peri_status peri_lua_build(struct peri_plugin *p, struct peri_error *err)
+{
+    struct peri_vm_options options = {
+        .name = p->id,
+        .limits = {.instructions = p->limits.instructions, .running_ms = p->limits.running_ms ? p->limits.running_ms : DEFAULT_HANDLER_MS,
+            .memory_bytes = p->limits.memory_bytes},
+        .open_api = peri_lua_api_open,
+        .module = module,
+        .user = p,
+    };
+    size_t len = 0;
+    const char *text = peri_package_text(p->package, p->manifest->entrypoint, &len);
+    peri_vm_destroy(p->vm);
+    p->vm = NULL;
+    if (!text)
+        return peri_error_set(err, PERI_ENOTFOUND, "manifest.entrypoint", "entrypoint %s is not in the folder", p->manifest->entrypoint);
+    enum peri_status st = peri_vm_create(&options, &p->vm, err);
+    if (!st)
+        st = peri_vm_load(p->vm, p->manifest->entrypoint, text, len, err);
+    if (st) {
+        peri_vm_destroy(p->vm);
+        p->vm = NULL;
+    }
+    return st;
+}
+
+bool peri_plugin_spoilt(const struct peri_plugin *p)
+{
+    return p->vm && peri_vm_spoilt(p->vm);
+}
+
+/* --- what it offers --- */
+
+static void free_keys(char **keys)
+{
+    for (char **k = keys; k && *k; k++)
+        free(*k);
+    free(keys);
+}
+
+static bool has(struct peri_plugin *p, const char *a, const char *b, const char *c)
+{
+    const char *const path[] = {a, b, c, NULL};
+    return peri_vm_has_function(p->vm, path);
+}
+
+static enum peri_status check_members(struct peri_plugin *p, const char *const *path, const char *const *known, const char *what, struct peri_error *err)
+{
+    char **keys = peri_vm_keys(p->vm, path);
+    enum peri_status st = PERI_OK;
+    for (char **k = keys; !st && k && *k; k++) {
+        const char *const *n = known;
+        while (*n && strcmp(*n, *k))
+            n++;
+        if (*n)
+            continue;
+        const char *near = peri_nearest(*k, known);
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "%s has an unknown member \"%s\"%s%s%s", what, *k, near ? " (did you mean \"" : "",
+            near ? near : "", near ? "\"?)" : "");
+    }
+    free_keys(keys);
+    return st;
+}
+
+static enum peri_status describe_operator(struct peri_plugin *p, const char *id, bool is_condition, struct peri_error *err)
+{
+    static const char *const members[] = {"description", "params", "evaluate", "execute", "delivery", NULL};
+    const char *kind = is_condition ? "conditions" : "actions", *handler = is_condition ? "evaluate" : "execute";
+    const char *const path[] = {kind, id, NULL};
+    struct peri_value *v = NULL;
+    enum peri_status st = check_members(p, path, members, id, err);
+    if (st)
+        return st;
+    if (!has(p, kind, id, handler))
+        return peri_error_set(err, PERI_EINVAL, "plugin.package", "%s[\"%s\"] has no function %s", kind, id, handler);
+    st = peri_vm_peek(p->vm, path, &v, err);
+    if (st)
+        return st;
+    const char *delivery = peri_map_text(v, "delivery");
+    if (delivery && strcmp(delivery, "once") && strcmp(delivery, "repeat") && strcmp(delivery, "lookup")) {
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "delivery of %s must be \"once\", \"repeat\" or \"lookup\"", id);
+    } else {
+        struct peri_op_plan plan = {.id = id, .description = peri_map_text(v, "description"), .is_condition = is_condition,
+            .params = peri_map_at(v, "params"), .delivery = PERI_DELIVERY_ONCE};
+        if (delivery && delivery[0] != 'o')
+            plan.delivery = delivery[0] == 'r' ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_LOOKUP;
+        st = peri_plugin_add_operator(p, &plan, err);
+    }
+    peri_value_unref(v);
+    return st;
+}
+
+static enum peri_status describe_operators(struct peri_plugin *p, bool conditions, struct peri_error *err)
+{
+    const char *const path[] = {conditions ? "conditions" : "actions", NULL};
+    char **ids = peri_vm_keys(p->vm, path);
+    enum peri_status st = PERI_OK;
+    for (char **id = ids; !st && id && *id; id++)
+        st = describe_operator(p, *id, conditions, err);
+    free_keys(ids);
+    return st;
+}
+
+static enum peri_status describe_webhook(struct peri_plugin *p, const char *at, struct peri_error *err)
+{
+    const char *const path[] = {"webhooks", at, "methods", NULL};
+    struct peri_value *methods = NULL;
+    struct peri_web_def def = {0};
+    if (at[0] != '/' || !has(p, "webhooks", at, "handle"))
+        return peri_error_set(err, PERI_EINVAL, "plugin.package", "webhooks[\"%s\"]: a path begins with / and has a function handle", at);
+    enum peri_status st = peri_vm_peek(p->vm, path, &methods, err);
+    if (st)
+        return st;
+    size_t n = peri_value_count(methods);
+    def.path = peri_strdup(at);
+    def.methods = calloc((n ? n : 1) + 1, sizeof(char *));
+    bool ok = def.path && def.methods && peri_vec_grow(&p->webs, &p->web_cap, p->web_count + 1, sizeof(*p->webs));
+    if (ok && !n)
+        ok = (def.methods[0] = peri_strdup("POST")) != NULL;
+    for (size_t i = 0; ok && i < n; i++) {
+        const char *m = peri_value_text(peri_list_at(methods, i));
+        ok = (def.methods[i] = peri_strdup(m ? m : "")) != NULL;
+    }
+    peri_value_unref(methods);
+    if (!ok) {
+        for (char **m = def.methods; m && *m; m++)
+            free(*m);
+        free(def.methods);
+        free(def.path);
+        return peri_error_nomem(err);
+    }
+    p->webs[p->web_count++] = def;
+    return PERI_OK;
+}
+
+static enum peri_status describe_webhooks(struct peri_plugin *p, struct peri_error *err)
+{
+    const char *const path[] = {"webhooks", NULL};
+    char **paths = peri_vm_keys(p->vm, path);
+    enum peri_status st = PERI_OK;
+    for (char **at = paths; !st && at && *at; at++)
+        st = describe_webhook(p, *at, err);
+    free_keys(paths);
+    if (!st && p->web_count && !peri_grants_has(p->grants, "network:inbound"))
+        peri_warn(p->host->options.log, p->area, "has webhooks but was not granted network:inbound: they are not served");
+    return st;
+}
+
+static enum peri_status describe_channel(struct peri_plugin *p, struct peri_error *err)
+{
+    static const char *const members[] = {"type", "send", "handle_incoming_event", "place_call", "access_token", NULL};
+    const char *const path[] = {"channel", NULL};
+    struct peri_value *v = NULL;
+    enum peri_status st = check_members(p, path, members, "channel", err);
+    if (!st)
+        st = peri_vm_peek(p->vm, path, &v, err);
+    if (st || !v)
+        return st;
+    const char *type = peri_map_text(v, "type");
+    if (!type || !*type || !has(p, "channel", "send", NULL))
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "channel needs a type (\"sms\", \"email\", ...) and a function send");
+    else if (!(p->channel_type = peri_strdup(type)))
+        st = peri_error_nomem(err);
+    peri_value_unref(v);
+    return st;
+}
+
+enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err)
+{
+    static const char *const members[] = {"init", "ready", "stop", "on_enable", "on_disable", "conditions", "actions", "connector", "channel",
+        "webhooks", NULL};
+    static const char *const root[] = {NULL};
+    enum peri_status st = check_members(p, root, members, "the package table", err);
+    if (!st)
+        st = describe_operators(p, true, err);
+    if (!st)
+        st = describe_operators(p, false, err);
+    if (!st)
+        st = describe_webhooks(p, err);
+    if (!st)
+        st = describe_channel(p, err);
+    p->has_init = has(p, "init", NULL, NULL);
+    p->has_ready = has(p, "ready", NULL, NULL);
+    p->has_stop = has(p, "stop", NULL, NULL);
+    p->has_enable = has(p, "on_enable", NULL, NULL);
+    p->has_disable = has(p, "on_disable", NULL, NULL);
+    return st;
+}
+
+/* --- results --- */
+
+static enum peri_status bad_result(struct peri_job *job, const char *what)
+{
+    return peri_error_set(&job->error, PERI_EINVAL, "bad_result", "%s", what);
+}
+
+static enum peri_status read_condition(struct peri_job *job)
+{
+    struct peri_value *v = NULL;
+    enum peri_status st = peri_vm_call_result(job->vm_call, 0, 64, &v, &job->error);
+    bool is_bool = !st && peri_value_is(v, PERI_BOOL);
+    job->holds = is_bool && peri_value_as_bool(v);
+    peri_value_unref(v);
+    if (!is_bool)
+        return bad_result(job, "evaluate must return true or false");
+    st = peri_vm_call_result(job->vm_call, 1, EXPLANATION_BYTES, &job->value, &job->error);
+    if (st)
+        peri_error_prefix(&job->error, "what evaluate returns second");
+    return st;
+}
+
+/* {ok = false, code, message, retryable} is a refusal of the channel. */
+static enum peri_status read_sent(struct peri_job *job)
+{
+    enum peri_status st = peri_vm_call_result(job->vm_call, 0, PERI_HOST_RESULT_BYTES, &job->value, &job->error);
+    if (st)
+        return st;
+    if (!job->value || peri_value_is(job->value, PERI_NULL)) {
+        peri_value_unref(job->value);
+        job->value = peri_value_map();
+        return job->value ? peri_map_put_bool(job->value, "ok", true) : peri_error_nomem(&job->error);
+    }
+    if (!peri_value_is(job->value, PERI_MAP))
+        return bad_result(job, "send must return a table");
+    if (peri_map_bool(job->value, "ok", true))
+        return PERI_OK;
+    const char *code = peri_map_text(job->value, "code"), *message = peri_map_text(job->value, "message");
+    peri_error_set(&job->error, PERI_EIO, code ? code : "channel.refused", "%s", message ? message : "the channel did not take the message");
+    job->error.retryable = peri_map_bool(job->value, "retryable", false);
+    return PERI_EIO;
+}
+
+static enum peri_status read_result(struct peri_job *job)
+{
+    switch (job->kind) {
+    case PERI_JOB_CONDITION:
+        return read_condition(job);
+    case PERI_JOB_SEND:
+        return read_sent(job);
+    case PERI_JOB_ACTION:
+        return peri_vm_call_result(job->vm_call, 0, PERI_HOST_RESULT_BYTES, &job->value, &job->error);
+    case PERI_JOB_WEBHOOK:
+        return peri_vm_call_result(job->vm_call, 0, PERI_HOST_BODY_BYTES, &job->value, &job->error);
+    case PERI_JOB_HOOK:
+        break;
+    }
+    return PERI_OK;
+}
+
+/* --- running --- */
+
+static void suspend(struct peri_job *job)
+{
+    struct peri_plugin *p = job->plugin;
+    job->suspended = true;
+    job->susp_prev = NULL;
+    job->susp_next = p->suspended;
+    if (p->suspended)
+        p->suspended->susp_prev = job;
+    p->suspended = job;
+}
+
+static void unsuspend(struct peri_job *job)
+{
+    if (!job->suspended)
+        return;
+    job->suspended = false;
+    if (job->susp_prev)
+        job->susp_prev->susp_next = job->susp_next;
+    else
+        job->plugin->suspended = job->susp_next;
+    if (job->susp_next)
+        job->susp_next->susp_prev = job->susp_prev;
+}
+
+static void settle(struct peri_job *job, enum peri_vm_outcome outcome)
+{
+    if (outcome == PERI_VM_SUSPENDED) {
+        job->outcome = PERI_JOB_SUSPENDED;
+        suspend(job);
+        return;
+    }
+    if (job->vm_call) {
+        struct peri_vm_usage usage = peri_vm_call_usage(job->vm_call);
+        job->usage = (struct peri_usage){.instructions = usage.instructions, .running_us = usage.running_us, .memory_bytes = usage.memory_bytes};
+    }
+    if (outcome == PERI_VM_FAILED && !job->error.status)
+        job->error.status = PERI_EINVAL;
+    job->outcome = outcome == PERI_VM_DONE && !read_result(job) ? PERI_JOB_DONE : PERI_JOB_FAILED;
+    peri_vm_call_destroy(job->vm_call);
+    job->vm_call = NULL;
+    peri_op_finish(&job->op);
+}
+
+void peri_lua_start(struct peri_job *job)
+{
+    struct peri_plugin *p = job->plugin;
+    int64_t standard = job->kind == PERI_JOB_CONDITION ? DEFAULT_CONDITION_MS : DEFAULT_HANDLER_MS;
+    struct peri_vm_start start = {
+        .path = job->path,
+        .push = peri_lua_push_arguments,
+        .user = job,
+        .limits = {.instructions = p->limits.instructions, .running_ms = p->limits.running_ms ? p->limits.running_ms : standard},
+    };
+    settle(job, peri_vm_call_start(p->vm, &start, &job->vm_call, &job->error));
+}
+
+static int push_answer_once(lua_State *L, void *user)
+{
+    return peri_lua_push_answer(L, user);
+}
+
+void peri_lua_resume(struct peri_job *job)
+{
+    unsuspend(job);
+    settle(job, peri_vm_call_resume(job->vm_call, push_answer_once, job, &job->error));
+}
+
+void peri_lua_abort(struct peri_job *job)
+{
+    unsuspend(job);
+    peri_vm_call_destroy(job->vm_call);
+    job->vm_call = NULL;
+}
