@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls, their queue, and libcurl's multi interface on the loop. libcurl tells which sockets and which timer to watch; we
- * tell it what happened. done() is only ever called from here, never from within a libcurl callback. */
+/* Calls, their queue, and libcurl's multi interface on the loop. libcurl tells which sockets and which timer to watch;
+ * we tell it what happened. done() is only ever called from here, never from within a libcurl callback. */
 #include "io/http_client_internal.h"
 
 #include <arpa/inet.h>
@@ -28,7 +28,8 @@ static void present_host(const struct peri_http_call *call, char *out, size_t si
     snprintf(out, size, "%s", call->url_host);
     if (!call->smtp && curl_easy_getinfo(call->easy, CURLINFO_EFFECTIVE_URL, &url) == CURLE_OK && url && *url)
         parts = curl_url();
-    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK && curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+    if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK)
         snprintf(out, size, "%s", host);
     for (char *p = out; *p; p++)
         *p = (char)tolower((unsigned char)*p);
@@ -77,7 +78,8 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     return fd;
 }
 
-/* Called when the connection stands, new or kept from an earlier call: that one may have been allowed more than this. */
+/* Called when the connection stands, new or kept from an earlier call: that one may have been allowed more than this.
+ */
 static int on_request(void *arg, char *peer, char *local, int peer_port, int local_port)
 {
     struct peri_http_call *call = arg;
@@ -196,7 +198,8 @@ static void set_common_options(struct peri_http_call *call, const char *ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
 }
 
-enum peri_status http_call_new(struct peri_http_client *client, const char *host, const char *ca_file, struct peri_http_call **ret, struct peri_error *err)
+enum peri_status http_call_new(struct peri_http_client *client, const char *host, const char *ca_file,
+    struct peri_http_call **ret, struct peri_error *err)
 {
     if (client->closing)
         return peri_error_set(err, PERI_ESTATE, NULL, "the service is stopping");
@@ -313,8 +316,8 @@ static void finish(struct peri_http_call *call, enum peri_status st, struct peri
     if (st)
         peri_metric_add(client->m_failures, 1);
     /* Host and result, nothing of the URL's path: it may hold keys. */
-    peri_debug(client->log, "http.client", "%s: %s %d in %lld ms", call->url_host, st ? err->code : "ok", response.status,
-        (long long)response.elapsed_ms);
+    peri_debug(client->log, "http.client", "%s: %s %d in %lld ms", call->url_host, st ? err->code : "ok",
+        response.status, (long long)response.elapsed_ms);
     unlink_call(call);
     call->ended = true;
     call->done(call->arg, st, &response, err);
@@ -341,7 +344,8 @@ enum peri_status http_call_blocked(const struct peri_http_call *call, struct per
 {
     char host[256];
     present_host(call, host, sizeof(host));
-    return peri_error_set(err, PERI_EDENIED, "http.blocked", "connecting to \"%s\" at %s is not allowed", host, call->blocked);
+    return peri_error_set(
+        err, PERI_EDENIED, "http.blocked", "connecting to \"%s\" at %s is not allowed", host, call->blocked);
 }
 
 static void on_timeout(void *arg)
@@ -350,8 +354,9 @@ static void on_timeout(void *arg)
     struct peri_http_client *client = call->client;
     call->timeout = NULL;
     struct peri_error err = {0};
-    peri_error_set(&err, PERI_ETIMEOUT, call->smtp ? "smtp.timeout" : "http.timeout", "no answer from \"%s\" within %lld ms%s",
-        call->url_host, (long long)call->timeout_ms, call->state == CALL_WAITING ? " (it waited for others all the time)" : "");
+    peri_error_set(&err, PERI_ETIMEOUT, call->smtp ? "smtp.timeout" : "http.timeout",
+        "no answer from \"%s\" within %lld ms%s", call->url_host, (long long)call->timeout_ms,
+        call->state == CALL_WAITING ? " (it waited for others all the time)" : "");
     err.outcome_unknown = call->connected;
     finish(call, PERI_ETIMEOUT, &err);
     http_client_reap(client);
@@ -393,7 +398,8 @@ static bool may_start(const struct peri_http_call *call)
 /* In order, passing over those whose host is busy. */
 static void start_waiting(struct peri_http_client *client)
 {
-    for (struct peri_http_call *call = client->waiting, *next; call && client->running_count < client->max_in_flight; call = next) {
+    for (struct peri_http_call *call = client->waiting, *next; call && client->running_count < client->max_in_flight;
+         call = next) {
         next = call->next;
         if (!may_start(call) || start(call) == PERI_OK)
             continue;
@@ -408,7 +414,8 @@ enum peri_status http_call_submit(struct peri_http_call *call, struct peri_error
     struct peri_http_client *client = call->client;
     call->start = peri_clock_mono(peri_loop_clock(client->loop));
     bool now = may_start(call);
-    if (peri_loop_after(client->loop, call->timeout_ms, on_timeout, call, &call->timeout) != PERI_OK || (now && start(call) != PERI_OK)) {
+    if (peri_loop_after(client->loop, call->timeout_ms, on_timeout, call, &call->timeout) != PERI_OK ||
+        (now && start(call) != PERI_OK)) {
         http_call_free(call);
         return peri_error_nomem(err);
     }
@@ -448,7 +455,8 @@ void http_client_reap(struct peri_http_client *client)
     start_waiting(client);
 }
 
-enum peri_status peri_http_client_create(const struct peri_http_client_options *options, struct peri_http_client **ret, struct peri_error *err)
+enum peri_status peri_http_client_create(
+    const struct peri_http_client_options *options, struct peri_http_client **ret, struct peri_error *err)
 {
     struct peri_http_client *client = calloc(1, sizeof(*client));
     if (!client)
@@ -458,14 +466,17 @@ enum peri_status peri_http_client_create(const struct peri_http_client_options *
     client->log = options->log;
     client->max_in_flight = options->max_in_flight ? options->max_in_flight : 256;
     client->max_per_host = options->max_per_host ? options->max_per_host : 8;
-    client->m_calls = peri_metrics_counter(options->metrics, "http_client_requests_total", NULL, "Outgoing HTTP and SMTP calls that ended.");
-    client->m_failures = peri_metrics_counter(options->metrics, "http_client_failures_total", NULL, "Outgoing calls that ended without an answer.");
+    client->m_calls = peri_metrics_counter(
+        options->metrics, "http_client_requests_total", NULL, "Outgoing HTTP and SMTP calls that ended.");
+    client->m_failures = peri_metrics_counter(
+        options->metrics, "http_client_failures_total", NULL, "Outgoing calls that ended without an answer.");
     client->m_running = peri_metrics_gauge(options->metrics, "http_client_running", NULL, "Outgoing calls under way.");
-    client->m_waiting = peri_metrics_gauge(options->metrics, "http_client_waiting", NULL, "Outgoing calls that wait for their turn.");
+    client->m_waiting =
+        peri_metrics_gauge(options->metrics, "http_client_waiting", NULL, "Outgoing calls that wait for their turn.");
     client->ca_file = peri_strdup(options->ca_file);
     bool threads = http_thread_init(client);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (options->ca_file && !client->ca_file) || !http_client_loop_init(client) ||
-        !threads) {
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (options->ca_file && !client->ca_file) ||
+        !http_client_loop_init(client) || !threads) {
         peri_http_client_destroy(client);
         return peri_error_nomem(err);
     }

@@ -55,7 +55,7 @@ static bool is_private6(const unsigned char a[16])
         return true;
     if (a[0] == 0x20 && a[1] == 0x01)
         return a[2] < 0x02 || (a[2] == 0x0D && a[3] == 0xB8); /* protocol assignments with Teredo; documentation */
-    return a[0] == 0x3F && a[1] == 0xFF && a[2] < 0x10; /* documentation */
+    return a[0] == 0x3F && a[1] == 0xFF && a[2] < 0x10;       /* documentation */
 }
 
 bool peri_address_is_private(const char *text)

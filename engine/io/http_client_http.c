@@ -13,8 +13,8 @@
 #define URL_MAX 16384
 
 /* Headers that say where a message ends or whom it is for are libcurl's. */
-static const char *const own_headers[] = {"Host", "Content-Length", "Transfer-Encoding", "Connection", "Expect", "Upgrade", "TE",
-    "Trailer", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization"};
+static const char *const own_headers[] = {"Host", "Content-Length", "Transfer-Encoding", "Connection", "Expect",
+    "Upgrade", "TE", "Trailer", "Keep-Alive", "Proxy-Connection", "Proxy-Authorization"};
 
 static bool is_token(const char *s)
 {
@@ -46,7 +46,8 @@ static enum peri_status check_headers(const struct peri_http_send *request, stru
 
 static enum peri_status check_method(const char *method, struct peri_error *err)
 {
-    if (!is_token(method) || strlen(method) > 32 || strcasecmp(method, "CONNECT") == 0 || strcasecmp(method, "TRACE") == 0)
+    if (!is_token(method) || strlen(method) > 32 || strcasecmp(method, "CONNECT") == 0 ||
+        strcasecmp(method, "TRACE") == 0)
         return peri_error_set(err, PERI_EINVAL, "http.method", "\"%s\" is no method that can be used", method);
     return PERI_OK;
 }
@@ -69,10 +70,12 @@ static enum peri_status check_url(const char *url, char host[256], char scheme[1
     enum peri_status st = PERI_OK;
     if (!parts)
         return peri_error_nomem(err);
-    CURLUcode rc = strlen(url) > URL_MAX ? CURLUE_MALFORMED_INPUT : curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
+    CURLUcode rc = strlen(url) > URL_MAX ? CURLUE_MALFORMED_INPUT
+                                         : curl_url_set(parts, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
     if (rc != CURLUE_OK)
         st = peri_error_set(err, PERI_EINVAL, "http.url", "the URL can not be used: %s", curl_url_strerror(rc));
-    else if (!get_part(parts, CURLUPART_SCHEME, scheme, 16) || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+    else if (!get_part(parts, CURLUPART_SCHEME, scheme, 16) ||
+             (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
         st = peri_error_set(err, PERI_EINVAL, "http.url", "only http and https URLs can be used");
     else if (curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK)
         st = peri_error_set(err, PERI_EINVAL, "http.url", "the URL must not hold a user name or password");
@@ -112,7 +115,8 @@ static bool add_headers(struct peri_http_call *call, const struct peri_http_send
 static void set_method(struct peri_http_call *call, const struct peri_http_send *request)
 {
     const char *method = request->method;
-    bool has_body = request->body_len > 0 || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 || strcmp(method, "PATCH") == 0;
+    bool has_body = request->body_len > 0 || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+                    strcmp(method, "PATCH") == 0;
     if (strcmp(method, "HEAD") == 0) {
         curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
         return;
@@ -141,7 +145,8 @@ static bool set_options(struct peri_http_call *call, const struct peri_http_send
     set_method(call, request);
     bool good = curl_easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK;
     good &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK;
-    good &= curl_easy_setopt(easy, CURLOPT_USERAGENT, request->user_agent ? request->user_agent : "perigee/" PERIGEE_VERSION) == CURLE_OK;
+    good &= curl_easy_setopt(easy, CURLOPT_USERAGENT,
+                request->user_agent ? request->user_agent : "perigee/" PERIGEE_VERSION) == CURLE_OK;
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     /* What began encrypted stays so. */
     curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, strcmp(scheme, "https") == 0 ? "https" : "http,https");
@@ -157,8 +162,8 @@ static bool set_options(struct peri_http_call *call, const struct peri_http_send
     return good;
 }
 
-enum peri_status peri_http_client_send(struct peri_http_client *client, const struct peri_http_send *request, peri_http_done done, void *arg,
-    struct peri_http_call **ret_call, struct peri_error *err)
+enum peri_status peri_http_client_send(struct peri_http_client *client, const struct peri_http_send *request,
+    peri_http_done done, void *arg, struct peri_http_call **ret_call, struct peri_error *err)
 {
     char host[256], scheme[16];
     struct peri_http_call *call = NULL;
@@ -221,8 +226,9 @@ enum peri_status http_call_error(struct peri_http_call *call, CURLcode rc, struc
 {
     const char *text = call->text[0] ? call->text : curl_easy_strerror(rc);
     if (call->too_large) {
-        peri_error_set(err, PERI_ELIMIT, "http.too_large", "the answer of \"%s\" is larger than %zu bytes, or its headers than 64 KiB",
-            call->url_host, call->max_response);
+        peri_error_set(err, PERI_ELIMIT, "http.too_large",
+            "the answer of \"%s\" is larger than %zu bytes, or its headers than 64 KiB", call->url_host,
+            call->max_response);
         err->outcome_unknown = true;
         return PERI_ELIMIT;
     }

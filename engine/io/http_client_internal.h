@@ -44,15 +44,16 @@ struct peri_http_call {
     struct peri_buf response;      /* body; for mail the server's last reply */
     struct peri_buf response_head; /* name NUL value NUL ... */
     size_t header_count, header_bytes;
-    int reply_code;                /* mail: of the last reply */
-    int sockets[4];                /* mail: open ones, -1 for none */
-    atomic_bool connected;         /* bytes of the request may have left */
+    int reply_code;        /* mail: of the last reply */
+    int sockets[4];        /* mail: open ones, -1 for none */
+    atomic_bool connected; /* bytes of the request may have left */
     bool too_large, nomem;
-    bool ended;                    /* done() is being or was called */
-    char blocked[64];              /* the address that was refused last, "" for none */
+    bool ended;       /* done() is being or was called */
+    char blocked[64]; /* the address that was refused last, "" for none */
     char text[CURL_ERROR_SIZE];
 
-    /* Mail only. While `threaded`, its thread uses the call; the loop's thread keeps to the fields above `max_response`. */
+    /* Mail only. While `threaded`, its thread uses the call; the loop's thread keeps to the fields above
+     * `max_response`. */
     bool threaded;
     pthread_t thread;
     CURLcode rc;
@@ -85,7 +86,8 @@ struct peri_http_client {
 };
 
 /* A call with its easy handle and what is common to both protocols; *host is copied in lower case. */
-enum peri_status http_call_new(struct peri_http_client *client, const char *host, const char *ca_file, struct peri_http_call **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status http_call_new(struct peri_http_client *client, const char *host, const char *ca_file,
+    struct peri_http_call **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Queues it. The call is freed on failure. */
 enum peri_status http_call_submit(struct peri_http_call *call, struct peri_error *err) PERI_MUST_CHECK;
 /* With its thread still at work: later. */

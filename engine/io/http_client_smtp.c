@@ -67,8 +67,8 @@ static size_t on_read(char *out, size_t size, size_t count, void *arg)
     return n;
 }
 
-/* On ending, libcurl says QUIT and waits for the answer before it tells us what became of the mail. So the connection is
- * closed as soon as the QUIT is on its way; the debug callback is where that can be seen. */
+/* On ending, libcurl says QUIT and waits for the answer before it tells us what became of the mail. So the connection
+ * is closed as soon as the QUIT is on its way; the debug callback is where that can be seen. */
 static int on_debug(CURL *easy, curl_infotype type, char *data, size_t size, void *arg)
 {
     struct peri_http_call *call = arg;
@@ -92,13 +92,17 @@ static bool set_url(struct peri_http_call *call, const struct peri_smtp_send *ma
 {
     char port[16], *url = NULL;
     bool v6 = strchr(mail->host, ':') && mail->host[0] != '[';
-    char *host = peri_asprintf(v6 ? "[%s]" : "%s", mail->host), *path = peri_asprintf("/%s", mail->helo ? mail->helo : "");
+    char *host = peri_asprintf(v6 ? "[%s]" : "%s", mail->host),
+         *path = peri_asprintf("/%s", mail->helo ? mail->helo : "");
     CURLU *parts = curl_url();
     snprintf(port, sizeof(port), "%d", mail->port);
-    bool good = host && path && parts &&
+    bool good =
+        host && path && parts &&
         curl_url_set(parts, CURLUPART_SCHEME, mail->security == PERI_SMTP_TLS ? "smtps" : "smtp", 0) == CURLUE_OK &&
-        curl_url_set(parts, CURLUPART_HOST, host, 0) == CURLUE_OK && curl_url_set(parts, CURLUPART_PORT, port, 0) == CURLUE_OK &&
-        curl_url_set(parts, CURLUPART_PATH, path, CURLU_URLENCODE) == CURLUE_OK && curl_url_get(parts, CURLUPART_URL, &url, 0) == CURLUE_OK &&
+        curl_url_set(parts, CURLUPART_HOST, host, 0) == CURLUE_OK &&
+        curl_url_set(parts, CURLUPART_PORT, port, 0) == CURLUE_OK &&
+        curl_url_set(parts, CURLUPART_PATH, path, CURLU_URLENCODE) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_URL, &url, 0) == CURLUE_OK &&
         curl_easy_setopt(call->easy, CURLOPT_URL, url) == CURLE_OK;
     curl_free(url);
     curl_url_cleanup(parts);
@@ -119,7 +123,8 @@ static bool set_options(struct peri_http_call *call, const struct peri_smtp_send
     bool good = curl_easy_setopt(easy, CURLOPT_MAIL_FROM, mail->from) == CURLE_OK;
     good &= curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, call->recipients) == CURLE_OK;
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    curl_easy_setopt(easy, CURLOPT_USE_SSL, mail->security == PERI_SMTP_PLAIN ? (long)CURLUSESSL_NONE : (long)CURLUSESSL_ALL);
+    curl_easy_setopt(
+        easy, CURLOPT_USE_SSL, mail->security == PERI_SMTP_PLAIN ? (long)CURLUSESSL_NONE : (long)CURLUSESSL_ALL);
     /* A kept connection may be dead by the time of the next mail, which would then look like one of unknown outcome. */
     curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
@@ -139,8 +144,8 @@ static bool set_options(struct peri_http_call *call, const struct peri_smtp_send
     return good;
 }
 
-enum peri_status peri_smtp_client_send(struct peri_http_client *client, const struct peri_smtp_send *mail, peri_http_done done, void *arg,
-    struct peri_http_call **ret_call, struct peri_error *err)
+enum peri_status peri_smtp_client_send(struct peri_http_client *client, const struct peri_smtp_send *mail,
+    peri_http_done done, void *arg, struct peri_http_call **ret_call, struct peri_error *err)
 {
     struct peri_http_call *call = NULL;
     enum peri_status st = check_mail(mail, err);
@@ -174,9 +179,14 @@ static enum peri_status refused(const struct peri_http_call *call, CURLcode rc, 
 {
     bool later = call->reply_code < 500;
     /* 530, 534, 535 and 538 speak about credentials wherever they come. */
-    bool auth = rc == CURLE_LOGIN_DENIED || call->reply_code == 530 || call->reply_code == 534 || call->reply_code == 535 || call->reply_code == 538;
+    bool auth = rc == CURLE_LOGIN_DENIED || call->reply_code == 530 || call->reply_code == 534 ||
+                call->reply_code == 535 || call->reply_code == 538;
     enum peri_status st = later ? PERI_EIO : PERI_EDENIED;
-    peri_error_set(err, st, later ? "smtp.later" : auth ? "smtp.auth" : "smtp.refused", "%s: %s", call->url_host, peri_buf_text(&call->response));
+    peri_error_set(err, st,
+        later  ? "smtp.later"
+        : auth ? "smtp.auth"
+               : "smtp.refused",
+        "%s: %s", call->url_host, peri_buf_text(&call->response));
     err->retryable = later;
     return st;
 }

@@ -153,7 +153,8 @@ bool http_thread_init(struct peri_http_client *client)
     pthread_mutex_init(&client->lock, NULL);
     pthread_cond_init(&client->answered, NULL);
     client->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    return client->wake_fd >= 0 && peri_loop_io(client->loop, client->wake_fd, PERI_IO_READ, on_wake, client, &client->wake_io) == PERI_OK;
+    return client->wake_fd >= 0 &&
+           peri_loop_io(client->loop, client->wake_fd, PERI_IO_READ, on_wake, client, &client->wake_io) == PERI_OK;
 }
 
 void http_thread_finish(struct peri_http_client *client)

@@ -35,12 +35,14 @@ static void on_complete(struct evhttp_request *evreq, void *arg)
 {
     struct peri_http_server *server = arg;
     struct evhttp_connection *evcon = evhttp_request_get_connection(evreq);
-    struct conn *conn = evcon ? http_server_conn(server, bufferevent_getfd(evhttp_connection_get_bufferevent(evcon))) : NULL;
+    struct conn *conn =
+        evcon ? http_server_conn(server, bufferevent_getfd(evhttp_connection_get_bufferevent(evcon))) : NULL;
     if (conn)
         http_server_conn_next(conn);
 }
 
-static struct peri_http_request *new_request(struct peri_http_server *server, struct conn *conn, struct evhttp_request *evreq)
+static struct peri_http_request *new_request(
+    struct peri_http_server *server, struct conn *conn, struct evhttp_request *evreq)
 {
     struct peri_http_request *req = calloc(1, sizeof(*req));
     char *peer = NULL;
@@ -92,8 +94,8 @@ static void on_request(struct evhttp_request *evreq, void *arg)
 
 /* ---- listening ---- */
 
-static enum peri_status unix_address(struct peri_http_server *server, const char *path, struct sockaddr_storage *ret, socklen_t *ret_len,
-    struct peri_error *err)
+static enum peri_status unix_address(struct peri_http_server *server, const char *path, struct sockaddr_storage *ret,
+    socklen_t *ret_len, struct peri_error *err)
 {
     struct sockaddr_un *un = (struct sockaddr_un *)ret;
     if (!*path || strlen(path) >= sizeof(un->sun_path))
@@ -116,7 +118,8 @@ static enum peri_status unix_address(struct peri_http_server *server, const char
 }
 
 /* "host:port" or "[v6]:port" */
-static enum peri_status inet_address(const char *listen, struct sockaddr_storage *ret, socklen_t *ret_len, struct peri_error *err)
+static enum peri_status inet_address(
+    const char *listen, struct sockaddr_storage *ret, socklen_t *ret_len, struct peri_error *err)
 {
     char host[256];
     const char *colon = strrchr(listen, ':');
@@ -130,7 +133,8 @@ static enum peri_status inet_address(const char *listen, struct sockaddr_storage
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
     int rc = getaddrinfo(host, colon + 1, &hints, &found);
     if (rc != 0)
-        return peri_error_set(err, PERI_EINVAL, "http.listen", "can not listen on \"%s\": %s", listen, gai_strerror(rc));
+        return peri_error_set(
+            err, PERI_EINVAL, "http.listen", "can not listen on \"%s\": %s", listen, gai_strerror(rc));
     memcpy(ret, found->ai_addr, found->ai_addrlen);
     *ret_len = found->ai_addrlen;
     freeaddrinfo(found);
@@ -170,12 +174,13 @@ static enum peri_status listen_on(struct peri_http_server *server, const char *l
     struct sockaddr_storage address = {0};
     socklen_t len = 0;
     enum peri_status st = peri_str_starts(listen, "unix:") ? unix_address(server, listen + 5, &address, &len, err)
-                                                            : inet_address(listen, &address, &len, err);
+                                                           : inet_address(listen, &address, &len, err);
     if (st)
         return st;
     mode_t mask = server->unix_path ? umask(0117) : 0;
     server->listener = evconnlistener_new_bind(peri_loop_base(server->loop), NULL, NULL,
-        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE | LEV_OPT_DISABLED, 256, (struct sockaddr *)&address, (int)len);
+        LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE | LEV_OPT_DISABLED, 256,
+        (struct sockaddr *)&address, (int)len);
     int error = errno;
     if (server->unix_path)
         umask(mask);
@@ -197,7 +202,8 @@ static enum peri_status listen_on(struct peri_http_server *server, const char *l
 
 /* ---- creation ---- */
 
-static enum peri_status load_tls(struct peri_http_server *server, const char *cert, const char *key, struct peri_error *err)
+static enum peri_status load_tls(
+    struct peri_http_server *server, const char *cert, const char *key, struct peri_error *err)
 {
     if (!cert && !key)
         return PERI_OK;
@@ -214,24 +220,29 @@ static enum peri_status load_tls(struct peri_http_server *server, const char *ce
     if (good) {
         file = key;
         what = "key";
-        good = SSL_CTX_use_PrivateKey_file(server->tls, key, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(server->tls) == 1;
+        good = SSL_CTX_use_PrivateKey_file(server->tls, key, SSL_FILETYPE_PEM) == 1 &&
+               SSL_CTX_check_private_key(server->tls) == 1;
     }
     if (good)
         return PERI_OK;
     const char *reason = ERR_reason_error_string(ERR_peek_last_error());
     ERR_clear_error();
-    return peri_error_set(err, PERI_EINVAL, "http.tls", "can not use the TLS %s \"%s\": %s", what, file, reason ? reason : "unknown error");
+    return peri_error_set(err, PERI_EINVAL, "http.tls", "can not use the TLS %s \"%s\": %s", what, file,
+        reason ? reason : "unknown error");
 }
 
 static void set_up_metrics(struct peri_http_server *server, struct peri_metrics *metrics)
 {
-    for (int class = 1; class <= 5; class++) {
+    for (int class = 1; class <= 5; class ++) {
         char labels[32];
         snprintf(labels, sizeof(labels), "code=\"%dxx\"", class);
-        server->m_requests[class] = peri_metrics_counter(metrics, "http_requests_total", labels, "Requests answered, by class of status.");
+        server->m_requests[class] =
+            peri_metrics_counter(metrics, "http_requests_total", labels, "Requests answered, by class of status.");
     }
-    server->m_refused = peri_metrics_counter(metrics, "http_refused_total", NULL, "Requests refused before any handler saw them.");
-    server->m_connections = peri_metrics_gauge(metrics, "http_connections", NULL, "Open connections to the HTTP server.");
+    server->m_refused =
+        peri_metrics_counter(metrics, "http_refused_total", NULL, "Requests refused before any handler saw them.");
+    server->m_connections =
+        peri_metrics_gauge(metrics, "http_connections", NULL, "Open connections to the HTTP server.");
 }
 
 static void on_adopt(evutil_socket_t fd, short what, void *arg)
@@ -247,8 +258,8 @@ static enum peri_status set_up_evhttp(struct peri_http_server *server, struct pe
         return peri_error_nomem(err);
     evhttp_set_gencb(server->http, on_request, server);
     evhttp_set_bevcb(server->http, http_server_new_bufferevent, server);
-    evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH |
-                                                 EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS);
+    evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+                                                 EVHTTP_REQ_PATCH | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS);
     /* A second fence: the guard is stricter than these. */
     evhttp_set_max_headers_size(server->http, 4096);
     evhttp_set_max_body_size(server->http, (ev_ssize_t)server->max_body);
@@ -257,7 +268,8 @@ static enum peri_status set_up_evhttp(struct peri_http_server *server, struct pe
     return PERI_OK;
 }
 
-enum peri_status peri_http_server_create(const struct peri_http_server_options *options, struct peri_http_server **ret, struct peri_error *err)
+enum peri_status peri_http_server_create(
+    const struct peri_http_server_options *options, struct peri_http_server **ret, struct peri_error *err)
 {
     struct peri_http_server *server = calloc(1, sizeof(*server));
     if (!server)
@@ -365,7 +377,8 @@ const char *peri_http_body(const struct peri_http_request *req, size_t *ret_len)
     return req->body;
 }
 
-void peri_http_each_header(const struct peri_http_request *req, void (*fn)(void *arg, const char *name, const char *value), void *arg)
+void peri_http_each_header(
+    const struct peri_http_request *req, void (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
     for (size_t i = 0; i < req->head.header_count; i++)
         fn(arg, req->head.headers[i].name, req->head.headers[i].value);

@@ -20,15 +20,45 @@ static const struct {
     int status;
     const char *reason;
 } reasons[] = {
-    {200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {301, "Moved Permanently"}, {302, "Found"},
-    {303, "See Other"}, {304, "Not Modified"}, {307, "Temporary Redirect"}, {308, "Permanent Redirect"}, {400, "Bad Request"},
-    {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"},
-    {408, "Request Timeout"}, {409, "Conflict"}, {410, "Gone"}, {411, "Length Required"}, {412, "Precondition Failed"},
-    {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"}, {417, "Expectation Failed"},
-    {421, "Misdirected Request"}, {422, "Unprocessable Content"}, {423, "Locked"}, {424, "Failed Dependency"},
-    {428, "Precondition Required"}, {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"},
-    {500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-    {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}, {507, "Insufficient Storage"},
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {303, "See Other"},
+    {304, "Not Modified"},
+    {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {411, "Length Required"},
+    {412, "Precondition Failed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {421, "Misdirected Request"},
+    {422, "Unprocessable Content"},
+    {423, "Locked"},
+    {424, "Failed Dependency"},
+    {428, "Precondition Required"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+    {505, "HTTP Version Not Supported"},
+    {507, "Insufficient Storage"},
 };
 
 const char *http_reason(int status)
@@ -86,11 +116,13 @@ static void log_answer(const struct peri_http_request *req, int status)
 {
     /* The path only: queries hold tokens. */
     if (req->server)
-        peri_debug(req->server->log, "http", "%s %s from %s: %d", req->head.method, req->head.path, peri_http_remote(req), status);
+        peri_debug(req->server->log, "http", "%s %s from %s: %d", req->head.method, req->head.path,
+            peri_http_remote(req), status);
 }
 
 /* Hands the answer to evhttp, which frees its request when it is written or when the peer is gone. */
-static void reply(struct evhttp_request *evreq, bool head, int status, const char *content_type, const void *body, size_t len)
+static void reply(
+    struct evhttp_request *evreq, bool head, int status, const char *content_type, const void *body, size_t len)
 {
     struct evkeyvalq *headers = evhttp_request_get_output_headers(evreq);
     bool no_body = status == 204 || status == 304;
@@ -160,7 +192,8 @@ void peri_http_problem(struct peri_http_request *req, int status, const char *de
     peri_buf_init(&body, PROBLEM_MAX);
     if (http_problem_body(status, detail, extra, &body) != PERI_OK) {
         peri_buf_reset(&body);
-        peri_buf_printf(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d}\n", http_reason(status), status);
+        peri_buf_printf(
+            &body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d}\n", http_reason(status), status);
     }
     if (status == 401)
         add_if_absent(req->evreq, "WWW-Authenticate", "Bearer realm=\"perigee\"");
@@ -170,7 +203,8 @@ void peri_http_problem(struct peri_http_request *req, int status, const char *de
     peri_buf_finish(&body);
 }
 
-void http_server_refuse(struct peri_http_server *server, struct evhttp_request *evreq, const struct peri_http_refusal *refusal)
+void http_server_refuse(
+    struct peri_http_server *server, struct evhttp_request *evreq, const struct peri_http_refusal *refusal)
 {
     struct peri_buf body;
     peri_buf_init(&body, PROBLEM_MAX);
@@ -184,7 +218,8 @@ void http_server_refuse(struct peri_http_server *server, struct evhttp_request *
     count_answer(server, refusal->status);
     peri_metric_add(server->m_refused, 1);
     peri_debug(server->log, "http", "refused a request: %d, %s", refusal->status, refusal->detail);
-    reply(evreq, evhttp_request_get_command(evreq) == EVHTTP_REQ_HEAD, refusal->status, "application/problem+json", peri_buf_text(&body), body.len);
+    reply(evreq, evhttp_request_get_command(evreq) == EVHTTP_REQ_HEAD, refusal->status, "application/problem+json",
+        peri_buf_text(&body), body.len);
     peri_buf_finish(&body);
 }
 
@@ -212,7 +247,8 @@ void http_request_orphan(struct peri_http_request *req)
         add_if_absent(req->evreq, "Retry-After", "1");
         evhttp_request_set_on_complete_cb(req->evreq, NULL, NULL);
         count_answer(req->server, 503);
-        reply(req->evreq, strcmp(req->head.method, "HEAD") == 0, 503, "application/problem+json", peri_buf_text(&body), body.len);
+        reply(req->evreq, strcmp(req->head.method, "HEAD") == 0, 503, "application/problem+json", peri_buf_text(&body),
+            body.len);
         peri_buf_finish(&body);
     }
     if (req->conn)

@@ -11,7 +11,8 @@ static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DE
 
 static bool is_tchar(unsigned char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("!#$%&'*+-.^_`|~", c));
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 bool peri_http_is_token(const char *s, size_t len)
@@ -40,7 +41,8 @@ static enum peri_http_scan refuse_scan(struct peri_http_head_scan *scan, const c
     return PERI_HTTP_SCAN_REFUSED;
 }
 
-enum peri_http_scan peri_http_head_scan(struct peri_http_head_scan *scan, const char *data, size_t len, size_t *ret_used, size_t *ret_skip)
+enum peri_http_scan peri_http_head_scan(
+    struct peri_http_head_scan *scan, const char *data, size_t len, size_t *ret_used, size_t *ret_skip)
 {
     *ret_skip = 0;
     for (size_t i = 0; i < len; i++) {
@@ -186,7 +188,8 @@ static enum peri_status parse_target(struct peri_http_head *head, char *target, 
     return query ? parse_query(head, query, refusal) : PERI_OK;
 }
 
-static enum peri_status parse_request_line(struct peri_http_head *head, char *line, char **ret_target, struct peri_http_refusal *refusal)
+static enum peri_status parse_request_line(
+    struct peri_http_head *head, char *line, char **ret_target, struct peri_http_refusal *refusal)
 {
     char *target = strchr(line, ' ');
     char *version = target ? strchr(target + 1, ' ') : NULL;
@@ -259,7 +262,8 @@ static enum peri_status check_length(struct peri_http_head *head, struct peri_ht
         return refuse(refusal, 400, "the only Transfer-Encoding allowed is chunked, on HTTP/1.1");
     if (length) {
         long long n = 0;
-        if (!*length || strspn(length, "0123456789") != strlen(length) || strlen(length) > 18 || !peri_parse_i64(length, &n))
+        if (!*length || strspn(length, "0123456789") != strlen(length) || strlen(length) > 18 ||
+            !peri_parse_i64(length, &n))
             return refuse(refusal, 400, "Content-Length must be a decimal number");
         head->content_length = n;
     }
@@ -313,7 +317,8 @@ static enum peri_status check_headers(struct peri_http_head *head, struct peri_h
     return PERI_OK;
 }
 
-enum peri_status peri_http_head_parse(char *text, size_t len, struct peri_http_head *ret, struct peri_http_refusal *ret_refusal)
+enum peri_status peri_http_head_parse(
+    char *text, size_t len, struct peri_http_head *ret, struct peri_http_refusal *ret_refusal)
 {
     struct peri_http_head head = {.text = text, .content_length = -1};
     enum peri_status st = PERI_EINVAL;
@@ -370,8 +375,18 @@ const char *peri_http_head_get(const struct peri_http_head *head, const char *na
 
 /* ---- chunked bodies ---- */
 
-enum { CHUNK_SIZE, CHUNK_EXTENSION, CHUNK_SIZE_LF, CHUNK_BODY, CHUNK_BODY_CR, CHUNK_BODY_LF, CHUNK_TRAILER, CHUNK_TRAILER_LINE,
-    CHUNK_TRAILER_LF, CHUNK_LAST_LF };
+enum {
+    CHUNK_SIZE,
+    CHUNK_EXTENSION,
+    CHUNK_SIZE_LF,
+    CHUNK_BODY,
+    CHUNK_BODY_CR,
+    CHUNK_BODY_LF,
+    CHUNK_TRAILER,
+    CHUNK_TRAILER_LINE,
+    CHUNK_TRAILER_LF,
+    CHUNK_LAST_LF
+};
 
 static bool chunk_size_byte(struct peri_http_chunks *chunks, char c)
 {
@@ -424,7 +439,8 @@ static bool chunk_byte(struct peri_http_chunks *chunks, char c)
     }
 }
 
-enum peri_http_chunk peri_http_chunks_next(struct peri_http_chunks *chunks, const char *data, size_t len, size_t *ret_used, size_t *ret_body)
+enum peri_http_chunk peri_http_chunks_next(
+    struct peri_http_chunks *chunks, const char *data, size_t len, size_t *ret_used, size_t *ret_body)
 {
     *ret_body = 0;
     for (size_t i = 0; i < len; i++) {

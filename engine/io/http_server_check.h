@@ -10,10 +10,10 @@
 /* What of an HTTP/1.x request is let in: pure functions over bytes, no sockets. Stricter than RFC 9112 wherever two
  * readers of the same bytes could disagree about where a request ends. */
 
-#define PERI_HTTP_HEADERS_MAX 256     /* header lines of a request */
-#define PERI_HTTP_TARGET_MAX 8192     /* bytes of a request target */
-#define PERI_HTTP_CHUNK_LINE_MAX 256  /* bytes of a chunk's size line with its extensions */
-#define PERI_HTTP_TRAILERS_MAX 8192   /* bytes of all trailer lines */
+#define PERI_HTTP_HEADERS_MAX 256    /* header lines of a request */
+#define PERI_HTTP_TARGET_MAX 8192    /* bytes of a request target */
+#define PERI_HTTP_CHUNK_LINE_MAX 256 /* bytes of a chunk's size line with its extensions */
+#define PERI_HTTP_TRAILERS_MAX 8192  /* bytes of all trailer lines */
 
 /* Why a request is refused: an HTTP status and one sentence; status 0 means it is not. */
 struct peri_http_refusal {
@@ -30,7 +30,8 @@ enum peri_http_scan { PERI_HTTP_SCAN_MORE, PERI_HTTP_SCAN_DONE, PERI_HTTP_SCAN_R
 /* Reads up to len bytes; *ret_used is how many belong to the block (all of them unless DONE or REFUSED). *ret_skip of
  * these, at the start, are empty lines before the request line that do not belong to it. Refuses control characters, CR
  * without LF and LF without CR at once. */
-enum peri_http_scan peri_http_head_scan(struct peri_http_head_scan *scan, const char *data, size_t len, size_t *ret_used, size_t *ret_skip);
+enum peri_http_scan peri_http_head_scan(
+    struct peri_http_head_scan *scan, const char *data, size_t len, size_t *ret_used, size_t *ret_skip);
 
 struct peri_http_pair {
     char *name, *value;
@@ -46,7 +47,7 @@ struct peri_http_head {
     size_t header_count;
     struct peri_http_pair *query; /* decoded likewise */
     size_t query_count;
-    int minor;              /* HTTP/1.minor: 0 or 1 */
+    int minor; /* HTTP/1.minor: 0 or 1 */
     bool chunked;
     bool expect;            /* the client waits for 100 Continue */
     bool close;             /* no further request on this connection */
@@ -55,7 +56,8 @@ struct peri_http_head {
 
 /* Takes text (malloc'ed, len bytes, NUL behind), the block up to and including its empty line. PERI_EINVAL: refused, as
  * *ret_refusal says; PERI_ENOMEM. */
-enum peri_status peri_http_head_parse(char *text, size_t len, struct peri_http_head *ret, struct peri_http_refusal *ret_refusal) PERI_MUST_CHECK;
+enum peri_status peri_http_head_parse(
+    char *text, size_t len, struct peri_http_head *ret, struct peri_http_refusal *ret_refusal) PERI_MUST_CHECK;
 void peri_http_head_finish(struct peri_http_head *head);
 /* Any letter case; the first of that name, or NULL. */
 const char *peri_http_head_get(const struct peri_http_head *head, const char *name);
@@ -71,7 +73,8 @@ struct peri_http_chunks {
 enum peri_http_chunk { PERI_HTTP_CHUNK_MORE, PERI_HTTP_CHUNK_DATA, PERI_HTTP_CHUNK_END, PERI_HTTP_CHUNK_REFUSED };
 /* MORE: all read. DATA: the last *ret_body of the *ret_used bytes are body; call again with the rest. END: the body and
  * its trailers (which are dropped) are complete. */
-enum peri_http_chunk peri_http_chunks_next(struct peri_http_chunks *chunks, const char *data, size_t len, size_t *ret_used, size_t *ret_body);
+enum peri_http_chunk peri_http_chunks_next(
+    struct peri_http_chunks *chunks, const char *data, size_t len, size_t *ret_used, size_t *ret_body);
 
 bool peri_http_is_token(const char *s, size_t len);
 /* No control characters but the tab. */

@@ -2,10 +2,10 @@
 /* The guard between socket and evhttp.
  *
  * evhttp reads leniently and can not be told otherwise: a NUL ends the header block, folded lines and signed lengths
- * pass, a HEAD's body becomes the next request. So the bytes are read by http_server_check.c first, in a callback of the
- * bufferevent's input buffer that runs before evhttp sees them, and evhttp gets a request line and the framing headers
- * that we wrote ourselves. A refused request becomes a plain GET for it; the request callback finds the refusal here.
- * Rejected: a filtering bufferevent, which loses the end of an answer when the connection closes behind it. */
+ * pass, a HEAD's body becomes the next request. So the bytes are read by http_server_check.c first, in a callback of
+ * the bufferevent's input buffer that runs before evhttp sees them, and evhttp gets a request line and the framing
+ * headers that we wrote ourselves. A refused request becomes a plain GET for it; the request callback finds the refusal
+ * here. Rejected: a filtering bufferevent, which loses the end of an answer when the connection closes behind it. */
 #include "io/http_server_internal.h"
 
 #include <stdio.h>
@@ -73,7 +73,9 @@ static void linger_start(struct conn *conn)
     if (!linger)
         return;
     linger->fd = dup(conn->fd);
-    linger->event = linger->fd < 0 ? NULL : event_new(peri_loop_base(server->loop), linger->fd, EV_READ | EV_PERSIST, on_linger, linger);
+    linger->event = linger->fd < 0
+                        ? NULL
+                        : event_new(peri_loop_base(server->loop), linger->fd, EV_READ | EV_PERSIST, on_linger, linger);
     struct timeval quiet = {.tv_sec = 2};
     if (!linger->event || event_add(linger->event, &quiet) < 0) {
         if (linger->event)
@@ -238,7 +240,8 @@ static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info
         http_server_conn_kill(conn);
         return;
     }
-    if (conn->phase == CONN_BODY && info->n_added < conn->left) { /* the common case of a large body: nothing to change */
+    if (conn->phase == CONN_BODY &&
+        info->n_added < conn->left) { /* the common case of a large body: nothing to change */
         conn->left -= info->n_added;
         return;
     }
@@ -312,7 +315,8 @@ static struct bufferevent *new_bufferevent(struct peri_http_server *server)
     SSL *ssl = SSL_new(server->tls);
     if (!ssl)
         return NULL;
-    struct bufferevent *bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+    struct bufferevent *bev =
+        bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
     if (!bev)
         SSL_free(ssl);
     else
@@ -352,7 +356,8 @@ struct bufferevent *http_server_new_bufferevent(struct event_base *base, void *a
 static bool adopt(struct peri_http_server *server, struct conn *conn)
 {
     conn->fd = bufferevent_getfd(conn->bev);
-    if (conn->fd < 0 || !peri_vec_grow((void *)&server->by_fd, &server->by_fd_cap, (size_t)conn->fd + 1, sizeof(*server->by_fd)))
+    if (conn->fd < 0 ||
+        !peri_vec_grow((void *)&server->by_fd, &server->by_fd_cap, (size_t)conn->fd + 1, sizeof(*server->by_fd)))
         return false;
     server->by_fd[conn->fd] = conn;
     conn->prev = NULL;
@@ -371,8 +376,10 @@ static void send_overload(const struct conn *conn)
 {
     static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503}";
     char text[512];
-    int n = snprintf(text, sizeof(text), "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-        "Retry-After: 1\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s", sizeof(body) - 1, body);
+    int n = snprintf(text, sizeof(text),
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+        "Retry-After: 1\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+        sizeof(body) - 1, body);
     if (!conn->server->tls)
         (void)!send(bufferevent_getfd(conn->bev), text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -407,8 +414,9 @@ struct conn *http_server_conn(struct peri_http_server *server, int fd)
 
 void http_server_conn_serving(struct conn *conn)
 {
-    /* evhttp stops reading here, and would abort the process if its read callback ran now. Without callback, reading only
-     * serves to notice the end. The handler may take its time: only a peer that does not take the answer is cut off. */
+    /* evhttp stops reading here, and would abort the process if its read callback ran now. Without callback, reading
+     * only serves to notice the end. The handler may take its time: only a peer that does not take the answer is cut
+     * off. */
     bufferevent_data_cb on_write;
     bufferevent_event_cb on_event;
     void *arg;

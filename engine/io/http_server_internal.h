@@ -13,8 +13,8 @@
 /* What http_server.c, http_server_conn.c and http_server_answer.c share. */
 
 #define PERI_HTTP_CONNECTIONS_MAX 1024
-#define PERI_HTTP_PIPELINE_MAX (64 * 1024)        /* bytes kept behind a request that is being answered */
-#define PERI_HTTP_STREAM_MAX (4 * 1024 * 1024)    /* bytes a stream's reader may lag behind */
+#define PERI_HTTP_PIPELINE_MAX (64 * 1024)     /* bytes kept behind a request that is being answered */
+#define PERI_HTTP_STREAM_MAX (4 * 1024 * 1024) /* bytes a stream's reader may lag behind */
 
 struct bufferevent;
 struct evbuffer;
@@ -33,8 +33,8 @@ enum conn_phase {
     CONN_REFUSED  /* whatever follows is dropped */
 };
 
-/* One connection. Stands between the socket and evhttp: evhttp only sees requests that passed our checks, in a plain form
- * of our own, so its leniency (and its HTML error pages) never matter. */
+/* One connection. Stands between the socket and evhttp: evhttp only sees requests that passed our checks, in a plain
+ * form of our own, so its leniency (and its HTML error pages) never matter. */
 struct conn {
     struct conn *prev, *next;
     struct peri_http_server *server;
@@ -42,16 +42,16 @@ struct conn {
     struct evhttp_connection *evcon;
     int fd;
     enum conn_phase phase;
-    bool editing;          /* our own changes of the input buffer are not news */
+    bool editing; /* our own changes of the input buffer are not news */
     bool adopted;
     struct evbuffer *old, *raw, *out;
     struct peri_buf head_text;
     struct peri_http_head_scan scan;
     struct peri_http_chunks chunks;
-    uint64_t left;         /* CONN_BODY: bytes still to come */
-    uint64_t body;         /* CONN_CHUNKED: bytes of body so far */
-    uint64_t received;     /* bytes of this request so far */
-    bool started;          /* first byte of this request seen at ... */
+    uint64_t left;     /* CONN_BODY: bytes still to come */
+    uint64_t body;     /* CONN_CHUNKED: bytes of body so far */
+    uint64_t received; /* bytes of this request so far */
+    bool started;      /* first byte of this request seen at ... */
     struct peri_mono start;
     struct peri_http_head head; /* until the request takes it */
     struct peri_http_refusal refusal;
@@ -63,10 +63,10 @@ struct peri_http_server {
     struct peri_log *log;
     struct evhttp *http;
     struct evconnlistener *listener;
-    struct event *adopt;           /* fires between accept and the first byte */
+    struct event *adopt; /* fires between accept and the first byte */
     struct peri_timer *accept_again;
     struct ssl_ctx_st *tls;
-    struct conn *conns, *pending;  /* pending: bufferevents that evhttp has not finished setting up */
+    struct conn *conns, *pending; /* pending: bufferevents that evhttp has not finished setting up */
     struct conn **by_fd;
     size_t by_fd_cap, conn_count;
     struct peri_http_request *requests; /* not answered yet, also those whose peer is gone */
@@ -108,12 +108,14 @@ void http_server_conn_kill(struct conn *conn);
 void http_server_lingers_finish(struct peri_http_server *server);
 
 /* http_server_answer.c */
-void http_server_refuse(struct peri_http_server *server, struct evhttp_request *evreq, const struct peri_http_refusal *refusal);
-/* The server goes before the handler answered: the peer hears 503 now, and the request lives on without connection until
- * its handler is done with it. */
+void http_server_refuse(
+    struct peri_http_server *server, struct evhttp_request *evreq, const struct peri_http_refusal *refusal);
+/* The server goes before the handler answered: the peer hears 503 now, and the request lives on without connection
+ * until its handler is done with it. */
 void http_request_orphan(struct peri_http_request *req);
 void http_request_free(struct peri_http_request *req);
-enum peri_status http_problem_body(int status, const char *detail, const struct peri_value *extra, struct peri_buf *out);
+enum peri_status http_problem_body(
+    int status, const char *detail, const struct peri_value *extra, struct peri_buf *out);
 const char *http_reason(int status);
 
 #endif

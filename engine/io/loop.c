@@ -248,7 +248,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     free_timer(timer);
 }
 
-enum peri_status peri_loop_after(struct peri_loop *loop, int64_t delay_ms, void (*fn)(void *arg), void *arg, struct peri_timer **ret)
+enum peri_status peri_loop_after(
+    struct peri_loop *loop, int64_t delay_ms, void (*fn)(void *arg), void *arg, struct peri_timer **ret)
 {
     struct peri_timer *timer = calloc(1, sizeof(*timer));
     if (!timer)

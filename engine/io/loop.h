@@ -11,7 +11,8 @@
 struct peri_loop;
 struct peri_timer;
 
-enum peri_status peri_loop_create(const struct peri_clock *clock, struct peri_loop **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_loop_create(
+    const struct peri_clock *clock, struct peri_loop **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Posts that did not run yet are dropped and pending timers freed: drain with peri_loop_once before. */
 void peri_loop_destroy(struct peri_loop *loop);
 /* Runs until peri_loop_stop. */
@@ -27,17 +28,20 @@ bool peri_loop_is_current(const struct peri_loop *loop); /* is this the loop's t
 enum peri_status peri_loop_post(struct peri_loop *loop, void (*fn)(void *arg), void *arg) PERI_MUST_CHECK;
 
 /* A one-shot timer. Freed after it fired or by cancel; ret may be NULL. Cancelling it from within fn does nothing. */
-enum peri_status peri_loop_after(struct peri_loop *loop, int64_t delay_ms, void (*fn)(void *arg), void *arg, struct peri_timer **ret) PERI_MUST_CHECK;
+enum peri_status peri_loop_after(struct peri_loop *loop, int64_t delay_ms, void (*fn)(void *arg), void *arg,
+    struct peri_timer **ret) PERI_MUST_CHECK;
 void peri_timer_cancel(struct peri_timer *timer); /* NULL is fine */
 
 /* Signals (SIGTERM, SIGINT, SIGHUP) on the loop. */
-enum peri_status peri_loop_on_signal(struct peri_loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg) PERI_MUST_CHECK;
+enum peri_status peri_loop_on_signal(
+    struct peri_loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg) PERI_MUST_CHECK;
 
-/* Calls fn whenever the descriptor is ready for one of what, until it is destroyed (also from within fn). The descriptor
- * stays the caller's and must be open as long as it is watched. */
+/* Calls fn whenever the descriptor is ready for one of what, until it is destroyed (also from within fn). The
+ * descriptor stays the caller's and must be open as long as it is watched. */
 struct peri_io;
 enum { PERI_IO_READ = 1, PERI_IO_WRITE = 2 };
-enum peri_status peri_loop_io(struct peri_loop *loop, int fd, int what, void (*fn)(void *arg, int fd, int what), void *arg, struct peri_io **ret) PERI_MUST_CHECK;
+enum peri_status peri_loop_io(struct peri_loop *loop, int fd, int what, void (*fn)(void *arg, int fd, int what),
+    void *arg, struct peri_io **ret) PERI_MUST_CHECK;
 enum peri_status peri_io_change(struct peri_io *io, int what) PERI_MUST_CHECK;
 void peri_io_destroy(struct peri_io *io); /* NULL is fine */
 
@@ -45,7 +49,8 @@ void peri_io_destroy(struct peri_io *io); /* NULL is fine */
  * quiet. A root that is missing or vanishes is no error: it is looked for every second, and fn called when it is back.
  * Symbolic links below the root are not followed, folders with a leading dot are left out. */
 struct peri_watch;
-enum peri_status peri_loop_watch(struct peri_loop *loop, const char *path, int64_t debounce_ms, void (*fn)(void *arg), void *arg, struct peri_watch **ret) PERI_MUST_CHECK;
+enum peri_status peri_loop_watch(struct peri_loop *loop, const char *path, int64_t debounce_ms, void (*fn)(void *arg),
+    void *arg, struct peri_watch **ret) PERI_MUST_CHECK;
 void peri_watch_destroy(struct peri_watch *watch);
 
 /* The libevent base, for http_server.c and the like inside io only. */

@@ -15,7 +15,8 @@ struct peri_io {
 static void on_ready(evutil_socket_t fd, short what, void *arg)
 {
     struct peri_io *io = arg;
-    io->fn(io->arg, (int)fd, (what & EV_READ ? PERI_IO_READ : 0) | (what & EV_WRITE ? PERI_IO_WRITE : 0)); /* may destroy io */
+    io->fn(io->arg, (int)fd,
+        (what & EV_READ ? PERI_IO_READ : 0) | (what & EV_WRITE ? PERI_IO_WRITE : 0)); /* may destroy io */
 }
 
 static short event_flags(int what)
@@ -23,7 +24,8 @@ static short event_flags(int what)
     return (short)(EV_PERSIST | (what & PERI_IO_READ ? EV_READ : 0) | (what & PERI_IO_WRITE ? EV_WRITE : 0));
 }
 
-enum peri_status peri_loop_io(struct peri_loop *loop, int fd, int what, void (*fn)(void *arg, int fd, int what), void *arg, struct peri_io **ret)
+enum peri_status peri_loop_io(
+    struct peri_loop *loop, int fd, int what, void (*fn)(void *arg, int fd, int what), void *arg, struct peri_io **ret)
 {
     struct peri_io *io = calloc(1, sizeof(*io));
     if (!io)
@@ -44,7 +46,8 @@ enum peri_status peri_io_change(struct peri_io *io, int what)
     if (event_get_events(io->event) == event_flags(what))
         return PERI_OK;
     event_del(io->event);
-    if (event_assign(io->event, peri_loop_base(io->loop), fd, event_flags(what), on_ready, io) < 0 || event_add(io->event, NULL) < 0)
+    if (event_assign(io->event, peri_loop_base(io->loop), fd, event_flags(what), on_ready, io) < 0 ||
+        event_add(io->event, NULL) < 0)
         return PERI_EIO;
     return PERI_OK;
 }

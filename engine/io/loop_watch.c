@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* inotify watches single directories, so a tree needs one watch for each folder. Whenever the set of folders may have
- * changed (a folder came or went, the queue overflowed, the root moved) all watches are thrown away and made again: trees
- * of rules and plugins are small, and this can not drift away from the disk as bookkeeping by path could. */
+ * changed (a folder came or went, the queue overflowed, the root moved) all watches are thrown away and made again:
+ * trees of rules and plugins are small, and this can not drift away from the disk as bookkeeping by path could. */
 #include "io/loop.h"
 
 #include <dirent.h>
@@ -21,7 +21,7 @@
 #define WATCH_DEPTH_MAX 16
 #define WATCH_COUNT_MAX 4096
 #define WATCH_RETRY_MS 1000
-#define WATCH_MASK                                                                                                          \
+#define WATCH_MASK                                                                                                     \
     (IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB)
 
 struct peri_watch {
@@ -159,8 +159,8 @@ static void watch_tree(struct peri_watch *watch)
     retry_later(watch);
 }
 
-enum peri_status peri_loop_watch(struct peri_loop *loop, const char *path, int64_t debounce_ms, void (*fn)(void *arg), void *arg,
-    struct peri_watch **ret)
+enum peri_status peri_loop_watch(struct peri_loop *loop, const char *path, int64_t debounce_ms, void (*fn)(void *arg),
+    void *arg, struct peri_watch **ret)
 {
     struct peri_watch *watch = calloc(1, sizeof(*watch));
     if (!watch)

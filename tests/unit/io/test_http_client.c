@@ -39,7 +39,8 @@ struct result {
     bool retryable, outcome_unknown;
 };
 
-static void on_done(void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
+static void on_done(
+    void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
 {
     struct result *r = arg;
     r->done++;
@@ -80,8 +81,9 @@ static void handle(void *ctx, struct peri_http_request *req)
     size_t len;
     const char *body = peri_http_body(req, &len);
     w->handled++;
-    snprintf(w->seen, sizeof(w->seen), "%s %s type=%s auth=%s agent=%s expect=%s body=%.*s", peri_http_method(req), peri_http_target(req),
-        header_or(req, "Content-Type"), header_or(req, "Authorization"), header_or(req, "User-Agent"), header_or(req, "Expect"), (int)len, body);
+    snprintf(w->seen, sizeof(w->seen), "%s %s type=%s auth=%s agent=%s expect=%s body=%.*s", peri_http_method(req),
+        peri_http_target(req), header_or(req, "Content-Type"), header_or(req, "Authorization"),
+        header_or(req, "User-Agent"), header_or(req, "Expect"), (int)len, body);
     if (strcmp(path, "/hold") == 0) {
         w->kept[w->kept_count++] = req;
     } else if (strcmp(path, "/big") == 0) {
@@ -112,8 +114,8 @@ static int setup(void **state)
     struct peri_clock clock = peri_clock_system();
     struct peri_error err = {0};
     assert_int_equal(peri_loop_create(&clock, &w->loop, &err), PERI_OK);
-    struct peri_http_server_options server = {.loop = w->loop, .listen = "127.0.0.1:0", .timeout_s = 20, .max_headers = 100000,
-        .handler = handle, .ctx = w};
+    struct peri_http_server_options server = {
+        .loop = w->loop, .listen = "127.0.0.1:0", .timeout_s = 20, .max_headers = 100000, .handler = handle, .ctx = w};
     assert_int_equal(peri_http_server_create(&server, &w->server, &err), PERI_OK);
     w->port = peri_http_server_port(w->server);
     struct peri_http_client_options client = {.loop = w->loop, .max_in_flight = 4, .max_per_host = 2};
@@ -216,7 +218,8 @@ static void methods_bodies_headers_and_credentials_arrive(void **state)
     request.password = "secret";
     request.user_agent = "test/1";
     assert_int_equal(run(w, &request).status, 200);
-    assert_string_equal(w->seen, "POST /x type=application/json auth=Basic YWxpY2U6c2VjcmV0 agent=test/1 expect=- body={\"a\":1}");
+    assert_string_equal(
+        w->seen, "POST /x type=application/json auth=Basic YWxpY2U6c2VjcmV0 agent=test/1 expect=- body={\"a\":1}");
 
     request = get(url);
     request.method = "PUT";
@@ -235,8 +238,9 @@ static void methods_bodies_headers_and_credentials_arrive(void **state)
 
 static void private_addresses_are_refused_in_every_spelling(void **state)
 {
-    static const char *const hosts[] = {"127.0.0.1", "[::1]", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::ffff:127.0.0.1]", "localhost",
-        "0.0.0.0", "[::]", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[fe80::1]", "[fd00::1]"};
+    static const char *const hosts[] = {"127.0.0.1", "[::1]", "2130706433", "0x7f000001", "0177.0.0.1", "127.1",
+        "[::ffff:127.0.0.1]", "localhost", "0.0.0.0", "[::]", "10.0.0.1", "192.168.1.1", "169.254.169.254", "[fe80::1]",
+        "[fd00::1]"};
     struct world *w = *state;
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++) {
         char *url = url_of(w, hosts[i], "/");
@@ -295,7 +299,8 @@ static void redirects_are_followed_only_as_told_and_checked_again(void **state)
     assert_int_equal(w->handled, handled + 1);
 
     /* Other schemes and endless rounds. */
-    static const char *const bad[][2] = {{"/redirect?to=file:///etc/passwd", "http.url"}, {"/redirect?to=ftp://127.0.0.1/", "http.url"},
+    static const char *const bad[][2] = {{"/redirect?to=file:///etc/passwd", "http.url"},
+        {"/redirect?to=ftp://127.0.0.1/", "http.url"},
         {"/redirect?to=/redirect?to=/redirect?to=/redirect?to=/final", "http.protocol"}};
     for (size_t i = 0; i < 3; i++) {
         char *from = url_of(w, "127.0.0.1", bad[i][0]);
@@ -508,12 +513,15 @@ static void tls_works_and_strangers_are_refused(void **state)
     char dir[] = "/tmp/perigee-tls-XXXXXX";
     assert_non_null(mkdtemp(dir));
     char *cert = peri_asprintf("%s/cert.pem", dir), *key = peri_asprintf("%s/key.pem", dir);
-    char *command = peri_asprintf("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
-                                  "-addext subjectAltName=IP:127.0.0.1 -keyout %s -out %s 2>/dev/null", key, cert);
+    char *command = peri_asprintf(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
+        "-addext subjectAltName=IP:127.0.0.1 -keyout %s -out %s 2>/dev/null",
+        key, cert);
     assert_int_equal(system(command), 0);
     struct peri_error err = {0};
     struct peri_http_server *server = NULL;
-    struct peri_http_server_options options = {.loop = w->loop, .listen = "127.0.0.1:0", .tls_cert = cert, .tls_key = key, .handler = handle, .ctx = w};
+    struct peri_http_server_options options = {
+        .loop = w->loop, .listen = "127.0.0.1:0", .tls_cert = cert, .tls_key = key, .handler = handle, .ctx = w};
     assert_int_equal(peri_http_server_create(&options, &server, &err), PERI_OK);
     char *url = peri_asprintf("https://127.0.0.1:%d/status", peri_http_server_port(server));
     struct peri_http_send request = get(url);
@@ -552,14 +560,17 @@ static void tls_works_and_strangers_are_refused(void **state)
 
 static void special_addresses_are_told_from_public_ones(void **state)
 {
-    static const char *const inside[] = {"0.0.0.0", "0.1.2.3", "10.255.255.255", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.255.255.255",
-        "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.168.0.1", "198.18.0.1", "198.19.255.255", "224.0.0.1",
-        "239.255.255.255", "240.0.0.1", "255.255.255.255", "168.63.129.16", "::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-        "::ffff:a00:1", "64:ff9b::10.0.0.1", "64:ff9b:1::1", "2002:7f00:1::", "2002:a00:1::1", "2001::1", "2001:db8::1", "fe80::1",
-        "fe80::1%eth0", "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "100::1", "5f00::1", "", "localhost", "127.1", "2130706433", "x"};
-    static const char *const outside[] = {"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255",
-        "128.0.0.0", "169.253.255.255", "172.15.255.255", "172.32.0.0", "192.167.255.255", "192.169.0.0", "223.255.255.255", "2606:4700::1111",
-        "2a00:1450::1", "2001:4860:4860::8888", "2002:808:808::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2620:fe::fe"};
+    static const char *const inside[] = {"0.0.0.0", "0.1.2.3", "10.255.255.255", "100.64.0.1", "100.127.255.255",
+        "127.0.0.1", "127.255.255.255", "169.254.169.254", "172.16.0.1", "172.31.255.255", "192.0.0.192", "192.168.0.1",
+        "198.18.0.1", "198.19.255.255", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "168.63.129.16",
+        "::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:a00:1", "64:ff9b::10.0.0.1",
+        "64:ff9b:1::1", "2002:7f00:1::", "2002:a00:1::1", "2001::1", "2001:db8::1", "fe80::1", "fe80::1%eth0",
+        "fec0::1", "fc00::1", "fd00:ec2::254", "ff02::1", "100::1", "5f00::1", "", "localhost", "127.1", "2130706433",
+        "x"};
+    static const char *const outside[] = {"1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255",
+        "100.128.0.0", "126.255.255.255", "128.0.0.0", "169.253.255.255", "172.15.255.255", "172.32.0.0",
+        "192.167.255.255", "192.169.0.0", "223.255.255.255", "2606:4700::1111", "2a00:1450::1", "2001:4860:4860::8888",
+        "2002:808:808::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2620:fe::fe"};
     for (size_t i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
         if (!peri_address_is_private(inside[i]))
             fail_msg("%s counts as public", inside[i]);

@@ -30,7 +30,7 @@ struct world {
     struct peri_clock_fake fake;
     struct peri_http_request *kept; /* for answers given later */
     int handled, closed;
-    char seen[512];                 /* what the last handler was given */
+    char seen[512]; /* what the last handler was given */
 };
 
 static void on_close(void *arg)
@@ -88,8 +88,14 @@ static void handle(void *ctx, struct peri_http_request *req)
 
 static struct peri_http_server_options defaults(struct world *w)
 {
-    return (struct peri_http_server_options){.loop = w->loop, .metrics = w->metrics, .listen = "127.0.0.1:0", .max_body = MAX_BODY,
-        .max_headers = MAX_HEADERS, .timeout_s = 5, .handler = handle, .ctx = w};
+    return (struct peri_http_server_options){.loop = w->loop,
+        .metrics = w->metrics,
+        .listen = "127.0.0.1:0",
+        .max_body = MAX_BODY,
+        .max_headers = MAX_HEADERS,
+        .timeout_s = 5,
+        .handler = handle,
+        .ctx = w};
 }
 
 static int setup_loop(void **state)
@@ -127,7 +133,8 @@ static int teardown(void **state)
 static int connect_to(const struct world *w)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)peri_http_server_port(w->server)),
+    struct sockaddr_in to = {.sin_family = AF_INET,
+        .sin_port = htons((uint16_t)peri_http_server_port(w->server)),
         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int rc = connect(fd, (struct sockaddr *)&to, sizeof(to));
     assert_true(rc == 0 || errno == EINPROGRESS);
@@ -172,7 +179,8 @@ static bool read_answer(struct world *w, int fd, struct peri_buf *out)
             peri_buf_append(out, part, (size_t)n);
             idle = 0;
         }
-        const char *end = strstr(peri_buf_text(out), "\r\n\r\n"), *length = strstr(peri_buf_text(out), "Content-Length: ");
+        const char *end = strstr(peri_buf_text(out), "\r\n\r\n"),
+                   *length = strstr(peri_buf_text(out), "Content-Length: ");
         if (end && length && length < end && strlen(end + 4) >= strtoul(length + 16, NULL, 10) &&
             !strstr(peri_buf_text(out), "Connection: close"))
             return false;
@@ -234,7 +242,9 @@ static const struct {
     {"GET / HTTP/1.1\r\n folded: a\r\n" H "\r\n", 400, "folded"},
     {"GET / HTTP/1.1\r\n" H "A: b\x01\r\n\r\n", 400, "control"},
     {"GET / HTTP/1.1\r\n" H "A: b\x7f\r\n\r\n", 400, "control"},
-    {"GET / HTTP/1.1\n" "Host: x\n\n", 400, "CR LF"},
+    {"GET / HTTP/1.1\n"
+     "Host: x\n\n",
+        400, "CR LF"},
     {"GET / HTTP/1.1\r\n" H "A: b\rc\r\n\r\n", 400, "CR LF"},
     {"POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400, "Content-Length"},
     {"POST / HTTP/1.1\r\n" H "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxy", 400, "Content-Length"},
@@ -247,7 +257,8 @@ static const struct {
     {"POST / HTTP/1.1\r\n" H "Content-Length: 999999999999\r\n\r\n", 413, "larger"},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "Transfer-Encoding"},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, "Transfer-Encoding"},
-    {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "Transfer-Encoding"},
+    {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+        "Transfer-Encoding"},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400, "exclude"},
     {"POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "Transfer-Encoding"},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", 400, "chunked body"},
@@ -367,8 +378,9 @@ static void well_formed_requests_reach_the_handler(void **state)
         {"GET / HTTP/1.0\r\n\r\n", 200, "GET / q=- body=0"},
         {"PUT /x?q HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabc", 200, "PUT /x q= body=3"},
         {"DELETE /x HTTP/1.1\r\n" H "content-length:  0 \r\n\r\n", 200, "DELETE /x q=- body=0"},
-        {"PATCH /x HTTP/1.1\r\nHost: [::1]:80\r\nTransfer-Encoding: Chunked\r\n\r\n3;ext=\"1\"\r\nabc\r\n2\r\nde\r\n0\r\nTrail: er\r\n\r\n", 200,
-            "PATCH /x q=- body=5"},
+        {"PATCH /x HTTP/1.1\r\nHost: [::1]:80\r\nTransfer-Encoding: "
+         "Chunked\r\n\r\n3;ext=\"1\"\r\nabc\r\n2\r\nde\r\n0\r\nTrail: er\r\n\r\n",
+            200, "PATCH /x q=- body=5"},
     };
     struct world *w = *state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -682,8 +694,8 @@ static void metrics_count_answers_refusals_and_connections(void **state)
 
 static void bad_addresses_are_explained(void **state)
 {
-    static const char *const bad[] = {"", "8420", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", ":80", "unix:", "unix:/nonexistent/dir/s",
-        "300.1.1.1:80"};
+    static const char *const bad[] = {"", "8420", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536", ":80",
+        "unix:", "unix:/nonexistent/dir/s", "300.1.1.1:80"};
     struct world *w = *state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct peri_http_server_options options = defaults(w);

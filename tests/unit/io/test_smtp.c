@@ -18,8 +18,8 @@
 #include "base/str.h"
 #include "io/http_client.h"
 
-/* A mail server that follows a script: "S text" is said, "C prefix" is a line that must come, "D" reads a mail up to its
- * final dot, "X" hangs up, "H" stays silent until the client goes. */
+/* A mail server that follows a script: "S text" is said, "C prefix" is a line that must come, "D" reads a mail up to
+ * its final dot, "X" hangs up, "H" stays silent until the client goes. */
 struct server {
     const char *const *script;
     int listener, port;
@@ -134,7 +134,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static void on_done(void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
+static void on_done(
+    void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
 {
     struct result *r = arg;
     r->done++;
@@ -160,8 +161,15 @@ static const char *const recipients[] = {"bob@example.org", "carol@example.org",
 static struct peri_smtp_send mail_to(const struct server *s)
 {
     static const char message[] = "From: <alice@example.org>\r\nSubject: Hi\r\n\r\n.dot\nbare\r\n\r\nend";
-    return (struct peri_smtp_send){.host = "127.0.0.1", .port = s->port, .from = "alice@example.org", .to = recipients, .message = message,
-        .message_len = sizeof(message) - 1, .helo = "perigee.example.org", .allow = allow_all, .timeout_ms = 5000};
+    return (struct peri_smtp_send){.host = "127.0.0.1",
+        .port = s->port,
+        .from = "alice@example.org",
+        .to = recipients,
+        .message = message,
+        .message_len = sizeof(message) - 1,
+        .helo = "perigee.example.org",
+        .allow = allow_all,
+        .timeout_ms = 5000};
 }
 
 static struct result run(struct world *w, const struct peri_smtp_send *mail)
@@ -181,8 +189,9 @@ static struct result run(struct world *w, const struct peri_smtp_send *mail)
 
 static void a_mail_is_delivered_whole(void **state)
 {
-    static const char *const script[] = {GREETING, "C MAIL FROM:<alice@example.org>", "S 250 ok", "C RCPT TO:<bob@example.org>\r\n", "S 250 ok",
-        "C RCPT TO:<carol@example.org>\r\n", "S 251 will forward", "C DATA\r\n", "S 354 go on", "D", "S 250 2.0.0 queued as 4711", "C QUIT\r\n", NULL};
+    static const char *const script[] = {GREETING, "C MAIL FROM:<alice@example.org>", "S 250 ok",
+        "C RCPT TO:<bob@example.org>\r\n", "S 250 ok", "C RCPT TO:<carol@example.org>\r\n", "S 251 will forward",
+        "C DATA\r\n", "S 354 go on", "D", "S 250 2.0.0 queued as 4711", "C QUIT\r\n", NULL};
     struct world *w = *state;
     struct server s;
     server_start(&s, script);
@@ -200,9 +209,9 @@ static void a_mail_is_delivered_whole(void **state)
 
 static void credentials_are_sent(void **state)
 {
-    static const char *const script[] = {"S 220 mx", "C EHLO", "S 250-mx", "S 250 AUTH PLAIN", "C AUTH PLAIN\r\n", "S 334 ",
-        "C AGFsaWNlAHNlY3JldA==\r\n", "S 235 welcome", "C MAIL FROM:<alice@example.org>", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok",
-        "C DATA", "S 354 go on", "D", "S 250 ok", "H", NULL};
+    static const char *const script[] = {"S 220 mx", "C EHLO", "S 250-mx", "S 250 AUTH PLAIN", "C AUTH PLAIN\r\n",
+        "S 334 ", "C AGFsaWNlAHNlY3JldA==\r\n", "S 235 welcome", "C MAIL FROM:<alice@example.org>", "S 250 ok",
+        "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 354 go on", "D", "S 250 ok", "H", NULL};
     struct world *w = *state;
     struct server s;
     server_start(&s, script);
@@ -221,27 +230,37 @@ static void refusals_keep_the_servers_words(void **state)
         const char *code, *words;
         bool retryable, outcome_unknown, auth, starttls;
     } cases[] = {
-        {{GREETING, "C MAIL", "S 550 5.7.1 not you", "H", NULL}, "smtp.refused", "550 5.7.1 not you", false, false, false, false},
-        {{GREETING, "C MAIL", "S 451 4.7.1 greylisted", "H", NULL}, "smtp.later", "451 4.7.1 greylisted", true, false, false, false},
-        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 550 5.1.1 no such user", "H", NULL}, "smtp.refused", "no such user", false, false, false, false},
-        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 452 4.2.2 full", "H", NULL}, "smtp.later", "full", true, false, false, false},
-        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 554 no data today", "H", NULL}, "smtp.refused",
-            "no data today", false, false, false, false},
-        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 354 go", "D", "S 554 5.7.1 spam", "H", NULL},
+        {{GREETING, "C MAIL", "S 550 5.7.1 not you", "H", NULL}, "smtp.refused", "550 5.7.1 not you", false, false,
+            false, false},
+        {{GREETING, "C MAIL", "S 451 4.7.1 greylisted", "H", NULL}, "smtp.later", "451 4.7.1 greylisted", true, false,
+            false, false},
+        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 550 5.1.1 no such user", "H", NULL}, "smtp.refused",
+            "no such user", false, false, false, false},
+        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 452 4.2.2 full", "H", NULL}, "smtp.later",
+            "full", true, false, false, false},
+        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 554 no data today",
+             "H", NULL},
+            "smtp.refused", "no data today", false, false, false, false},
+        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 354 go", "D",
+             "S 554 5.7.1 spam", "H", NULL},
             "smtp.refused", "554 5.7.1 spam", false, false, false, false},
-        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 354 go", "D", "S 451 disk", "H", NULL},
+        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 354 go", "D",
+             "S 451 disk", "H", NULL},
             "smtp.later", "451 disk", true, false, false, false},
-        {{"S 220 mx", "C EHLO", "S 250-mx", "S 250 AUTH PLAIN", "C AUTH PLAIN\r\n", "S 334 ", "C AGFsaWNlAHNlY3JldA==", "S 535 5.7.8 wrong", "H", NULL},
+        {{"S 220 mx", "C EHLO", "S 250-mx", "S 250 AUTH PLAIN", "C AUTH PLAIN\r\n", "S 334 ",
+             "C AGFsaWNlAHNlY3JldA==", "S 535 5.7.8 wrong", "H", NULL},
             "smtp.auth", "wrong", false, false, true, false},
-        {{"S 220 mx", "C EHLO", "S 250-mx", "S 250 AUTH PLAIN", "C AUTH PLAIN\r\n", "S 334 ", "C AGFsaWNlAHNlY3JldA==", "S 454 4.7.0 not now", "H",
-             NULL}, "smtp.later", "not now", true, false, true, false},
+        {{"S 220 mx", "C EHLO", "S 250-mx", "S 250 AUTH PLAIN", "C AUTH PLAIN\r\n", "S 334 ",
+             "C AGFsaWNlAHNlY3JldA==", "S 454 4.7.0 not now", "H", NULL},
+            "smtp.later", "not now", true, false, true, false},
         {{"S 421 4.3.2 too busy", "H", NULL}, "smtp.later", "too busy", true, false, false, false},
         {{"S 554 go away", "H", NULL}, "smtp.refused", "go away", false, false, false, false},
         {{GREETING, "H", NULL}, "smtp.tls", "", false, false, false, true},
         /* The connection is lost: before the mail, in the midst of it, after its end. */
         {{GREETING, "C MAIL", "X", NULL}, "smtp.connect", "", true, false, false, false},
-        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 354 go", "D", "X", NULL}, "smtp.connect", "", true,
-            true, false, false},
+        {{GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 354 go", "D", "X",
+             NULL},
+            "smtp.connect", "", true, true, false, false},
     };
     struct world *w = *state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -254,9 +273,10 @@ static void refusals_keep_the_servers_words(void **state)
         }
         mail.security = cases[i].starttls ? PERI_SMTP_STARTTLS : PERI_SMTP_PLAIN;
         struct result r = run(w, &mail);
-        if (strcmp(r.code, cases[i].code) != 0 || r.retryable != cases[i].retryable || r.outcome_unknown != cases[i].outcome_unknown ||
-            !strstr(r.message, cases[i].words))
-            fail_msg("case %zu: %s (%s), retryable %d, unknown %d", i, r.code, r.message, r.retryable, r.outcome_unknown);
+        if (strcmp(r.code, cases[i].code) != 0 || r.retryable != cases[i].retryable ||
+            r.outcome_unknown != cases[i].outcome_unknown || !strstr(r.message, cases[i].words))
+            fail_msg(
+                "case %zu: %s (%s), retryable %d, unknown %d", i, r.code, r.message, r.retryable, r.outcome_unknown);
         assert_string_equal(r.body, "");
         server_stop(&s);
         peri_buf_finish(&s.heard);
@@ -266,7 +286,8 @@ static void refusals_keep_the_servers_words(void **state)
 static void silence_is_a_timeout(void **state)
 {
     static const char *const early[] = {GREETING, "C MAIL", "H", NULL};
-    static const char *const late[] = {GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok", "C DATA", "S 354 go", "D", "H", NULL};
+    static const char *const late[] = {GREETING, "C MAIL", "S 250 ok", "C RCPT", "S 250 ok", "C RCPT", "S 250 ok",
+        "C DATA", "S 354 go", "D", "H", NULL};
     struct world *w = *state;
     for (int i = 0; i < 2; i++) {
         struct server s;
