@@ -11,6 +11,7 @@
 #include "base/timefmt.h"
 #include "data/json.h"
 #include "lang/expr.h"
+#include "lang/zone_files.h"
 
 static const char event_json[] =
     "{\"a\":{\"b\":[10,20,30]},\"name\":\"Ada\",\"n\":3,\"f\":2.5,\"t\":true,\"nothing\":null,\"empty\":\"\",\"list\":[],"
@@ -31,7 +32,8 @@ static enum peri_status evaluate(const char *text, struct peri_value **ret, stru
     int64_t now = 0;
     assert_int_equal(peri_json_parse(event_json, strlen(event_json), &event, NULL), PERI_OK);
     assert_true(peri_time_parse("2026-01-02T03:04:05Z", 20, &now));
-    struct peri_scope scope = {.lookup = lookup, .ctx = event, .now_ms = now};
+    static const struct peri_tz_source zones = {read_zone, NULL};
+    struct peri_scope scope = {.lookup = lookup, .ctx = event, .now_ms = now, .tz = &zones};
     enum peri_status st = peri_expr_compile(text, strlen(text), NULL, &expr, &problem);
     if (st != PERI_OK) {
         snprintf(err->message, sizeof(err->message), "%s at %zu: %.300s", problem.code, problem.offset, problem.message);
@@ -123,6 +125,7 @@ static const struct {
     {"if(event.n > 2, 'many', 'few')", "\"many\""}, {"if(false, event.x)", "null"}, {"if(true, 1, event.x)", "1"},
     /* times */
     {"event.at | date('%Y-%m-%d %H:%M')", "\"2026-07-01 12:00\""}, {"event.at | date('%a %-d %b %y, week %V, day %j')", "\"Wed 1 Jul 26, week 27, day 182\""},
+    {"event.at | date('%H:%M %Z %:z', 'Europe/Berlin')", "\"14:00 CEST +02:00\""},
     {"0 | date('%F %T%z %Z')", "\"1970-01-01 00:00:00+0000 UTC\""}, {"'2027-01-01T00:30:00Z' | date('%G-W%V %I:%M %p')", "\"2026-W53 12:30 AM\""},
     {"duration('1h30m')", "5400000"}, {"90000 | format_duration", "\"1m30s\""}, {"event.at | add('2d')", "\"2026-07-03T12:00:00.000Z\""},
     {"event.at | add('-90s')", "\"2026-07-01T11:58:30.000Z\""}, {"now | add(duration('1s')) | timestamp - (now | timestamp)", "1000"},
@@ -167,6 +170,7 @@ static void test_wrong_types_show_both_values(void **state)
     expect_error("[1, 'a'] | sum", PERI_EINVAL, "sum needs numbers");
     expect_error("event.name | date('%F')", PERI_EINVAL, "\"Ada\" (string) is no time");
     expect_error("now | date('%Q')", PERI_EINVAL, "unknown conversion %Q");
+    expect_error("now | date('%F', 'Europe/Atlantis')", PERI_EINVAL, "date: ");
     expect_error("now | add('soon')", PERI_EINVAL, "add: ");
     expect_error("'x' | from_json", PERI_EINVAL, "from_json: ");
     expect_error("event.people | sort('zip')", PERI_ENOTFOUND, "missing zip in element 1");
