@@ -9,8 +9,8 @@
 #include "data/value.h"
 #include "lang/tz.h"
 
-/* The template expression language: total (no loops, no calls but filters and pure functions), parsed once, evaluated in
- * C. Lua's operators and precedence, literals, paths, filters ("| default('x')"). docs/rules.md is its reference.
+/* The template expression language: total (no loops, no calls but filters and pure functions), parsed once, evaluated
+ * in C. Lua's operators and precedence, literals, paths, filters ("| default('x')"). docs/rules.md is its reference.
  * Compiled expressions are immutable: evaluate from any thread. */
 struct peri_expr;
 struct peri_expr_problem;
@@ -18,7 +18,7 @@ struct peri_expr_problem;
 /* What a name at the start of a path may be. */
 struct peri_expr_names {
     bool (*known)(void *ctx, const char *name, size_t len); /* is this root bound here? */
-    const char *const *(*list)(void *ctx);                  /* the bound names, NULL-ended, for "did you mean"; may be NULL */
+    const char *const *(*list)(void *ctx); /* the bound names, NULL-ended, for "did you mean"; may be NULL */
     void *ctx;
     /* May root.field be? False with code, message and hint in problem. May be NULL: any field may. */
     bool (*member)(void *ctx, const char *root, const char *field, struct peri_expr_problem *problem);
@@ -42,12 +42,12 @@ struct peri_expr_problem {
 };
 
 /* names may be NULL: then any root is accepted. problem may be NULL. */
-enum peri_status peri_expr_compile(const char *text, size_t len, const struct peri_expr_names *names, struct peri_expr **ret,
-    struct peri_expr_problem *problem) PERI_MUST_CHECK;
+enum peri_status peri_expr_compile(const char *text, size_t len, const struct peri_expr_names *names,
+    struct peri_expr **ret, struct peri_expr_problem *problem) PERI_MUST_CHECK;
 void peri_expr_destroy(struct peri_expr *expr);
 
-/* PERI_OK with a new reference in *ret. PERI_ENOTFOUND, code "missing", message "missing event.x": a path led nowhere and
- * nothing gave a default. PERI_EINVAL, code "type": an operator met a wrong type, the message has both values.
+/* PERI_OK with a new reference in *ret. PERI_ENOTFOUND, code "missing", message "missing event.x": a path led nowhere
+ * and nothing gave a default. PERI_EINVAL, code "type": an operator met a wrong type, the message has both values.
  * PERI_ELIMIT: the result outgrew 256 KiB. */
 enum peri_status peri_expr_eval(const struct peri_expr *expr, const struct peri_scope *scope, struct peri_value **ret,
     struct peri_error *err) PERI_MUST_CHECK;

@@ -27,8 +27,17 @@ bool peri_truthy(const struct peri_value *v)
 
 static const char *op_text(enum expr_op op)
 {
-    static const char *const texts[] = {[EXPR_EQ] = "==", [EXPR_NE] = "~=", [EXPR_LT] = "<", [EXPR_LE] = "<=", [EXPR_GT] = ">",
-        [EXPR_GE] = ">=", [EXPR_CONCAT] = "..", [EXPR_ADD] = "+", [EXPR_SUB] = "-", [EXPR_MUL] = "*", [EXPR_DIV] = "/",
+    static const char *const texts[] = {[EXPR_EQ] = "==",
+        [EXPR_NE] = "~=",
+        [EXPR_LT] = "<",
+        [EXPR_LE] = "<=",
+        [EXPR_GT] = ">",
+        [EXPR_GE] = ">=",
+        [EXPR_CONCAT] = "..",
+        [EXPR_ADD] = "+",
+        [EXPR_SUB] = "-",
+        [EXPR_MUL] = "*",
+        [EXPR_DIV] = "/",
         [EXPR_MOD] = "%"};
     return (size_t)op < sizeof(texts) / sizeof(texts[0]) && texts[op] ? texts[op] : "?";
 }
@@ -79,7 +88,8 @@ static enum peri_status missing(struct run *r, const struct expr_node *n, size_t
 }
 
 /* The member that a part names, borrowed, or NULL. */
-static enum peri_status step(struct run *r, const struct peri_value *v, const struct expr_part *part, struct peri_value **ret)
+static enum peri_status step(
+    struct run *r, const struct peri_value *v, const struct expr_part *part, struct peri_value **ret)
 {
     *ret = NULL;
     if (part->key) {
@@ -101,8 +111,8 @@ static enum peri_status step(struct run *r, const struct peri_value *v, const st
         *ret = peri_value_is(v, PERI_LIST) && i >= 1 && i <= count ? peri_list_at(v, (size_t)(i - 1)) : NULL;
     } else {
         char shown[PERI_EXPR_SHOW];
-        st = peri_error_set(r->err, PERI_EINVAL, "type", "an index is a whole number or a text, not %s",
-            peri_expr_show(index, shown));
+        st = peri_error_set(
+            r->err, PERI_EINVAL, "type", "an index is a whole number or a text, not %s", peri_expr_show(index, shown));
     }
     peri_value_unref(index);
     return st;
@@ -183,8 +193,8 @@ static bool is_nil(const struct expr_node *n)
 }
 
 /* Both operands; against a literal nil a missing path is nil. */
-static enum peri_status eval_operands(struct run *r, const struct expr_node *n, struct peri_value **ret_a,
-    struct peri_value **ret_b)
+static enum peri_status eval_operands(
+    struct run *r, const struct expr_node *n, struct peri_value **ret_a, struct peri_value **ret_b)
 {
     bool lenient = (n->op == EXPR_EQ || n->op == EXPR_NE) && (is_nil(n->items[0]) || is_nil(n->items[1]));
     struct peri_value *a = NULL;
@@ -199,13 +209,13 @@ static enum peri_status eval_operands(struct run *r, const struct expr_node *n, 
     return st;
 }
 
-static enum peri_status fail_types(struct run *r, const struct expr_node *n, const struct peri_value *a,
-    const struct peri_value *b)
+static enum peri_status fail_types(
+    struct run *r, const struct expr_node *n, const struct peri_value *a, const struct peri_value *b)
 {
     char left[PERI_EXPR_SHOW], right[PERI_EXPR_SHOW];
     const char *what = n->op == EXPR_CONCAT ? "join" : n->op >= EXPR_LT && n->op <= EXPR_GE ? "compare" : "calculate";
-    return peri_error_set(r->err, PERI_EINVAL, "type", "cannot %s %s %s %s", what, peri_expr_show(a, left), op_text(n->op),
-        peri_expr_show(b, right));
+    return peri_error_set(r->err, PERI_EINVAL, "type", "cannot %s %s %s %s", what, peri_expr_show(a, left),
+        op_text(n->op), peri_expr_show(b, right));
 }
 
 static bool is_textual(const struct peri_value *v)
@@ -378,7 +388,8 @@ static enum peri_status eval_call(struct run *r, const struct expr_node *n, stru
         st = eval(r, n->items[count], &args[count]);
     }
     if (st == PERI_OK) {
-        struct expr_call call = {.function = n->function, .args = args, .count = count, .scope = r->scope, .err = r->err};
+        struct expr_call call = {
+            .function = n->function, .args = args, .count = count, .scope = r->scope, .err = r->err};
         st = peri_expr_call(&call, ret);
     }
     for (size_t i = 0; i < count; i++)
@@ -414,8 +425,8 @@ static enum peri_status eval(struct run *r, const struct expr_node *n, struct pe
 
 static const struct peri_scope empty_scope = {0};
 
-enum peri_status peri_expr_eval(const struct peri_expr *expr, const struct peri_scope *scope, struct peri_value **ret,
-    struct peri_error *err)
+enum peri_status peri_expr_eval(
+    const struct peri_expr *expr, const struct peri_scope *scope, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_error unused;
     struct run r = {.scope = scope ? scope : &empty_scope, .err = err ? err : &unused};
@@ -447,8 +458,8 @@ struct peri_value *peri_expr_explain(const struct peri_expr *expr, const struct 
     if (!n || eval_operands(&r, n, &a, &b) != PERI_OK)
         return NULL;
     map = peri_value_map();
-    if (!map || peri_map_put_ref(map, "left", a) != PERI_OK || peri_map_put_text(map, "op", op_text(n->op)) != PERI_OK ||
-        peri_map_put_ref(map, "right", b) != PERI_OK) {
+    if (!map || peri_map_put_ref(map, "left", a) != PERI_OK ||
+        peri_map_put_text(map, "op", op_text(n->op)) != PERI_OK || peri_map_put_ref(map, "right", b) != PERI_OK) {
         peri_value_unref(map);
         map = NULL;
     }

@@ -182,8 +182,10 @@ bool peri_expr_order(const struct peri_value *a, const struct peri_value *b, int
     }
     if (peri_value_is_number(a) && peri_value_is_number(b)) {
         /* on x86 a long double holds every 64-bit integer */
-        long double x = peri_value_is(a, PERI_INT) ? (long double)peri_value_as_int(a) : (long double)peri_value_as_real(a);
-        long double y = peri_value_is(b, PERI_INT) ? (long double)peri_value_as_int(b) : (long double)peri_value_as_real(b);
+        long double x =
+            peri_value_is(a, PERI_INT) ? (long double)peri_value_as_int(a) : (long double)peri_value_as_real(a);
+        long double y =
+            peri_value_is(b, PERI_INT) ? (long double)peri_value_as_int(b) : (long double)peri_value_as_real(b);
         *ret = (x > y) - (x < y);
         return true;
     }
@@ -281,8 +283,8 @@ static enum peri_status fn_number(const struct expr_call *call, struct peri_valu
     }
     if (!made) {
         char shown[PERI_EXPR_SHOW];
-        return peri_error_set(call->err, PERI_EINVAL, "type", "%s cannot read %s", call->function->name,
-            peri_expr_show(v, shown));
+        return peri_error_set(
+            call->err, PERI_EINVAL, "type", "%s cannot read %s", call->function->name, peri_expr_show(v, shown));
     }
     if (call->function->name[0] == 'i' && peri_value_is(made, PERI_REAL)) { /* int: cut towards zero */
         double d = trunc(peri_value_as_real(made));
@@ -347,7 +349,8 @@ static enum peri_status fn_sum(const struct expr_call *call, struct peri_value *
         struct peri_value *v = peri_list_at(call->args[0], i);
         if (!peri_value_is_number(v)) {
             char shown[PERI_EXPR_SHOW];
-            return peri_error_set(call->err, PERI_EINVAL, "type", "sum needs numbers, not %s", peri_expr_show(v, shown));
+            return peri_error_set(
+                call->err, PERI_EINVAL, "type", "sum needs numbers, not %s", peri_expr_show(v, shown));
         }
         exact = exact && peri_value_is(v, PERI_INT) && !__builtin_add_overflow(whole, peri_value_as_int(v), &whole);
         real += peri_value_as_real(v);
@@ -431,11 +434,11 @@ const struct expr_function *peri_expr_function(const char *name)
 
 const char *const *peri_expr_function_names(void)
 {
-    static const char *const names[] = {"abs", "add", "bool", "capitalize", "ceil", "contains", "date", "default", "duration",
-        "ends_with", "first", "floor", "format_duration", "from_json", "if", "in", "int", "join", "json", "keys", "last", "len",
-        "length", "lower", "map", "max", "min", "number", "replace", "reverse", "round", "slice", "slug", "sort", "split",
-        "starts_with", "string", "sum", "time", "timestamp", "trim", "truncate", "type", "unique", "upper", "url_encode",
-        "values", "where", NULL};
+    static const char *const names[] = {"abs", "add", "bool", "capitalize", "ceil", "contains", "date", "default",
+        "duration", "ends_with", "first", "floor", "format_duration", "from_json", "if", "in", "int", "join", "json",
+        "keys", "last", "len", "length", "lower", "map", "max", "min", "number", "replace", "reverse", "round", "slice",
+        "slug", "sort", "split", "starts_with", "string", "sum", "time", "timestamp", "trim", "truncate", "type",
+        "unique", "upper", "url_encode", "values", "where", NULL};
     _Static_assert(sizeof(names) / sizeof(names[0]) == FUNCTION_COUNT + 1, "one name a function");
     return names;
 }

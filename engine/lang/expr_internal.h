@@ -6,10 +6,10 @@
 
 /* What expr_parse.c builds and expr_eval.c walks. Only the files expr_*.c and template.c include this. */
 
-#define PERI_EXPR_MAX_TEXT (16 * 1024)   /* bytes of one expression */
-#define PERI_EXPR_MAX_DEPTH 100          /* of its tree, and so of every recursion over it */
+#define PERI_EXPR_MAX_TEXT (16 * 1024)    /* bytes of one expression */
+#define PERI_EXPR_MAX_DEPTH 100           /* of its tree, and so of every recursion over it */
 #define PERI_EXPR_MAX_RESULT (256 * 1024) /* bytes of a text that an expression makes */
-#define PERI_EXPR_MAX_ITEMS 10000        /* elements of a list that an expression makes */
+#define PERI_EXPR_MAX_ITEMS 10000         /* elements of a list that an expression makes */
 
 enum expr_op {
     EXPR_LITERAL,
@@ -75,8 +75,8 @@ typedef enum peri_status (*expr_function_fn)(const struct expr_call *call, struc
 
 /* Every filter is a function too: "x | f(y)" is "f(x, y)".
  * signature: one letter an argument, optional ones after '?', a trailing '*' repeats the last one: a any, s string,
- * n number, i integer, l list, m map, b boolean, t time (RFC 3339 text or ms), d duration (text or ms), c list or map or
- * string. fn NULL: handled by the evaluator, because arguments are evaluated only when needed. */
+ * n number, i integer, l list, m map, b boolean, t time (RFC 3339 text or ms), d duration (text or ms), c list or map
+ * or string. fn NULL: handled by the evaluator, because arguments are evaluated only when needed. */
 struct expr_function {
     const char *name;
     const char *signature;

@@ -9,8 +9,8 @@
 
 #include "base/str.h"
 
-enum peri_status peri_expr_problem_set(struct peri_expr_problem *problem, size_t offset, const char *code, const char *hint,
-    const char *fmt, ...)
+enum peri_status peri_expr_problem_set(
+    struct peri_expr_problem *problem, size_t offset, const char *code, const char *hint, const char *fmt, ...)
 {
     if (!problem)
         return PERI_EINVAL;
@@ -72,8 +72,8 @@ static enum peri_status lex_number(struct expr_lexer *lx)
             ;
     }
     if (is_name(peek(lx, n)))
-        return peri_expr_problem_set(lx->problem, start, "syntax", "durations and other texts stand in quotes: '10m'",
-            "malformed number");
+        return peri_expr_problem_set(
+            lx->problem, start, "syntax", "durations and other texts stand in quotes: '10m'", "malformed number");
     if (n >= sizeof(text))
         return peri_expr_problem_set(lx->problem, start, "syntax", NULL, "number with too many digits");
     memcpy(text, lx->text + start, n);
@@ -120,8 +120,8 @@ static enum peri_status lex_escape(struct expr_lexer *lx, struct peri_buf *buf)
         return lex_code_point(lx, buf);
     const char *found = c ? strchr(from, c) : NULL;
     if (!found)
-        return peri_expr_problem_set(lx->problem, start, "syntax", "known: \\n \\t \\r \\\\ \\\" \\' \\u{20AC}",
-            "unknown escape in a string");
+        return peri_expr_problem_set(
+            lx->problem, start, "syntax", "known: \\n \\t \\r \\\\ \\\" \\' \\u{20AC}", "unknown escape in a string");
     lx->at++;
     return peri_buf_putc(buf, to[found - from]);
 }
@@ -189,16 +189,16 @@ static enum peri_status lex_operator(struct expr_lexer *lx)
         enum expr_token_kind kind;
     } ops[] = {{"==", TOKEN_EQ}, {"~=", TOKEN_NE}, {"<=", TOKEN_LE}, {">=", TOKEN_GE}, {"<", TOKEN_LT}, {">", TOKEN_GT},
         {"..", TOKEN_CONCAT}, {"+", TOKEN_PLUS}, {"-", TOKEN_MINUS}, {"*", TOKEN_STAR}, {"/", TOKEN_SLASH},
-        {"%", TOKEN_PERCENT}, {"#", TOKEN_HASH}, {".", TOKEN_DOT}, {",", TOKEN_COMMA}, {"|", TOKEN_PIPE}, {"(", TOKEN_OPEN},
-        {")", TOKEN_CLOSE}, {"[", TOKEN_OPEN_LIST}, {"]", TOKEN_CLOSE_LIST}};
+        {"%", TOKEN_PERCENT}, {"#", TOKEN_HASH}, {".", TOKEN_DOT}, {",", TOKEN_COMMA}, {"|", TOKEN_PIPE},
+        {"(", TOKEN_OPEN}, {")", TOKEN_CLOSE}, {"[", TOKEN_OPEN_LIST}, {"]", TOKEN_CLOSE_LIST}};
     const char *hint = NULL;
     const char *rest = lx->text + lx->at;
     size_t left = lx->len - lx->at;
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]) && !hint; i++) {
         size_t n = strlen(foreign[i].text);
         if (left >= n && memcmp(rest, foreign[i].text, n) == 0 && !(n == 1 && left > 1 && memcmp(rest, "==", 2) == 0)) {
-            return peri_expr_problem_set(lx->problem, lx->at, "syntax", foreign[i].hint, "unknown operator \"%s\"",
-                foreign[i].text);
+            return peri_expr_problem_set(
+                lx->problem, lx->at, "syntax", foreign[i].hint, "unknown operator \"%s\"", foreign[i].text);
         }
     }
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {

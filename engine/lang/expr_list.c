@@ -36,15 +36,16 @@ static enum peri_status make_list(const struct expr_call *call, struct peri_valu
 static enum peri_status not_for(const struct expr_call *call, const struct peri_value *v)
 {
     char shown[PERI_EXPR_SHOW];
-    return peri_error_set(call->err, PERI_EINVAL, "type", "%s cannot take %s", call->function->name, peri_expr_show(v, shown));
+    return peri_error_set(
+        call->err, PERI_EINVAL, "type", "%s cannot take %s", call->function->name, peri_expr_show(v, shown));
 }
 
 enum peri_status peri_expr_fn_length(const struct expr_call *call, struct peri_value **ret)
 {
     size_t len = 0;
     const char *text = peri_value_textn(call->args[0], &len);
-    return peri_expr_give(call, peri_value_int((int64_t)(text ? peri_utf8_length(text, len) : peri_value_count(call->args[0]))),
-        ret);
+    return peri_expr_give(
+        call, peri_value_int((int64_t)(text ? peri_utf8_length(text, len) : peri_value_count(call->args[0]))), ret);
 }
 
 /* The characters from..to (0-based, to excluded) of a text. */

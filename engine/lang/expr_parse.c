@@ -52,10 +52,11 @@ static enum peri_status next(struct parser *p)
 static enum peri_status fail_token(struct parser *p, const char *wanted)
 {
     if (p->lx.kind == TOKEN_END)
-        return peri_expr_problem_set(p->lx.problem, p->lx.offset, "syntax", NULL, "%s, but the expression ends here", wanted);
+        return peri_expr_problem_set(
+            p->lx.problem, p->lx.offset, "syntax", NULL, "%s, but the expression ends here", wanted);
     int n = p->lx.size > 40 ? 40 : (int)p->lx.size;
-    return peri_expr_problem_set(p->lx.problem, p->lx.offset, "syntax", NULL, "%s, not %.*s", wanted, n,
-        p->lx.text + p->lx.offset);
+    return peri_expr_problem_set(
+        p->lx.problem, p->lx.offset, "syntax", NULL, "%s, not %.*s", wanted, n, p->lx.text + p->lx.offset);
 }
 
 static struct expr_node *node_create(enum expr_op op, size_t offset)
@@ -101,7 +102,8 @@ static enum peri_status parse_expression(struct parser *p, struct expr_node **re
 }
 
 /* Elements up to the closing token, which is consumed. */
-static enum peri_status parse_items(struct parser *p, struct expr_node *n, enum expr_token_kind close, const char *wanted)
+static enum peri_status parse_items(
+    struct parser *p, struct expr_node *n, enum expr_token_kind close, const char *wanted)
 {
     enum peri_status st = next(p);
     bool first = true;
@@ -143,16 +145,16 @@ static enum peri_status check_arguments(struct parser *p, const struct expr_node
             snprintf(wanted, sizeof(wanted), "%zu", min - hidden);
         else
             snprintf(wanted, sizeof(wanted), "%zu to %zu", min - hidden, max - hidden);
-        return peri_expr_problem_set(p->lx.problem, n->offset, "filter-args", NULL, "%s takes %s argument%s, not %zu", f->name,
-            wanted, strcmp(wanted, "1") == 0 ? "" : "s", n->count - hidden);
+        return peri_expr_problem_set(p->lx.problem, n->offset, "filter-args", NULL, "%s takes %s argument%s, not %zu",
+            f->name, wanted, strcmp(wanted, "1") == 0 ? "" : "s", n->count - hidden);
     }
     for (size_t i = 0; i < n->count; i++) {
         const struct expr_node *arg = n->items[i];
         char letter = peri_expr_function_arg(f, i);
         char shown[PERI_EXPR_SHOW];
         if (arg->op == EXPR_LITERAL && !peri_expr_arg_fits(letter, arg->literal))
-            return peri_expr_problem_set(p->lx.problem, arg->offset, "filter-args", NULL, "%s needs %s here, not %s", f->name,
-                peri_expr_arg_name(letter), peri_expr_show(arg->literal, shown));
+            return peri_expr_problem_set(p->lx.problem, arg->offset, "filter-args", NULL, "%s needs %s here, not %s",
+                f->name, peri_expr_arg_name(letter), peri_expr_show(arg->literal, shown));
     }
     return PERI_OK;
 }
@@ -187,8 +189,8 @@ static enum peri_status parse_call(struct parser *p, struct expr_node *input, st
     return st;
 }
 
-static enum peri_status add_part(struct parser *p, struct expr_node *path, const char *key, size_t len,
-    struct expr_node *index)
+static enum peri_status add_part(
+    struct parser *p, struct expr_node *path, const char *key, size_t len, struct expr_node *index)
 {
     char *copy = key ? peri_strndup(key, len) : NULL;
     if ((key && !copy) ||
@@ -218,7 +220,8 @@ static enum peri_status parse_index(struct parser *p, struct expr_node *path)
         const char *key = peri_value_textn(index->literal, &len);
         st = add_part(p, path, key, len, NULL);
         node_destroy(index);
-    } else if (index->op == EXPR_LITERAL && (!peri_value_is(index->literal, PERI_INT) || peri_value_as_int(index->literal) == 0)) {
+    } else if (index->op == EXPR_LITERAL &&
+               (!peri_value_is(index->literal, PERI_INT) || peri_value_as_int(index->literal) == 0)) {
         st = fail(p, index->offset, "syntax", "the first element is [1], the last one [-1]",
             peri_value_is(index->literal, PERI_INT) ? "lists start at 1" : "an index is a whole number or a text");
         node_destroy(index);
@@ -490,7 +493,8 @@ static const struct level *find_level(enum expr_token_kind token)
 }
 
 /* Takes left. */
-static enum peri_status parse_right(struct parser *p, const struct level *l, struct expr_node *left, struct expr_node **ret)
+static enum peri_status parse_right(
+    struct parser *p, const struct level *l, struct expr_node *left, struct expr_node **ret)
 {
     struct expr_node *n = node_create(l->op, p->lx.offset), *right = NULL;
     if (!n) {
@@ -537,20 +541,22 @@ static enum peri_status fail_rest(struct parser *p)
 {
     const char *word = p->lx.text + p->lx.offset;
     if (p->lx.kind == TOKEN_NAME && p->lx.size == 2 && memcmp(word, "in", 2) == 0)
-        return fail(p, p->lx.offset, "syntax", "write contains(list, value) or value | in(list)", "there is no operator \"in\"");
+        return fail(p, p->lx.offset, "syntax", "write contains(list, value) or value | in(list)",
+            "there is no operator \"in\"");
     if (p->lx.kind == TOKEN_NAME && p->lx.size == 2 && (memcmp(word, "is", 2) == 0 || memcmp(word, "eq", 2) == 0))
         return fail(p, p->lx.offset, "syntax", "\"equal\" is ==", "expected an operator");
     return fail_token(p, "expected an operator or the end");
 }
 
-enum peri_status peri_expr_compile(const char *text, size_t len, const struct peri_expr_names *names, struct peri_expr **ret,
-    struct peri_expr_problem *problem)
+enum peri_status peri_expr_compile(const char *text, size_t len, const struct peri_expr_names *names,
+    struct peri_expr **ret, struct peri_expr_problem *problem)
 {
     struct parser p = {.lx = {.text = text, .len = len, .problem = problem}, .names = names, .constant = true};
     struct expr_node *top = NULL;
     size_t bad = 0;
     if (len > PERI_EXPR_MAX_TEXT)
-        return peri_expr_problem_set(problem, 0, "syntax", NULL, "the expression is longer than %d bytes", PERI_EXPR_MAX_TEXT);
+        return peri_expr_problem_set(
+            problem, 0, "syntax", NULL, "the expression is longer than %d bytes", PERI_EXPR_MAX_TEXT);
     if (!peri_utf8_valid(text, len, &bad))
         return peri_expr_problem_set(problem, bad, "syntax", NULL, "the expression is not valid UTF-8");
     enum peri_status st = next(&p);

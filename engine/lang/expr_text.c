@@ -16,7 +16,8 @@ static const char *arg_text(const struct expr_call *call, size_t i, size_t *ret_
     return peri_value_textn(call->args[i], ret_len);
 }
 
-/* Simple case pairs of Latin, Greek and Cyrillic letters; other scripts stay as they are, and so does German sharp s. */
+/* Simple case pairs of Latin, Greek and Cyrillic letters; other scripts stay as they are, and so does German sharp s.
+ */
 static unsigned lower_code(unsigned c)
 {
     if ((c >= 'A' && c <= 'Z') || (c >= 0xC0 && c <= 0xDE && c != 0xD7) || (c >= 0x391 && c <= 0x3A9 && c != 0x3A2) ||
@@ -46,8 +47,8 @@ static unsigned upper_code(unsigned c)
 }
 
 /* Changes the case of the first limit characters. */
-static enum peri_status change_case(const struct expr_call *call, unsigned (*change)(unsigned), size_t limit,
-    struct peri_value **ret)
+static enum peri_status change_case(
+    const struct expr_call *call, unsigned (*change)(unsigned), size_t limit, struct peri_value **ret)
 {
     size_t len = 0, at = 0;
     const char *text = arg_text(call, 0, &len);
@@ -104,7 +105,8 @@ static enum peri_status split_into(const struct expr_call *call, struct peri_val
     const char *sep = call->count > 1 ? arg_text(call, 1, &sep_len) : NULL;
     enum peri_status st = PERI_OK;
     if (sep && sep_len > 0) {
-        for (const char *hit; st == PERI_OK && (hit = memmem(text, (size_t)(end - text), sep, sep_len)); text = hit + sep_len)
+        for (const char *hit; st == PERI_OK && (hit = memmem(text, (size_t)(end - text), sep, sep_len));
+             text = hit + sep_len)
             st = push_text(call, list, text, (size_t)(hit - text));
         return st == PERI_OK ? push_text(call, list, text, (size_t)(end - text)) : st;
     }
@@ -210,7 +212,8 @@ enum peri_status peri_expr_fn_url_encode(const struct expr_call *call, struct pe
     text_start(&buf);
     for (size_t i = 0; i < len && !buf.failed; i++) {
         unsigned char c = (unsigned char)text[i];
-        bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("-._~", c));
+        bool plain =
+            (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("-._~", c));
         if (plain)
             (void)peri_buf_putc(&buf, (char)c);
         else

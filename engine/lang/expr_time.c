@@ -25,7 +25,8 @@ enum peri_status peri_expr_time(const struct peri_value *v, int64_t *ret_ms, str
     }
     if (!good) {
         char shown[PERI_EXPR_SHOW];
-        return peri_error_set(err, PERI_EINVAL, "type", "%s is no time such as 2026-01-31T12:00:00Z", peri_expr_show(v, shown));
+        return peri_error_set(
+            err, PERI_EINVAL, "type", "%s is no time such as 2026-01-31T12:00:00Z", peri_expr_show(v, shown));
     }
     *ret_ms = ms;
     return PERI_OK;
@@ -35,8 +36,8 @@ static enum peri_status give_time(const struct expr_call *call, int64_t ms, stru
 {
     char text[PERI_TIME_TEXT];
     if (ms < TIME_MIN || ms > TIME_MAX)
-        return peri_error_set(call->err, PERI_EINVAL, "type", "%s: the time is outside the years 1 to 9999",
-            call->function->name);
+        return peri_error_set(
+            call->err, PERI_EINVAL, "type", "%s: the time is outside the years 1 to 9999", call->function->name);
     return peri_expr_give(call, peri_value_str(peri_time_format(ms, text)), ret);
 }
 
@@ -111,7 +112,8 @@ static const char *const month_names[] = {"January", "February", "March", "April
 static void put_offset(struct peri_buf *out, int32_t offset, bool colon)
 {
     int32_t minutes = (offset < 0 ? -offset : offset) / 60;
-    (void)peri_buf_printf(out, "%c%02d%s%02d", offset < 0 ? '-' : '+', (int)(minutes / 60), colon ? ":" : "", (int)(minutes % 60));
+    (void)peri_buf_printf(
+        out, "%c%02d%s%02d", offset < 0 ? '-' : '+', (int)(minutes / 60), colon ? ":" : "", (int)(minutes % 60));
 }
 
 static unsigned day_of_year(const struct peri_local *t)
@@ -148,42 +150,106 @@ static bool put_field(struct peri_buf *out, char c, bool bare, const struct peri
     int64_t week_year;
     unsigned week = iso_week(t, &week_year);
     switch (c) {
-    case 'Y': put_number(out, t->year, 4, zero); return true;
-    case 'y': put_number(out, t->year % 100, 2, zero); return true;
-    case 'm': put_number(out, t->month, 2, zero); return true;
-    case 'd': put_number(out, t->day, 2, zero); return true;
-    case 'e': put_number(out, t->day, 2, blank); return true;
-    case 'H': put_number(out, t->hour, 2, zero); return true;
-    case 'k': put_number(out, t->hour, 2, blank); return true;
-    case 'I': put_number(out, hour12, 2, zero); return true;
-    case 'l': put_number(out, hour12, 2, blank); return true;
-    case 'M': put_number(out, t->minute, 2, zero); return true;
-    case 'S': put_number(out, t->second, 2, zero); return true;
-    case 'L': put_number(out, ((ms % 1000) + 1000) % 1000, 3, '0'); return true;
-    case 'j': put_number(out, day_of_year(t), 3, zero); return true;
-    case 'u': put_number(out, t->weekday == 0 ? 7 : t->weekday, 1, 0); return true;
-    case 'w': put_number(out, t->weekday, 1, 0); return true;
-    case 'V': put_number(out, week, 2, zero); return true;
-    case 'G': put_number(out, week_year, 4, zero); return true;
-    case 's': put_number(out, (ms - ((ms % 1000) + 1000) % 1000) / 1000, 1, 0); return true;
-    case 'p': (void)peri_buf_puts(out, t->hour < 12 ? "AM" : "PM"); return true;
-    case 'A': (void)peri_buf_puts(out, day_names[t->weekday % 7]); return true;
-    case 'a': (void)peri_buf_append(out, day_names[t->weekday % 7], 3); return true;
-    case 'B': (void)peri_buf_puts(out, month_names[(t->month - 1) % 12]); return true;
-    case 'b': (void)peri_buf_append(out, month_names[(t->month - 1) % 12], 3); return true;
-    case 'z': put_offset(out, t->offset, false); return true;
-    case 'Z': (void)peri_buf_puts(out, t->abbrev); return true;
-    case 'F': (void)peri_buf_printf(out, "%04lld-%02u-%02u", (long long)t->year, t->month, t->day); return true;
-    case 'T': (void)peri_buf_printf(out, "%02u:%02u:%02u", t->hour, t->minute, t->second); return true;
-    case 'R': (void)peri_buf_printf(out, "%02u:%02u", t->hour, t->minute); return true;
-    case 'n': (void)peri_buf_putc(out, '\n'); return true;
-    case 't': (void)peri_buf_putc(out, '\t'); return true;
-    case '%': (void)peri_buf_putc(out, '%'); return true;
-    default: return false;
+    case 'Y':
+        put_number(out, t->year, 4, zero);
+        return true;
+    case 'y':
+        put_number(out, t->year % 100, 2, zero);
+        return true;
+    case 'm':
+        put_number(out, t->month, 2, zero);
+        return true;
+    case 'd':
+        put_number(out, t->day, 2, zero);
+        return true;
+    case 'e':
+        put_number(out, t->day, 2, blank);
+        return true;
+    case 'H':
+        put_number(out, t->hour, 2, zero);
+        return true;
+    case 'k':
+        put_number(out, t->hour, 2, blank);
+        return true;
+    case 'I':
+        put_number(out, hour12, 2, zero);
+        return true;
+    case 'l':
+        put_number(out, hour12, 2, blank);
+        return true;
+    case 'M':
+        put_number(out, t->minute, 2, zero);
+        return true;
+    case 'S':
+        put_number(out, t->second, 2, zero);
+        return true;
+    case 'L':
+        put_number(out, ((ms % 1000) + 1000) % 1000, 3, '0');
+        return true;
+    case 'j':
+        put_number(out, day_of_year(t), 3, zero);
+        return true;
+    case 'u':
+        put_number(out, t->weekday == 0 ? 7 : t->weekday, 1, 0);
+        return true;
+    case 'w':
+        put_number(out, t->weekday, 1, 0);
+        return true;
+    case 'V':
+        put_number(out, week, 2, zero);
+        return true;
+    case 'G':
+        put_number(out, week_year, 4, zero);
+        return true;
+    case 's':
+        put_number(out, (ms - ((ms % 1000) + 1000) % 1000) / 1000, 1, 0);
+        return true;
+    case 'p':
+        (void)peri_buf_puts(out, t->hour < 12 ? "AM" : "PM");
+        return true;
+    case 'A':
+        (void)peri_buf_puts(out, day_names[t->weekday % 7]);
+        return true;
+    case 'a':
+        (void)peri_buf_append(out, day_names[t->weekday % 7], 3);
+        return true;
+    case 'B':
+        (void)peri_buf_puts(out, month_names[(t->month - 1) % 12]);
+        return true;
+    case 'b':
+        (void)peri_buf_append(out, month_names[(t->month - 1) % 12], 3);
+        return true;
+    case 'z':
+        put_offset(out, t->offset, false);
+        return true;
+    case 'Z':
+        (void)peri_buf_puts(out, t->abbrev);
+        return true;
+    case 'F':
+        (void)peri_buf_printf(out, "%04lld-%02u-%02u", (long long)t->year, t->month, t->day);
+        return true;
+    case 'T':
+        (void)peri_buf_printf(out, "%02u:%02u:%02u", t->hour, t->minute, t->second);
+        return true;
+    case 'R':
+        (void)peri_buf_printf(out, "%02u:%02u", t->hour, t->minute);
+        return true;
+    case 'n':
+        (void)peri_buf_putc(out, '\n');
+        return true;
+    case 't':
+        (void)peri_buf_putc(out, '\t');
+        return true;
+    case '%':
+        (void)peri_buf_putc(out, '%');
+        return true;
+    default:
+        return false;
     }
 }
 
-static enum peri_status put_format(const struct expr_call *call, struct peri_buf *out, const struct peri_local *t, int64_t ms)
+static enum peri_status put_format(
+    const struct expr_call *call, struct peri_buf *out, const struct peri_local *t, int64_t ms)
 {
     size_t len = 0;
     const char *format = peri_value_textn(call->args[1], &len);
@@ -198,8 +264,8 @@ static enum peri_status put_format(const struct expr_call *call, struct peri_buf
             put_offset(out, t->offset, true);
             i++;
         } else if (i >= len || !put_field(out, format[i], bare, t, ms)) {
-            return peri_error_set(call->err, PERI_EINVAL, "filter-args", "date: unknown conversion %%%.*s", i < len ? 1 : 0,
-                i < len ? format + i : "");
+            return peri_error_set(call->err, PERI_EINVAL, "filter-args", "date: unknown conversion %%%.*s",
+                i < len ? 1 : 0, i < len ? format + i : "");
         }
     }
     return PERI_OK;

@@ -12,8 +12,8 @@
 #include "lang/schedule.h"
 #include "lang/template.h"
 
-/* A compiled rule: what rule_parse.c reads, rule_check.c proves and rule_compile.c prepares. Immutable; counted, because
- * a waiting run keeps the version it started with. */
+/* A compiled rule: what rule_parse.c reads, rule_check.c proves and rule_compile.c prepares. Immutable; counted,
+ * because a waiting run keeps the version it started with. */
 
 struct peri_condition;
 struct peri_step;
@@ -22,10 +22,10 @@ enum peri_trigger_kind { PERI_TRIGGER_EVENT, PERI_TRIGGER_SCHEDULE };
 
 struct peri_trigger {
     enum peri_trigger_kind kind;
-    char *id;                    /* given, or "t1", "t2", ... by position */
+    char *id; /* given, or "t1", "t2", ... by position */
     struct peri_place place;
-    char *event;                 /* exact type or glob */
-    struct peri_pattern *match;  /* NULL: any payload */
+    char *event;                /* exact type or glob */
+    struct peri_pattern *match; /* NULL: any payload */
     struct peri_schedule schedule;
 };
 
@@ -34,12 +34,12 @@ enum peri_condition_kind { PERI_COND_OPERATOR, PERI_COND_EXPR, PERI_COND_ALL, PE
 struct peri_condition {
     enum peri_condition_kind kind;
     struct peri_place place;
-    char *path;                     /* "conditions[1].any[0]" */
-    char *operator_id;              /* OPERATOR */
-    struct peri_template *params;   /* OPERATOR; NULL: none */
-    char *expr_text;                /* EXPR: as written, for verdicts */
-    struct peri_template *expr;     /* EXPR */
-    struct peri_condition **items;  /* ALL, ANY; NOT has one (an implicit ALL when a list was given) */
+    char *path;                    /* "conditions[1].any[0]" */
+    char *operator_id;             /* OPERATOR */
+    struct peri_template *params;  /* OPERATOR; NULL: none */
+    char *expr_text;               /* EXPR: as written, for verdicts */
+    struct peri_template *expr;    /* EXPR */
+    struct peri_condition **items; /* ALL, ANY; NOT has one (an implicit ALL when a list was given) */
     size_t count;
 };
 
@@ -82,14 +82,14 @@ struct peri_binding {
 struct peri_step {
     enum peri_step_kind kind;
     struct peri_place place;
-    char *path;                       /* "actions[2]" */
-    char *id;                         /* given, or NULL */
-    char *as;                         /* name that the result is bound to, or NULL */
-    struct peri_condition *guard;     /* `if` on any step: skipped when it does not hold; NULL: always */
+    char *path;                   /* "actions[2]" */
+    char *id;                     /* given, or NULL */
+    char *as;                     /* name that the result is bound to, or NULL */
+    struct peri_condition *guard; /* `if` on any step: skipped when it does not hold; NULL: always */
     bool continue_on_error;
-    struct peri_block *on_error;      /* NULL: none */
+    struct peri_block *on_error; /* NULL: none */
     struct peri_retry retry;
-    int64_t timeout_ms;               /* 0: the default */
+    int64_t timeout_ms;                    /* 0: the default */
     struct peri_template *idempotency_key; /* NULL: the run's own */
     /* OPERATOR */
     char *operator_id;
@@ -110,7 +110,7 @@ struct peri_step {
     /* EMIT */
     struct peri_template *emit_event, *emit_data;
     /* STOP */
-    struct peri_template *reason;     /* NULL: none */
+    struct peri_template *reason; /* NULL: none */
 };
 
 struct peri_rule {
@@ -119,15 +119,15 @@ struct peri_rule {
     char **tags;
     size_t tag_count;
     int priority;
-    struct peri_place place;         /* of the rule's mapping; file is owned by the rule */
+    struct peri_place place; /* of the rule's mapping; file is owned by the rule */
     struct peri_trigger *triggers;
     size_t trigger_count;
     struct peri_condition *condition; /* the ALL of `conditions`, or NULL */
     struct peri_block *actions;
-    struct peri_block *on_error;      /* NULL: none */
-    char hash[65];                    /* SHA-256 of text */
-    char *text;                       /* the rule's tree as one line of flow YAML (JSON, plus tags), comments and layout
-                                         gone: what waiting runs go on with after a restart (peri_rule_from_text) */
+    struct peri_block *on_error; /* NULL: none */
+    char hash[65];               /* SHA-256 of text */
+    char *text;                  /* the rule's tree as one line of flow YAML (JSON, plus tags), comments and layout
+                                    gone: what waiting runs go on with after a restart (peri_rule_from_text) */
 };
 
 /* What the checker must know of operators; filled by the plugin host. */
@@ -155,15 +155,15 @@ struct peri_rule_list {
 };
 void peri_rule_list_finish(struct peri_rule_list *list);
 
-/* Reads one file: one rule, a list under `rules:`, or several documents. Appends the rules without errors to list; every
- * finding goes to diag. PERI_EINVAL when there was an error. env may be NULL: then operators are not checked. */
+/* Reads one file: one rule, a list under `rules:`, or several documents. Appends the rules without errors to list;
+ * every finding goes to diag. PERI_EINVAL when there was an error. env may be NULL: then operators are not checked. */
 enum peri_status peri_rules_load_file(const char *path, const struct peri_rule_env *env, struct peri_rule_list *list,
     struct peri_diag *diag) PERI_MUST_CHECK;
 enum peri_status peri_rules_load_text(const char *file, const char *text, size_t len, const struct peri_rule_env *env,
     struct peri_rule_list *list, struct peri_diag *diag) PERI_MUST_CHECK;
 /* Rebuilds a rule from its stored text (peri_rule.text). Operators are not checked again. */
-enum peri_status peri_rule_from_text(const char *text, size_t len, const struct peri_rule_env *env, struct peri_rule **ret,
-    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_rule_from_text(const char *text, size_t len, const struct peri_rule_env *env,
+    struct peri_rule **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 /* The block that a path names, or NULL. borrow. */
 const struct peri_block *peri_rule_block(const struct peri_rule *rule, const char *path);

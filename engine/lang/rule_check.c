@@ -10,7 +10,8 @@
 #include "data/json.h"
 #include "lang/rule_internal.h"
 
-static void check_value(struct rule_reader *r, const struct peri_value *schema, const struct peri_node *node, const char *name);
+static void check_value(
+    struct rule_reader *r, const struct peri_value *schema, const struct peri_node *node, const char *name);
 
 /* ---- the schema as a value ---- */
 
@@ -98,7 +99,8 @@ static void check_constant(struct rule_reader *r, const struct peri_value *schem
     peri_schema_destroy(compiled);
 }
 
-static void check_plain(struct rule_reader *r, const struct peri_value *schema, const struct peri_node *node, const char *name)
+static void check_plain(
+    struct rule_reader *r, const struct peri_value *schema, const struct peri_node *node, const char *name)
 {
     struct peri_value *value = NULL;
     if (peri_node_value(node, NULL, NULL, &value, NULL) != PERI_OK)
@@ -108,8 +110,8 @@ static void check_plain(struct rule_reader *r, const struct peri_value *schema, 
 }
 
 /* A text with {{ }} in it. Mistakes in the expressions are reported where the parameters are compiled. */
-static void check_dynamic_text(struct rule_reader *r, const struct peri_value *schema, const struct peri_node *node,
-    const char *name)
+static void check_dynamic_text(
+    struct rule_reader *r, const struct peri_value *schema, const struct peri_node *node, const char *name)
 {
     struct peri_template *t = NULL;
     struct peri_diag unused;
@@ -134,7 +136,8 @@ static void check_dynamic_text(struct rule_reader *r, const struct peri_value *s
 static void check_required(struct rule_reader *r, const struct peri_value *schema, const struct peri_node *map,
     struct peri_place place, const char *operator_id)
 {
-    const struct peri_value *required = peri_map_at(schema, "required"), *properties = peri_map_at(schema, "properties");
+    const struct peri_value *required = peri_map_at(schema, "required"),
+                            *properties = peri_map_at(schema, "properties");
     for (size_t i = 0; i < peri_value_count(required); i++) {
         const char *name = peri_value_text(peri_list_at(required, i));
         if (!name || peri_node_get(map, name, NULL))
@@ -147,7 +150,8 @@ static void check_required(struct rule_reader *r, const struct peri_value *schem
         }
         const char *description = peri_map_text(peri_map_at(properties, name), "description");
         if (!misspelt)
-            peri_rule_fault(r, place, "param-missing", description, "parameter \"%s\" of %s is missing", name, operator_id);
+            peri_rule_fault(
+                r, place, "param-missing", description, "parameter \"%s\" of %s is missing", name, operator_id);
     }
 }
 
@@ -189,7 +193,8 @@ static void check_object(struct rule_reader *r, const struct peri_value *schema,
         check_plain(r, schema, map, what); /* what is left: minProperties and the like */
 }
 
-static void check_value(struct rule_reader *r, const struct peri_value *schema, const struct peri_node *node, const char *name)
+static void check_value(
+    struct rule_reader *r, const struct peri_value *schema, const struct peri_node *node, const char *name)
 {
     if (!peri_value_is(schema, PERI_MAP) || (node->kind == PERI_NODE_SCALAR && node->tag))
         return;
@@ -201,7 +206,8 @@ static void check_value(struct rule_reader *r, const struct peri_value *schema, 
         else
             check_plain(r, schema, node, name);
     } else if (!allows(schema, node->kind == PERI_NODE_MAP ? "object" : "array")) {
-        peri_rule_fault(r, node->place, "param-type", NULL, "parameter \"%s\" cannot be %s", name, peri_node_describe(node));
+        peri_rule_fault(
+            r, node->place, "param-type", NULL, "parameter \"%s\" cannot be %s", name, peri_node_describe(node));
     } else if (node->kind == PERI_NODE_MAP) {
         check_object(r, schema, node, node->place, name);
     } else {
@@ -225,12 +231,13 @@ static void unknown_operator(struct rule_reader *r, const struct peri_node *id)
     peri_rule_fault(r, id->place, "unknown-operator", hint, "unknown operator \"%.100s\"", id->text);
 }
 
-void peri_rule_check_operator(struct rule_reader *r, const struct peri_node *id, const struct peri_node *params, bool as_condition)
+void peri_rule_check_operator(
+    struct rule_reader *r, const struct peri_node *id, const struct peri_node *params, bool as_condition)
 {
     struct peri_operator_facts facts = {0};
     if (peri_template_is_text_dynamic(id->text, id->len)) {
-        peri_rule_fault(r, id->place, "unknown-operator", "choose between steps with if: or choose:",
-            "an operator cannot be named by a template");
+        peri_rule_fault(r, id->place, "unknown-operator",
+            "choose between steps with if: or choose:", "an operator cannot be named by a template");
         return;
     }
     if (!r->env || !r->env->operator_facts)
@@ -240,8 +247,10 @@ void peri_rule_check_operator(struct rule_reader *r, const struct peri_node *id,
         return;
     }
     if (as_condition ? !facts.is_condition : !facts.is_action) {
-        peri_rule_fault(r, id->place, "operator-kind", as_condition ? "actions stand under actions:" : "conditions stand under conditions: or if:",
-            "\"%s\" is %s, not %s", id->text, as_condition ? "an action" : "a condition", as_condition ? "a condition" : "an action");
+        peri_rule_fault(r, id->place, "operator-kind",
+            as_condition ? "actions stand under actions:" : "conditions stand under conditions: or if:",
+            "\"%s\" is %s, not %s", id->text, as_condition ? "an action" : "a condition",
+            as_condition ? "a condition" : "an action");
         return;
     }
     const struct peri_value *schema = facts.params ? peri_schema_source(facts.params) : NULL;

@@ -12,8 +12,9 @@
 
 static bool is_plain_code(unsigned c)
 {
-    return (c >= 0x20 && c < 0x7F && c != '"' && c != '\\') || (c >= 0xA0 && c <= 0xD7FF && c != 0x2028 && c != 0x2029) ||
-           (c >= 0xE000 && c <= 0xFFFD && c != 0xFEFF) || (c >= 0x10000 && c <= 0x10FFFF);
+    return (c >= 0x20 && c < 0x7F && c != '"' && c != '\\') ||
+           (c >= 0xA0 && c <= 0xD7FF && c != 0x2028 && c != 0x2029) || (c >= 0xE000 && c <= 0xFFFD && c != 0xFEFF) ||
+           (c >= 0x10000 && c <= 0x10FFFF);
 }
 
 static void write_text(struct peri_buf *out, const char *text, size_t len)
@@ -80,8 +81,8 @@ void peri_rule_write_text(struct rule_reader *r, const struct peri_node *node)
         peri_rule_nomem(r);
 }
 
-enum peri_status peri_rule_from_text(const char *text, size_t len, const struct peri_rule_env *env, struct peri_rule **ret,
-    struct peri_error *err)
+enum peri_status peri_rule_from_text(
+    const char *text, size_t len, const struct peri_rule_env *env, struct peri_rule **ret, struct peri_error *err)
 {
     struct peri_rule_env quiet = env ? *env : (struct peri_rule_env){0};
     struct peri_rule_list list = {0};

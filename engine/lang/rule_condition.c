@@ -14,8 +14,8 @@ static const struct {
 } kinds[] = {{"operator", PERI_COND_OPERATOR}, {"all", PERI_COND_ALL}, {"any", PERI_COND_ANY}, {"not", PERI_COND_NOT},
     {"expr", PERI_COND_EXPR}};
 
-static struct peri_condition *create(struct rule_reader *r, enum peri_condition_kind kind, const struct peri_node *node,
-    const char *path)
+static struct peri_condition *create(
+    struct rule_reader *r, enum peri_condition_kind kind, const struct peri_node *node, const char *path)
 {
     struct peri_condition *c = calloc(1, sizeof(*c));
     if (c) {
@@ -50,8 +50,8 @@ static struct peri_condition *read_expr(struct rule_reader *r, const struct peri
     return NULL;
 }
 
-static struct peri_condition *read_operator(struct rule_reader *r, const struct peri_node *map, const struct peri_node *id,
-    const char *path)
+static struct peri_condition *read_operator(
+    struct rule_reader *r, const struct peri_node *map, const struct peri_node *id, const char *path)
 {
     const struct peri_node *params = peri_node_get(map, "params", NULL);
     const char *name = peri_rule_text(r, id, "operator");
@@ -91,8 +91,8 @@ static bool read_items(struct rule_reader *r, const struct peri_node *list, stru
     return good;
 }
 
-static struct peri_condition *read_list(struct rule_reader *r, const struct peri_node *list, enum peri_condition_kind kind,
-    const char *path)
+static struct peri_condition *read_list(
+    struct rule_reader *r, const struct peri_node *list, enum peri_condition_kind kind, const char *path)
 {
     struct peri_condition *c = create(r, kind, list, path);
     if (c && !read_items(r, list, c)) {
@@ -102,8 +102,8 @@ static struct peri_condition *read_list(struct rule_reader *r, const struct peri
     return c;
 }
 
-static struct peri_condition *read_group(struct rule_reader *r, const struct peri_node *node, enum peri_condition_kind kind,
-    const char *key, const char *path)
+static struct peri_condition *read_group(struct rule_reader *r, const struct peri_node *node,
+    enum peri_condition_kind kind, const char *key, const char *path)
 {
     if (!peri_rule_expect(r, node, PERI_NODE_LIST, key))
         return NULL;
@@ -143,7 +143,8 @@ static bool find_kind(struct rule_reader *r, const struct peri_node *map, size_t
             bool later = key->place.line > first->place.line ||
                          (key->place.line == first->place.line && key->place.column > first->place.column);
             peri_rule_fault(r, (later ? key : first)->place, "conflicting-keys", "make them two conditions",
-                "a condition is one of operator, all, any, not, expr, but this is both %s and %s", first->text, key->text);
+                "a condition is one of operator, all, any, not, expr, but this is both %s and %s", first->text,
+                key->text);
             return false;
         }
         if (key) {
@@ -166,7 +167,8 @@ static struct peri_condition *read_map(struct rule_reader *r, const struct peri_
     struct peri_node *node = peri_node_get(map, kinds[which].key, &key);
     const struct peri_node *params = peri_rule_key_node(map, "params");
     if (kinds[which].kind != PERI_COND_OPERATOR && params) {
-        peri_rule_fault(r, params->place, "misplaced-key", NULL, "\"params\" goes with \"operator\", not with \"%s\"", key->text);
+        peri_rule_fault(
+            r, params->place, "misplaced-key", NULL, "\"params\" goes with \"operator\", not with \"%s\"", key->text);
         return NULL;
     }
     if (kinds[which].kind == PERI_COND_OPERATOR)

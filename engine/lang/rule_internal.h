@@ -5,14 +5,14 @@
 #include "lang/rule.h"
 #include "lang/template_internal.h"
 
-/* Reading one rule: shared by the files rule_*.c. Every reader reports what is wrong and goes on, so that one pass finds
- * all mistakes; a rule with a finding is thrown away. Only memory failures stop (reader.failed). */
+/* Reading one rule: shared by the files rule_*.c. Every reader reports what is wrong and goes on, so that one pass
+ * finds all mistakes; a rule with a finding is thrown away. Only memory failures stop (reader.failed). */
 
-#define PERI_RULE_MAX_RULES 10000        /* in a file */
-#define PERI_RULE_MAX_STEPS 1000         /* in a rule */
-#define PERI_RULE_MAX_NESTING 32         /* of blocks and of conditions */
-#define PERI_RULE_MAX_TEXT (256 * 1024)  /* bytes of peri_rule.text */
-#define PERI_RULE_MAX_NAME 200           /* bytes of a name or an id */
+#define PERI_RULE_MAX_RULES 10000       /* in a file */
+#define PERI_RULE_MAX_STEPS 1000        /* in a rule */
+#define PERI_RULE_MAX_NESTING 32        /* of blocks and of conditions */
+#define PERI_RULE_MAX_TEXT (256 * 1024) /* bytes of peri_rule.text */
+#define PERI_RULE_MAX_NAME 200          /* bytes of a name or an id */
 #define PERI_RULE_FOR_EACH_DEFAULT 1000
 #define PERI_RULE_FOR_EACH_MAX 10000
 
@@ -25,11 +25,11 @@ struct rule_reader {
     struct peri_diag *diag;
     const struct peri_rule_env *env; /* or NULL */
     struct peri_rule *rule;
-    struct peri_expr_names names;    /* what templates may name, at the place being read */
-    struct rule_names bound;         /* by `as`, borrowed from the tree */
-    struct rule_names refused;       /* unknown names already reported */
-    struct rule_names ids, vars;     /* of all steps; of all `set` */
-    struct rule_names listed;        /* scratch of names.list */
+    struct peri_expr_names names; /* what templates may name, at the place being read */
+    struct rule_names bound;      /* by `as`, borrowed from the tree */
+    struct rule_names refused;    /* unknown names already reported */
+    struct rule_names ids, vars;  /* of all steps; of all `set` */
+    struct rule_names listed;     /* scratch of names.list */
     bool in_on_error;
     bool names_doubtful;   /* a mistake before this place may have been to bind a name: unknown ones follow from it */
     bool members_doubtful; /* the same for steps.x and vars.x, anywhere in the rule */
@@ -56,11 +56,13 @@ struct rule_key {
 };
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
-void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint, const char *fmt, ...)
-    PERI_PRINTF(5, 6);
+void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,
+    const char *fmt, ...) PERI_PRINTF(5, 6);
 /* Reports unknown keys (and those of kind KEY_LATER as not supported yet); the number of keys reported. */
-size_t peri_rule_check_keys(struct rule_reader *r, const struct peri_node *map, const struct rule_key *table, const char *what);
-void peri_rule_unknown_key(struct rule_reader *r, const struct peri_node *key, const struct rule_key *table, const char *what);
+size_t peri_rule_check_keys(
+    struct rule_reader *r, const struct peri_node *map, const struct rule_key *table, const char *what);
+void peri_rule_unknown_key(
+    struct rule_reader *r, const struct peri_node *key, const struct rule_key *table, const char *what);
 void peri_rule_later_key(struct rule_reader *r, const struct peri_node *key);
 const struct rule_key *peri_rule_find_key(const struct rule_key *table, const char *name);
 /* The key's node when the map has it, else NULL. */
@@ -70,8 +72,10 @@ void peri_rule_wrong_type(struct rule_reader *r, const struct peri_node *node, c
 /* "what" names the field in messages. The text is borrowed from the tree; NULL when wrong. */
 const char *peri_rule_text(struct rule_reader *r, const struct peri_node *node, const char *what);
 bool peri_rule_bool(struct rule_reader *r, const struct peri_node *node, const char *what, bool *ret);
-bool peri_rule_int(struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min, int64_t max, int64_t *ret);
-bool peri_rule_duration(struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min_ms, int64_t *ret_ms);
+bool peri_rule_int(
+    struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min, int64_t max, int64_t *ret);
+bool peri_rule_duration(
+    struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min_ms, int64_t *ret_ms);
 char *peri_rule_dup(struct rule_reader *r, const char *text);
 char *peri_rule_path(struct rule_reader *r, const char *fmt, ...) PERI_PRINTF(2, 3);
 /* The place with the file name that the rule owns. */
@@ -86,14 +90,15 @@ struct peri_condition *peri_rule_read_condition(struct rule_reader *r, const str
 /* The ALL of a list; what: the key in messages. */
 struct peri_condition *peri_rule_read_conditions(struct rule_reader *r, const struct peri_node *node, const char *path);
 /* NULL when wrong. */
-struct peri_block *peri_rule_read_block(struct rule_reader *r, const struct peri_node *node, const char *path, const char *what);
+struct peri_block *peri_rule_read_block(
+    struct rule_reader *r, const struct peri_node *node, const char *path, const char *what);
 
 bool peri_rule_is_step_key(const char *key);
 
-/* rule_check.c: the operator of a condition or step and its parameters. params: a mapping; NULL when there is none; what is
- * no mapping is left alone. */
-void peri_rule_check_operator(struct rule_reader *r, const struct peri_node *id, const struct peri_node *params,
-    bool as_condition);
+/* rule_check.c: the operator of a condition or step and its parameters. params: a mapping; NULL when there is none;
+ * what is no mapping is left alone. */
+void peri_rule_check_operator(
+    struct rule_reader *r, const struct peri_node *id, const struct peri_node *params, bool as_condition);
 
 /* rule_compile.c */
 /* Fills rule.text and rule.hash. */

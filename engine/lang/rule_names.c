@@ -39,7 +39,8 @@ static bool is_root(const struct rule_reader *r, const char *name, size_t len)
 static bool known(void *ctx, const char *name, size_t len)
 {
     struct rule_reader *r = ctx;
-    if (r->names_doubtful || is_root(r, name, len) || peri_rule_names_has(&r->bound, name, len) || peri_rule_names_has(&r->refused, name, len))
+    if (r->names_doubtful || is_root(r, name, len) || peri_rule_names_has(&r->bound, name, len) ||
+        peri_rule_names_has(&r->refused, name, len))
         return true;
     char *copy = peri_strndup(name, len);
     if (!copy || !push(&r->refused, copy)) {
@@ -86,8 +87,9 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
     if (near)
         snprintf(problem->hint, sizeof(problem->hint), "did you mean \"%s\"?", near);
     else
-        snprintf(problem->hint, sizeof(problem->hint), step ? "give the step an id: {id: %.64s, operator: ...}"
-                                                            : "a step before it sets it: set: {%.64s: ...}", field);
+        snprintf(problem->hint, sizeof(problem->hint),
+            step ? "give the step an id: {id: %.64s, operator: ...}" : "a step before it sets it: set: {%.64s: ...}",
+            field);
     return false;
 }
 
@@ -161,7 +163,7 @@ bool peri_rule_names_check(struct rule_reader *r, const struct peri_node *node, 
     for (size_t i = 0; words[i]; i++)
         taken = taken || strcmp(words[i], name) == 0;
     if (taken)
-        peri_rule_fault(r, node->place, "reserved-name", "choose another name", "\"%s\" has a meaning of its own and cannot be %s",
-            name, what);
+        peri_rule_fault(r, node->place, "reserved-name", "choose another name",
+            "\"%s\" has a meaning of its own and cannot be %s", name, what);
     return !taken;
 }

@@ -10,22 +10,24 @@
 
 /* When you change a key table of rule_*.c, change all_keys and docs/rules.md. */
 static const struct rule_key rule_keys[] = {{"name", KEY_KNOWN}, {"id", KEY_KNOWN}, {"description", KEY_KNOWN},
-    {"enabled", KEY_KNOWN}, {"tags", KEY_KNOWN}, {"priority", KEY_KNOWN}, {"trigger", KEY_KNOWN}, {"triggers", KEY_KNOWN},
-    {"conditions", KEY_KNOWN}, {"actions", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"key", KEY_LATER}, {"throttle", KEY_LATER},
-    {"once_within", KEY_LATER}, {"once_after", KEY_LATER}, {"mode", KEY_LATER}, {"max", KEY_LATER}, {"max_exceeded", KEY_LATER},
-    {"timeout", KEY_LATER}, {"cancel_on", KEY_LATER}, {"on_change", KEY_LATER}, {"blueprint", KEY_LATER},
-    {"use_blueprint", KEY_LATER}, {NULL, KEY_END}};
+    {"enabled", KEY_KNOWN}, {"tags", KEY_KNOWN}, {"priority", KEY_KNOWN}, {"trigger", KEY_KNOWN},
+    {"triggers", KEY_KNOWN}, {"conditions", KEY_KNOWN}, {"actions", KEY_KNOWN}, {"on_error", KEY_KNOWN},
+    {"key", KEY_LATER}, {"throttle", KEY_LATER}, {"once_within", KEY_LATER}, {"once_after", KEY_LATER},
+    {"mode", KEY_LATER}, {"max", KEY_LATER}, {"max_exceeded", KEY_LATER}, {"timeout", KEY_LATER},
+    {"cancel_on", KEY_LATER}, {"on_change", KEY_LATER}, {"blueprint", KEY_LATER}, {"use_blueprint", KEY_LATER},
+    {NULL, KEY_END}};
 static const struct rule_key file_keys[] = {{"rules", KEY_KNOWN}, {NULL, KEY_END}};
 
 static const char *const all_keys[] = {"rule.name", "rule.id", "rule.description", "rule.enabled", "rule.tags",
     "rule.priority", "rule.trigger", "rule.triggers", "rule.conditions", "rule.actions", "rule.on_error", "trigger.id",
     "trigger.event", "trigger.match", "trigger.schedule", "schedule.cron", "schedule.every", "schedule.at",
     "schedule.timezone", "schedule.dst", "schedule.catch_up", "condition.operator", "condition.params", "condition.all",
-    "condition.any", "condition.not", "condition.expr", "step.operator", "step.params", "step.delay", "step.if", "step.then",
-    "step.else", "step.choose", "step.for_each", "step.do", "step.set", "step.emit", "step.stop", "step.id", "step.as",
-    "step.timeout", "step.retry", "step.idempotency_key", "step.continue_on_error", "step.on_error", "for_each.in",
-    "for_each.as", "for_each.max", "choice.if", "choice.do", "emit.event", "emit.data", "retry.initial_interval",
-    "retry.backoff_coefficient", "retry.maximum_interval", "retry.maximum_attempts", "retry.non_retryable", NULL};
+    "condition.any", "condition.not", "condition.expr", "step.operator", "step.params", "step.delay", "step.if",
+    "step.then", "step.else", "step.choose", "step.for_each", "step.do", "step.set", "step.emit", "step.stop",
+    "step.id", "step.as", "step.timeout", "step.retry", "step.idempotency_key", "step.continue_on_error",
+    "step.on_error", "for_each.in", "for_each.as", "for_each.max", "choice.if", "choice.do", "emit.event", "emit.data",
+    "retry.initial_interval", "retry.backoff_coefficient", "retry.maximum_interval", "retry.maximum_attempts",
+    "retry.non_retryable", NULL};
 
 const char *const *peri_rule_keys(void)
 {
@@ -89,14 +91,14 @@ static void read_name(struct rule_reader *r, const struct peri_node *map)
 {
     const struct peri_node *n = peri_node_get(map, "name", NULL);
     if (!n) {
-        peri_rule_fault(r, map->place, "missing-key", "name: says in a few words what the rule is for",
-            "the rule has no \"name\"");
+        peri_rule_fault(
+            r, map->place, "missing-key", "name: says in a few words what the rule is for", "the rule has no \"name\"");
         return;
     }
     const char *name = peri_rule_text(r, n, "name");
     if (name && strlen(name) > PERI_RULE_MAX_NAME)
-        peri_rule_fault(r, n->place, "too-large", "the rest belongs in description:", "\"name\" is longer than %d bytes",
-            PERI_RULE_MAX_NAME);
+        peri_rule_fault(r, n->place, "too-large",
+            "the rest belongs in description:", "\"name\" is longer than %d bytes", PERI_RULE_MAX_NAME);
     else if (name)
         r->rule->name = peri_rule_dup(r, name);
 }
@@ -151,7 +153,8 @@ static void read_body(struct rule_reader *r, const struct peri_node *map)
     if ((n = peri_node_get(map, "actions", NULL)))
         r->rule->actions = peri_rule_read_block(r, n, "actions", "actions");
     else if (!unknown)
-        peri_rule_fault(r, map->place, "missing-key", "actions: is the list of steps to carry out", "the rule has no \"actions\"");
+        peri_rule_fault(
+            r, map->place, "missing-key", "actions: is the list of steps to carry out", "the rule has no \"actions\"");
     if ((n = peri_node_get(map, "on_error", NULL))) {
         r->in_on_error = true;
         r->rule->on_error = peri_rule_read_block(r, n, "on_error", "on_error");
@@ -166,8 +169,8 @@ static void check_same_id(struct rule_reader *r, struct loader *l, const struct 
     for (size_t i = 0; id && i < l->seen_count; i++) {
         if (strcmp(l->seen[i].id, id) != 0)
             continue;
-        peri_rule_fault(r, node->place, "duplicate-id", "give one of them another id:",
-            "the rule in line %d has the same id \"%s\"", l->seen[i].line, id);
+        peri_rule_fault(r, node->place, "duplicate-id",
+            "give one of them another id:", "the rule in line %d has the same id \"%s\"", l->seen[i].line, id);
         return;
     }
     if (!id)
@@ -233,8 +236,8 @@ static void read_document(struct loader *l, const struct peri_node *root)
     struct rule_reader r = {.diag = l->diag, .env = l->env};
     const struct peri_node *rules = peri_node_get(root, "rules", NULL);
     if (root->kind == PERI_NODE_LIST) {
-        peri_rule_fault(&r, root->place, "wrong-type", "a list of rules stands under rules:",
-            "a file holds one rule or a list under \"rules\", not a bare list");
+        peri_rule_fault(&r, root->place, "wrong-type",
+            "a list of rules stands under rules:", "a file holds one rule or a list under \"rules\", not a bare list");
         return;
     }
     if (!rules) {
@@ -265,8 +268,8 @@ static enum peri_status read_documents(const char *file, struct peri_yaml_doc *d
 
 static const char *const tags[] = {"!secret", "!input", NULL};
 
-enum peri_status peri_rules_load_file(const char *path, const struct peri_rule_env *env, struct peri_rule_list *list,
-    struct peri_diag *diag)
+enum peri_status peri_rules_load_file(
+    const char *path, const struct peri_rule_env *env, struct peri_rule_list *list, struct peri_diag *diag)
 {
     struct peri_yaml_doc *doc = NULL;
     enum peri_status st = peri_yaml_load(path, tags, &doc, diag);

@@ -15,7 +15,8 @@ void peri_rule_nomem(struct rule_reader *r)
     r->failed = PERI_ENOMEM;
 }
 
-void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint, const char *fmt, ...)
+void peri_rule_fault(
+    struct rule_reader *r, struct peri_place place, const char *code, const char *hint, const char *fmt, ...)
 {
     va_list ap;
     char message[1024];
@@ -39,7 +40,8 @@ const struct peri_node *peri_rule_key_node(const struct peri_node *map, const ch
     return peri_node_get(map, key, &node) ? node : NULL;
 }
 
-void peri_rule_unknown_key(struct rule_reader *r, const struct peri_node *key, const struct rule_key *table, const char *what)
+void peri_rule_unknown_key(
+    struct rule_reader *r, const struct peri_node *key, const struct rule_key *table, const char *what)
 {
     const char *names[64];
     size_t n = 0;
@@ -56,7 +58,8 @@ void peri_rule_unknown_key(struct rule_reader *r, const struct peri_node *key, c
     const char *near = peri_nearest(key->text, names);
     if (near)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
-    peri_rule_fault(r, key->place, "unknown-key", near ? hint : peri_buf_text(&known), "unknown key \"%.80s\"", key->text);
+    peri_rule_fault(
+        r, key->place, "unknown-key", near ? hint : peri_buf_text(&known), "unknown key \"%.80s\"", key->text);
     peri_buf_finish(&known);
 }
 
@@ -66,7 +69,8 @@ void peri_rule_later_key(struct rule_reader *r, const struct peri_node *key)
         "\"%s\" is not supported yet", key->text);
 }
 
-size_t peri_rule_check_keys(struct rule_reader *r, const struct peri_node *map, const struct rule_key *table, const char *what)
+size_t peri_rule_check_keys(
+    struct rule_reader *r, const struct peri_node *map, const struct rule_key *table, const char *what)
 {
     size_t wrong = 0;
     for (size_t i = 0; i < map->count; i++) {
@@ -90,9 +94,10 @@ static const char *describe(const struct peri_node *node)
 
 void peri_rule_wrong_type(struct rule_reader *r, const struct peri_node *node, const char *what, const char *wanted)
 {
-    bool quotes = node->kind == PERI_NODE_SCALAR && node->plain && node->type != PERI_NULL && strstr(wanted, "a string");
-    peri_rule_fault(r, node->place, "wrong-type", quotes ? "put it in quotes" : NULL, "\"%s\" must be %s, is %s", what, wanted,
-        describe(node));
+    bool quotes =
+        node->kind == PERI_NODE_SCALAR && node->plain && node->type != PERI_NULL && strstr(wanted, "a string");
+    peri_rule_fault(r, node->place, "wrong-type", quotes ? "put it in quotes" : NULL, "\"%s\" must be %s, is %s", what,
+        wanted, describe(node));
 }
 
 bool peri_rule_expect(struct rule_reader *r, const struct peri_node *node, enum peri_node_kind kind, const char *what)
@@ -100,7 +105,9 @@ bool peri_rule_expect(struct rule_reader *r, const struct peri_node *node, enum 
     if (node->kind == kind && !node->tag)
         return true;
     peri_rule_wrong_type(r, node, what,
-        kind == PERI_NODE_MAP ? "a mapping" : kind == PERI_NODE_LIST ? "a list" : "a single value");
+        kind == PERI_NODE_MAP    ? "a mapping"
+        : kind == PERI_NODE_LIST ? "a list"
+                                 : "a single value");
     return false;
 }
 
@@ -132,7 +139,8 @@ bool peri_rule_bool(struct rule_reader *r, const struct peri_node *node, const c
     return false;
 }
 
-bool peri_rule_int(struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min, int64_t max, int64_t *ret)
+bool peri_rule_int(
+    struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min, int64_t max, int64_t *ret)
 {
     struct peri_value *v = NULL;
     if (node->kind != PERI_NODE_SCALAR || node->type != PERI_INT || node->tag ||
@@ -144,15 +152,16 @@ bool peri_rule_int(struct rule_reader *r, const struct peri_node *node, const ch
     int64_t i = peri_value_as_int(v);
     peri_value_unref(v);
     if (i < min || i > max) {
-        peri_rule_fault(r, node->place, "out-of-range", NULL, "\"%s\" must be %lld to %lld, is %lld", what, (long long)min,
-            (long long)max, (long long)i);
+        peri_rule_fault(r, node->place, "out-of-range", NULL, "\"%s\" must be %lld to %lld, is %lld", what,
+            (long long)min, (long long)max, (long long)i);
         return false;
     }
     *ret = i;
     return true;
 }
 
-bool peri_rule_duration(struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min_ms, int64_t *ret_ms)
+bool peri_rule_duration(
+    struct rule_reader *r, const struct peri_node *node, const char *what, int64_t min_ms, int64_t *ret_ms)
 {
     struct peri_error err;
     int64_t ms = 0;
@@ -167,7 +176,8 @@ bool peri_rule_duration(struct rule_reader *r, const struct peri_node *node, con
     }
     if (ms < min_ms) {
         char least[64];
-        peri_rule_fault(r, node->place, "duration", NULL, "\"%s\" must be at least %s", what, peri_duration_format(min_ms, least));
+        peri_rule_fault(
+            r, node->place, "duration", NULL, "\"%s\" must be at least %s", what, peri_duration_format(min_ms, least));
         return false;
     }
     *ret_ms = ms;

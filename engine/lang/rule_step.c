@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps and the blocks they stand in. One table says which key makes a step of which kind, and which keys go with it. */
+/* Steps and the blocks they stand in. One table says which key makes a step of which kind, and which keys go with it.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,10 +13,11 @@
 /* Everything a step may say, whatever its kind. */
 static const struct rule_key step_keys[] = {{"operator", KEY_KNOWN}, {"params", KEY_KNOWN}, {"delay", KEY_KNOWN},
     {"if", KEY_KNOWN}, {"then", KEY_KNOWN}, {"else", KEY_KNOWN}, {"choose", KEY_KNOWN}, {"for_each", KEY_KNOWN},
-    {"do", KEY_KNOWN}, {"set", KEY_KNOWN}, {"emit", KEY_KNOWN}, {"stop", KEY_KNOWN}, {"id", KEY_KNOWN}, {"as", KEY_KNOWN},
-    {"timeout", KEY_KNOWN}, {"retry", KEY_KNOWN}, {"idempotency_key", KEY_KNOWN}, {"continue_on_error", KEY_KNOWN},
-    {"on_error", KEY_KNOWN}, {"lua", KEY_LATER}, {"wait_for", KEY_LATER}, {"parallel", KEY_LATER}, {"approve", KEY_LATER},
-    {"rate_limit", KEY_LATER}, {"quiet_hours", KEY_LATER}, {NULL, KEY_END}};
+    {"do", KEY_KNOWN}, {"set", KEY_KNOWN}, {"emit", KEY_KNOWN}, {"stop", KEY_KNOWN}, {"id", KEY_KNOWN},
+    {"as", KEY_KNOWN}, {"timeout", KEY_KNOWN}, {"retry", KEY_KNOWN}, {"idempotency_key", KEY_KNOWN},
+    {"continue_on_error", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"lua", KEY_LATER}, {"wait_for", KEY_LATER},
+    {"parallel", KEY_LATER}, {"approve", KEY_LATER}, {"rate_limit", KEY_LATER}, {"quiet_hours", KEY_LATER},
+    {NULL, KEY_END}};
 
 static const struct rule_key for_each_keys[] = {
     {"in", KEY_KNOWN}, {"as", KEY_KNOWN}, {"max", KEY_KNOWN}, {"parallel", KEY_LATER}, {NULL, KEY_END}};
@@ -69,11 +71,14 @@ static void no_kind(struct rule_reader *r, const struct peri_node *map)
 {
     const struct peri_node *key;
     if ((key = peri_rule_key_node(map, "if")))
-        peri_rule_fault(r, key->place, "missing-key", "then: holds the steps for when it is true", "\"if\" needs \"then\"");
+        peri_rule_fault(
+            r, key->place, "missing-key", "then: holds the steps for when it is true", "\"if\" needs \"then\"");
     else if ((key = peri_rule_key_node(map, "params")))
-        peri_rule_fault(r, key->place, "missing-key", "name the action: operator: comms.sendSms", "\"params\" needs \"operator\"");
+        peri_rule_fault(
+            r, key->place, "missing-key", "name the action: operator: comms.sendSms", "\"params\" needs \"operator\"");
     else if ((key = peri_rule_key_node(map, "do")))
-        peri_rule_fault(r, key->place, "missing-key", "for_each: {in: \"{{ a list }}\", as: item}", "\"do\" needs \"for_each\"");
+        peri_rule_fault(
+            r, key->place, "missing-key", "for_each: {in: \"{{ a list }}\", as: item}", "\"do\" needs \"for_each\"");
     else
         peri_rule_fault(r, map->place, "missing-key", NULL,
             "a step needs one of operator, delay, if, choose, for_each, set, emit, stop");
@@ -87,8 +92,9 @@ static const struct step_kind *find_kind(struct rule_reader *r, const struct per
     for (size_t i = 0; i < KIND_COUNT; i++) {
         const struct peri_node *key = peri_rule_key_node(map, kinds[i].key);
         if (key && kind) {
-            peri_rule_fault(r, (comes_before(first, key) ? key : first)->place, "conflicting-keys", "make them two steps",
-                "a step does one thing, but this has both \"%s\" and \"%s\"", first->text, key->text);
+            peri_rule_fault(r, (comes_before(first, key) ? key : first)->place, "conflicting-keys",
+                "make them two steps", "a step does one thing, but this has both \"%s\" and \"%s\"", first->text,
+                key->text);
             return NULL;
         }
         if (key) {
@@ -124,8 +130,8 @@ static void check_misplaced(struct rule_reader *r, const struct peri_node *map, 
     for (size_t i = 0; i < map->count; i++) {
         const struct peri_node *key = map->pairs[i].key;
         if (!goes_with(kind, key->text))
-            peri_rule_fault(r, key->place, "misplaced-key", NULL, "\"%s\" does not go with a step of the kind \"%s\"", key->text,
-                name);
+            peri_rule_fault(r, key->place, "misplaced-key", NULL, "\"%s\" does not go with a step of the kind \"%s\"",
+                key->text, name);
     }
 }
 
@@ -151,7 +157,8 @@ static void read_retry(struct rule_reader *r, const struct peri_node *node, stru
         if (!number)
             peri_rule_wrong_type(r, n, "backoff_coefficient", "a number");
         else if (d < 1 || d > 100)
-            peri_rule_fault(r, n->place, "out-of-range", NULL, "\"backoff_coefficient\" must be 1 to 100, is %s", n->text);
+            peri_rule_fault(
+                r, n->place, "out-of-range", NULL, "\"backoff_coefficient\" must be 1 to 100, is %s", n->text);
         else
             retry->coefficient = d;
     }
@@ -171,8 +178,8 @@ static void read_retry(struct rule_reader *r, const struct peri_node *node, stru
 }
 
 /* A block below the step, its names forgotten afterwards when it may not have run as a whole. */
-static struct peri_block *read_below(struct rule_reader *r, const struct peri_node *node, const char *key,
-    const struct peri_step *s)
+static struct peri_block *read_below(
+    struct rule_reader *r, const struct peri_node *node, const char *key, const struct peri_step *s)
 {
     char *path = peri_rule_path(r, "%s.%s", s->path, key);
     struct peri_block *block = path ? peri_rule_read_block(r, node, path, key) : NULL;
@@ -205,7 +212,8 @@ static void read_id(struct rule_reader *r, const struct peri_node *node, struct 
         first = strcmp(r->ids.items[i], id) != 0;
     }
     if (same > 0 && !first)
-        peri_rule_fault(r, node->place, "duplicate-id", "give it another id", "another step of this rule has the id \"%s\"", id);
+        peri_rule_fault(
+            r, node->place, "duplicate-id", "give it another id", "another step of this rule has the id \"%s\"", id);
     s->id = peri_rule_dup(r, id);
 }
 
@@ -275,12 +283,13 @@ static void read_if(struct rule_reader *r, const struct peri_node *map, struct p
 static void read_choice(struct rule_reader *r, const struct peri_node *node, struct peri_step *s, size_t i)
 {
     struct peri_choice *choice = &s->choices[s->choice_count++];
-    if (!peri_rule_expect(r, node, PERI_NODE_MAP, "choose") || peri_rule_check_keys(r, node, choice_keys, "a choice") > 0)
+    if (!peri_rule_expect(r, node, PERI_NODE_MAP, "choose") ||
+        peri_rule_check_keys(r, node, choice_keys, "a choice") > 0)
         return;
     const struct peri_node *when = peri_node_get(node, "if", NULL), *body = peri_node_get(node, "do", NULL);
     if (!when || !body) {
-        peri_rule_fault(r, node->place, "missing-key", "- choose: [{if: \"{{ … }}\", do: […]}]", "a choice needs \"%s\"",
-            when ? "do" : "if");
+        peri_rule_fault(r, node->place, "missing-key", "- choose: [{if: \"{{ … }}\", do: […]}]",
+            "a choice needs \"%s\"", when ? "do" : "if");
         return;
     }
     char *path = peri_rule_path(r, "%s.choose[%zu].if", s->path, i), key[40];
@@ -317,7 +326,8 @@ static const char *read_item_name(struct rule_reader *r, const struct peri_node 
     if (!as && !keys_good)
         return NULL;
     if (!as) {
-        peri_rule_fault(r, loop->place, "missing-key", "as: names the item for the steps in do:", "\"for_each\" needs \"as\"");
+        peri_rule_fault(
+            r, loop->place, "missing-key", "as: names the item for the steps in do:", "\"for_each\" needs \"as\"");
         return NULL;
     }
     const char *name = peri_rule_text(r, as, "as");
@@ -343,8 +353,9 @@ static void read_for_each(struct rule_reader *r, const struct peri_node *map, st
     else if (!n)
         peri_rule_fault(r, loop->place, "missing-key", "in: is the list: {in: \"{{ event.items }}\", as: item}",
             "\"for_each\" needs \"in\"");
-    else if (n->kind == PERI_NODE_MAP || (n->kind == PERI_NODE_SCALAR &&
-        (n->type != PERI_STRING || !peri_template_is_text_dynamic(n->text, n->len))))
+    else if (n->kind == PERI_NODE_MAP ||
+             (n->kind == PERI_NODE_SCALAR &&
+                 (n->type != PERI_STRING || !peri_template_is_text_dynamic(n->text, n->len))))
         peri_rule_wrong_type(r, n, "in", "a list or a template that gives one");
     else
         s->in = peri_rule_template(r, n);
@@ -353,7 +364,8 @@ static void read_for_each(struct rule_reader *r, const struct peri_node *map, st
     const char *name = read_item_name(r, loop, keys_good);
     if (!body) {
         const struct peri_node *key = peri_rule_key_node(map, "for_each");
-        peri_rule_fault(r, key->place, "missing-key", "do: stands beside for_each and holds the steps", "\"for_each\" needs \"do\"");
+        peri_rule_fault(r, key->place, "missing-key", "do: stands beside for_each and holds the steps",
+            "\"for_each\" needs \"do\"");
         return;
     }
     size_t bound = r->bound.count;
@@ -399,10 +411,12 @@ static void read_emit(struct rule_reader *r, const struct peri_node *map, struct
     size_t wrong = peri_rule_check_keys(r, emit, emit_keys, "emit");
     const struct peri_node *event = peri_node_get(emit, "event", NULL), *data = peri_node_get(emit, "data", NULL);
     if (!event && wrong == 0)
-        peri_rule_fault(r, emit->place, "missing-key", "emit: {event: my.Event, data: {…}}", "\"emit\" needs \"event\"");
+        peri_rule_fault(
+            r, emit->place, "missing-key", "emit: {event: my.Event, data: {…}}", "\"emit\" needs \"event\"");
     if (event && peri_rule_text(r, event, "event")) {
         struct peri_error err;
-        if (!peri_template_is_text_dynamic(event->text, event->len) && peri_event_type_check(event->text, &err) != PERI_OK)
+        if (!peri_template_is_text_dynamic(event->text, event->len) &&
+            peri_event_type_check(event->text, &err) != PERI_OK)
             peri_rule_fault(r, event->place, "event-type", NULL, "%s", err.message);
         else
             s->emit_event = peri_rule_template(r, event);
@@ -414,7 +428,8 @@ static void read_emit(struct rule_reader *r, const struct peri_node *map, struct
 static void read_stop(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
 {
     const struct peri_node *n = peri_node_get(map, "stop", NULL);
-    bool yes = n->kind == PERI_NODE_SCALAR && !n->tag && n->type == PERI_BOOL && (n->text[0] == 't' || n->text[0] == 'T');
+    bool yes =
+        n->kind == PERI_NODE_SCALAR && !n->tag && n->type == PERI_BOOL && (n->text[0] == 't' || n->text[0] == 'T');
     if (yes)
         return;
     if (n->kind != PERI_NODE_SCALAR || n->tag || n->type != PERI_STRING) {
@@ -483,7 +498,8 @@ static struct peri_step *create_step(struct rule_reader *r, const struct peri_no
     return NULL;
 }
 
-struct peri_block *peri_rule_read_block(struct rule_reader *r, const struct peri_node *node, const char *path, const char *what)
+struct peri_block *peri_rule_read_block(
+    struct rule_reader *r, const struct peri_node *node, const char *path, const char *what)
 {
     if (!peri_rule_expect(r, node, PERI_NODE_LIST, what))
         return NULL;

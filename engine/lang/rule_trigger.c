@@ -20,7 +20,8 @@ static const struct rule_key schedule_keys[] = {{"cron", KEY_KNOWN}, {"every", K
 
 /* ---- schedules ---- */
 
-static bool load_zone(struct rule_reader *r, const struct peri_node *node, struct peri_place place, struct peri_schedule *s)
+static bool load_zone(
+    struct rule_reader *r, const struct peri_node *node, struct peri_place place, struct peri_schedule *s)
 {
     const char *zone = "UTC";
     struct peri_error err;
@@ -48,7 +49,8 @@ static void read_cron(struct rule_reader *r, const struct peri_node *node, struc
     if (!text)
         return;
     if (peri_cron_parse(text, &s->cron, &column, &err) != PERI_OK) {
-        peri_rule_fault(r, peri_node_text_place(node, column > 0 ? (size_t)column - 1 : 0), "cron-syntax", NULL, "%s", err.message);
+        peri_rule_fault(
+            r, peri_node_text_place(node, column > 0 ? (size_t)column - 1 : 0), "cron-syntax", NULL, "%s", err.message);
         return;
     }
     int64_t due = 0;
@@ -85,8 +87,8 @@ static bool read_local(const char *text, const struct peri_tz *tz, int64_t *ret_
         return false;
     int64_t days = as_utc / 86400000 - (as_utc % 86400000 < 0), rest = (as_utc - days * 86400000) / 1000;
     peri_civil_from_days(days, &year, &month, &day);
-    (void)peri_tz_instants(tz, year, month, day, (unsigned)(rest / 3600), (unsigned)(rest / 60 % 60), (unsigned)(rest % 60),
-        instants);
+    (void)peri_tz_instants(
+        tz, year, month, day, (unsigned)(rest / 3600), (unsigned)(rest / 60 % 60), (unsigned)(rest % 60), instants);
     *ret_ms = instants[0];
     return true;
 }
@@ -99,9 +101,15 @@ static void read_at(struct rule_reader *r, const struct peri_node *node, struct 
         return;
     if (read_clock(text, &hour, &minute)) {
         s->at_daily = true;
-        s->cron = (struct peri_cron){.minutes = UINT64_C(1) << minute, .hours = UINT32_C(1) << hour, .days = 0xFFFFFFFE,
-            .months = 0x1FFE, .weekdays = 0x7F, .any_day = true, .any_weekday = true};
-    } else if (!peri_time_parse(text, node->len, &s->at_ms) && !(s->tz && read_local(text, s->tz, &s->at_ms)) && s->tz) {
+        s->cron = (struct peri_cron){.minutes = UINT64_C(1) << minute,
+            .hours = UINT32_C(1) << hour,
+            .days = 0xFFFFFFFE,
+            .months = 0x1FFE,
+            .weekdays = 0x7F,
+            .any_day = true,
+            .any_weekday = true};
+    } else if (!peri_time_parse(text, node->len, &s->at_ms) && !(s->tz && read_local(text, s->tz, &s->at_ms)) &&
+               s->tz) {
         peri_rule_fault(r, node->place, "time", "write 08:30 for every day, or 2026-12-24T18:00 for once",
             "\"at\": \"%.80s\" is no time", text);
     }
@@ -124,7 +132,8 @@ static const struct peri_node *schedule_kind(struct rule_reader *r, const struct
         found = key ? key : found;
     }
     if (!found)
-        peri_rule_fault(r, map->place, "missing-key", "for example: schedule: {cron: \"0 8 * * 1-5\", timezone: Europe/Berlin}",
+        peri_rule_fault(r, map->place, "missing-key",
+            "for example: schedule: {cron: \"0 8 * * 1-5\", timezone: Europe/Berlin}",
             "a schedule needs one of cron, every, at");
     return found;
 }
@@ -162,14 +171,16 @@ static void read_schedule(struct rule_reader *r, const struct peri_node *map, st
 
 /* ---- triggers ---- */
 
-static void read_event(struct rule_reader *r, const struct peri_node *map, const struct peri_node *node, struct peri_trigger *t)
+static void read_event(
+    struct rule_reader *r, const struct peri_node *map, const struct peri_node *node, struct peri_trigger *t)
 {
     struct peri_error err;
     const struct peri_node *match = peri_node_get(map, "match", NULL);
     const char *event = peri_rule_text(r, node, "event");
     t->kind = PERI_TRIGGER_EVENT;
     if (event && peri_glob_check(event, &err) != PERI_OK)
-        peri_rule_fault(r, node->place, "event-type", "for example comms.CallMissed, comms.* or comms.**", "%s", err.message);
+        peri_rule_fault(
+            r, node->place, "event-type", "for example comms.CallMissed, comms.* or comms.**", "%s", err.message);
     else if (event)
         t->event = peri_rule_dup(r, event);
     if (match && peri_pattern_compile_node(match, &t->match, r->diag) == PERI_ENOMEM)
@@ -187,8 +198,8 @@ static void read_id(struct rule_reader *r, const struct peri_node *map, struct p
         return;
     for (size_t k = 0; k < i; k++) {
         if (r->rule->triggers[k].id && strcmp(r->rule->triggers[k].id, id->text) == 0) {
-            peri_rule_fault(r, id->place, "duplicate-id", "give it another id", "another trigger of this rule has the id \"%s\"",
-                id->text);
+            peri_rule_fault(r, id->place, "duplicate-id", "give it another id",
+                "another trigger of this rule has the id \"%s\"", id->text);
             return;
         }
     }
@@ -208,8 +219,8 @@ static void read_trigger(struct rule_reader *r, const struct peri_node *map, siz
     const struct peri_node *match = peri_rule_key_node(map, "match");
     read_id(r, map, t, i);
     if (event && schedule) {
-        peri_rule_fault(r, schedule_key->place, "conflicting-keys", "list them under triggers:",
-            "a trigger is an event or a schedule, not both");
+        peri_rule_fault(r, schedule_key->place, "conflicting-keys",
+            "list them under triggers:", "a trigger is an event or a schedule, not both");
     } else if (schedule && match) {
         peri_rule_fault(r, match->place, "misplaced-key", NULL, "\"match\" goes with \"event\", not with \"schedule\"");
     } else if (event) {
@@ -217,8 +228,8 @@ static void read_trigger(struct rule_reader *r, const struct peri_node *map, siz
     } else if (schedule) {
         read_schedule(r, schedule, t);
     } else if (keys_good) {
-        peri_rule_fault(r, match ? match->place : map->place, "missing-key", "for example: trigger: {event: comms.CallMissed}",
-            "a trigger needs \"event\" or \"schedule\"");
+        peri_rule_fault(r, match ? match->place : map->place, "missing-key",
+            "for example: trigger: {event: comms.CallMissed}", "a trigger needs \"event\" or \"schedule\"");
     }
 }
 
@@ -239,7 +250,8 @@ void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map)
         return;
     }
     if (one && one->kind == PERI_NODE_LIST) {
-        peri_rule_fault(r, one->place, "wrong-type", "a list stands under triggers:", "\"trigger\" must be a mapping, is a list");
+        peri_rule_fault(
+            r, one->place, "wrong-type", "a list stands under triggers:", "\"trigger\" must be a mapping, is a list");
         return;
     }
     if (many && !peri_rule_expect(r, many, PERI_NODE_LIST, "triggers"))

@@ -90,8 +90,9 @@ void peri_template_report(const struct peri_node *node, size_t offset, const str
         const char *quoted = strchr(problem->message, '"');
         int n = quoted ? (int)strcspn(quoted + 1, "\"") : 0;
         size_t at = (size_t)snprintf(hint, sizeof(hint),
-            "for_each binds a name for the steps in its do: {for_each: {in: \"{{ a list }}\", as: %.*s}, do: [...]}; known here:", n,
-            quoted ? quoted + 1 : "");
+            "for_each binds a name for the steps in its do: {for_each: {in: \"{{ a list }}\", as: %.*s}, do: [...]}; "
+            "known here:",
+            n, quoted ? quoted + 1 : "");
         const char *const *known = names && names->list ? names->list(names->ctx) : NULL;
         for (size_t i = 0; known && known[i] && at < sizeof(hint); i++)
             at += (size_t)snprintf(hint + at, sizeof(hint) - at, "%s %s", i ? "," : "", known[i]);
@@ -102,8 +103,8 @@ void peri_template_report(const struct peri_node *node, size_t offset, const str
 
 /* Every unknown name of the expression is reported: after each one it is compiled again, and a `names` that remembers
  * what it has refused lets us come to the next. */
-static enum peri_status compile_at(struct maker *m, const struct peri_node *node, size_t offset, size_t len,
-    struct peri_expr **ret)
+static enum peri_status compile_at(
+    struct maker *m, const struct peri_node *node, size_t offset, size_t len, struct peri_expr **ret)
 {
     struct peri_expr_problem problem = {0};
     size_t last = (size_t)-1;
@@ -177,8 +178,8 @@ static struct peri_template *create_literal(struct peri_buf *literal)
 }
 
 /* The pieces of a text. A piece that is wrong is reported and left out. */
-static enum peri_status add_pieces(struct maker *m, const struct peri_node *node, size_t len, struct peri_template *t,
-    struct peri_buf *literal)
+static enum peri_status add_pieces(
+    struct maker *m, const struct peri_node *node, size_t len, struct peri_template *t, struct peri_buf *literal)
 {
     enum peri_status st = PERI_OK;
     bool wrong = false;
@@ -190,8 +191,8 @@ static enum peri_status add_pieces(struct maker *m, const struct peri_node *node
             break;
         size_t end = find_end(node->text, len, start + 2);
         if (end == len) {
-            struct peri_expr_problem problem = {.code = "syntax", .message = "this {{ has no }}",
-                .hint = "a literal {{ is written {{{{"};
+            struct peri_expr_problem problem = {
+                .code = "syntax", .message = "this {{ has no }}", .hint = "a literal {{ is written {{{{"};
             peri_template_report(node, start, &problem, m->names, m->diag);
             return PERI_EINVAL;
         }
@@ -276,7 +277,8 @@ static enum peri_status compile_scalar(struct maker *m, const struct peri_node *
         return *ret ? PERI_OK : PERI_ENOMEM;
     }
     if (node->tag) {
-        peri_diag_add(m->diag, node->place, PERI_SEV_ERROR, "not-supported-yet", NULL, "%s is not supported yet", node->tag);
+        peri_diag_add(
+            m->diag, node->place, PERI_SEV_ERROR, "not-supported-yet", NULL, "%s is not supported yet", node->tag);
         return PERI_EINVAL;
     }
     if (node->type == PERI_STRING)
@@ -383,7 +385,8 @@ enum peri_status peri_template_compile_expr(const struct peri_node *node, const 
         struct peri_expr_problem problem = {.code = "syntax", .message = "this {{ has no }}"};
         if (close < end && close + 2 != end) {
             problem.offset = close + 2 - start;
-            snprintf(problem.message, sizeof(problem.message), "a condition is one expression, but there is text after its }}");
+            snprintf(problem.message, sizeof(problem.message),
+                "a condition is one expression, but there is text after its }}");
             snprintf(problem.hint, sizeof(problem.hint), "write all of it between {{ and }}");
         }
         if (close + 2 != end) {
@@ -423,22 +426,23 @@ static bool holds_secret(const struct peri_value *v, int depth)
     return false;
 }
 
-static enum peri_status evaluate(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
-    struct peri_error *err)
+static enum peri_status evaluate(
+    const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_value *v = NULL;
     enum peri_status st = peri_expr_eval(t->expr, scope, &v, err);
     if (st == PERI_OK && holds_secret(v, 0)) {
         peri_value_unref(v);
-        return peri_error_set(err, PERI_EINVAL, "secret", "the value holds a member \"$secret\", which only !secret may make");
+        return peri_error_set(
+            err, PERI_EINVAL, "secret", "the value holds a member \"$secret\", which only !secret may make");
     }
     if (st == PERI_OK)
         *ret = v;
     return st;
 }
 
-static enum peri_status render_text(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
-    struct peri_error *err)
+static enum peri_status render_text(
+    const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_buf buf;
     enum peri_status st = PERI_OK;
@@ -461,8 +465,8 @@ static enum peri_status render_text(const struct peri_template *t, const struct 
     return st;
 }
 
-static enum peri_status render(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
-    struct peri_error *err);
+static enum peri_status render(
+    const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret, struct peri_error *err);
 
 /* "body: missing x" below "items" becomes "items[0].body: missing x". */
 static void prefix_member(const struct peri_template *t, size_t i, struct peri_error *err)
@@ -478,8 +482,8 @@ static void prefix_member(const struct peri_template *t, size_t i, struct peri_e
         snprintf(err->message, sizeof(err->message), "[%zu]%s%.*s", i, dot, 900, inner.message);
 }
 
-static enum peri_status render_members(const struct peri_template *t, const struct peri_scope *scope, struct peri_value *all,
-    struct peri_error *err)
+static enum peri_status render_members(
+    const struct peri_template *t, const struct peri_scope *scope, struct peri_value *all, struct peri_error *err)
 {
     for (size_t i = 0; i < t->count; i++) {
         struct peri_value *v = NULL;
@@ -495,8 +499,8 @@ static enum peri_status render_members(const struct peri_template *t, const stru
     return PERI_OK;
 }
 
-static enum peri_status render(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
-    struct peri_error *err)
+static enum peri_status render(
+    const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret, struct peri_error *err)
 {
     if (t->kind == CONSTANT) {
         *ret = peri_value_ref(t->value);
@@ -515,13 +519,14 @@ static enum peri_status render(const struct peri_template *t, const struct peri_
     return st;
 }
 
-enum peri_status peri_template_render(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
-    struct peri_error *err)
+enum peri_status peri_template_render(
+    const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret, struct peri_error *err)
 {
     return render(t, scope, ret, err);
 }
 
-/* A constant expression that failed to fold (a zone that needs its source, a division by zero) counts as constant too. */
+/* A constant expression that failed to fold (a zone that needs its source, a division by zero) counts as constant too.
+ */
 bool peri_template_is_constant(const struct peri_template *t)
 {
     if (t->kind == EXPRESSION)

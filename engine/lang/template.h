@@ -16,8 +16,8 @@ enum peri_status peri_template_compile(const struct peri_node *node, const struc
     struct peri_template **ret, struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_template_destroy(struct peri_template *t);
 /* Errors as of peri_expr_eval, prefixed with where in the tree ("body: missing event.x"). New reference. */
-enum peri_status peri_template_render(const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret,
-    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_template_render(const struct peri_template *t, const struct peri_scope *scope,
+    struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* True when nothing in it depends on the scope. */
 bool peri_template_is_constant(const struct peri_template *t);
 /* The one expression when the template is exactly "{{...}}", else NULL. borrow. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as an expression, evaluated against one event: an end in bounded time, a value that JSON can hold or an error,
- * and a problem inside the text. The first byte chooses between an expression and a template. */
+/* Any bytes as an expression, evaluated against one event: an end in bounded time, a value that JSON can hold or an
+ * error, and a problem inside the text. The first byte chooses between an expression and a template. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,8 +63,14 @@ static void run_template(const char *text, size_t len, const struct peri_scope *
         return;
     memcpy(copy, text, len);
     copy[len] = '\0';
-    struct peri_node node = {.kind = PERI_NODE_SCALAR, .place = {"f", 1, 1}, .text = copy, .len = len, .style = '"',
-        .type = PERI_STRING, .source = copy, .source_len = len};
+    struct peri_node node = {.kind = PERI_NODE_SCALAR,
+        .place = {"f", 1, 1},
+        .text = copy,
+        .len = len,
+        .style = '"',
+        .type = PERI_STRING,
+        .source = copy,
+        .source_len = len};
     peri_diag_init(&diag);
     if (strlen(copy) == len && peri_utf8_valid(copy, len, NULL)) {
         enum peri_status st = peri_template_compile(&node, NULL, &t, &diag);

@@ -26,10 +26,12 @@ static const char *const *ids(void *ctx)
 
 static void make_schema(void)
 {
-    static const char text[] =
-        "{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\",\"minimum\":1},\"s\":{\"type\":\"string\",\"pattern\":\"^x\"},"
-        "\"e\":{\"enum\":[\"a\",\"b\"]},\"o\":{\"type\":\"object\",\"properties\":{\"k\":{\"type\":\"boolean\"}},\"additionalProperties\":false},"
-        "\"l\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"minItems\":1}},\"required\":[\"n\"],\"additionalProperties\":false}";
+    static const char text[] = "{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\",\"minimum\":1},\"s\":{"
+                               "\"type\":\"string\",\"pattern\":\"^x\"},"
+                               "\"e\":{\"enum\":[\"a\",\"b\"]},\"o\":{\"type\":\"object\",\"properties\":{\"k\":{"
+                               "\"type\":\"boolean\"}},\"additionalProperties\":false},"
+                               "\"l\":{\"type\":\"array\",\"items\":{\"type\":\"string\"},\"minItems\":1}},"
+                               "\"required\":[\"n\"],\"additionalProperties\":false}";
     struct peri_value *v = NULL;
     if (peri_json_parse(text, strlen(text), &v, NULL) != PERI_OK || peri_schema_compile(v, &schema, NULL) != PERI_OK)
         abort();

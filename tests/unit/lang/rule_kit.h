@@ -15,18 +15,22 @@ static const struct kit_operator {
     const char *params;
 } kit_operators[] = {
     {"comms.missedCalls", true,
-        "{\"type\":\"object\",\"properties\":{\"contactId\":{\"type\":\"string\"},\"count\":{\"type\":\"integer\",\"minimum\":1},"
+        "{\"type\":\"object\",\"properties\":{\"contactId\":{\"type\":\"string\"},\"count\":{\"type\":\"integer\","
+        "\"minimum\":1},"
         "\"window\":{\"type\":\"string\"}},\"required\":[\"count\"],\"additionalProperties\":false}"},
     {"contact.HasTag", true,
-        "{\"type\":\"object\",\"properties\":{\"tag\":{\"type\":\"string\",\"minLength\":1},\"contactId\":{\"type\":\"string\"}},"
+        "{\"type\":\"object\",\"properties\":{\"tag\":{\"type\":\"string\",\"minLength\":1},\"contactId\":{\"type\":"
+        "\"string\"}},"
         "\"required\":[\"tag\"],\"additionalProperties\":false}"},
     {"location.IsUserAtPlace", true,
-        "{\"type\":\"object\",\"properties\":{\"placeType\":{\"enum\":[\"home\",\"work\"]},\"placeId\":{\"type\":\"string\"}},"
+        "{\"type\":\"object\",\"properties\":{\"placeType\":{\"enum\":[\"home\",\"work\"]},\"placeId\":{\"type\":"
+        "\"string\"}},"
         "\"additionalProperties\":false,\"minProperties\":1}"},
     {"comms.sendEmail", false,
         "{\"type\":\"object\",\"properties\":{\"to\":{\"type\":\"string\"},\"subject\":{\"type\":\"string\"},"
         "\"body\":{\"type\":\"string\"},\"cc\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
-        "\"options\":{\"type\":\"object\",\"properties\":{\"html\":{\"type\":\"boolean\"}},\"additionalProperties\":false}},"
+        "\"options\":{\"type\":\"object\",\"properties\":{\"html\":{\"type\":\"boolean\"}},\"additionalProperties\":"
+        "false}},"
         "\"required\":[\"to\",\"subject\",\"body\"],\"additionalProperties\":false}"},
     {"comms.sendSms", false,
         "{\"type\":\"object\",\"properties\":{\"to\":{\"type\":\"string\",\"description\":\"contact id or number\"},"
@@ -69,7 +73,8 @@ static inline void kit_init(struct kit *kit)
         peri_value_unref(v);
         kit->ids[i] = kit_operators[i].id;
     }
-    kit->env = (struct peri_rule_env){.operator_facts = kit_facts, .operator_ids = kit_ids, .ctx = kit, .timezone = "UTC"};
+    kit->env =
+        (struct peri_rule_env){.operator_facts = kit_facts, .operator_ids = kit_ids, .ctx = kit, .timezone = "UTC"};
 }
 
 static inline void kit_finish(struct kit *kit)

@@ -20,21 +20,21 @@ static enum peri_status load(struct kit *kit, const char *text)
 
 static void test_the_vip_rule_loads_unchanged(void **state)
 {
-    static const char text[] =
-        "name: VIP Missed Call Follow-up\n"
-        "trigger:\n"
-        "  event: comms.CallMissed\n"
-        "conditions:\n"
-        "  - operator: comms.missedCalls\n"
-        "    params: {contactId: \"{{ event.fromContactId }}\", count: 3}\n"
-        "  - operator: contact.HasTag\n"
-        "    params: {tag: \"vip\"}\n"
-        "actions:\n"
-        "  - operator: comms.sendEmail\n"
-        "    params:\n"
-        "      to: \"{{ event.fromContactId }}\"\n"
-        "      subject: \"Sorry we missed you\"\n"
-        "      body: \"We noticed we've missed your last few calls. Please reply to this email or call us back at your convenience.\"\n";
+    static const char text[] = "name: VIP Missed Call Follow-up\n"
+                               "trigger:\n"
+                               "  event: comms.CallMissed\n"
+                               "conditions:\n"
+                               "  - operator: comms.missedCalls\n"
+                               "    params: {contactId: \"{{ event.fromContactId }}\", count: 3}\n"
+                               "  - operator: contact.HasTag\n"
+                               "    params: {tag: \"vip\"}\n"
+                               "actions:\n"
+                               "  - operator: comms.sendEmail\n"
+                               "    params:\n"
+                               "      to: \"{{ event.fromContactId }}\"\n"
+                               "      subject: \"Sorry we missed you\"\n"
+                               "      body: \"We noticed we've missed your last few calls. Please reply to this email "
+                               "or call us back at your convenience.\"\n";
     assert_int_equal(load(*state, text), PERI_OK);
     assert_int_equal(list.count, 1);
     assert_string_equal(list.items[0]->id, "vip-missed-call-follow-up");
@@ -67,8 +67,10 @@ static void test_the_office_rule_says_what_is_unbound(void **state)
 
 static void test_each_unknown_name_is_reported_once(void **state)
 {
-    assert_int_equal(load(*state, "name: A\ntrigger: {event: a.B}\nactions:\n  - operator: comms.sendSms\n    params:\n"
-                                  "      to: \"{{ alpha.x .. beta.y .. alpha.z }}\"\n      body: \"{{ gamma | upper }} {{ beta.z }}\"\n"),
+    assert_int_equal(
+        load(*state,
+            "name: A\ntrigger: {event: a.B}\nactions:\n  - operator: comms.sendSms\n    params:\n"
+            "      to: \"{{ alpha.x .. beta.y .. alpha.z }}\"\n      body: \"{{ gamma | upper }} {{ beta.z }}\"\n"),
         PERI_EINVAL);
     assert_int_equal(diag.count, 3);
     assert_int_equal(diag.items[0].column, 15);
@@ -79,20 +81,26 @@ static void test_each_unknown_name_is_reported_once(void **state)
 static void test_names_are_bound_where_they_hold(void **state)
 {
     /* as of an earlier step, in templates after it and in the branches; the item in its body only */
-    assert_int_equal(load(*state, "name: A\ntrigger: {event: a.B}\nactions:\n"
-                                  "  - {operator: core.log, as: one, params: {message: x}}\n"
-                                  "  - if: one.ok\n    then: [{operator: core.log, as: two, params: {message: \"{{ one }}\"}}]\n"
-                                  "  - {operator: core.log, params: {message: \"{{ two or 'none' }}\"}}\n"
-                                  "  - {for_each: {in: \"{{ one.list }}\", as: it}, do: [{operator: core.log, as: deep, params: {message: \"{{ it }}\"}}]}\n"
-                                  "on_error: [{operator: core.log, params: {message: \"{{ error.message }} {{ one }}\"}}]\n"),
+    assert_int_equal(
+        load(*state, "name: A\ntrigger: {event: a.B}\nactions:\n"
+                     "  - {operator: core.log, as: one, params: {message: x}}\n"
+                     "  - if: one.ok\n    then: [{operator: core.log, as: two, params: {message: \"{{ one }}\"}}]\n"
+                     "  - {operator: core.log, params: {message: \"{{ two or 'none' }}\"}}\n"
+                     "  - {for_each: {in: \"{{ one.list }}\", as: it}, do: [{operator: core.log, as: deep, params: "
+                     "{message: \"{{ it }}\"}}]}\n"
+                     "on_error: [{operator: core.log, params: {message: \"{{ error.message }} {{ one }}\"}}]\n"),
         PERI_OK);
     assert_int_equal(load(*state, "name: A\ntrigger: {event: a.B}\nactions:\n"
-                                  "  - {operator: core.log, as: one, params: {message: \"{{ one }}\"}}\n"), PERI_EINVAL);
+                                  "  - {operator: core.log, as: one, params: {message: \"{{ one }}\"}}\n"),
+        PERI_EINVAL);
     assert_int_equal(load(*state, "name: A\ntrigger: {event: a.B}\nactions:\n"
-                                  "  - {for_each: {in: \"{{ event.list }}\", as: it}, do: [{operator: core.log, as: deep, params: {message: x}}]}\n"
-                                  "  - {operator: core.log, params: {message: \"{{ deep }}\"}}\n"), PERI_EINVAL);
+                                  "  - {for_each: {in: \"{{ event.list }}\", as: it}, do: [{operator: core.log, as: "
+                                  "deep, params: {message: x}}]}\n"
+                                  "  - {operator: core.log, params: {message: \"{{ deep }}\"}}\n"),
+        PERI_EINVAL);
     assert_int_equal(load(*state, "name: A\ntrigger: {event: a.B}\nactions:\n"
-                                  "  - {operator: core.log, params: {message: \"{{ error.message }}\"}}\n"), PERI_EINVAL);
+                                  "  - {operator: core.log, params: {message: \"{{ error.message }}\"}}\n"),
+        PERI_EINVAL);
 }
 
 static void test_templates_count_as_present(void **state)
@@ -100,17 +108,22 @@ static void test_templates_count_as_present(void **state)
     assert_int_equal(load(*state, "name: A\ntrigger: {event: a.B}\nconditions:\n"
                                   "  - {operator: comms.missedCalls, params: {count: \"{{ event.n }}\"}}\n"
                                   "  - {operator: location.IsUserAtPlace, params: {placeType: \"{{ event.place }}\"}}\n"
-                                  "actions:\n  - {operator: comms.sendEmail, params: {to: !secret boss, subject: \"Hi {{ event.n }}\", body: \"{{ event.b }}\", cc: [\"{{ event.c }}\", x]}}\n"
+                                  "actions:\n  - {operator: comms.sendEmail, params: {to: !secret boss, subject: \"Hi "
+                                  "{{ event.n }}\", body: \"{{ event.b }}\", cc: [\"{{ event.c }}\", x]}}\n"
                                   "  - {operator: core.log, params: {message: {a: [1]}, level: info}}\n"),
         PERI_OK);
 }
 
 static void test_a_constant_template_is_checked(void **state)
 {
-    assert_int_equal(load(*state, "name: A\ntrigger: {event: a.B}\nconditions:\n"
-                                  "  - {operator: comms.missedCalls, params: {count: \"{{ 1 + 2 }}\"}}\nactions: [{stop: true}]\n"), PERI_OK);
-    assert_int_equal(load(*state, "name: A\ntrigger: {event: a.B}\nconditions:\n"
-                                  "  - {operator: comms.missedCalls, params: {count: \"{{ 1 - 2 }}\"}}\nactions: [{stop: true}]\n"), PERI_EINVAL);
+    assert_int_equal(
+        load(*state, "name: A\ntrigger: {event: a.B}\nconditions:\n"
+                     "  - {operator: comms.missedCalls, params: {count: \"{{ 1 + 2 }}\"}}\nactions: [{stop: true}]\n"),
+        PERI_OK);
+    assert_int_equal(
+        load(*state, "name: A\ntrigger: {event: a.B}\nconditions:\n"
+                     "  - {operator: comms.missedCalls, params: {count: \"{{ 1 - 2 }}\"}}\nactions: [{stop: true}]\n"),
+        PERI_EINVAL);
     assert_string_equal(diag.items[0].code, "param-type");
 }
 
@@ -134,7 +147,8 @@ static void test_parameters_against_the_schema(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text[400];
-        snprintf(text, sizeof(text), "name: A\ntrigger: {event: a.B}\nactions: [{stop: true}]\nconditions:\n  - %s\n", cases[i].condition);
+        snprintf(text, sizeof(text), "name: A\ntrigger: {event: a.B}\nactions: [{stop: true}]\nconditions:\n  - %s\n",
+            cases[i].condition);
         enum peri_status st = load(*state, text);
         if (!cases[i].code) {
             assert_int_equal(st, PERI_OK);
@@ -143,17 +157,21 @@ static void test_parameters_against_the_schema(void **state)
         const struct peri_finding *f = &diag.items[0];
         if (diag.count != 1 || f->line != 5 || f->column != cases[i].column || strcmp(f->code, cases[i].code) != 0 ||
             (!strstr(f->message, cases[i].text) && !(f->hint && strstr(f->hint, cases[i].text))))
-            fail_msg("%s: %zu findings, %d:%d %s [%s] (%s)", cases[i].condition, diag.count, f->line, f->column, f->message, f->code,
-                f->hint ? f->hint : "");
+            fail_msg("%s: %zu findings, %d:%d %s [%s] (%s)", cases[i].condition, diag.count, f->line, f->column,
+                f->message, f->code, f->hint ? f->hint : "");
     }
 }
 
 static void test_several_mistakes_are_all_found(void **state)
 {
-    assert_int_equal(load(*state, "name: A\ntrigger: {event: a..B}\nconditions:\n  - operator: contact.HasTg\n  - expr: \"{{ 1 + }}\"\n"
-                                  "actions:\n  - {operator: comms.sendSms, params: {to: 5}}\n  - {delay: soon}\n"), PERI_EINVAL);
+    assert_int_equal(
+        load(*state,
+            "name: A\ntrigger: {event: a..B}\nconditions:\n  - operator: contact.HasTg\n  - expr: \"{{ 1 + }}\"\n"
+            "actions:\n  - {operator: comms.sendSms, params: {to: 5}}\n  - {delay: soon}\n"),
+        PERI_EINVAL);
     assert_int_equal(diag.count, 6);
-    static const char *const codes[] = {"event-type", "unknown-operator", "expr-syntax", "param-missing", "param-type", "duration"};
+    static const char *const codes[] = {
+        "event-type", "unknown-operator", "expr-syntax", "param-missing", "param-type", "duration"};
     for (size_t i = 0; i < 6; i++)
         assert_string_equal(diag.items[i].code, codes[i]);
 }

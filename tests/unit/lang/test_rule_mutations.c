@@ -11,67 +11,68 @@
 
 static const char good[] =
     /*  1 */ "name: VIP follow-up\n"
-    /*  2 */ "id: vip\n"
-    /*  3 */ "description: Say sorry\n"
-    /*  4 */ "enabled: true\n"
-    /*  5 */ "tags: [calls, vip]\n"
-    /*  6 */ "priority: 5\n"
-    /*  7 */ "triggers:\n"
-    /*  8 */ "  - id: missed\n"
-    /*  9 */ "    event: comms.CallMissed\n"
-    /* 10 */ "    match:\n"
-    /* 11 */ "      direction: [inbound]\n"
-    /* 12 */ "  - id: morning\n"
-    /* 13 */ "    schedule:\n"
-    /* 14 */ "      cron: \"0 8 * * 1-5\"\n"
-    /* 15 */ "      timezone: UTC\n"
-    /* 16 */ "      dst: once\n"
-    /* 17 */ "      catch_up: 2h\n"
-    /* 18 */ "conditions:\n"
-    /* 19 */ "  - operator: comms.missedCalls\n"
-    /* 20 */ "    params: {contactId: \"{{ event.fromContactId }}\", count: 3}\n"
-    /* 21 */ "  - any:\n"
-    /* 22 */ "      - operator: contact.HasTag\n"
-    /* 23 */ "        params: {tag: \"vip\"}\n"
-    /* 24 */ "      - not:\n"
-    /* 25 */ "          expr: \"{{ event.n > 3 }}\"\n"
-    /* 26 */ "actions:\n"
-    /* 27 */ "  - id: mail\n"
-    /* 28 */ "    operator: comms.sendEmail\n"
-    /* 29 */ "    as: sent\n"
-    /* 30 */ "    params:\n"
-    /* 31 */ "      to: \"{{ event.fromContactId }}\"\n"
-    /* 32 */ "      subject: \"Sorry\"\n"
-    /* 33 */ "      body: |\n"
-    /* 34 */ "        Hello {{ event.name | default('you') }},\n"
-    /* 35 */ "        {{ vars.sign }}\n"
-    /* 36 */ "    timeout: 10s\n"
-    /* 37 */ "    retry: {initial_interval: 1s, maximum_attempts: 3, backoff_coefficient: 1.5, non_retryable: [bad]}\n"
-    /* 38 */ "    on_error:\n"
-    /* 39 */ "      - operator: core.log\n"
-    /* 40 */ "        params: {message: \"{{ error.message }}\"}\n"
-    /* 41 */ "  - set: {sign: \"Bye\", n: 1}\n"
-    /* 42 */ "  - delay: 10m\n"
-    /* 43 */ "  - if: \"{{ event.n > 1 }}\"\n"
-    /* 44 */ "    then:\n"
-    /* 45 */ "      - stop: \"enough\"\n"
-    /* 46 */ "    else:\n"
-    /* 47 */ "      - emit:\n"
-    /* 48 */ "          event: my.Done\n"
-    /* 49 */ "          data: {to: \"{{ sent.messageId }}\"}\n"
-    /* 50 */ "  - choose:\n"
-    /* 51 */ "      - if: event.n == 1\n"
-    /* 52 */ "        do:\n"
-    /* 53 */ "          - operator: core.log\n"
-    /* 54 */ "            params: {message: one}\n"
-    /* 55 */ "    else:\n"
-    /* 56 */ "      - operator: core.log\n"
-    /* 57 */ "        params: {message: \"{{ steps.mail.messageId }}\"}\n"
-    /* 58 */ "  - for_each: {in: \"{{ event.items }}\", as: item, max: 10}\n"
-    /* 59 */ "    do:\n"
-    /* 60 */ "      - operator: comms.sendSms\n"
-    /* 61 */ "        params: {to: \"{{ item.to }}\", body: \"Hi {{ item.name }}\"}\n"
-    /* 62 */ "  - stop: true\n";
+             /*  2 */ "id: vip\n"
+             /*  3 */ "description: Say sorry\n"
+             /*  4 */ "enabled: true\n"
+             /*  5 */ "tags: [calls, vip]\n"
+             /*  6 */ "priority: 5\n"
+             /*  7 */ "triggers:\n"
+             /*  8 */ "  - id: missed\n"
+             /*  9 */ "    event: comms.CallMissed\n"
+             /* 10 */ "    match:\n"
+             /* 11 */ "      direction: [inbound]\n"
+             /* 12 */ "  - id: morning\n"
+             /* 13 */ "    schedule:\n"
+             /* 14 */ "      cron: \"0 8 * * 1-5\"\n"
+             /* 15 */ "      timezone: UTC\n"
+             /* 16 */ "      dst: once\n"
+             /* 17 */ "      catch_up: 2h\n"
+             /* 18 */ "conditions:\n"
+             /* 19 */ "  - operator: comms.missedCalls\n"
+             /* 20 */ "    params: {contactId: \"{{ event.fromContactId }}\", count: 3}\n"
+             /* 21 */ "  - any:\n"
+             /* 22 */ "      - operator: contact.HasTag\n"
+             /* 23 */ "        params: {tag: \"vip\"}\n"
+             /* 24 */ "      - not:\n"
+             /* 25 */ "          expr: \"{{ event.n > 3 }}\"\n"
+             /* 26 */ "actions:\n"
+             /* 27 */ "  - id: mail\n"
+             /* 28 */ "    operator: comms.sendEmail\n"
+             /* 29 */ "    as: sent\n"
+             /* 30 */ "    params:\n"
+             /* 31 */ "      to: \"{{ event.fromContactId }}\"\n"
+             /* 32 */ "      subject: \"Sorry\"\n"
+             /* 33 */ "      body: |\n"
+             /* 34 */ "        Hello {{ event.name | default('you') }},\n"
+             /* 35 */ "        {{ vars.sign }}\n"
+             /* 36 */ "    timeout: 10s\n"
+             /* 37 */ "    retry: {initial_interval: 1s, maximum_attempts: 3, backoff_coefficient: 1.5, non_retryable: "
+                      "[bad]}\n"
+             /* 38 */ "    on_error:\n"
+             /* 39 */ "      - operator: core.log\n"
+             /* 40 */ "        params: {message: \"{{ error.message }}\"}\n"
+             /* 41 */ "  - set: {sign: \"Bye\", n: 1}\n"
+             /* 42 */ "  - delay: 10m\n"
+             /* 43 */ "  - if: \"{{ event.n > 1 }}\"\n"
+             /* 44 */ "    then:\n"
+             /* 45 */ "      - stop: \"enough\"\n"
+             /* 46 */ "    else:\n"
+             /* 47 */ "      - emit:\n"
+             /* 48 */ "          event: my.Done\n"
+             /* 49 */ "          data: {to: \"{{ sent.messageId }}\"}\n"
+             /* 50 */ "  - choose:\n"
+             /* 51 */ "      - if: event.n == 1\n"
+             /* 52 */ "        do:\n"
+             /* 53 */ "          - operator: core.log\n"
+             /* 54 */ "            params: {message: one}\n"
+             /* 55 */ "    else:\n"
+             /* 56 */ "      - operator: core.log\n"
+             /* 57 */ "        params: {message: \"{{ steps.mail.messageId }}\"}\n"
+             /* 58 */ "  - for_each: {in: \"{{ event.items }}\", as: item, max: 10}\n"
+             /* 59 */ "    do:\n"
+             /* 60 */ "      - operator: comms.sendSms\n"
+             /* 61 */ "        params: {to: \"{{ item.to }}\", body: \"Hi {{ item.name }}\"}\n"
+             /* 62 */ "  - stop: true\n";
 
 static const struct mutation {
     const char *find, *replace;
@@ -113,7 +114,8 @@ static const struct mutation {
     {"event: comms.CallMissed\n", "event: [comms.CallMissed]\n", 9, 12, "wrong-type", NULL},
     {"event: comms.CallMissed\n", "sun: sunset\n", 9, 5, "not-supported-yet", NULL},
     {"event: comms.CallMissed\n", "event: comms.CallMissed\n    for: 10m\n", 10, 5, "not-supported-yet", NULL},
-    {"event: comms.CallMissed\n", "event: comms.CallMissed\n    schedule: {every: 5m}\n", 10, 5, "conflicting-keys", NULL},
+    {"event: comms.CallMissed\n", "event: comms.CallMissed\n    schedule: {every: 5m}\n", 10, 5, "conflicting-keys",
+        NULL},
     {"direction: [inbound]", "direction: inbound", 11, 18, NULL, NULL},
     {"direction: [inbound]", "direction: [{prefx: in}]", 11, 20, NULL, NULL},
     {"direction: [inbound]", "direction: [{numeric: [\"<\", x]}]", 11, 35, NULL, NULL},
@@ -166,7 +168,8 @@ static const struct mutation {
     {"operator: comms.sendEmail", "operator: \"{{ event.op }}\"", 28, 15, "unknown-operator", NULL},
     {"    as: sent\n", "    as: event\n", 29, 9, "reserved-name", NULL},
     {"      to: \"{{ event.fromContactId }}\"\n", "", 31, 7, "param-missing", NULL},
-    {"      to: \"{{ event.fromContactId }}\"", "      ot: \"{{ event.fromContactId }}\"", 31, 7, "param-unknown", "to"},
+    {"      to: \"{{ event.fromContactId }}\"", "      ot: \"{{ event.fromContactId }}\"", 31, 7, "param-unknown",
+        "to"},
     {"subject: \"Sorry\"", "subject: [Sorry]", 32, 16, "param-type", NULL},
     {"subject: \"Sorry\"", "subject: [\"{{ event.n }}\"]", 32, 16, "param-type", NULL},
     {"subject: \"Sorry\"", "subject: \"Sorry\"\n      cc: [a, 7]", 33, 15, "param-type", NULL},
@@ -180,8 +183,8 @@ static const struct mutation {
     {"maximum_attempts: 3", "max_attempts: 3", 37, 35, "unknown-key", NULL},
     {"backoff_coefficient: 1.5", "backoff_coefficient: 0.5", 37, 77, "out-of-range", NULL},
     {"non_retryable: [bad]", "non_retryable: bad", 37, 97, "wrong-type", NULL},
-    {"      - operator: core.log\n        params: {message: \"{{ error.message }}\"}\n", "      operator: core.log\n", 39, 7,
-        "wrong-type", NULL},
+    {"      - operator: core.log\n        params: {message: \"{{ error.message }}\"}\n", "      operator: core.log\n",
+        39, 7, "wrong-type", NULL},
     {"    as: sent\n", "    ass: sent\n", 29, 5, "unknown-key", "as"},
     {"  - set: {sign: \"Bye\", n: 1}", "  - sett: {sign: \"Bye\", n: 1}", 41, 5, "unknown-key", "set"},
     {"as: item, max: 10", "ass: item, max: 10", 58, 41, "unknown-key", "as"},
@@ -206,16 +209,19 @@ static const struct mutation {
     {"if: event.n == 1", "if: event.n = 1", 51, 21, "expr-syntax", "=="},
     {"if: event.n == 1", "if: 1", 51, 13, "wrong-type", NULL},
     {"{{ steps.mail.messageId }}", "{{ steps.male.messageId }}", 57, 37, "unknown-step", "mail"},
-    {"{in: \"{{ event.items }}\", as: item, max: 10}", "{in: \"{{ event.items }}\", max: 10}", 58, 15, "missing-key", NULL},
+    {"{in: \"{{ event.items }}\", as: item, max: 10}", "{in: \"{{ event.items }}\", max: 10}", 58, 15, "missing-key",
+        NULL},
     {"{in: \"{{ event.items }}\", as: item, max: 10}", "{as: item, max: 10}", 58, 15, "missing-key", NULL},
     {"in: \"{{ event.items }}\"", "in: event.items", 58, 20, "wrong-type", NULL},
     {"as: item, max: 10", "as: sent, max: 10", 58, 45, "duplicate-name", NULL},
     {"max: 10}", "max: many}", 58, 56, "wrong-type", NULL},
-    {"    do:\n      - operator: comms.sendSms\n        params: {to: \"{{ item.to }}\", body: \"Hi {{ item.name }}\"}\n", "", 58, 5,
-        "missing-key", NULL},
+    {"    do:\n      - operator: comms.sendSms\n        params: {to: \"{{ item.to }}\", body: \"Hi {{ item.name "
+     "}}\"}\n",
+        "", 58, 5, "missing-key", NULL},
     {"body: \"Hi {{ item.name }}\"", "body: \"Hi {{ itm.name }}\"", 61, 52, "unknown-root", "item"},
     {"body: \"Hi {{ item.name }}\"", "body: \"Hi {{ item.name\"", 61, 49, "expr-syntax", NULL},
-    {"  - stop: true", "  - operator: core.log\n    params: {message: \"{{ item.name }}\"}", 63, 27, "unknown-root", "for_each"},
+    {"  - stop: true", "  - operator: core.log\n    params: {message: \"{{ item.name }}\"}", 63, 27, "unknown-root",
+        "for_each"},
     {"  - stop: true", "  - stop: true\n    continue_on_error: maybe", 63, 24, "wrong-type", NULL},
     {"  - stop: true", "  - stop: true\n    id: mail", 63, 9, "duplicate-id", NULL},
 };

@@ -65,7 +65,8 @@ static void test_head_and_defaults(void **state)
     assert_int_equal(s->retry.maximum_ms, 300000);
     assert_int_equal(s->timeout_ms, 0);
     finish(&l);
-    r = load_one(&l, "name: A\nid: x.y-1\ndescription: d\nenabled: false\ntags: [a, b]\npriority: -3\ntriggers: [{event: a.*}, {id: two, event: b.C}]\nactions: [{stop: true}]\n");
+    r = load_one(&l, "name: A\nid: x.y-1\ndescription: d\nenabled: false\ntags: [a, b]\npriority: -3\ntriggers: "
+                     "[{event: a.*}, {id: two, event: b.C}]\nactions: [{stop: true}]\n");
     assert_string_equal(r->id, "x.y-1");
     assert_false(r->enabled);
     assert_int_equal(r->tag_count, 2);
@@ -77,14 +78,13 @@ static void test_head_and_defaults(void **state)
 static void test_conditions(void **state)
 {
     struct loaded l;
-    struct peri_rule *r = load_one(&l, HEAD
-        "conditions:\n"
-        "  - operator: contact.HasTag\n"
-        "    params: {tag: vip}\n"
-        "  - any: [\"{{ event.x }}\", event.y > 2, true]\n"
-        "  - not: [{expr: event.a}, {expr: event.b}]\n"
-        "  - not: event.c\n"
-        "actions: [{stop: true}]\n");
+    struct peri_rule *r = load_one(&l, HEAD "conditions:\n"
+                                            "  - operator: contact.HasTag\n"
+                                            "    params: {tag: vip}\n"
+                                            "  - any: [\"{{ event.x }}\", event.y > 2, true]\n"
+                                            "  - not: [{expr: event.a}, {expr: event.b}]\n"
+                                            "  - not: event.c\n"
+                                            "actions: [{stop: true}]\n");
     struct peri_condition *c = r->condition;
     assert_int_equal(c->kind, PERI_COND_ALL);
     assert_int_equal(c->count, 4);
@@ -103,31 +103,33 @@ static void test_conditions(void **state)
     finish(&l);
 }
 
-static const char steps_text[] = HEAD
-    "actions:\n"
-    "  - id: first\n"
-    "    operator: core.log\n"
-    "    as: one\n"
-    "    if: event.go\n"
-    "    params: {message: x}\n"
-    "    timeout: 5s\n"
-    "    retry: {initial_interval: 2s, maximum_interval: 1m, backoff_coefficient: 3, maximum_attempts: 1, non_retryable: [a, b]}\n"
-    "    idempotency_key: \"{{ event.id }}\"\n"
-    "    continue_on_error: true\n"
-    "    on_error:\n"
-    "      - set: {why: \"{{ error.message }}\"}\n"
-    "  - delay: \"{{ event.wait }}\"\n"
-    "  - if: {all: [event.a, event.b]}\n"
-    "    then: [{stop: \"because {{ one }}\"}]\n"
-    "    else: [{emit: {event: x.Y, data: {a: 1}}}]\n"
-    "  - choose:\n"
-    "      - if: event.a\n"
-    "        do: [{stop: true}]\n"
-    "      - {if: event.b, do: [{delay: 5}]}\n"
-    "    else: [{stop: true}]\n"
-    "  - for_each: {in: \"{{ event.items }}\", as: item}\n"
-    "    do: [{for_each: {in: [1, 2], as: n, max: 5}, do: [{operator: core.log, params: {message: \"{{ item }} {{ n }}\"}}]}]\n"
-    "on_error: [{operator: core.log, params: {message: \"{{ error.message }} {{ one }}\"}}]\n";
+static const char steps_text[] =
+    HEAD "actions:\n"
+         "  - id: first\n"
+         "    operator: core.log\n"
+         "    as: one\n"
+         "    if: event.go\n"
+         "    params: {message: x}\n"
+         "    timeout: 5s\n"
+         "    retry: {initial_interval: 2s, maximum_interval: 1m, backoff_coefficient: 3, maximum_attempts: 1, "
+         "non_retryable: [a, b]}\n"
+         "    idempotency_key: \"{{ event.id }}\"\n"
+         "    continue_on_error: true\n"
+         "    on_error:\n"
+         "      - set: {why: \"{{ error.message }}\"}\n"
+         "  - delay: \"{{ event.wait }}\"\n"
+         "  - if: {all: [event.a, event.b]}\n"
+         "    then: [{stop: \"because {{ one }}\"}]\n"
+         "    else: [{emit: {event: x.Y, data: {a: 1}}}]\n"
+         "  - choose:\n"
+         "      - if: event.a\n"
+         "        do: [{stop: true}]\n"
+         "      - {if: event.b, do: [{delay: 5}]}\n"
+         "    else: [{stop: true}]\n"
+         "  - for_each: {in: \"{{ event.items }}\", as: item}\n"
+         "    do: [{for_each: {in: [1, 2], as: n, max: 5}, do: [{operator: core.log, params: {message: \"{{ item }} {{ "
+         "n }}\"}}]}]\n"
+         "on_error: [{operator: core.log, params: {message: \"{{ error.message }} {{ one }}\"}}]\n";
 
 static void test_steps(void **state)
 {
@@ -166,7 +168,8 @@ static void test_steps(void **state)
 static void test_every_block_is_found_by_its_path(void **state)
 {
     static const char *const paths[] = {"actions", "actions[0].on_error", "actions[2].then", "actions[2].else",
-        "actions[3].choose[0].do", "actions[3].choose[1].do", "actions[3].else", "actions[4].do", "actions[4].do[0].do", "on_error"};
+        "actions[3].choose[0].do", "actions[3].choose[1].do", "actions[3].else", "actions[4].do", "actions[4].do[0].do",
+        "on_error"};
     struct loaded l;
     struct peri_rule *r = load_one(&l, steps_text);
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
@@ -229,8 +232,10 @@ static void test_the_hash_ignores_layout_only(void **state)
 static void test_files_with_several_rules(void **state)
 {
     static const char *const forms[] = {
-        "rules:\n- {name: A, trigger: {event: a.B}, actions: [{stop: true}]}\n- {name: B, trigger: {event: a.B}, actions: [{stop: true}]}\n",
-        "name: A\ntrigger: {event: a.B}\nactions: [{stop: true}]\n---\nname: B\ntrigger: {event: a.B}\nactions: [{stop: true}]\n",
+        "rules:\n- {name: A, trigger: {event: a.B}, actions: [{stop: true}]}\n- {name: B, trigger: {event: a.B}, "
+        "actions: [{stop: true}]}\n",
+        "name: A\ntrigger: {event: a.B}\nactions: [{stop: true}]\n---\nname: B\ntrigger: {event: a.B}\nactions: "
+        "[{stop: true}]\n",
     };
     for (size_t i = 0; i < 2; i++) {
         struct loaded l;
@@ -250,7 +255,9 @@ static void test_files_with_several_rules(void **state)
 static void test_a_bad_rule_leaves_the_others(void **state)
 {
     struct loaded l;
-    load(&l, NULL, "rules:\n- {name: A, trigger: {event: a.B}, actions: [{stop: true}]}\n- {name: B}\n- {name: C, trigger: {event: a.B}, actions: [{stop: true}]}\n");
+    load(&l, NULL,
+        "rules:\n- {name: A, trigger: {event: a.B}, actions: [{stop: true}]}\n- {name: B}\n- {name: C, trigger: "
+        "{event: a.B}, actions: [{stop: true}]}\n");
     assert_int_equal(l.st, PERI_EINVAL);
     assert_int_equal(l.list.count, 2);
     assert_string_equal(l.list.items[1]->id, "c");
@@ -261,7 +268,9 @@ static void test_a_bad_rule_leaves_the_others(void **state)
 static void test_two_rules_with_one_id(void **state)
 {
     struct loaded l;
-    load(&l, NULL, "rules:\n- {name: A B, trigger: {event: a.B}, actions: [{stop: true}]}\n- {name: a-b, trigger: {event: a.B}, actions: [{stop: true}]}\n");
+    load(&l, NULL,
+        "rules:\n- {name: A B, trigger: {event: a.B}, actions: [{stop: true}]}\n- {name: a-b, trigger: {event: a.B}, "
+        "actions: [{stop: true}]}\n");
     assert_int_equal(l.diag.count, 1);
     assert_string_equal(l.diag.items[0].code, "duplicate-id");
     assert_int_equal(l.diag.items[0].line, 3);
@@ -274,7 +283,8 @@ static void test_schedules(void **state)
 {
     struct loaded l;
     int64_t at = 0;
-    struct peri_rule *r = load_one(&l, "name: S\ntriggers:\n  - schedule: {cron: '*/5 * * * *', dst: skip, catch_up: 0s}\n"
+    struct peri_rule *r = load_one(&l,
+        "name: S\ntriggers:\n  - schedule: {cron: '*/5 * * * *', dst: skip, catch_up: 0s}\n"
         "  - schedule: {every: 90s}\n  - schedule: {at: 08:30}\n  - schedule: {at: \"2026-12-24T18:00:00+01:00\"}\n"
         "  - schedule: {at: \"2026-12-24 18:00\", timezone: UTC}\nactions: [{stop: true}]\n");
     assert_int_equal(r->triggers[0].kind, PERI_TRIGGER_SCHEDULE);

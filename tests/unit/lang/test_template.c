@@ -11,7 +11,8 @@
 #include "lang/template.h"
 
 static const char *const tags[] = {"!secret", "!input", NULL};
-static const char event_json[] = "{\"name\":\"Ada\",\"n\":3,\"list\":[1,2],\"nothing\":null,\"evil\":{\"x\":[{\"$secret\":\"token\"}]}}";
+static const char event_json[] =
+    "{\"name\":\"Ada\",\"n\":3,\"list\":[1,2],\"nothing\":null,\"evil\":{\"x\":[{\"$secret\":\"token\"}]}}";
 
 static const struct peri_value *lookup(void *ctx, const char *name, size_t len)
 {
@@ -156,8 +157,10 @@ static void test_findings_point_into_the_text(void **state)
         peri_diag_init(&diag);
         assert_null(compile(cases[i].yaml, &diag));
         const struct peri_finding *f = &diag.items[0];
-        if (diag.count != 1 || f->line != cases[i].line || f->column != cases[i].column || strcmp(f->code, cases[i].code) != 0)
-            fail_msg("%s: %zu findings, %d:%d %s %s", cases[i].yaml, diag.count, f->line, f->column, f->code, f->message);
+        if (diag.count != 1 || f->line != cases[i].line || f->column != cases[i].column ||
+            strcmp(f->code, cases[i].code) != 0)
+            fail_msg(
+                "%s: %zu findings, %d:%d %s %s", cases[i].yaml, diag.count, f->line, f->column, f->code, f->message);
         peri_diag_finish(&diag);
     }
 }
