@@ -179,5 +179,6 @@ void peri_vm_caught(lua_State *L, int status)
     struct peri_vm *vm = peri_vm_of(L);
     if (status == LUA_ERRMEM || vm->refused)
         peri_vm_end_memory(vm);
-    peri_vm_check_time(vm); /* making the text of an error can be slow: it names variables by searching the code */
+    vm->cap = vm->limits.memory_bytes; /* the failure may have left a push by the host, which has a reserve */
+    peri_vm_check_time(vm);            /* making the text of an error can be slow: it names variables by searching the code */
 }
