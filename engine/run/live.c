@@ -1,14 +1,161 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/json.h"
-#include "run/pipeline_internal.h"
+#include "run/exec_internal.h"
 #include "run/scope.h"
 
-/* Runs on their way from the store into memory: at start, when a wait ends, when a person asks for a change. */
+/* Runs in memory, and their way there from the store: at start, when a wait ends, when a person asks for a change. */
+
+static char *id_key(uint64_t id, char out[24])
+{
+    snprintf(out, 24, "%llu", (unsigned long long)id);
+    return out;
+}
+
+struct live *live_find(struct peri_pipeline *p, uint64_t id)
+{
+    char key[24];
+    return peri_map_get(p->lives, id_key(id, key));
+}
+
+struct live *live_add(struct peri_pipeline *p, struct peri_run *run, struct peri_event *event)
+{
+    char key[24];
+    struct live *live = calloc(1, sizeof(*live));
+    if (!live || !peri_map_set(p->lives, id_key(run->id, key), live, NULL)) {
+        free(live);
+        peri_run_destroy(run);
+        return NULL;
+    }
+    live->p = p;
+    live->run = run;
+    live->event = peri_event_ref(event);
+    live->stored = run->state;
+    p->live_memory++;
+    return live;
+}
+
+void live_free(struct live *live)
+{
+    peri_run_destroy(live->run);
+    peri_event_unref(live->event);
+    free(live);
+}
+
+void change_answer(struct change *change, enum peri_status st, uint64_t run, const struct peri_error *err)
+{
+    char id[PERI_ID_TEXT];
+    struct peri_value *value = NULL;
+    if (st == PERI_OK) {
+        value = peri_value_map();
+        if (!value || peri_map_put_text(value, "id", peri_run_id(run, id)) != PERI_OK) {
+            peri_value_unref(value);
+            value = NULL;
+        }
+    }
+    if (change->done)
+        change->done(change->arg, st, value, err);
+    peri_value_unref(value);
+    free(change);
+}
+
+static void refuse_changes(struct live *live, const char *why)
+{
+    struct peri_error err = {0};
+    while (live->changes) {
+        struct change *change = live->changes;
+        live->changes = change->next;
+        (void)peri_error_set(&err, PERI_ESTATE, "state", "%s", why);
+        change_answer(change, PERI_ESTATE, live->run->id, &err);
+    }
+}
+
+void live_unhold(struct live *live)
+{
+    struct peri_pipeline *p = live->p;
+    struct live **link = &p->held_first, *before = NULL;
+    if (!live->held)
+        return;
+    while (*link && *link != live) {
+        before = *link;
+        link = &(*link)->held_next;
+    }
+    if (*link)
+        *link = live->held_next;
+    if (p->held_last == live)
+        p->held_last = before;
+    live->held = false;
+}
+
+void live_end_call(struct live *live)
+{
+    if (!live->calling)
+        return;
+    live->calling = false;
+    live->serial = 0;
+    live->p->calls--;
+}
+
+void live_forget(struct live *live)
+{
+    struct peri_pipeline *p = live->p;
+    char key[24];
+    if (live->changes) {
+        char why[96];
+        snprintf(why, sizeof(why), "the run is %s", peri_run_state_name(live->run->state));
+        refuse_changes(live, why);
+    }
+    live_end_call(live);
+    live_unhold(live);
+    pipe_evaluation_cancel(live->evaluation);
+    (void)peri_map_remove(p->lives, id_key(live->run->id, key));
+    p->live_memory--;
+    live_free(live);
+}
+
+void live_reread(struct live *live)
+{
+    struct peri_pipeline *p = live->p;
+    uint64_t id = live->run->id;
+    peri_err(p->options.log, "run", "run-%llu: out of memory; it is read again", (unsigned long long)id);
+    live_forget(live);
+    timer_due(p, PIPE_RETRY_MS, DUE_WAKE, id, 1);
+}
+
+static bool collect(const char *key, void *value, void *arg)
+{
+    struct live ***next = arg;
+    *(*next)++ = value;
+    return true;
+}
+
+void exec_finish(struct peri_pipeline *p)
+{
+    size_t count = peri_map_count(p->lives);
+    struct live **all = calloc(count ? count : 1, sizeof(struct live *)), **next = all;
+    if (!all)
+        return;
+    peri_map_each(p->lives, collect, &next);
+    for (size_t i = 0; i < count; i++) {
+        struct live *live = all[i];
+        refuse_changes(live, "the service is stopping");
+        pipe_evaluation_cancel(live->evaluation);
+        live->evaluation = NULL;
+        if (!live->committing) /* else its transaction frees it */
+            live_free(live);
+    }
+    free(all);
+    peri_map_destroy(p->lives, NULL);
+    p->lives = NULL;
+    p->held_first = p->held_last = NULL;
+}
+
+/* --- from the store --- */
 
 struct row_copy {
     struct peri_run_row row;

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "lang/index.h"
+#include "run/match_internal.h"
+#include "run/verdict.h"
+
+/* One event against the rules that hear its type: pattern first, then conditions, trigger by trigger. */
+
+#define HITS_MAX 4096 /* (rule, trigger) pairs that one event may reach */
+
+void match_free(struct match_event *me)
+{
+    for (size_t i = 0; i < me->rule_count; i++) {
+        struct match_rule *mr = &me->rules[i];
+        pipe_evaluation_cancel(mr->evaluation);
+        peri_rule_unref(mr->rule);
+        peri_value_unref(mr->trigger_value);
+        peri_value_unref(mr->rule_value);
+        peri_value_unref(mr->verdict);
+        free(mr->triggers);
+        free(mr->pos);
+        free(mr->vars);
+    }
+    free(me->rules);
+    free(me->verdicts);
+    peri_value_unref(me->payload);
+    peri_event_unref(me->event);
+    free(me);
+}
+
+/* --- one rule --- */
+
+static void decide(struct match_rule *mr)
+{
+    struct match_event *me = mr->event;
+    struct peri_pipeline *p = me->p;
+    mr->decided = true;
+    if (--me->undecided == 0 && me->counted) {
+        me->counted = false;
+        p->evaluating--;
+    }
+}
+
+/* Of several triggers the furthest is told. take */
+static void keep_verdict(struct match_rule *mr, struct peri_value *verdict)
+{
+    if (!verdict || (mr->verdict && peri_verdict_rank(mr->verdict) >= peri_verdict_rank(verdict))) {
+        peri_value_unref(verdict);
+        return;
+    }
+    peri_value_unref(mr->verdict);
+    mr->verdict = verdict;
+}
+
+static void next_trigger(struct match_rule *mr);
+
+static void conditions_done(void *arg, enum peri_cond_outcome outcome, const struct peri_cond_eval *eval)
+{
+    struct match_rule *mr = arg;
+    const struct peri_trigger *trigger = mr->triggers[mr->at];
+    mr->evaluation = NULL;
+    if (outcome == PERI_COND_YES) {
+        mr->fired = trigger;
+        keep_verdict(mr, peri_verdict_fired(mr->rule, trigger));
+        decide(mr);
+        return;
+    }
+    if (outcome == PERI_COND_FAILED)
+        peri_warn(mr->event->p->options.log, "match", "rule %s, event ev-%llu: %s: %s", mr->rule->id,
+            (unsigned long long)mr->event->event->seq, eval->at ? eval->at : "conditions", eval->error.message);
+    keep_verdict(mr, peri_verdict_condition(mr->rule, trigger, outcome, eval));
+    mr->at++;
+    next_trigger(mr);
+}
+
+/* *ret_ready: the pattern holds and the scope stands. False: memory is out. */
+static bool try_pattern(struct match_rule *mr, const struct peri_trigger *trigger, bool *ret_ready)
+{
+    struct match_event *me = mr->event;
+    struct peri_value *why = NULL;
+    struct peri_error err = {0};
+    bool matches = true;
+    *ret_ready = false;
+    if (trigger->match && trigger->kind == PERI_TRIGGER_EVENT &&
+        peri_pattern_match(trigger->match, me->event->data, me->event->data_len, &matches, &why, &err) != PERI_OK) {
+        keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "match", err.message));
+        return true;
+    }
+    if (!matches) {
+        keep_verdict(mr, peri_verdict_unmatched(mr->rule, trigger, why));
+        peri_value_unref(why);
+        return true;
+    }
+    peri_value_unref(why);
+    if (!me->payload)
+        me->payload = peri_scope_event(me->event);
+    if (!mr->rule_value)
+        mr->rule_value = peri_scope_rule(mr->rule);
+    peri_value_unref(mr->trigger_value);
+    mr->trigger_value = peri_scope_trigger(me->event, me->payload, trigger->id);
+    if (!me->payload || !mr->rule_value || !mr->trigger_value)
+        return false;
+    mr->roots = (struct peri_match_scope){.event = me->payload, .trigger = mr->trigger_value, .rule = mr->rule_value};
+    *ret_ready = true;
+    return true;
+}
+
+static void next_trigger(struct match_rule *mr)
+{
+    struct match_event *me = mr->event;
+    struct peri_pipeline *p = me->p;
+    for (; mr->at < mr->trigger_count; mr->at++) {
+        const struct peri_trigger *trigger = mr->triggers[mr->at];
+        bool ready = false;
+        bool memory = try_pattern(mr, trigger, &ready);
+        if (memory && !ready)
+            continue;
+        if (memory) {
+            struct evaluation_request request = {.condition = mr->rule->condition,
+                .rule = mr->rule,
+                .event = me->event,
+                .as_of = me->event->seq,
+                .scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz)};
+            struct evaluation *evaluation = NULL;
+            if (pipe_evaluate(p, &request, conditions_done, mr, &evaluation) == PERI_OK) {
+                if (evaluation)
+                    mr->evaluation = evaluation;
+                return; /* conditions_done has gone on or will */
+            }
+        }
+        keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "conditions", "out of memory"));
+    }
+    decide(mr);
+}
+
+/* --- which rules hear it --- */
+
+static bool add_hit(struct match_event *me, struct peri_rule *rule, const struct peri_trigger *trigger, size_t most)
+{
+    /* The index answers the triggers of one rule side by side. */
+    struct match_rule *mr = me->rule_count > 0 ? &me->rules[me->rule_count - 1] : NULL;
+    if (mr && mr->rule != rule)
+        mr = NULL;
+    if (!mr) {
+        if (!me->rules)
+            me->rules = calloc(most, sizeof(*me->rules));
+        if (!me->rules)
+            return false;
+        mr = &me->rules[me->rule_count];
+        mr->triggers = calloc(rule->trigger_count, sizeof(*mr->triggers));
+        if (!mr->triggers)
+            return false;
+        mr->event = me;
+        mr->rule = peri_rule_ref(rule);
+        me->rule_count++;
+    }
+    if (mr->trigger_count < rule->trigger_count)
+        mr->triggers[mr->trigger_count++] = trigger;
+    return true;
+}
+
+/* An event for one trigger (an occurrence of a schedule) or one rule (a replay). */
+static bool find_target(struct match_event *me)
+{
+    const struct peri_event *event = me->event;
+    struct peri_rule *rule = pipe_rule_by_id(me->p, event->target_rule);
+    if (!rule || !rule->enabled)
+        return true;
+    for (size_t i = 0; i < rule->trigger_count; i++)
+        if (peri_streq(rule->triggers[i].id, event->target_trigger))
+            return add_hit(me, rule, &rule->triggers[i], 1);
+    return true;
+}
+
+static bool find_rules(struct match_event *me)
+{
+    struct peri_index_hit few[32], *hits = few;
+    struct peri_pipeline *p = me->p;
+    if (me->event->target_rule && me->event->target_trigger)
+        return find_target(me);
+    size_t count = p->index ? peri_index_lookup(p->index, me->event->type, few, 32) : 0;
+    if (count > 32) {
+        size_t cap = count < HITS_MAX ? count : HITS_MAX;
+        hits = calloc(cap, sizeof(*hits));
+        if (!hits)
+            return false;
+        count = peri_index_lookup(p->index, me->event->type, hits, cap);
+        count = count < cap ? count : cap;
+    }
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        struct peri_rule *rule = (struct peri_rule *)(uintptr_t)hits[i].rule;
+        if (!me->event->target_rule || peri_streq(rule->id, me->event->target_rule))
+            ok = add_hit(me, rule, hits[i].trigger, count);
+    }
+    if (hits != few)
+        free(hits);
+    return ok;
+}
+
+void match_begin(struct peri_pipeline *p, struct match_event *me)
+{
+    me->begun = true;
+    if (me->event->damaged) {
+        me->dead = "the stored payload is damaged";
+        return;
+    }
+    if (me->event->hops >= PIPE_HOPS_MAX) {
+        me->dead = "rules have been starting each other 16 times in a row";
+        peri_warn(p->options.log, "match", "ev-%llu (%s, caused by %s): %s; it is set aside",
+            (unsigned long long)me->event->seq, me->event->type, me->event->cause ? me->event->cause : "?", me->dead);
+        return;
+    }
+    if (!find_rules(me)) {
+        me->dead = "out of memory";
+        return;
+    }
+    me->undecided = me->rule_count;
+    if (me->rule_count == 0)
+        return;
+    me->counted = true;
+    p->evaluating++;
+    for (size_t i = 0; i < me->rule_count; i++)
+        next_trigger(&me->rules[i]);
+}
