@@ -53,8 +53,8 @@ static enum peri_status read_all(int fd, unsigned char **ret_data, size_t *ret_l
     return PERI_OK;
 }
 
-enum peri_status peri_tzfiles_read(void *ctx, const char *name, unsigned char **ret_data, size_t *ret_len,
-    struct peri_error *err)
+enum peri_status peri_tzfiles_read(
+    void *ctx, const char *name, unsigned char **ret_data, size_t *ret_len, struct peri_error *err)
 {
     if (!name_safe(name))
         return peri_error_set(err, PERI_ENOTFOUND, "timezone", "\"%.80s\" is no name of a time zone", name);

@@ -12,7 +12,8 @@
 
 #define TEXT_MAX 512
 
-static const char *const months[] = {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", NULL};
+static const char *const months[] = {
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", NULL};
 static const char *const weekdays[] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat", NULL};
 
 static const struct field {
@@ -68,7 +69,8 @@ static enum peri_status refuse_word(struct parse *p)
     if (len <= 1 && strchr(foreign, *at))
         return refuse(p, at, "\"%c\" belongs to another kind of cron and means nothing here", *at);
     if (len && p->field->names)
-        return refuse(p, at, "unknown name \"%.*s\", the names are the first three letters in English", (int)(len > 40 ? 40 : len), at);
+        return refuse(p, at, "unknown name \"%.*s\", the names are the first three letters in English",
+            (int)(len > 40 ? 40 : len), at);
     if (len)
         return refuse(p, at, "a number from %u to %u is expected, not \"%.*s\"", p->field->min, p->field->max,
             (int)(len > 40 ? 40 : len), at);
@@ -129,13 +131,14 @@ static enum peri_status item(struct parse *p, uint64_t *bits)
                 return st;
         }
         if (low > high)
-            return refuse(p, start, "the range %.*s runs backwards%s", (int)(p->at - start > 40 ? 40 : p->at - start), start,
-                p->field->names == weekdays && high == 0 ? ", at the end of a range Sunday is 7" : "");
+            return refuse(p, start, "the range %.*s runs backwards%s", (int)(p->at - start > 40 ? 40 : p->at - start),
+                start, p->field->names == weekdays && high == 0 ? ", at the end of a range Sunday is 7" : "");
     }
     if (p->at < p->end && *p->at == '/') {
         const char *slash = p->at++;
         if (!digits(p, &step))
-            return p->at < p->end && *p->at != ',' ? refuse_word(p) : refuse(p, slash, "a number is missing after the slash");
+            return p->at < p->end && *p->at != ',' ? refuse_word(p)
+                                                   : refuse(p, slash, "a number is missing after the slash");
         if (!step)
             return refuse(p, slash + 1, "a step of 0 never gets on");
         if (!range)
@@ -172,7 +175,8 @@ static enum peri_status parse_nickname(struct parse *p, size_t len, struct peri_
     for (size_t i = 0; i < sizeof(nicknames) / sizeof(nicknames[0]); i++)
         if (strlen(nicknames[i].name) == len && memcmp(nicknames[i].name, p->at, len) == 0)
             return peri_cron_parse(nicknames[i].text, ret, NULL, p->err);
-    return refuse(p, p->at, "unknown nickname \"%.*s\", here: @yearly @annually @monthly @weekly @daily @midnight @hourly",
+    return refuse(p, p->at,
+        "unknown nickname \"%.*s\", here: @yearly @annually @monthly @weekly @daily @midnight @hourly",
         (int)(len > 40 ? 40 : len), p->at);
 }
 
@@ -193,7 +197,8 @@ enum peri_status peri_cron_parse(const char *text, struct peri_cron *ret, int *r
         return parse_nickname(&p, (size_t)(end - p.at), ret);
     for (size_t i = 0; i < FIELD_COUNT; i++) {
         if (p.at == end)
-            return refuse(&p, p.at, "five fields are expected (minute, hour, day of month, month, day of week), here are %zu", i);
+            return refuse(
+                &p, p.at, "five fields are expected (minute, hour, day of month, month, day of week), here are %zu", i);
         p.end = p.at;
         while (p.end < end && !blank(*p.end))
             p.end++;

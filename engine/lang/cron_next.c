@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The next instant of a cron expression. Between two changes of a zone the wall clock runs evenly, so the search goes
  * from one such stretch to the next, and in each jumps by month, day, hour and minute to the first wall-clock time that
- * fits. What is special happens at the beginning of a stretch: the clock has jumped over a gap, or goes through times for
- * the second time. */
+ * fits. What is special happens at the beginning of a stretch: the clock has jumped over a gap, or goes through times
+ * for the second time. */
 #include "lang/cron.h"
 
 #include "base/timefmt.h"
 #include "lang/tz_rule.h"
 
 #define DAY 86400
-#define GAP_MAX (3 * 3600)     /* longer gaps are no daylight saving, nothing is made up for */
-#define HORIZON_YEARS 40       /* a day that exists comes within 8 years; gaps may take it away for longer */
+#define GAP_MAX (3 * 3600)            /* longer gaps are no daylight saving, nothing is made up for */
+#define HORIZON_YEARS 40              /* a day that exists comes within 8 years; gaps may take it away for longer */
 #define FIRST_S INT64_C(-62135596800) /* year 1 */
 #define LAST_S INT64_C(253402300800)  /* year 10000 */
 
@@ -77,7 +77,8 @@ struct stretch {
     int32_t offset, before;
 };
 
-static bool search(const struct peri_cron *cron, enum peri_dst dst, const struct stretch *s, int64_t after, int64_t *ret)
+static bool search(
+    const struct peri_cron *cron, enum peri_dst dst, const struct stretch *s, int64_t after, int64_t *ret)
 {
     int64_t from = after + 1 > s->start ? after + 1 : s->start, wall;
     if (!cron->follows_wall) {
@@ -111,8 +112,8 @@ static struct stretch stretch_at(const struct peri_tz *tz, int64_t t)
     return s;
 }
 
-enum peri_status peri_cron_next(const struct peri_cron *cron, const struct peri_tz *tz, enum peri_dst dst, int64_t after_ms,
-    int64_t *ret_ms)
+enum peri_status peri_cron_next(
+    const struct peri_cron *cron, const struct peri_tz *tz, enum peri_dst dst, int64_t after_ms, int64_t *ret_ms)
 {
     int64_t after = after_ms / 1000 - (after_ms % 1000 < 0), found;
     if (after < FIRST_S)

@@ -16,8 +16,8 @@ static const struct unit {
 
 static enum peri_status refuse(struct peri_error *err, const char *text, size_t len, const char *why)
 {
-    return peri_error_set(err, PERI_EINVAL, "duration", "\"%.*s\" is no duration: %s", (int)(len > 60 ? 60 : len), text,
-        why);
+    return peri_error_set(
+        err, PERI_EINVAL, "duration", "\"%.*s\" is no duration: %s", (int)(len > 60 ? 60 : len), text, why);
 }
 
 /* The index of the unit that is written at s, with its length. */

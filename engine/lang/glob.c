@@ -19,8 +19,8 @@ static enum peri_status check(const char *text, bool glob, struct peri_error *er
     if (!len)
         return peri_error_set(err, PERI_EINVAL, "event-type", "the %s is empty", what);
     if (len > TYPE_MAX)
-        return peri_error_set(err, PERI_EINVAL, "event-type", "the %s has %zu bytes, at most %d are allowed", what, len,
-            TYPE_MAX);
+        return peri_error_set(
+            err, PERI_EINVAL, "event-type", "the %s has %zu bytes, at most %d are allowed", what, len, TYPE_MAX);
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
         if (c == '.') {

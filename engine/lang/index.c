@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Triggers by event type. Every trigger gets a rank, its place in the order that lookups answer in. Triggers are kept in
- * buckets, each sorted by rank: one for each exact type, one for the globs of each literal first segment, and one for the
- * globs that begin with a star. A type can only be heard by three buckets, which lookup merges by rank; so it allocates
- * nothing and looks at no trigger of another first segment. */
+/* Triggers by event type. Every trigger gets a rank, its place in the order that lookups answer in. Triggers are kept
+ * in buckets, each sorted by rank: one for each exact type, one for the globs of each literal first segment, and one
+ * for the globs that begin with a star. A type can only be heard by three buckets, which lookup merges by rank; so it
+ * allocates nothing and looks at no trigger of another first segment. */
 #include "lang/index.h"
 
 #include <stdlib.h>
@@ -86,7 +86,8 @@ static int by_priority(const void *a, const void *b)
     return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* Keeps the enabled rules, referenced, in answering order. Returns how many triggers they have, SIZE_MAX without memory. */
+/* Keeps the enabled rules, referenced, in answering order. Returns how many triggers they have, SIZE_MAX without
+ * memory. */
 static size_t keep_rules(struct peri_index *index, struct peri_rule *const *rules, size_t count)
 {
     size_t triggers = 0;

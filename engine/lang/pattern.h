@@ -15,9 +15,11 @@
 struct peri_pattern;
 
 /* From a YAML node: every finding has its place. */
-enum peri_status peri_pattern_compile_node(const struct peri_node *node, struct peri_pattern **ret, struct peri_diag *diag) PERI_MUST_CHECK;
+enum peri_status peri_pattern_compile_node(
+    const struct peri_node *node, struct peri_pattern **ret, struct peri_diag *diag) PERI_MUST_CHECK;
 /* From JSON text; err->message begins with "line L, column C: ". */
-enum peri_status peri_pattern_compile_json(const char *text, size_t len, struct peri_pattern **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_pattern_compile_json(
+    const char *text, size_t len, struct peri_pattern **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_pattern_destroy(struct peri_pattern *pattern);
 
 /* PERI_EINVAL when json is not one valid JSON text from end to end. *ret_matches is set on PERI_OK. A root that is not

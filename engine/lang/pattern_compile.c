@@ -58,8 +58,8 @@ static struct peri_value *value_of(struct build *b, const struct peri_node *node
         if (node->kind == PERI_NODE_LIST)
             st = peri_list_push(value, value_of(b, node->items[i]));
         else
-            st = peri_map_putn(value, node->pairs[i].key->text, node->pairs[i].key->len,
-                value_of(b, node->pairs[i].value));
+            st = peri_map_putn(
+                value, node->pairs[i].key->text, node->pairs[i].key->len, value_of(b, node->pairs[i].value));
         b->c.nomem |= st != PERI_OK;
     }
     b->c.nomem |= !value;
@@ -180,8 +180,8 @@ static bool distinct_keys(struct build *b, const struct peri_node *node)
     qsort(keys, node->count, sizeof(*keys), by_key);
     for (size_t i = 1; i < node->count; i++) {
         if (keys[i]->len == keys[i - 1]->len && memcmp(keys[i]->text, keys[i - 1]->text, keys[i]->len) == 0) {
-            pattern_find_fault(&b->c, keys[i], "pattern-duplicate", NULL, "the key \"%s\" stands here twice",
-                keys[i]->text);
+            pattern_find_fault(
+                &b->c, keys[i], "pattern-duplicate", NULL, "the key \"%s\" stands here twice", keys[i]->text);
             ok = false;
         }
     }
@@ -210,19 +210,19 @@ static struct pattern_object *compile_object(struct build *b, const struct peri_
             ok &= compile_field(b, pair, depth, &object->fields[object->field_count++]);
             continue;
         }
-        struct pattern_or *or = pattern_alloc(&b->c, sizeof(*or));
-        if (!or)
+        struct pattern_or *either = pattern_alloc(&b->c, sizeof(*either));
+        if (!either)
             return NULL;
-        or->position = object->field_count;
-        ok &= compile_or(b, pair->value, depth, or);
-        object->ors[0] = or; /* a second one was found to be a repeated key */
+        either->position = object->field_count;
+        ok &= compile_or(b, pair->value, depth, either);
+        object->ors[0] = either; /* a second one was found to be a repeated key */
         object->or_count = 1;
     }
     return ok && !b->c.nomem ? object : NULL;
 }
 
-enum peri_status peri_pattern_compile_node(const struct peri_node *node, struct peri_pattern **ret,
-    struct peri_diag *diag)
+enum peri_status peri_pattern_compile_node(
+    const struct peri_node *node, struct peri_pattern **ret, struct peri_diag *diag)
 {
     enum peri_status st = PERI_ENOMEM;
     struct build b = {.c = {.pattern = calloc(1, sizeof(struct peri_pattern)), .diag = diag}};
@@ -231,8 +231,8 @@ enum peri_status peri_pattern_compile_node(const struct peri_node *node, struct 
     if (!p || !b.ids || !(p->arena = peri_arena_create(PATTERN_MEMORY)))
         goto out;
     if (node->kind != PERI_NODE_MAP) {
-        pattern_find_fault(&b.c, node, "pattern-type", NULL, "a pattern is a mapping, here is %s",
-            peri_node_describe(node));
+        pattern_find_fault(
+            &b.c, node, "pattern-type", NULL, "a pattern is a mapping, here is %s", peri_node_describe(node));
         st = PERI_EINVAL;
         goto out;
     }
@@ -255,8 +255,8 @@ out:
     return st;
 }
 
-enum peri_status peri_pattern_compile_json(const char *text, size_t len, struct peri_pattern **ret,
-    struct peri_error *err)
+enum peri_status peri_pattern_compile_json(
+    const char *text, size_t len, struct peri_pattern **ret, struct peri_error *err)
 {
     struct peri_diag diag;
     struct peri_node *node;
@@ -287,8 +287,8 @@ void peri_pattern_destroy(struct peri_pattern *pattern)
         return;
     for (struct pattern_leaf *leaf = pattern->leaves; leaf; leaf = leaf->next)
         peri_value_unref(leaf->wanted);
-    for (struct pattern_or *or = pattern->ors; or ; or = or->next)
-        peri_value_unref(or->wanted);
+    for (struct pattern_or *either = pattern->ors; either; either = either->next)
+        peri_value_unref(either->wanted);
     for (struct pattern_regex *regex = pattern->regexes; regex; regex = regex->next)
         peri_regex_destroy(regex->regex);
     peri_arena_destroy(pattern->arena);

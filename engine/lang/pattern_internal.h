@@ -2,8 +2,8 @@
 #ifndef PERI_LANG_PATTERN_INTERNAL_H
 #define PERI_LANG_PATTERN_INTERNAL_H
 
-/* A compiled pattern, shared by the pattern_*.c files. Everything lives in the pattern's arena, except what the lists of
- * peri_pattern name.
+/* A compiled pattern, shared by the pattern_*.c files. Everything lives in the pattern's arena, except what the lists
+ * of peri_pattern name.
  *
  * There are two trees. `source` is as written: reports walk it. `plan` is what is evaluated: in it no key of an object
  * occurs twice among its fields and its alternatives ($or), because conditions on one key may look through the same
@@ -50,11 +50,11 @@ enum pattern_test_kind {
 /* One alternative of a leaf. */
 struct pattern_test {
     enum pattern_test_kind kind;
-    bool fold;                   /* text tests: folded on both sides */
-    bool exists;                 /* EXISTS */
-    bool low_open, high_open;    /* NUMERIC: the bound itself does not count */
-    double low, high;            /* NUMERIC */
-    struct pattern_slice text;   /* STRING, PREFIX, SUFFIX */
+    bool fold;                 /* text tests: folded on both sides */
+    bool exists;               /* EXISTS */
+    bool low_open, high_open;  /* NUMERIC: the bound itself does not count */
+    double low, high;          /* NUMERIC */
+    struct pattern_slice text; /* STRING, PREFIX, SUFFIX */
     struct pattern_number number;
     struct pattern_slice *parts; /* WILDCARD: the pieces between stars */
     struct pattern_test *tests;  /* NONE_OF, ALL_OF */
@@ -134,9 +134,9 @@ struct pattern_scalar {
     const struct peri_json_tape *tape;
     const struct peri_json_item *item;
     struct pattern_scratch *scratch;
-    struct pattern_slice text;     /* decoded, for strings */
-    struct pattern_slice folded;   /* s is NULL until asked for */
-    struct pattern_number number;  /* text is NULL until asked for */
+    struct pattern_slice text;    /* decoded, for strings */
+    struct pattern_slice folded;  /* s is NULL until asked for */
+    struct pattern_number number; /* text is NULL until asked for */
     bool nomem;
 };
 
@@ -185,9 +185,10 @@ struct pattern_path {
     size_t count;
 };
 
-enum pattern_outcome pattern_eval(struct pattern_match *m, const struct pattern_object *object, struct pattern_view view);
-enum pattern_outcome pattern_eval_field(struct pattern_match *m, const struct pattern_field *field,
-    struct pattern_view view);
+enum pattern_outcome pattern_eval(
+    struct pattern_match *m, const struct pattern_object *object, struct pattern_view view);
+enum pattern_outcome pattern_eval_field(
+    struct pattern_match *m, const struct pattern_field *field, struct pattern_view view);
 bool pattern_key_is(struct pattern_match *m, const struct peri_json_item *item, const struct pattern_field *field);
 bool pattern_present(struct pattern_match *m, uint32_t item, const struct pattern_path *path, size_t at);
 

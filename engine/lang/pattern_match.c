@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plain evaluator. A field of the pattern holds with a value of the event, or without any (exists: false). Within one
- * object the fields are independent (pattern_plan.c sees to it). In an array something must hold with a value in one
- * element, and all of it in that same element; without any value it holds only if no element has one. So each array is
- * walked once for each pattern object that meets it. */
+/* The plain evaluator. A field of the pattern holds with a value of the event, or without any (exists: false). Within
+ * one object the fields are independent (pattern_plan.c sees to it). In an array something must hold with a value in
+ * one element, and all of it in that same element; without any value it holds only if no element has one. So each array
+ * is walked once for each pattern object that meets it. */
 #include "lang/pattern_internal.h"
 
 #include <stdlib.h>
@@ -44,8 +44,8 @@ static bool push(struct pattern_match *m, uint32_t item)
 }
 
 /* The values under a key of all objects in view. The caller takes the stack back to where it was. */
-static struct pattern_view values_of(struct pattern_match *m, const struct pattern_field *field,
-    struct pattern_view view)
+static struct pattern_view values_of(
+    struct pattern_match *m, const struct pattern_field *field, struct pattern_view view)
 {
     struct pattern_view found = {0, m->stack_len, 0};
     for (size_t v = 0; v < view.count; v++) {
@@ -84,8 +84,8 @@ bool pattern_present(struct pattern_match *m, uint32_t at, const struct pattern_
 static bool absent(struct pattern_match *m, const struct pattern_node *node, uint32_t at, struct pattern_path *path);
 
 /* Does all of the object hold without any value below item at? */
-static bool object_absent(struct pattern_match *m, const struct pattern_object *object, uint32_t at,
-    struct pattern_path *path)
+static bool object_absent(
+    struct pattern_match *m, const struct pattern_object *object, uint32_t at, struct pattern_path *path)
 {
     if (!object->may_miss)
         return false;
@@ -148,8 +148,8 @@ static bool leaves_may_miss(const struct pattern_node *node)
 }
 
 /* Objects are no values of the leaves. */
-static enum pattern_outcome eval_objects(struct pattern_match *m, const struct pattern_node *node,
-    struct pattern_view view)
+static enum pattern_outcome eval_objects(
+    struct pattern_match *m, const struct pattern_node *node, struct pattern_view view)
 {
     if (!leaves_may_miss(node))
         return PATTERN_NO;
@@ -171,8 +171,8 @@ static enum pattern_outcome eval_value(struct pattern_match *m, const struct pat
 }
 
 /* A repeated key: its objects count as one object that has all their members, everything else by itself. */
-static enum pattern_outcome eval_repeated(struct pattern_match *m, const struct pattern_node *node,
-    struct pattern_view view)
+static enum pattern_outcome eval_repeated(
+    struct pattern_match *m, const struct pattern_node *node, struct pattern_view view)
 {
     struct pattern_view objects = {0, m->stack_len, 0};
     bool without = true;
@@ -195,8 +195,8 @@ static enum pattern_outcome eval_repeated(struct pattern_match *m, const struct 
     return without ? PATTERN_WITHOUT : PATTERN_NO;
 }
 
-enum pattern_outcome pattern_eval_field(struct pattern_match *m, const struct pattern_field *field,
-    struct pattern_view view)
+enum pattern_outcome pattern_eval_field(
+    struct pattern_match *m, const struct pattern_field *field, struct pattern_view view)
 {
     size_t mark = m->stack_len;
     struct pattern_view values = values_of(m, field, view);
@@ -211,7 +211,8 @@ enum pattern_outcome pattern_eval_field(struct pattern_match *m, const struct pa
     return outcome;
 }
 
-enum pattern_outcome pattern_eval(struct pattern_match *m, const struct pattern_object *object, struct pattern_view view)
+enum pattern_outcome pattern_eval(
+    struct pattern_match *m, const struct pattern_object *object, struct pattern_view view)
 {
     enum pattern_outcome all = PATTERN_WITHOUT;
     for (size_t i = 0; i < object->field_count && all != PATTERN_NO; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers by value, as far as a double tells them apart. A text that says more than a double can hold is kept as text, so
- * that 9007199254740993 never equals 9007199254740992. */
+/* Numbers by value, as far as a double tells them apart. A text that says more than a double can hold is kept as text,
+ * so that 9007199254740993 never equals 9007199254740992. */
 #include "lang/pattern_internal.h"
 
 #include <ctype.h>

@@ -21,8 +21,8 @@ void *pattern_alloc(struct pattern_compile *c, size_t size)
     return p;
 }
 
-void pattern_find_fault(struct pattern_compile *c, const struct peri_node *node, const char *code, const char *hint,
-    const char *fmt, ...)
+void pattern_find_fault(
+    struct pattern_compile *c, const struct peri_node *node, const char *code, const char *hint, const char *fmt, ...)
 {
     char message[512];
     va_list ap;
@@ -122,12 +122,12 @@ static bool compile_scalar(struct pattern_compile *c, const struct peri_node *no
     }
 }
 
-static bool want_string(struct pattern_compile *c, const struct peri_node *node, const char *operator)
+static bool want_string(struct pattern_compile *c, const struct peri_node *node, const char *op)
 {
     if (is_string(node))
         return true;
     pattern_find_fault(c, node, "pattern-value", is_number(node) ? "put it in quotes" : NULL,
-        "%s takes a string, here is %s", operator, peri_node_describe(node));
+        "%s takes a string, here is %s", op, peri_node_describe(node));
     return false;
 }
 
@@ -214,8 +214,8 @@ static bool compile_exists(struct pattern_compile *c, const struct peri_node *no
 {
     ret->kind = TEST_EXISTS;
     if (node->kind != PERI_NODE_SCALAR || node->type != PERI_BOOL || node->tag) {
-        pattern_find_fault(c, node, "pattern-value", NULL, "exists takes true or false, here is %s",
-            peri_node_describe(node));
+        pattern_find_fault(
+            c, node, "pattern-value", NULL, "exists takes true or false, here is %s", peri_node_describe(node));
         return false;
     }
     ret->exists = tolower((unsigned char)node->text[0]) == 't';
@@ -278,14 +278,15 @@ static bool compile_cidr(struct pattern_compile *c, const struct peri_node *node
     }
     if (!digits || ret->net_bits > ret->net_bytes * 8 || (digits > 1 && slash[1] == '0'))
         return cidr_fault(c, node,
-            ret->net_bytes == 4 ? "the length of the network goes from 0 to 32" : "the length of the network goes from 0 to 128");
+            ret->net_bytes == 4 ? "the length of the network goes from 0 to 32"
+                                : "the length of the network goes from 0 to 128");
     return true;
 }
 
 static bool numeric_fault(struct pattern_compile *c, const struct peri_node *node, const char *why)
 {
-    pattern_find_fault(c, node, "pattern-numeric", "for example [\"=\", 5], [\">\", 0] or [\">=\", 0, \"<\", 10]", "%s",
-        why);
+    pattern_find_fault(
+        c, node, "pattern-numeric", "for example [\"=\", 5], [\">\", 0] or [\">=\", 0, \"<\", 10]", "%s", why);
     return false;
 }
 
@@ -303,9 +304,11 @@ static bool numeric_bound(struct pattern_compile *c, const struct peri_node *nod
     if (!is_number(value))
         return numeric_fault(c, value, "a number is expected after the comparison");
     if ((equal || low) && i > 0)
-        return numeric_fault(c, op, equal ? "= stands alone" : "the lower bound (> or >=) comes first, then one upper bound");
+        return numeric_fault(
+            c, op, equal ? "= stands alone" : "the lower bound (> or >=) comes first, then one upper bound");
     if ((equal || high) && i + 2 < node->count)
-        return numeric_fault(c, node->items[i + 2], equal ? "= stands alone" : "nothing may follow the upper bound (< or <=)");
+        return numeric_fault(
+            c, node->items[i + 2], equal ? "= stands alone" : "nothing may follow the upper bound (< or <=)");
     struct pattern_number n;
     if (!read_number(c, value, &n))
         return false;
@@ -340,28 +343,28 @@ static bool compile_numeric(struct pattern_compile *c, const struct peri_node *n
 }
 
 /* One thing that anything-but rules out: a value, or the argument of one of its operators. */
-static bool compile_named(struct pattern_compile *c, const struct peri_node *node, const char *operator,
-    struct pattern_test *ret)
+static bool compile_named(
+    struct pattern_compile *c, const struct peri_node *node, const char *op, struct pattern_test *ret)
 {
     bool ok;
-    if (!operator) {
+    if (!op) {
         ret->kind = TEST_STRING;
         return compile_scalar(c, node, ret);
     }
-    if (strcmp(operator, "wildcard") == 0)
+    if (strcmp(op, "wildcard") == 0)
         return compile_wildcard(c, node, ret);
-    if (strcmp(operator, "equals-ignore-case") == 0)
+    if (strcmp(op, "equals-ignore-case") == 0)
         return compile_fold(c, node, ret);
-    ok = compile_affix(c, node, operator, operator[0] == 'p' ? TEST_PREFIX : TEST_SUFFIX, ret);
+    ok = compile_affix(c, node, op, op[0] == 'p' ? TEST_PREFIX : TEST_SUFFIX, ret);
     if (ok && !ret->text.len) {
-        pattern_find_fault(c, node, "pattern-value", NULL, "an empty %s would rule out every string", operator);
+        pattern_find_fault(c, node, "pattern-value", NULL, "an empty %s would rule out every string", op);
         return false;
     }
     return ok;
 }
 
-static bool compile_named_list(struct pattern_compile *c, const struct peri_node *node, const char *operator,
-    struct pattern_test *ret)
+static bool compile_named_list(
+    struct pattern_compile *c, const struct peri_node *node, const char *op, struct pattern_test *ret)
 {
     const struct peri_node *const *items = (const struct peri_node *const *)node->items;
     size_t count = node->count;
@@ -377,18 +380,18 @@ static bool compile_named_list(struct pattern_compile *c, const struct peri_node
     if (!ret->tests)
         return false;
     for (size_t i = 0; i < count; i++, ret->count++) {
-        if (!operator && !is_string(items[i]) && !is_number(items[i])) {
+        if (!op && !is_string(items[i]) && !is_number(items[i])) {
             pattern_find_fault(c, items[i], "pattern-value",
                 "a string, a number, a list of one kind, or prefix, suffix, equals-ignore-case or wildcard",
                 "anything-but does not take %s", peri_node_describe(items[i]));
             return false;
         }
-        if (!operator && is_string(items[i]) != is_string(items[0])) {
-            pattern_find_fault(c, items[i], "pattern-value", NULL,
-                "anything-but takes only strings or only numbers in one list");
+        if (!op && is_string(items[i]) != is_string(items[0])) {
+            pattern_find_fault(
+                c, items[i], "pattern-value", NULL, "anything-but takes only strings or only numbers in one list");
             return false;
         }
-        if (!compile_named(c, items[i], operator, &ret->tests[i]))
+        if (!compile_named(c, items[i], op, &ret->tests[i]))
             return false;
     }
     return true;
@@ -423,8 +426,8 @@ static bool compile_all_of(struct pattern_compile *c, const struct peri_node *no
     bool ok = true;
     ret->kind = TEST_ALL_OF;
     if (node->kind != PERI_NODE_LIST || node->tag) {
-        pattern_find_fault(c, node, "pattern-value", NULL, "all takes a list of conditions, here is %s",
-            peri_node_describe(node));
+        pattern_find_fault(
+            c, node, "pattern-value", NULL, "all takes a list of conditions, here is %s", peri_node_describe(node));
         return false;
     }
     if (!node->count) {
@@ -446,7 +449,7 @@ static bool compile_all_of(struct pattern_compile *c, const struct peri_node *no
     return ok;
 }
 
-static const struct operator{
+static const struct op {
     const char *name;
     bool (*compile)(struct pattern_compile *c, const struct peri_node *node, struct pattern_test *ret);
 } operators[] = {
@@ -464,7 +467,7 @@ static const struct operator{
 
 #define OPERATOR_COUNT (sizeof(operators) / sizeof(operators[0]))
 
-static const struct operator*find(const char *name)
+static const struct op *find(const char *name)
 {
     for (size_t i = 0; i < OPERATOR_COUNT; i++)
         if (strcmp(operators[i].name, name) == 0)
@@ -499,15 +502,15 @@ bool pattern_compile_test(struct pattern_compile *c, const struct peri_node *nod
     if (node->kind == PERI_NODE_SCALAR)
         return compile_scalar(c, node, ret);
     if (node->kind == PERI_NODE_LIST) {
-        pattern_find_fault(c, node, "pattern-list", "list the alternatives in one list",
-            "a list inside a list of alternatives");
+        pattern_find_fault(
+            c, node, "pattern-list", "list the alternatives in one list", "a list inside a list of alternatives");
         return false;
     }
     if (!node->count) {
         pattern_find_fault(c, node, "pattern-empty", NULL, "an empty mapping is no alternative");
         return false;
     }
-    const struct operator*op = find(node->pairs[0].key->text);
+    const struct op *op = find(node->pairs[0].key->text);
     if (!op)
         return unknown_operator(c, node->pairs[0].key);
     if (node->count > 1) {

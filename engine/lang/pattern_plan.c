@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From the tree as written to the one that is evaluated.
  *
- * Conditions on different keys of one object are independent: each is looked for in a value of its own. Conditions on the
- * same key are not, as they must agree on the elements of the arrays below it. Within one mapping keys are distinct, but
- * a $or may ask for keys that stand beside it or in another $or. Such parts, and only those, are multiplied out, so that
- * in the result every condition on one key of an object stands in one place:
+ * Conditions on different keys of one object are independent: each is looked for in a value of its own. Conditions on
+ * the same key are not, as they must agree on the elements of the arrays below it. Within one mapping keys are
+ * distinct, but a $or may ask for keys that stand beside it or in another $or. Such parts, and only those, are
+ * multiplied out, so that in the result every condition on one key of an object stands in one place:
  *
  *     {a: A, b: B, $or: [{a: X}, {c: Y}]}  ->  {b: B, $or: [{a: A and X}, {a: A, c: Y}]}
  *
@@ -36,7 +36,7 @@ struct owner {
 /* A field or $or of the parts. Those that ask for the same keys are joined by parent (union-find), then chained. */
 struct member {
     const struct pattern_field *field;
-    struct pattern_or *or;
+    struct pattern_or *either;
     struct member *parent, *next, *last;
     bool chained; /* not the first of its chain */
 };
@@ -121,33 +121,33 @@ static bool join_fields(struct plan *p, const struct member *first, struct patte
 static struct pattern_or *multiply(struct plan *p, const struct member *chain)
 {
     const struct pattern_or *first = NULL;
-    struct pattern_or *or = get(p, sizeof(*or));
+    struct pattern_or *either = get(p, sizeof(*either));
     struct pattern_object *rest = get(p, sizeof(*rest));
     size_t count = 0;
     for (const struct member *m = chain; m; m = m->next)
         count++;
-    if (!or || !rest || !(rest->fields = get(p, count * sizeof(*rest->fields))) ||
+    if (!either || !rest || !(rest->fields = get(p, count * sizeof(*rest->fields))) ||
         !(rest->ors = get(p, count * sizeof(struct pattern_or *))))
         return NULL;
     for (const struct member *m = chain; m; m = m->next) {
         if (m->field)
             rest->fields[rest->field_count++] = *m->field;
         else if (!first)
-            first = m->or;
+            first = m->either;
         else
-            rest->ors[rest->or_count++] = m->or;
+            rest->ors[rest->or_count++] = m->either;
     }
-    or->items = get(p, first->count * sizeof(struct pattern_object *));
-    if (!or->items)
+    either->items = get(p, first->count * sizeof(struct pattern_object *));
+    if (!either->items)
         return NULL;
-    for (; or->count < first->count; or->count++) {
-        const struct pattern_object *both[2] = {rest, first->items[or->count]};
-        or->items[or->count] = join(p, (struct parts){both, 2});
-        if (!or->items[or->count])
+    for (; either->count < first->count; either->count++) {
+        const struct pattern_object *both[2] = {rest, first->items[either->count]};
+        either->items[either->count] = join(p, (struct parts){both, 2});
+        if (!either->items[either->count])
             return NULL;
-        or->may_miss |= or->items[or->count]->may_miss;
+        either->may_miss |= either->items[either->count]->may_miss;
     }
-    return grow(p, 1) ? or : NULL;
+    return grow(p, 1) ? either : NULL;
 }
 
 /* Fields and alternatives of all parts, chained by the keys they ask for. */
@@ -158,14 +158,14 @@ static void gather(struct plan *p, const struct parts *parts, struct member *mem
         for (size_t k = 0; k < parts->items[i]->field_count; k++, n++)
             members[n] = (struct member){.field = &parts->items[i]->fields[k], .parent = &members[n]};
         for (size_t k = 0; k < parts->items[i]->or_count; k++, n++)
-            members[n] = (struct member){.or = parts->items[i]->ors[k], .parent = &members[n]};
+            members[n] = (struct member){.either = parts->items[i]->ors[k], .parent = &members[n]};
     }
     p->stamp++;
     for (size_t i = 0; i < n; i++) {
         if (members[i].field)
             own(p, members[i].field->id, &members[i]);
-        for (size_t k = 0; members[i].or && k < members[i].or->count; k++)
-            own_all(p, members[i].or->items[k], &members[i]);
+        for (size_t k = 0; members[i].either && k < members[i].either->count; k++)
+            own_all(p, members[i].either->items[k], &members[i]);
     }
     for (size_t i = 0; i < n; i++) {
         struct member *root = root_of(&members[i]);
@@ -180,7 +180,7 @@ static void gather(struct plan *p, const struct parts *parts, struct member *mem
 static bool has_or(const struct member *chain)
 {
     for (; chain; chain = chain->next)
-        if (chain->or)
+        if (chain->either)
             return true;
     return false;
 }

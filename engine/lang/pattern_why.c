@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Why an event does not match: the first field, in the order of the pattern, that does not hold by itself; if all do, the
- * field where no single element of an array has everything. Looks at each field along its whole path, so it is slower
- * than matching, and only asked for when somebody wants to know. */
+/* Why an event does not match: the first field, in the order of the pattern, that does not hold by itself; if all do,
+ * the field where no single element of an array has everything. Looks at each field along its whole path, so it is
+ * slower than matching, and only asked for when somebody wants to know. */
 #include "lang/pattern_internal.h"
 
 #include <string.h>
 
-#define ACTUAL_MAX 10        /* values listed */
-#define ACTUAL_BYTES 1024    /* of an object or array shown as it is */
+#define ACTUAL_MAX 10     /* values listed */
+#define ACTUAL_BYTES 1024 /* of an object or array shown as it is */
 
 struct why {
     struct pattern_match *m;
@@ -108,7 +108,8 @@ static void report_leaf(struct why *w, const struct pattern_leaf *leaf, const st
     }
     if (!seen->total) {
         const struct peri_json_item *item = &w->m->tape.items[seen->other];
-        put(w, item->kind == PERI_JSON_OBJECT ? "the field holds an object, not a value" : "the field holds an empty list",
+        put(w,
+            item->kind == PERI_JSON_OBJECT ? "the field holds an object, not a value" : "the field holds an empty list",
             item->len <= ACTUAL_BYTES ? peri_json_item_value(&w->m->tape, seen->other) : NULL, leaf->wanted);
         return;
     }
@@ -124,7 +125,10 @@ static void report_leaf(struct why *w, const struct pattern_leaf *leaf, const st
         peri_value_unref(v.values);
     }
     bool only_absence = leaf->may_miss && leaf->count == 1;
-    put(w, only_absence ? "the field is there" : seen->total == 1 ? "the value differs" : "no value of the list fits",
+    put(w,
+        only_absence       ? "the field is there"
+        : seen->total == 1 ? "the value differs"
+                           : "no value of the list fits",
         actual, leaf->wanted);
 }
 
@@ -141,14 +145,14 @@ static bool leaf_alone(struct why *w, const struct pattern_leaf *leaf, bool repo
 /* Does each field hold by itself? If not and report is asked for, the first one that does not is in the result. */
 static bool object_alone(struct why *w, const struct pattern_object *object, bool report);
 
-static bool or_alone(struct why *w, const struct pattern_or *or, bool report)
+static bool or_alone(struct why *w, const struct pattern_or *either, bool report)
 {
-    for (size_t i = 0; i < or->count; i++)
-        if (object_alone(w, or->items[i], false))
+    for (size_t i = 0; i < either->count; i++)
+        if (object_alone(w, either->items[i], false))
             return true;
     if (report) {
         put_path(w, "$or");
-        put(w, "none of the alternatives fits", NULL, or->wanted);
+        put(w, "none of the alternatives fits", NULL, either->wanted);
     }
     return false;
 }

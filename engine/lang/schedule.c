@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lang/schedule.h"
 
-enum peri_status peri_schedule_next(const struct peri_schedule *schedule, int64_t anchor_ms, int64_t after_ms,
-    int64_t *ret_ms)
+enum peri_status peri_schedule_next(
+    const struct peri_schedule *schedule, int64_t anchor_ms, int64_t after_ms, int64_t *ret_ms)
 {
     int64_t every = schedule->every_ms, since, due;
     switch (schedule->kind) {

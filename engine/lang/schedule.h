@@ -10,9 +10,9 @@ enum peri_schedule_kind { PERI_SCHEDULE_CRON, PERI_SCHEDULE_EVERY, PERI_SCHEDULE
 struct peri_schedule {
     enum peri_schedule_kind kind;
     struct peri_cron cron;
-    int64_t every_ms;    /* aligned to the anchor: anchor + k * every, k = 1, 2, ... */
-    int64_t at_ms;       /* once; absolute form of "at" */
-    bool at_daily;       /* "at: 08:30": every day at that wall-clock time (kept as cron) */
+    int64_t every_ms; /* aligned to the anchor: anchor + k * every, k = 1, 2, ... */
+    int64_t at_ms;    /* once; absolute form of "at" */
+    bool at_daily;    /* "at: 08:30": every day at that wall-clock time (kept as cron) */
     struct peri_tz *tz;
     enum peri_dst dst;
     int64_t catch_up_ms; /* default 1 h */
@@ -20,6 +20,7 @@ struct peri_schedule {
 
 /* The next due instant strictly after after_ms; anchor_ms is when the schedule was first seen (used by every).
  * PERI_ENOTFOUND: never again. */
-enum peri_status peri_schedule_next(const struct peri_schedule *schedule, int64_t anchor_ms, int64_t after_ms, int64_t *ret_ms) PERI_MUST_CHECK;
+enum peri_status peri_schedule_next(
+    const struct peri_schedule *schedule, int64_t anchor_ms, int64_t after_ms, int64_t *ret_ms) PERI_MUST_CHECK;
 
 #endif

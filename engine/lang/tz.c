@@ -144,8 +144,8 @@ static struct peri_tz *create(const char *name)
     return NULL;
 }
 
-enum peri_status peri_tz_parse(const char *name, const unsigned char *data, size_t len, struct peri_tz **ret,
-    struct peri_error *err)
+enum peri_status peri_tz_parse(
+    const char *name, const unsigned char *data, size_t len, struct peri_tz **ret, struct peri_error *err)
 {
     struct peri_tz *tz = create(name);
     if (!tz)
@@ -185,8 +185,8 @@ static enum peri_status load_utc(struct peri_tz **ret, struct peri_error *err)
     return PERI_OK;
 }
 
-enum peri_status peri_tz_load(const struct peri_tz_source *source, const char *name, struct peri_tz **ret,
-    struct peri_error *err)
+enum peri_status peri_tz_load(
+    const struct peri_tz_source *source, const char *name, struct peri_tz **ret, struct peri_error *err)
 {
     unsigned char *data = NULL;
     size_t len = 0;
@@ -196,7 +196,8 @@ enum peri_status peri_tz_load(const struct peri_tz_source *source, const char *n
         return peri_error_set(err, PERI_ENOTFOUND, "timezone",
             "unknown time zone \"%.80s\", a name such as Europe/Berlin or UTC is expected", name);
     if (!source)
-        return peri_error_set(err, PERI_ENOTFOUND, "timezone", "unknown time zone \"%s\", only UTC is known here", name);
+        return peri_error_set(
+            err, PERI_ENOTFOUND, "timezone", "unknown time zone \"%s\", only UTC is known here", name);
     enum peri_status st = source->read(source->ctx, name, &data, &len, err);
     if (st == PERI_OK)
         st = peri_tz_parse(name, data, len, ret, err);
@@ -290,8 +291,8 @@ void peri_tz_local(const struct peri_tz *tz, int64_t utc_ms, struct peri_local *
     memcpy(ret->abbrev, type->abbrev, sizeof(ret->abbrev));
 }
 
-int peri_tz_instants(const struct peri_tz *tz, int64_t year, unsigned month, unsigned day, unsigned hour, unsigned minute,
-    unsigned second, int64_t ret_ms[2])
+int peri_tz_instants(const struct peri_tz *tz, int64_t year, unsigned month, unsigned day, unsigned hour,
+    unsigned minute, unsigned second, int64_t ret_ms[2])
 {
     int64_t local = peri_days_from_civil(year, month, day) * DAY + (int64_t)hour * 3600 + (int64_t)minute * 60 + second;
     /* Offsets stay within a bit more than a day (Samoa skipped one), so the answer lies between these instants. */

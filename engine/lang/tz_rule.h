@@ -34,8 +34,8 @@ const struct peri_tz_type *peri_tz_rule_type(const struct peri_tz_rule *rule, in
 /* The first change after t. False when there is none. */
 bool peri_tz_rule_next(const struct peri_tz_rule *rule, int64_t t, int64_t *ret);
 
-/* tz.c, for cron.c: the first instant strictly after `after` (both in seconds) at which the zone changes, and the offset
- * that holds at t. */
+/* tz.c, for cron.c: the first instant strictly after `after` (both in seconds) at which the zone changes, and the
+ * offset that holds at t. */
 bool peri_tz_next_change(const struct peri_tz *tz, int64_t after, int64_t *ret);
 int32_t peri_tz_offset(const struct peri_tz *tz, int64_t t);
 

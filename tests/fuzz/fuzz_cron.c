@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The input is a start time (8 bytes), a length, so many bytes of a TZif file (0: Berlin's rule), and an expression. The
- * next instant must lie after the start and fit the expression, unless the zone moved it out of a gap. */
+/* The input is a start time (8 bytes), a length, so many bytes of a TZif file (0: Berlin's rule), and an expression.
+ * The next instant must lie after the start and fit the expression, unless the zone moved it out of a gap. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,8 @@ static void check(const struct peri_cron *cron, const struct peri_tz *tz, enum p
     struct peri_local l, before;
     peri_tz_local(tz, due, &l);
     peri_tz_local(tz, due - 1000, &before);
-    bool fits = cron->minutes >> l.minute & 1 && cron->hours >> l.hour & 1 && cron->months >> l.month & 1 && l.second == 0;
+    bool fits =
+        cron->minutes >> l.minute & 1 && cron->hours >> l.hour & 1 && cron->months >> l.month & 1 && l.second == 0;
     if (due <= after || (!fits && l.offset == before.offset))
         abort();
     /* Nothing lies between: asked a moment earlier, the answer is the same. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The input is a pattern on one line, then an event. What is compiled must answer for every event that is valid JSON, the same
- * each time, and say why not. */
+/* The input is a pattern on one line, then an event. What is compiled must answer for every event that is valid JSON,
+ * the same each time, and say why not. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +36,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if ((st == PERI_OK) != valid)
         abort();
     if (valid) {
-        if (first != !why || peri_pattern_match(pattern, event, rest, &second, NULL, &err) != PERI_OK || first != second)
+        if (first != !why || peri_pattern_match(pattern, event, rest, &second, NULL, &err) != PERI_OK ||
+            first != second)
             abort();
         peri_value_unref(why);
     }

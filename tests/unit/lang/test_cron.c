@@ -25,8 +25,8 @@ static const char *next(const char *expression, const char *zone_name, enum peri
     for (int i = 0; i < count; i++) {
         char text[PERI_TIME_TEXT];
         enum peri_status st = peri_cron_next(&cron, tz, dst, ms, &ms);
-        n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%.16s", i ? " " : "",
-            st == PERI_OK ? peri_time_format(ms, text) : "-");
+        n += (size_t)snprintf(
+            out + n, sizeof(out) - n, "%s%.16s", i ? " " : "", st == PERI_OK ? peri_time_format(ms, text) : "-");
         if (st != PERI_OK)
             break;
     }
@@ -34,8 +34,9 @@ static const char *next(const char *expression, const char *zone_name, enum peri
     return out;
 }
 
-#define UTC(expression, after, count, want) assert_string_equal(next(expression, "UTC", PERI_DST_ONCE, after, count), want)
-#define BERLIN(expression, dst, after, count, want) \
+#define UTC(expression, after, count, want)                                                                            \
+    assert_string_equal(next(expression, "UTC", PERI_DST_ONCE, after, count), want)
+#define BERLIN(expression, dst, after, count, want)                                                                    \
     assert_string_equal(next(expression, "Europe/Berlin", dst, after, count), want)
 
 static void test_fields(void **state)
@@ -49,7 +50,8 @@ static void test_fields(void **state)
     UTC("*/15 * * * *", "2026-01-01T00:46:00Z", 2, "2026-01-01T01:00 2026-01-01T01:15");
     UTC("*/40 * * * *", "2026-01-01T00:00:00Z", 2, "2026-01-01T00:40 2026-01-01T01:00");
     UTC("*/999 0 * * *", "2026-01-01T00:00:00Z", 1, "2026-01-02T00:00");
-    UTC("5-10/3 1,3 * * *", "2026-01-01T00:00:00Z", 4, "2026-01-01T01:05 2026-01-01T01:08 2026-01-01T03:05 2026-01-01T03:08");
+    UTC("5-10/3 1,3 * * *", "2026-01-01T00:00:00Z", 4,
+        "2026-01-01T01:05 2026-01-01T01:08 2026-01-01T03:05 2026-01-01T03:08");
     UTC("  0\t0  1   1  * ", "2026-01-01T00:00:00Z", 1, "2027-01-01T00:00");
     UTC("0 0 31 * *", "2026-01-31T00:00:00Z", 3, "2026-03-31T00:00 2026-05-31T00:00 2026-07-31T00:00");
     UTC("0 9 * * 1-5", "2026-01-02T09:00:00Z", 2, "2026-01-05T09:00 2026-01-06T09:00");
@@ -59,12 +61,15 @@ static void test_fields(void **state)
     UTC("0 0 * * 0", "2026-01-01T00:00:00Z", 1, "2026-01-04T00:00");
     UTC("0 0 * * 7", "2026-01-01T00:00:00Z", 1, "2026-01-04T00:00");
     UTC("0 0 * * sun", "2026-01-01T00:00:00Z", 1, "2026-01-04T00:00");
-    UTC("0 0 * * 5-7", "2026-01-01T00:00:00Z", 4, "2026-01-02T00:00 2026-01-03T00:00 2026-01-04T00:00 2026-01-09T00:00");
-    UTC("0 0 * * */2", "2026-01-01T00:00:00Z", 4, "2026-01-03T00:00 2026-01-04T00:00 2026-01-06T00:00 2026-01-08T00:00");
+    UTC("0 0 * * 5-7", "2026-01-01T00:00:00Z", 4,
+        "2026-01-02T00:00 2026-01-03T00:00 2026-01-04T00:00 2026-01-09T00:00");
+    UTC("0 0 * * */2", "2026-01-01T00:00:00Z", 4,
+        "2026-01-03T00:00 2026-01-04T00:00 2026-01-06T00:00 2026-01-08T00:00");
     UTC("0 0 * * 0-7", "2026-01-01T00:00:00Z", 1, "2026-01-02T00:00");
     /* either day field lets a day match, unless one is a bare star */
     UTC("0 0 13 * 5", "2026-01-01T00:00:00Z", 3, "2026-01-02T00:00 2026-01-09T00:00 2026-01-13T00:00");
-    UTC("0 0 */10 * 5", "2026-01-01T00:00:00Z", 4, "2026-01-02T00:00 2026-01-09T00:00 2026-01-11T00:00 2026-01-16T00:00");
+    UTC("0 0 */10 * 5", "2026-01-01T00:00:00Z", 4,
+        "2026-01-02T00:00 2026-01-09T00:00 2026-01-11T00:00 2026-01-16T00:00");
     UTC("0 0 13 * *", "2026-01-01T00:00:00Z", 1, "2026-01-13T00:00");
     UTC("0 0 13 * 0-6", "2026-01-01T00:00:00Z", 1, "2026-01-02T00:00");
     UTC("0 0 1-31 * 5", "2026-01-01T00:00:00Z", 1, "2026-01-02T00:00");
@@ -98,18 +103,22 @@ static void test_leap_days_and_never(void **state)
 static void test_berlin(void **state)
 {
     /* 2024-03-31: from 02:00 to 03:00 at 01:00 UTC; 2024-10-27: from 03:00 back to 02:00 at 01:00 UTC */
-    BERLIN("30 2 * * *", PERI_DST_ONCE, "2024-03-30T00:00:00Z", 3, "2024-03-30T01:30 2024-03-31T01:00 2024-04-01T00:30");
+    BERLIN(
+        "30 2 * * *", PERI_DST_ONCE, "2024-03-30T00:00:00Z", 3, "2024-03-30T01:30 2024-03-31T01:00 2024-04-01T00:30");
     BERLIN("30 2 * * *", PERI_DST_SKIP, "2024-03-30T00:00:00Z", 2, "2024-03-30T01:30 2024-04-01T00:30");
-    BERLIN("30 2 * * *", PERI_DST_BOTH, "2024-03-30T00:00:00Z", 3, "2024-03-30T01:30 2024-03-31T01:00 2024-04-01T00:30");
+    BERLIN(
+        "30 2 * * *", PERI_DST_BOTH, "2024-03-30T00:00:00Z", 3, "2024-03-30T01:30 2024-03-31T01:00 2024-04-01T00:30");
     BERLIN("0,30 2 * * *", PERI_DST_ONCE, "2024-03-31T00:00:00Z", 2, "2024-03-31T01:00 2024-04-01T00:00");
-    BERLIN("0,30 2,3 * * *", PERI_DST_ONCE, "2024-03-31T00:00:00Z", 3, "2024-03-31T01:00 2024-03-31T01:30 2024-04-01T00:00");
+    BERLIN("0,30 2,3 * * *", PERI_DST_ONCE, "2024-03-31T00:00:00Z", 3,
+        "2024-03-31T01:00 2024-03-31T01:30 2024-04-01T00:00");
     BERLIN("0 3 * * *", PERI_DST_ONCE, "2024-03-31T00:00:00Z", 1, "2024-03-31T01:00");
     BERLIN("30 2 * * *", PERI_DST_ONCE, "2024-03-31T01:00:00Z", 1, "2024-04-01T00:30");
     BERLIN("30 2 31 3 *", PERI_DST_SKIP, "2024-01-01T00:00:00Z", 1, "2025-03-31T00:30");
 
     BERLIN("30 2 * * *", PERI_DST_ONCE, "2024-10-26T12:00:00Z", 2, "2024-10-27T00:30 2024-10-28T01:30");
     BERLIN("30 2 * * *", PERI_DST_SKIP, "2024-10-26T12:00:00Z", 2, "2024-10-27T00:30 2024-10-28T01:30");
-    BERLIN("30 2 * * *", PERI_DST_BOTH, "2024-10-26T12:00:00Z", 3, "2024-10-27T00:30 2024-10-27T01:30 2024-10-28T01:30");
+    BERLIN(
+        "30 2 * * *", PERI_DST_BOTH, "2024-10-26T12:00:00Z", 3, "2024-10-27T00:30 2024-10-27T01:30 2024-10-28T01:30");
     BERLIN("30 2 * * *", PERI_DST_ONCE, "2024-10-27T01:10:00Z", 1, "2024-10-28T01:30");
     BERLIN("0 3 * * *", PERI_DST_ONCE, "2024-10-27T00:30:00Z", 1, "2024-10-27T02:00");
 
@@ -119,7 +128,8 @@ static void test_berlin(void **state)
         "2024-10-27T00:00 2024-10-27T00:30 2024-10-27T01:00 2024-10-27T01:30 2024-10-28T01:00");
     BERLIN("*/30 2 * * *", PERI_DST_SKIP, "2024-10-27T00:30:00Z", 1, "2024-10-27T01:00");
     BERLIN("30 * * * *", PERI_DST_ONCE, "2024-03-31T00:00:00Z", 2, "2024-03-31T00:30 2024-03-31T01:30");
-    BERLIN("15 * * * *", PERI_DST_ONCE, "2024-10-27T00:00:00Z", 3, "2024-10-27T00:15 2024-10-27T01:15 2024-10-27T02:15");
+    BERLIN(
+        "15 * * * *", PERI_DST_ONCE, "2024-10-27T00:00:00Z", 3, "2024-10-27T00:15 2024-10-27T01:15 2024-10-27T02:15");
     BERLIN("@hourly", PERI_DST_ONCE, "2024-10-26T23:30:00Z", 3, "2024-10-27T00:00 2024-10-27T01:00 2024-10-27T02:00");
     BERLIN("30 */2 * * *", PERI_DST_ONCE, "2024-03-31T00:00:00Z", 1, "2024-03-31T02:30");
     BERLIN("30 0-23 * * *", PERI_DST_ONCE, "2024-10-27T00:00:00Z", 2, "2024-10-27T00:30 2024-10-27T02:30");
@@ -141,15 +151,16 @@ static void test_other_zones(void **state)
         "2024-04-06T14:45 2024-04-06T15:15");
     assert_string_equal(next("15 2 * * *", "Australia/Lord_Howe", PERI_DST_ONCE, "2024-10-05T00:00:00Z", 2),
         "2024-10-05T15:30 2024-10-06T15:15");
-    assert_string_equal(next("15 2 * * *", "Australia/Lord_Howe", PERI_DST_SKIP, "2024-10-05T00:00:00Z", 1),
-        "2024-10-06T15:15");
+    assert_string_equal(
+        next("15 2 * * *", "Australia/Lord_Howe", PERI_DST_SKIP, "2024-10-05T00:00:00Z", 1), "2024-10-06T15:15");
     assert_string_equal(next("0 0 * * *", "Asia/Kolkata", PERI_DST_ONCE, "2024-06-01T00:00:00Z", 2),
         "2024-06-01T18:30 2024-06-02T18:30");
     /* a whole day is no daylight saving: nothing is made up for */
     assert_string_equal(next("0 12 * * *", "Pacific/Apia", PERI_DST_ONCE, "2011-12-29T12:00:00Z", 2),
         "2011-12-29T22:00 2011-12-30T22:00");
     /* the minute starts of an odd offset */
-    assert_string_equal(next("0 12 * * *", "Europe/Berlin", PERI_DST_ONCE, "1880-01-01T00:00:00Z", 1), "1880-01-01T11:06");
+    assert_string_equal(
+        next("0 12 * * *", "Europe/Berlin", PERI_DST_ONCE, "1880-01-01T00:00:00Z", 1), "1880-01-01T11:06");
 }
 
 static void test_refused(void **state)
@@ -196,12 +207,15 @@ static void test_refused(void **state)
         {"0~30 * * * *", 2, "minute: \"~\" belongs to another kind of cron and means nothing here"},
         {"H * * * *", 1, "minute: \"H\" belongs to another kind of cron and means nothing here"},
         {"* * * January *", 7, "month: unknown name \"January\", the names are the first three letters in English"},
-        {"* * * * m\xc3\xa4r", 9, "day of week: unknown name \"m\xc3\xa4r\", the names are the first three letters in English"},
+        {"* * * * m\xc3\xa4r", 9,
+            "day of week: unknown name \"m\xc3\xa4r\", the names are the first three letters in English"},
         {"* * * * monx", 9, "day of week: unknown name \"monx\", the names are the first three letters in English"},
         {"mon * * * *", 1, "minute: a number from 0 to 59 is expected, not \"mon\""},
         {"@Daily", 1, "unknown nickname \"@Daily\", here: @yearly @annually @monthly @weekly @daily @midnight @hourly"},
-        {" @reboot", 2, "unknown nickname \"@reboot\", here: @yearly @annually @monthly @weekly @daily @midnight @hourly"},
-        {"@daily x", 1, "unknown nickname \"@daily x\", here: @yearly @annually @monthly @weekly @daily @midnight @hourly"},
+        {" @reboot", 2,
+            "unknown nickname \"@reboot\", here: @yearly @annually @monthly @weekly @daily @midnight @hourly"},
+        {"@daily x", 1,
+            "unknown nickname \"@daily x\", here: @yearly @annually @monthly @weekly @daily @midnight @hourly"},
         {"* *\n* * *", 4, "hour: unexpected line break"},
         {"1.5 * * * *", 2, "minute: unexpected \".\""},
     };
@@ -236,8 +250,8 @@ static void test_dst_names(void **state)
 /* Minute by minute through two years of Berlin, against the plain definition. */
 static void test_against_walking(void **state)
 {
-    static const char *const expressions[] = {"*/20 1-3 * * *", "30 2 * * 0", "0,15,45 2,3 * 3,10 *", "17 4 */9 * 2",
-        "59 23 31 12 *", "0 0 29 2 1"};
+    static const char *const expressions[] = {
+        "*/20 1-3 * * *", "30 2 * * 0", "0,15,45 2,3 * 3,10 *", "17 4 */9 * 2", "59 23 31 12 *", "0 0 29 2 1"};
     struct peri_tz *tz = zone("Europe/Berlin");
     for (size_t e = 0; e < sizeof(expressions) / sizeof(expressions[0]); e++) {
         struct peri_cron cron;

@@ -15,9 +15,18 @@ static void test_parse(void **state)
         const char *text;
         int64_t ms;
     } rows[] = {
-        {"0s", 0}, {"90s", 90000}, {"10m", 600000}, {"1h30m", 5400000}, {"2d", 172800000}, {"1w", 604800000},
-        {"250ms", 250}, {"1m500ms", 60500}, {"1w2d3h4m5s6ms", 788645006}, {"3650d", INT64_C(315360000000)},
-        {"007m", 420000}, {"315360000000ms", INT64_C(315360000000)},
+        {"0s", 0},
+        {"90s", 90000},
+        {"10m", 600000},
+        {"1h30m", 5400000},
+        {"2d", 172800000},
+        {"1w", 604800000},
+        {"250ms", 250},
+        {"1m500ms", 60500},
+        {"1w2d3h4m5s6ms", 788645006},
+        {"3650d", INT64_C(315360000000)},
+        {"007m", 420000},
+        {"315360000000ms", INT64_C(315360000000)},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t ms = -1;
@@ -32,11 +41,22 @@ static void test_refused(void **state)
     static const struct {
         const char *text, *part;
     } rows[] = {
-        {"", "is empty"}, {"10", "needs a unit"}, {"m", "a whole number"}, {"10 m", "needs a unit"},
-        {"1.5h", "needs a unit"}, {"-5m", "a whole number"}, {"5M", "the units are"}, {"5min", "the units are"},
-        {"30m1h", "larger units first"}, {"1h1h", "larger units first"}, {"3651d", "longer than 3650 days"},
-        {"3650d1ms", "longer than 3650 days"}, {"99999999999999999999999999w", "longer than 3650 days"},
-        {"1h ", "a whole number"}, {" 1h", "a whole number"}, {"5m\n", "a whole number"},
+        {"", "is empty"},
+        {"10", "needs a unit"},
+        {"m", "a whole number"},
+        {"10 m", "needs a unit"},
+        {"1.5h", "needs a unit"},
+        {"-5m", "a whole number"},
+        {"5M", "the units are"},
+        {"5min", "the units are"},
+        {"30m1h", "larger units first"},
+        {"1h1h", "larger units first"},
+        {"3651d", "longer than 3650 days"},
+        {"3650d1ms", "longer than 3650 days"},
+        {"99999999999999999999999999w", "longer than 3650 days"},
+        {"1h ", "a whole number"},
+        {" 1h", "a whole number"},
+        {"5m\n", "a whole number"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t ms = -1;
@@ -55,8 +75,15 @@ static void test_format_reads_back(void **state)
         int64_t ms;
         const char *text;
     } rows[] = {
-        {0, "0s"}, {250, "250ms"}, {90000, "1m30s"}, {5400000, "1h30m"}, {604800000, "1w"}, {864000000, "10d"},
-        {1209600000, "2w"}, {86400001, "1d1ms"}, {-1000, "-1s"},
+        {0, "0s"},
+        {250, "250ms"},
+        {90000, "1m30s"},
+        {5400000, "1h30m"},
+        {604800000, "1w"},
+        {864000000, "10d"},
+        {1209600000, "2w"},
+        {86400001, "1d1ms"},
+        {-1000, "-1s"},
     };
     char out[48];
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -60,8 +60,10 @@ static void test_match(void **state)
 
 static void test_check(void **state)
 {
-    static const char *const good[] = {"a", "comms.CallMissed", "a_b.c-d.9", "comms.*", "comms.**", "**", "Call*.x*y*z"};
-    static const char *const bad[] = {"", ".", "a.", ".a", "a..b", "a b", "a***", "a.b**", "**b", "a.***", "\xc3\xa9", "a/b"};
+    static const char *const good[] = {
+        "a", "comms.CallMissed", "a_b.c-d.9", "comms.*", "comms.**", "**", "Call*.x*y*z"};
+    static const char *const bad[] = {
+        "", ".", "a.", ".a", "a..b", "a b", "a***", "a.b**", "**b", "a.***", "\xc3\xa9", "a/b"};
     struct peri_error err;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
         assert_int_equal(peri_glob_check(good[i], &err), PERI_OK);

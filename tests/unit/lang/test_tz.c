@@ -146,8 +146,9 @@ static void test_instants(void **state)
 
 static void test_names(void **state)
 {
-    static const char *const bad[] = {"", "/etc/passwd", "../zoneinfo/UTC", "Europe/../UTC", "Europe//Berlin", "Europe/",
-        "Europe/Berlin\n", "Mars/Base", "right/UTC", "posix/Europe/Berlin", "localtime", "posixrules", "CET-1CEST", "*"};
+    static const char *const bad[] = {"", "/etc/passwd", "../zoneinfo/UTC", "Europe/../UTC", "Europe//Berlin",
+        "Europe/", "Europe/Berlin\n", "Mars/Base", "right/UTC", "posix/Europe/Berlin", "localtime", "posixrules",
+        "CET-1CEST", "*"};
     static const struct peri_tz_source source = {read_zone, NULL};
     struct peri_tz *tz = NULL;
     struct peri_error err;

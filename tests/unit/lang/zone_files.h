@@ -9,8 +9,8 @@
 #include "lang/tz.h"
 
 /* The zones of the machine, read by the test itself. */
-static inline enum peri_status read_zone(void *ctx, const char *name, unsigned char **ret_data, size_t *ret_len,
-    struct peri_error *err)
+static inline enum peri_status read_zone(
+    void *ctx, const char *name, unsigned char **ret_data, size_t *ret_len, struct peri_error *err)
 {
     char path[256];
     snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", name);
