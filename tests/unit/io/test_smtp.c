@@ -304,6 +304,34 @@ static void silence_is_a_timeout(void **state)
     }
 }
 
+static void mails_under_way_can_be_cancelled_and_end_with_the_client(void **state)
+{
+    static const char *const script[] = {GREETING, "C MAIL", "H", NULL};
+    struct world *w = *state;
+    struct server s[2];
+    struct result r[2] = {0};
+    struct peri_http_call *calls[2];
+    for (int i = 0; i < 2; i++) {
+        server_start(&s[i], script);
+        struct peri_smtp_send mail = mail_to(&s[i]);
+        assert_int_equal(peri_smtp_client_send(w->client, &mail, on_done, &r[i], &calls[i], NULL), PERI_OK);
+    }
+    for (int i = 0; i < 5; i++)
+        peri_loop_once(w->loop, 5);
+    peri_http_call_cancel(calls[0]);
+    peri_http_client_destroy(w->client);
+    w->client = NULL;
+    assert_int_equal(r[0].done, 0);
+    assert_int_equal(r[1].done, 1);
+    assert_int_equal(r[1].st, PERI_ESTATE);
+    assert_false(r[1].outcome_unknown);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(s[i].thread, NULL); /* wherever its script was */
+        close(s[i].listener);
+        peri_buf_finish(&s[i].heard);
+    }
+}
+
 static void private_servers_need_leave_and_bad_addresses_none(void **state)
 {
     static const char *const script[] = {"H", NULL}, *const none[] = {NULL};
@@ -345,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(credentials_are_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(refusals_keep_the_servers_words, setup, teardown),
         cmocka_unit_test_setup_teardown(silence_is_a_timeout, setup, teardown),
+        cmocka_unit_test_setup_teardown(mails_under_way_can_be_cancelled_and_end_with_the_client, setup, teardown),
         cmocka_unit_test_setup_teardown(private_servers_need_leave_and_bad_addresses_none, setup, teardown),
     };
     return cmocka_run_group_tests_name("io.smtp", tests, NULL, NULL);
