@@ -9,3 +9,7 @@ pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(EVENT REQUIRED IMPORTED_TARGET libevent libevent_openssl libevent_pthreads)
+
+# What `perigee version` and `perigee doctor` tell.
+execute_process(COMMAND ${PKG_CONFIG_EXECUTABLE} --modversion lua5.4 OUTPUT_VARIABLE lua_version OUTPUT_STRIP_TRAILING_WHITESPACE)
+set(PERIGEE_LINKED "lua ${lua_version},sqlite3 ${SQLite3_VERSION},libcurl ${CURL_VERSION_STRING},libevent ${EVENT_libevent_VERSION},libyaml ${YAML_VERSION},jansson ${JANSSON_VERSION},pcre2 ${PCRE2_VERSION},openssl ${OPENSSL_VERSION}")

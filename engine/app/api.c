@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "data/json.h"
+
+#define STREAM_MAX 32
+#define STREAM_PING_MS 15000
+
+struct peri_api {
+    struct peri_service *service;
+    struct peri_api_op *ops;         /* open requests */
+    struct peri_api_op *streams[STREAM_MAX];
+    size_t stream_count;
+    uint64_t stream_id;
+    struct peri_timer *ping;
+    struct peri_metric *requests, *refused;
+};
+
+static const struct peri_api_route *const tables[] = {peri_api_events, peri_api_runs, peri_api_rules, peri_api_plugins, peri_api_data, peri_api_system, NULL};
+
+enum peri_status peri_api_create(struct peri_service *service, struct peri_api **ret, struct peri_error *err)
+{
+    struct peri_api *api = calloc(1, sizeof(*api));
+    if (!api)
+        return peri_error_nomem(err);
+    api->service = service;
+    api->requests = peri_metrics_counter(service->metrics, "http_requests_total", NULL, "HTTP requests that reached the API.");
+    api->refused = peri_metrics_counter(service->metrics, "http_unauthorized_total", NULL, "HTTP requests without a valid token.");
+    *ret = api;
+    return PERI_OK;
+}
+
+void peri_api_close(struct peri_api *api)
+{
+    if (!api)
+        return;
+    peri_timer_cancel(api->ping);
+    api->ping = NULL;
+    while (api->stream_count > 0) {
+        struct peri_api_op *op = api->streams[--api->stream_count];
+        peri_http_stream_end(op->req);
+        op->req = NULL;
+        peri_api_end(op);
+    }
+    for (struct peri_api_op *op = api->ops; op; op = op->next) {
+        if (op->req)
+            peri_http_problem(op->req, 503, "the service is stopping", NULL);
+        op->req = NULL;
+    }
+}
+
+void peri_api_destroy(struct peri_api *api)
+{
+    if (!api)
+        return;
+    while (api->ops)
+        peri_api_end(api->ops);
+    free(api);
+}
+
+void peri_api_end(struct peri_api_op *op)
+{
+    if (op->prev)
+        op->prev->next = op->next;
+    else
+        op->api->ops = op->next;
+    if (op->next)
+        op->next->prev = op->prev;
+    if (op->free_extra)
+        op->free_extra(op->extra);
+    for (size_t i = 0; i < PERI_API_PARAMS; i++)
+        free(op->params[i]);
+    peri_value_unref(op->body);
+    free(op);
+}
+
+void peri_api_answer(struct peri_api_op *op, int status, const struct peri_value *value)
+{
+    char *text = op->req ? peri_json_text(value, PERI_JSON_COMPACT) : NULL;
+    if (op->req && text)
+        peri_http_answer(op->req, status, "application/json", text, strlen(text));
+    else if (op->req)
+        peri_http_problem(op->req, 500, "out of memory", NULL);
+    free(text);
+    peri_api_end(op);
+}
+
+void peri_api_take_answer(struct peri_api_op *op, int status, struct peri_value *value)
+{
+    if (value)
+        peri_api_answer(op, status, value);
+    else
+        peri_api_problem(op, 500, "out of memory");
+    peri_value_unref(value);
+}
+
+void peri_api_problem(struct peri_api_op *op, int status, const char *fmt, ...)
+{
+    char text[PERI_ERROR_MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (op->req)
+        peri_http_problem(op->req, status, text, NULL);
+    peri_api_end(op);
+}
+
+static int http_status(enum peri_status st)
+{
+    switch (st) {
+    case PERI_EINVAL:
+        return 400;
+    case PERI_EDENIED:
+        return 403;
+    case PERI_ENOTFOUND:
+        return 404;
+    case PERI_EEXIST:
+    case PERI_ESTATE:
+        return 409;
+    case PERI_ELIMIT:
+        return 413;
+    case PERI_EBUSY:
+    case PERI_EFULL:
+    case PERI_EIO:
+    case PERI_ECORRUPT:
+    case PERI_ETIMEOUT:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+void peri_api_error(struct peri_api_op *op, enum peri_status st, const struct peri_error *err)
+{
+    struct peri_value *extra = peri_value_map();
+    int status = http_status(st);
+    if (extra && peri_map_put_text(extra, "code", err->code))
+        peri_map_drop(extra, "code");
+    if (op->req && peri_streq(err->code, "media_type"))
+        status = 415;
+    else if (op->req && peri_streq(err->code, "too_large"))
+        status = 413;
+    if (op->req)
+        peri_http_problem(op->req, status, err->message, extra);
+    peri_value_unref(extra);
+    peri_api_end(op);
+}
+
+/* --- questions to the store --- */
+
+struct question {
+    struct peri_api_op *op;
+    peri_lookup_fn fn;
+    void *arg;
+    void (*free_arg)(void *);
+};
+
+static enum peri_status ask(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
+{
+    struct question *q = arg;
+    return q->fn(reader, q->arg, ret, err);
+}
+
+/* Lists are pages: the id of the last item is the cursor of the next page when the page is full. */
+static struct peri_value *page(const struct peri_value *list, size_t limit)
+{
+    struct peri_value *doc = peri_value_map();
+    size_t n = peri_value_count(list);
+    if (!doc || peri_map_put_ref(doc, "items", list)) {
+        peri_value_unref(doc);
+        return NULL;
+    }
+    const char *last = n ? peri_map_text(peri_list_at(list, n - 1), "id") : NULL;
+    if (n >= limit && last && peri_map_put_text(doc, "next", last)) {
+        peri_value_unref(doc);
+        return NULL;
+    }
+    return doc;
+}
+
+static void asked(void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err)
+{
+    struct question *q = arg;
+    if (st)
+        peri_api_error(q->op, st, err);
+    else if (peri_value_is(value, PERI_LIST))
+        peri_api_take_answer(q->op, 200, page(value, q->op->req ? peri_api_limit(q->op) : 1));
+    else
+        peri_api_answer(q->op, 200, value);
+    if (q->free_arg)
+        q->free_arg(q->arg);
+    free(q);
+}
+
+void peri_api_ask(struct peri_api_op *op, peri_lookup_fn fn, void *question, void (*free_question)(void *))
+{
+    struct question *q = calloc(1, sizeof(*q));
+    enum peri_status st = PERI_ENOMEM;
+    if (q) {
+        *q = (struct question){op, fn, question, free_question};
+        st = peri_lookup_ask(op->service->lookup, ask, asked, q);
+    }
+    if (st == PERI_OK)
+        return;
+    free(q);
+    if (free_question)
+        free_question(question);
+    peri_api_problem(op, st == PERI_EBUSY ? 503 : 500, st == PERI_EBUSY ? "too many questions at once" : "out of memory");
+}
+
+size_t peri_api_limit(const struct peri_api_op *op)
+{
+    const char *text = peri_http_query(op->req, "limit");
+    long long n;
+    if (!text || !peri_parse_i64(text, &n) || n < 1)
+        return 50;
+    return n > 1000 ? 1000 : (size_t)n;
+}
+
+void peri_api_changed(void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err)
+{
+    struct peri_api_op *op = arg;
+    if (st) {
+        peri_api_error(op, st, err);
+        return;
+    }
+    struct peri_value *empty = value ? NULL : peri_value_map();
+    peri_api_answer(op, 200, value ? value : empty);
+    peri_value_unref(empty);
+}
+
+/* --- routing --- */
+
+/* Fills params from the {} segments. */
+static bool path_matches(const char *pattern, const char *path, char *params[PERI_API_PARAMS])
+{
+    size_t n = 0;
+    while (*pattern && *path) {
+        if (pattern[0] == '{') {
+            size_t len = strcspn(path, "/");
+            if (len == 0 || n == PERI_API_PARAMS)
+                return false;
+            params[n++] = peri_strndup(path, len);
+            path += len;
+            pattern += 2;
+        } else if (*pattern++ != *path++) {
+            return false;
+        }
+    }
+    return *pattern == *path;
+}
+
+static void clear_params(char *params[PERI_API_PARAMS])
+{
+    for (size_t i = 0; i < PERI_API_PARAMS; i++) {
+        free(params[i]);
+        params[i] = NULL;
+    }
+}
+
+/* The route, or NULL with what the path would allow. */
+static const struct peri_api_route *find_route(const char *method, const char *path, char *params[PERI_API_PARAMS], char *allow, size_t allow_size)
+{
+    bool head = peri_streq(method, "HEAD");
+    allow[0] = '\0';
+    for (size_t t = 0; tables[t]; t++) {
+        for (const struct peri_api_route *r = tables[t]; r->method; r++) {
+            if (!path_matches(r->path, path, params)) {
+                clear_params(params);
+                continue;
+            }
+            if (peri_streq(r->method, method) || (head && peri_streq(r->method, "GET")))
+                return r;
+            clear_params(params);
+            size_t n = strlen(allow);
+            snprintf(allow + n, allow_size - n, "%s%s", n ? ", " : "", r->method);
+        }
+    }
+    return NULL;
+}
+
+static bool authorized(const struct peri_api *api, struct peri_http_request *req)
+{
+    const char *header = peri_http_header(req, "Authorization"), *token = api->service->token;
+    if (!header || strncasecmp(header, "Bearer ", 7) != 0)
+        return false;
+    return peri_equal_secret(header + 7, strlen(header + 7), token, strlen(token));
+}
+
+static struct peri_api_op *op_create(struct peri_api *api, struct peri_http_request *req, char *params[PERI_API_PARAMS])
+{
+    struct peri_api_op *op = calloc(1, sizeof(*op));
+    if (!op)
+        return NULL;
+    op->api = api;
+    op->service = api->service;
+    op->req = req;
+    memcpy(op->params, params, sizeof(op->params));
+    op->next = api->ops;
+    if (op->next)
+        op->next->prev = op;
+    api->ops = op;
+    return op;
+}
+
+static bool read_body(struct peri_api_op *op)
+{
+    size_t len;
+    const char *body = peri_http_body(op->req, &len);
+    struct peri_error err;
+    if (len == 0) {
+        op->body = peri_value_map();
+        return op->body != NULL;
+    }
+    enum peri_status st = peri_json_parse(body, len, &op->body, &err);
+    if (st == PERI_OK)
+        return true;
+    op->body = NULL;
+    peri_error_prefix(&err, "the body is not valid JSON");
+    peri_api_error(op, st, &err);
+    return false;
+}
+
+static void refuse(struct peri_http_request *req, const char *path, const char *allow)
+{
+    char text[512];
+    if (allow[0]) {
+        snprintf(text, sizeof(text), "%s does not take this method, only %s", path, allow);
+        if (peri_http_set_header(req, "Allow", allow) == PERI_OK) {
+            peri_http_problem(req, 405, text, NULL);
+            return;
+        }
+    }
+    snprintf(text, sizeof(text), "there is nothing at %.400s", path);
+    peri_http_problem(req, 404, text, NULL);
+}
+
+void peri_api_handle(void *ctx, struct peri_http_request *req)
+{
+    struct peri_api *api = ctx;
+    char *params[PERI_API_PARAMS] = {NULL}, allow[128];
+    const char *path = peri_http_path(req);
+    peri_metric_add(api->requests, 1);
+    /* Webhooks have paths of any depth and their own checks. */
+    bool hook = peri_str_starts(path, "/hooks/");
+    const struct peri_api_route *route = find_route(hook ? "ANY" : peri_http_method(req), hook ? "/hooks" : path, params, allow, sizeof(allow));
+    if (!(route && route->open) && !authorized(api, req)) {
+        clear_params(params);
+        peri_metric_add(api->refused, 1);
+        peri_http_problem(req, 401, "send the header Authorization: Bearer <token>; the token is in the file \"token\" of the state folder", NULL);
+        return;
+    }
+    if (!route) {
+        refuse(req, path, allow);
+        return;
+    }
+    struct peri_api_op *op = op_create(api, req, params);
+    if (!op) {
+        clear_params(params);
+        peri_http_problem(req, 500, "out of memory", NULL);
+        return;
+    }
+    if (!route->json || read_body(op))
+        route->fn(op);
+}
+
+/* --- server-sent events --- */
+
+static void ping(void *arg);
+
+static void keep_pinging(struct peri_api *api)
+{
+    if (!api->ping && api->stream_count > 0 && peri_loop_after(api->service->loop, STREAM_PING_MS, ping, api, &api->ping))
+        api->ping = NULL;
+}
+
+static void ping(void *arg)
+{
+    struct peri_api *api = arg;
+    api->ping = NULL;
+    for (size_t i = 0; i < api->stream_count; i++)
+        peri_http_stream_send(api->streams[i]->req, ": still here\n\n", 14);
+    keep_pinging(api);
+}
+
+static void stream_closed(void *arg)
+{
+    struct peri_api_op *op = arg;
+    struct peri_api *api = op->api;
+    for (size_t i = 0; i < api->stream_count; i++) {
+        if (api->streams[i] != op)
+            continue;
+        api->streams[i] = api->streams[--api->stream_count];
+        peri_http_stream_end(op->req);
+        op->req = NULL;
+        peri_api_end(op);
+        return;
+    }
+}
+
+void peri_api_stream(struct peri_api_op *op)
+{
+    struct peri_api *api = op->api;
+    if (api->stream_count == STREAM_MAX) {
+        peri_api_problem(op, 503, "too many listeners");
+        return;
+    }
+    if (peri_http_set_header(op->req, "Cache-Control", "no-store")) {
+        peri_api_problem(op, 500, "out of memory");
+        return;
+    }
+    peri_http_on_close(op->req, stream_closed, op);
+    peri_http_stream_begin(op->req, 200, "text/event-stream");
+    api->streams[api->stream_count++] = op;
+    peri_http_stream_send(op->req, ": listening\n\n", 13);
+    keep_pinging(api);
+}
+
+void peri_api_publish(void *ctx, const char *kind, const struct peri_value *value)
+{
+    struct peri_api *api = ctx;
+    if (api->stream_count == 0)
+        return;
+    char *json = peri_json_text(value, PERI_JSON_COMPACT);
+    char *text = json ? peri_asprintf("id: %llu\nevent: %s\ndata: %s\n\n", (unsigned long long)++api->stream_id, kind, json) : NULL;
+    for (size_t i = 0; text && i < api->stream_count; i++)
+        peri_http_stream_send(api->streams[i]->req, text, strlen(text));
+    free(text);
+    free(json);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Health, metrics, status, the event stream, and the door for plugins' webhooks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/api.h"
+#include "base/str.h"
+#include "base/vec.h"
+
+static void answer_text(struct peri_api_op *op, int status, const char *type, const char *text, size_t len)
+{
+    if (op->req)
+        peri_http_answer(op->req, status, type, text, len);
+    peri_api_end(op);
+}
+
+static void health(struct peri_api_op *op)
+{
+    struct peri_value *v = peri_value_map();
+    if (v && peri_map_put_text(v, "status", "ok")) {
+        peri_value_unref(v);
+        v = NULL;
+    }
+    peri_api_take_answer(op, 200, v);
+}
+
+static void readiness(struct peri_api_op *op)
+{
+    if (!op->service->ready || op->service->draining) {
+        peri_api_problem(op, 503, op->service->draining ? "the service is stopping" : "rules and plugins are still being loaded");
+        return;
+    }
+    health(op);
+}
+
+static void metrics(struct peri_api_op *op)
+{
+    struct peri_buf buf;
+    peri_buf_init(&buf, 4 << 20);
+    peri_buf_puts(&buf, "# HELP perigee_build_info The version that runs.\n# TYPE perigee_build_info gauge\nperigee_build_info{version=\"" PERIGEE_VERSION "\"} 1\n");
+    if (peri_metrics_render(op->service->metrics, &buf))
+        peri_api_problem(op, 500, "out of memory");
+    else
+        answer_text(op, 200, "text/plain; version=0.0.4; charset=utf-8", buf.data, buf.len);
+    peri_buf_finish(&buf);
+}
+
+static void status(struct peri_api_op *op)
+{
+    struct peri_service *s = op->service;
+    struct peri_value *v = NULL;
+    enum peri_status st = peri_pipeline_status(s->pipeline, &v);
+    if (st == PERI_OK)
+        st = peri_map_put_text(v, "version", PERIGEE_VERSION);
+    if (st == PERI_OK)
+        st = peri_map_put_time(v, "started", s->started_ms);
+    if (st == PERI_OK)
+        st = peri_map_put_bool(v, "ready", s->ready);
+    if (st == PERI_OK)
+        st = peri_map_put_int(v, "rules", (int64_t)peri_rulebook_rules(s->rulebook)->count);
+    if (st == PERI_OK)
+        st = peri_map_put_int(v, "rule_errors", (int64_t)s->findings.errors);
+    if (st) {
+        peri_value_unref(v);
+        v = NULL;
+    }
+    peri_api_take_answer(op, 200, v);
+}
+
+/* --- webhooks --- */
+
+struct fields {
+    struct peri_http_field *items;
+    size_t count, cap;
+};
+
+static void add_field(void *arg, const char *name, const char *value)
+{
+    struct fields *f = arg;
+    if (peri_vec_grow(&f->items, &f->cap, f->count + 1, sizeof(*f->items)))
+        f->items[f->count++] = (struct peri_http_field){name, value};
+}
+
+static void hook_answered(void *arg, const struct peri_webhook_response *response)
+{
+    struct peri_api_op *op = arg;
+    if (op->req && response->error.status != PERI_OK) {
+        peri_http_problem(op->req, response->status, response->error.message, NULL);
+    } else if (op->req) {
+        bool ok = true;
+        for (size_t i = 0; i < response->header_count; i++)
+            ok &= peri_http_set_header(op->req, response->headers[i].name, response->headers[i].value) == PERI_OK;
+        if (ok)
+            peri_http_answer(op->req, response->status, response->content_type, response->body, response->body_len);
+        else
+            peri_http_problem(op->req, 500, "the webhook's answer has a bad header", NULL);
+    }
+    peri_api_end(op);
+}
+
+/* The address as the sender wrote it: signatures cover it. */
+static char *public_url(const struct peri_service *s, const struct peri_http_request *req)
+{
+    const char *base = s->config->http.public_url, *host = peri_http_header(req, "Host");
+    size_t len = base ? strlen(base) : 0;
+    while (len > 0 && base[len - 1] == '/')
+        len--;
+    if (base)
+        return peri_asprintf("%.*s%s", (int)len, base, peri_http_target(req));
+    return peri_asprintf("%s://%s%s", s->config->http.tls_cert ? "https" : "http", host ? host : "localhost", peri_http_target(req));
+}
+
+static void hook(struct peri_api_op *op)
+{
+    struct peri_http_request *req = op->req;
+    const char *rest = peri_http_path(req) + strlen("/hooks/"), *slash = strchr(rest, '/');
+    const char *target = peri_http_target(req), *question = strchr(target, '?');
+    if (!op->service->ready) {
+        peri_api_problem(op, 503, "rules and plugins are still being loaded");
+        return;
+    }
+    struct fields fields = {0};
+    char *plugin = slash ? peri_strndup(rest, (size_t)(slash - rest)) : peri_strdup(rest), *url = public_url(op->service, req);
+    struct peri_webhook_request hook_request = {.plugin_id = plugin, .path = slash ? slash : "/", .method = peri_http_method(req), .url = url,
+        .query = question ? question + 1 : "", .remote = peri_http_remote(req)};
+    peri_http_each_header(req, add_field, &fields);
+    hook_request.headers = fields.items;
+    hook_request.header_count = fields.count;
+    hook_request.body = peri_http_body(req, &hook_request.body_len);
+    if (plugin && url)
+        peri_host_webhook(op->service->host, &hook_request, hook_answered, op);
+    else
+        peri_api_problem(op, 500, "out of memory");
+    free(fields.items);
+    free(plugin);
+    free(url);
+}
+
+const struct peri_api_route peri_api_system[] = {
+    {"GET", "/healthz", health, true, false},
+    {"GET", "/readyz", readiness, true, false},
+    {"GET", "/metrics", metrics, false, false},
+    {"GET", "/v1/status", status, false, false},
+    {"GET", "/v1/stream", peri_api_stream, false, false},
+    {"ANY", "/hooks", hook, true, false},
+    {0},
+};

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks of the installation: each prints "ok", "warn" or "fail" with what to do. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "app/client.h"
+#include "app/commands.h"
+#include "app/paths.h"
+#include "app/rulebook.h"
+#include "app/workbench.h"
+#include "base/str.h"
+#include "io/tzfiles.h"
+
+static const struct peri_usage_text usage = {
+    "",
+    "Checks the installation: configuration, state folder, database, time zones, plugins, rules, service. Exit code 1 when something fails.",
+    NULL, 0, 0};
+
+struct report {
+    struct peri_value *rows;
+    bool failed;
+};
+
+static void add(struct report *r, const char *state, const char *what, const char *fmt, ...) PERI_PRINTF(4, 5);
+
+static void add(struct report *r, const char *state, const char *what, const char *fmt, ...)
+{
+    char text[1200];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    r->failed |= peri_streq(state, "fail");
+    struct peri_value *row = peri_value_map();
+    if (row && peri_map_put_text(row, "state", state) == PERI_OK && peri_map_put_text(row, "check", what) == PERI_OK &&
+        peri_map_put_text(row, "detail", text) == PERI_OK && peri_list_push(r->rows, peri_value_ref(row)) == PERI_OK)
+        peri_value_unref(row);
+    else
+        peri_value_unref(row);
+}
+
+static void check_state(struct report *r, const struct peri_config *c)
+{
+    struct stat st;
+    struct statvfs fs;
+    add(r, "ok", "configuration", "%s", c->file ? c->file : "no file: defaults");
+    if (stat(c->state_dir, &st) < 0) {
+        add(r, errno == ENOENT ? "ok" : "fail", "state folder", "%s: %s", c->state_dir, errno == ENOENT ? "not there yet; the first start makes it" : strerror(errno));
+        return;
+    }
+    if (access(c->state_dir, W_OK) < 0)
+        add(r, "fail", "state folder", "%s can not be written: %s", c->state_dir, strerror(errno));
+    else if (st.st_mode & 077)
+        add(r, "warn", "state folder", "%s is open to other users: chmod 700 it", c->state_dir);
+    else
+        add(r, "ok", "state folder", "%s", c->state_dir);
+    if (statvfs(c->state_dir, &fs) == 0) {
+        unsigned long long free_mib = (unsigned long long)fs.f_bavail * fs.f_frsize >> 20;
+        add(r, free_mib < 64 ? "warn" : "ok", "disk", "%llu MiB free", free_mib);
+    }
+}
+
+static void check_database(struct report *r, const struct peri_config *c)
+{
+    struct peri_reader *reader;
+    struct peri_value *stats = NULL;
+    struct peri_error err;
+    enum peri_status st = peri_reader_open(c->database, &reader, &err);
+    if (st == PERI_ENOTFOUND) {
+        add(r, "ok", "database", "none yet");
+        return;
+    }
+    if (st) {
+        add(r, "fail", "database", "%s", err.message);
+        return;
+    }
+    if (peri_reader_stats(reader, &stats, &err))
+        add(r, "fail", "database", "%s", err.message);
+    else
+        add(r, "ok", "database", "%s, %lld MiB, %lld events, %lld runs", c->database, (long long)(peri_map_int(stats, "bytes", 0) >> 20),
+            (long long)peri_map_int(stats, "events", 0), (long long)peri_map_int(stats, "runs", 0));
+    peri_value_unref(stats);
+    peri_reader_close(reader);
+}
+
+static void check_plugins(struct report *r, struct peri_cli *cli)
+{
+    struct peri_workbench bench;
+    struct peri_diag diag;
+    struct peri_error err;
+    struct peri_value *plugins = NULL;
+    peri_diag_init(&diag);
+    if (peri_workbench_open(&bench, cli, &diag, &err)) {
+        add(r, "fail", "plugins", "%s", err.message);
+        peri_diag_finish(&diag);
+        return;
+    }
+    size_t active = 0;
+    if (peri_host_plugins(bench.host, &plugins) == PERI_OK) {
+        for (size_t i = 0; i < peri_value_count(plugins); i++) {
+            struct peri_value *p = peri_list_at(plugins, i);
+            const char *state = peri_map_text(p, "state"), *why = peri_map_text(peri_map_at(p, "refusal"), "message");
+            if (!why)
+                why = peri_map_text(p, "refusal");
+            if (!why)
+                why = peri_map_text(p, "error");
+            if (peri_streq(state, "active"))
+                active++;
+            else
+                add(r, peri_streq(state, "failed") ? "fail" : "warn", "plugin", "%s is %s%s%s", peri_map_text(p, "id"), state, why ? ": " : "", why ? why : "");
+        }
+    }
+    add(r, active ? "ok" : "fail", "plugins", "%zu active", active);
+    peri_value_unref(plugins);
+    size_t before = diag.errors;
+    struct peri_rulebook *book = peri_rulebook_create((const char *const *)cli->config.rules);
+    if (book && peri_rulebook_load(book, &bench.env, &diag) == PERI_OK)
+        add(r, diag.errors ? "fail" : "ok", "rules", "%zu rules in %zu files, %zu errors%s", peri_rulebook_rules(book)->count, peri_rulebook_files(book),
+            diag.errors - before, diag.errors ? " (`perigee check' shows them)" : "");
+    peri_rulebook_destroy(book);
+    peri_workbench_close(&bench);
+    peri_diag_finish(&diag);
+}
+
+static void check_zone(struct report *r, const struct peri_config *c)
+{
+    struct peri_tz_source source = peri_tz_files();
+    struct peri_tz *tz;
+    struct peri_error err;
+    const char *name = c->timezone ? c->timezone : "Europe/Berlin";
+    if (peri_tz_load(&source, name, &tz, &err)) {
+        add(r, "fail", "time zones", "%s (is the package tzdata installed?)", err.message);
+        return;
+    }
+    add(r, "ok", "time zones", "%s%s", c->timezone ? "" : "zoneinfo is there; schedules without a zone run in UTC", c->timezone ? c->timezone : "");
+    peri_tz_destroy(tz);
+}
+
+static void check_service(struct report *r, struct peri_cli *cli)
+{
+    struct peri_client *client;
+    struct peri_value *v = NULL;
+    struct peri_error err;
+    enum peri_status st = peri_client_open(cli, &client, &err);
+    if (st == PERI_OK) {
+        st = peri_client_call(client, "GET", "/v1/status", NULL, &v, &err);
+        peri_client_close(client);
+    }
+    if (st)
+        add(r, "warn", "service", "%s", err.message);
+    else
+        add(r, "ok", "service", "version %s, started %s, %lld rules", peri_map_text(v, "version"), peri_map_text(v, "started"), (long long)peri_map_int(v, "rules", 0));
+    peri_value_unref(v);
+}
+
+/* The interpreter decides which guards of the sandbox matter. */
+static void check_lua(struct report *r)
+{
+    const char *at = strstr(PERIGEE_LINKED, "lua 5.4.");
+    int patch = at ? at[8] - '0' : -1;
+    if (patch >= 8)
+        add(r, "ok", "Lua", "%.*s", (int)strcspn(at, ","), at);
+    else
+        add(r, "ok", "Lua", "%.*s: memory faults known in it are fenced off by the sandbox (engine/doc/sandbox.md)", at ? (int)strcspn(at, ",") : 1, at ? at : "?");
+}
+
+int peri_cmd_doctor(struct peri_cli *cli, int argc, char **argv)
+{
+    static const struct peri_column columns[] = {{"state", "", 0}, {"check", "CHECK", 0}, {"detail", "DETAIL", 0}, {0}};
+    struct peri_args args;
+    struct report r = {peri_value_list(), false};
+    peri_cli_parse(cli, argc, argv, &usage, &args);
+    if (!peri_cli_config(cli)) {
+        peri_value_unref(r.rows);
+        return PERI_EXIT_NO;
+    }
+    check_state(&r, &cli->config);
+    check_database(&r, &cli->config);
+    check_zone(&r, &cli->config);
+    check_lua(&r);
+    check_plugins(&r, cli);
+    check_service(&r, cli);
+    peri_print_list(cli, r.rows, columns, "nothing to check");
+    peri_value_unref(r.rows);
+    return r.failed ? PERI_EXIT_NO : PERI_EXIT_OK;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/client.h"
+#include "app/commands.h"
+#include "app/run_view.h"
+#include "base/str.h"
+#include "io/store_events.h"
+#include "io/store_runs.h"
+
+enum { RULE, STATE, EVENT, LIMIT, AFTER };
+
+static const struct argp_option options[] = {
+    {"rule", PERI_OPTION(RULE), "ID", 0, "list: only runs of this rule", 0},
+    {"state", PERI_OPTION(STATE), "STATE", 0, "list: ready, running, sleeping, unknown, succeeded, failed, cancelled, live or dead", 0},
+    {"event", PERI_OPTION(EVENT), "ID", 0, "list: only runs of this event", 0},
+    {"limit", PERI_OPTION(LIMIT), "N", 0, "list: at most N (default 50)", 0},
+    {"after", PERI_OPTION(AFTER), "ID", 0, "list: go on behind this run (older ones)", 0},
+    {0},
+};
+static const struct peri_usage_text usage = {
+    "list | show ID | retry ID | cancel ID | resolve ID done|again|fail",
+    "What rules did. `show' prints every step with its parameters as rendered, its result, attempts and times. `retry' makes a new "
+    "run of the same rule and event; `resolve' says of a run in state unknown whether its last step was done, is to be sent again, or failed. "
+    "retry, cancel and resolve need the service.",
+    options, 0, 3};
+
+static const struct peri_column columns[] = {
+    {"id", "ID", 0}, {"rule", "RULE", 40}, {"event", "EVENT", 0}, {"state", "STATE", 0}, {"created", "CREATED", 0}, {"ended", "ENDED", 0}, {"wake", "UNTIL", 0}, {"error.message", "ERROR", 50}, {0}};
+
+static int list(struct peri_cli *cli, const struct peri_args *args)
+{
+    struct peri_reader *reader;
+    struct peri_value *rows = NULL;
+    struct peri_error err;
+    struct peri_run_filter filter = {.rule = args->value[RULE], .state = args->value[STATE]};
+    long long limit;
+    if (!peri_cli_number(cli, "--limit", args->value[LIMIT], 1, 1000, 50, &limit))
+        return PERI_EXIT_USAGE;
+    if (args->value[AFTER] && !peri_run_id_parse(args->value[AFTER], &filter.before))
+        return peri_cli_usage(cli, "runs", "--after takes a run id such as run-7");
+    if (args->value[EVENT] && !peri_event_id_parse(args->value[EVENT], &filter.event))
+        return peri_cli_usage(cli, "runs", "--event takes an event id such as ev-12");
+    filter.limit = (size_t)limit;
+    int code = peri_cli_reader(cli, &reader);
+    if (code)
+        return code;
+    if (reader && peri_reader_runs(reader, &filter, &rows, &err))
+        code = peri_cli_fail_error(cli, &err);
+    else
+        peri_print_list(cli, rows, columns, "no runs");
+    peri_value_unref(rows);
+    peri_reader_close(reader);
+    return code;
+}
+
+static int show(struct peri_cli *cli, const struct peri_args *args)
+{
+    struct peri_reader *reader;
+    struct peri_value *run = NULL;
+    struct peri_error err;
+    uint64_t id;
+    if (!peri_run_id_parse(args->words[0], &id))
+        return peri_cli_usage(cli, "runs", "\"%s\" is no run id (they look like run-7)", args->words[0]);
+    int code = peri_cli_reader(cli, &reader);
+    if (code)
+        return code;
+    enum peri_status st = reader ? peri_reader_run(reader, id, &run, &err) : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no run %s", args->words[0]);
+    if (st)
+        code = peri_cli_fail_error(cli, &err);
+    else if (cli->json)
+        peri_print_json(run);
+    else
+        peri_print_run(run);
+    peri_value_unref(run);
+    peri_reader_close(reader);
+    return code;
+}
+
+static int change(struct peri_cli *cli, const char *id, const char *verb, const char *decision)
+{
+    struct peri_value *body = peri_value_map(), *answer = NULL;
+    uint64_t number;
+    if (!peri_run_id_parse(id, &number))
+        return peri_cli_usage(cli, "runs", "\"%s\" is no run id (they look like run-7)", id);
+    char *path = peri_asprintf("/v1/runs/%s/%s", id, verb);
+    int code = PERI_EXIT_INTERNAL;
+    if (body && path && peri_map_put_text(body, "decision", decision) == PERI_OK)
+        code = peri_cli_change(cli, "POST", path, body, NULL, NULL, &answer);
+    if (code == PERI_EXIT_OK && cli->json)
+        peri_print_json(answer);
+    else if (code == PERI_EXIT_OK)
+        printf("%s\n", peri_map_text(answer, "id") ? peri_map_text(answer, "id") : "done");
+    free(path);
+    peri_value_unref(body);
+    peri_value_unref(answer);
+    return code;
+}
+
+static int retry(struct peri_cli *cli, const struct peri_args *args)
+{
+    return change(cli, args->words[0], "retry", NULL);
+}
+
+static int cancel(struct peri_cli *cli, const struct peri_args *args)
+{
+    return change(cli, args->words[0], "cancel", NULL);
+}
+
+static int resolve(struct peri_cli *cli, const struct peri_args *args)
+{
+    return change(cli, args->words[0], "resolve", args->words[1]);
+}
+
+int peri_cmd_runs(struct peri_cli *cli, int argc, char **argv)
+{
+    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"retry", retry, 1, 1, "ID"}, {"cancel", cancel, 1, 1, "ID"},
+        {"resolve", resolve, 2, 2, "ID and one of done, again, fail"}, {0}};
+    struct peri_args args;
+    peri_cli_parse(cli, argc, argv, &usage, &args);
+    return peri_cli_verb(cli, "runs", verbs, &args);
+}

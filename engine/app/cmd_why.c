@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "app/commands.h"
+#include "app/run_view.h"
+#include "base/str.h"
+#include "io/store_events.h"
+
+enum { EVENT };
+
+static const struct argp_option options[] = {
+    {"event", PERI_OPTION(EVENT), "ID", 0, "the event in question (default: the newest one with a verdict for the rule)", 0},
+    {0},
+};
+static const struct peri_usage_text usage = {
+    "RULE",
+    "Says why RULE did or did not run for an event: fired, or the first thing that stood in the way with the actual values. "
+    "Exit code 1 when it did not fire or there is no verdict.",
+    options, 1, 1};
+
+#define LOOK_BACK 1000
+
+static const struct peri_value *verdict_of(const struct peri_value *verdicts, const char *rule)
+{
+    for (size_t i = 0; i < peri_value_count(verdicts); i++)
+        if (peri_streq(peri_map_text(peri_list_at(verdicts, i), "rule"), rule))
+            return peri_list_at(verdicts, i);
+    return NULL;
+}
+
+static int print(struct peri_cli *cli, const char *event, const struct peri_value *verdict)
+{
+    char id[PERI_ID_TEXT];
+    uint64_t seq;
+    if (cli->json) {
+        struct peri_value *copy = peri_value_copy(verdict);
+        if (copy && peri_event_id_parse(event, &seq) && peri_map_put_text(copy, "event", peri_event_id(seq, id)) == PERI_OK)
+            peri_print_json(copy);
+        peri_value_unref(copy);
+    } else {
+        printf("%s  ", event);
+        peri_print_verdict(verdict);
+    }
+    return peri_streq(peri_map_text(verdict, "verdict"), "fired") ? PERI_EXIT_OK : PERI_EXIT_NO;
+}
+
+static int explain(struct peri_cli *cli, struct peri_reader *reader, const char *rule, const char *event)
+{
+    struct peri_value *verdicts = NULL, *events = NULL;
+    struct peri_error err;
+    uint64_t seq;
+    enum peri_status st = PERI_OK;
+    if (event) {
+        if (!peri_event_id_parse(event, &seq))
+            return peri_cli_usage(cli, "why", "\"%s\" is no event id (they look like ev-12)", event);
+        st = peri_reader_verdicts(reader, seq, &verdicts, &err);
+        const struct peri_value *v = verdict_of(verdicts, rule);
+        int code = st ? peri_cli_fail_error(cli, &err) : v ? print(cli, event, v) : peri_cli_fail(cli, PERI_EXIT_NO, "the rule \"%s\" did not hear %s: no trigger of it names that type of event, or it was not loaded then", rule, event);
+        peri_value_unref(verdicts);
+        return code;
+    }
+    struct peri_event_filter filter = {.limit = LOOK_BACK};
+    st = peri_reader_events(reader, &filter, &events, &err);
+    int code = st ? peri_cli_fail_error(cli, &err) : -1;
+    for (size_t i = 0; code < 0 && i < peri_value_count(events); i++) {
+        const char *id = peri_map_text(peri_list_at(events, i), "id");
+        if (!peri_event_id_parse(id, &seq) || peri_reader_verdicts(reader, seq, &verdicts, &err))
+            continue;
+        const struct peri_value *v = verdict_of(verdicts, rule);
+        if (v)
+            code = print(cli, id, v);
+        peri_value_unref(verdicts);
+        verdicts = NULL;
+    }
+    peri_value_unref(events);
+    if (code >= 0)
+        return code;
+    return peri_cli_fail(cli, PERI_EXIT_NO, "none of the last %d events has a verdict for the rule \"%s\": no trigger of it names their types, or the rule was not loaded", LOOK_BACK, rule);
+}
+
+int peri_cmd_why(struct peri_cli *cli, int argc, char **argv)
+{
+    struct peri_args args;
+    struct peri_reader *reader;
+    peri_cli_parse(cli, argc, argv, &usage, &args);
+    int code = peri_cli_reader(cli, &reader);
+    if (code)
+        return code;
+    code = reader ? explain(cli, reader, args.words[0], args.value[EVENT]) : peri_cli_fail(cli, PERI_EXIT_NO, "there are no events yet");
+    peri_reader_close(reader);
+    return code;
+}

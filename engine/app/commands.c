@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/commands.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/client.h"
+#include "app/paths.h"
+#include "base/str.h"
+#include "data/json.h"
+
+const struct peri_command peri_commands[] = {
+    {"run", "the service, in the foreground", peri_cmd_run},
+    {"check", "validates configuration, plugins and rules", peri_cmd_check},
+    {"emit", "sends an event to the service", peri_cmd_emit},
+    {"events", "the journal: list, show, replay", peri_cmd_events},
+    {"rules", "the rules: list, show, enable, disable", peri_cmd_rules},
+    {"runs", "what rules did: list, show, retry, cancel, resolve", peri_cmd_runs},
+    {"why", "why a rule did or did not run for an event", peri_cmd_why},
+    {"match", "filters JSON events by a pattern, like grep", peri_cmd_match},
+    {"eval", "evaluates a template expression", peri_cmd_eval},
+    {"cron", "the next instants of a cron expression", peri_cmd_cron},
+    {"operators", "conditions and actions: list, show, call", peri_cmd_operators},
+    {"plugins", "packages: list, show, check, approve, revoke, enable, disable, reload", peri_cmd_plugins},
+    {"data", "the unified model: query, get, put, delete, import", peri_cmd_data},
+    {"outbox", "messages that no channel took: list, show, clear", peri_cmd_outbox},
+    {"secrets", "secret values: list, set, remove", peri_cmd_secrets},
+    {"doctor", "checks the installation", peri_cmd_doctor},
+    {"version", "versions of the program and of what it is linked to", peri_cmd_version},
+    {0},
+};
+
+int peri_cli_verb(struct peri_cli *cli, const char *command, const struct peri_verb *verbs, const struct peri_args *args)
+{
+    const char *word = args->count ? args->words[0] : verbs[0].name, *names[32];
+    size_t n = 0;
+    for (const struct peri_verb *v = verbs; v->name && n < 31; v++) {
+        names[n++] = v->name;
+        if (!peri_streq(v->name, word))
+            continue;
+        size_t words = args->count ? args->count - 1 : 0;
+        if (words < v->min_words || words > v->max_words)
+            return peri_cli_usage(cli, command, "`%s %s' takes %s", command, word, v->max_words ? v->words : "no arguments");
+        struct peri_args rest = *args;
+        if (args->count)
+            memmove(rest.words, rest.words + 1, sizeof(rest.words) - sizeof(rest.words[0]));
+        rest.count = words;
+        return v->run(cli, &rest);
+    }
+    names[n] = NULL;
+    const char *near = peri_nearest(word, names);
+    if (near)
+        return peri_cli_usage(cli, command, "there is no `%s %s' (did you mean \"%s\"?)", command, word, near);
+    return peri_cli_usage(cli, command, "there is no `%s %s'", command, word);
+}
+
+int peri_cli_reader(struct peri_cli *cli, struct peri_reader **ret)
+{
+    struct peri_error err;
+    *ret = NULL;
+    if (!peri_cli_config(cli))
+        return PERI_EXIT_NO;
+    enum peri_status st = peri_reader_open(cli->config.database, ret, &err);
+    if (st == PERI_ENOTFOUND)
+        *ret = NULL;
+    else if (st)
+        return peri_cli_fail_error(cli, &err);
+    return PERI_EXIT_OK;
+}
+
+bool peri_cli_number(struct peri_cli *cli, const char *option, const char *text, long long low, long long high, long long fallback, long long *ret)
+{
+    *ret = fallback;
+    if (!text || (peri_parse_i64(text, ret) && *ret >= low && *ret <= high))
+        return true;
+    peri_cli_fail(cli, PERI_EXIT_USAGE, "%s takes a whole number from %lld to %lld, not \"%s\"", option, low, high, text);
+    return false;
+}
+
+enum peri_status peri_cli_json(const char *what, const char *text, struct peri_value **ret, struct peri_error *err)
+{
+    char *read = NULL;
+    size_t len = strlen(text);
+    if (peri_streq(text, "-") || text[0] == '@') {
+        enum peri_status st = peri_path_read(text[0] == '@' ? text + 1 : text, 64u << 20, &read, &len, err);
+        if (st)
+            return st;
+        text = read;
+    }
+    enum peri_status st = peri_json_parse(text, len, ret, err);
+    if (st)
+        peri_error_prefix(err, "%s is not valid JSON", what);
+    free(read);
+    return st;
+}
+
+static int change_directly(struct peri_cli *cli, peri_store_fn fn, void *arg)
+{
+    struct peri_store *store;
+    struct peri_error err;
+    enum peri_status st = peri_path_make(cli->config.state_dir, &err);
+    if (st == PERI_OK)
+        st = peri_store_open(&(struct peri_store_options){.path = cli->config.database, .clock = peri_clock_system()}, &store, &err);
+    if (st)
+        return peri_cli_fail_error(cli, &err);
+    st = peri_store_run(store, fn, arg, &err);
+    peri_store_close(store);
+    return st ? peri_cli_fail_error(cli, &err) : PERI_EXIT_OK;
+}
+
+int peri_cli_change(struct peri_cli *cli, const char *method, const char *path, const struct peri_value *body, peri_store_fn fn, void *arg,
+    struct peri_value **ret_answer)
+{
+    struct peri_client *client;
+    struct peri_error err;
+    *ret_answer = NULL;
+    if (!peri_cli_config(cli))
+        return PERI_EXIT_NO;
+    enum peri_status st = peri_client_open(cli, &client, &err);
+    if (st == PERI_OK && peri_client_alive(client)) {
+        st = peri_client_call(client, method, path, body, ret_answer, &err);
+        peri_client_close(client);
+        return st ? peri_client_fail(cli, &err) : PERI_EXIT_OK;
+    }
+    if (st == PERI_OK)
+        peri_client_close(client);
+    return fn ? change_directly(cli, fn, arg) : peri_cli_fail(cli, PERI_EXIT_UNAVAILABLE, "the service is not running; start it with `perigee run'");
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_APP_CONFIG_H
+#define PERI_APP_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/diag.h"
+#include "base/error.h"
+#include "data/yaml.h"
+#include "plugin/host.h"
+
+/* perigee.yaml: --config, $PERIGEE_CONFIG, <configuration folder>/perigee.yaml when it exists. Every scalar can be
+ * overridden by the environment (http.listen by PERIGEE_HTTP_LISTEN). docs/configuration.md lists the keys. */
+
+struct peri_config_plugin {
+    char *id;
+    bool enabled;
+    struct peri_value *config;        /* NULL: none */
+    const struct peri_node *node;     /* of `config`, or of the entry; NULL when there is none */
+};
+
+struct peri_config {
+    struct peri_yaml_doc *doc;        /* NULL without a file */
+    char *file;                       /* NULL without a file */
+    char *state_dir, *database;
+    char **rules, **plugin_path;      /* NULL-ended */
+    char *policy, *timezone;
+    char *bus;
+    double latitude, longitude;
+    struct {
+        char *listen, *token, *public_url, *tls_cert, *tls_key;
+        int64_t max_body_bytes;
+    } http;
+    struct {
+        char *level, *format;
+    } log;
+    struct {
+        int64_t instructions, running_ms, wall_ms, memory_bytes, max_event_bytes, workers;
+    } limits;
+    struct {
+        int64_t events_ms, runs_ms, max_events;
+    } retention;
+    struct peri_value *channels;      /* {type: plugin id}, or NULL */
+    struct peri_config_plugin *plugins;
+    size_t plugin_count, plugin_cap;
+};
+
+/* What the command line says; NULL or empty members say nothing. */
+struct peri_config_flags {
+    const char *config, *state_dir;
+    const char **rules, **plugins;    /* folders that are added; NULL-ended or NULL */
+};
+
+/* Findings go to diag. PERI_EINVAL when there was an error. On PERI_OK the caller finishes config. */
+enum peri_status peri_config_load(const struct peri_config_flags *flags, struct peri_config *config, struct peri_diag *diag) PERI_MUST_CHECK;
+void peri_config_finish(struct peri_config *config);
+
+/* For peri_host_options: ctx is the config. */
+bool peri_config_settings(void *config, const char *plugin_id, struct peri_plugin_settings *ret);
+const char *peri_config_channel(void *config, const char *type);
+/* All scalar keys with their defaults, as {key: default text}; for `perigee doctor` and tests of the documents. */
+struct peri_value *peri_config_describe(void);
+
+#endif

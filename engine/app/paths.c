@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+
+bool peri_path_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool peri_path_is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+char *peri_path_join(const char *folder, const char *name)
+{
+    return folder ? peri_asprintf("%s%s%s", folder, peri_str_ends(folder, "/") ? "" : "/", name) : NULL;
+}
+
+static char *home(void)
+{
+    const char *dir = getenv("HOME");
+    if (dir && *dir)
+        return peri_strdup(dir);
+    struct passwd *pw = getpwuid(getuid());
+    return peri_strdup(pw && pw->pw_dir ? pw->pw_dir : "/");
+}
+
+/* The first of a colon-separated list, as systemd gives it. */
+static char *first_of(const char *list)
+{
+    return peri_strndup(list, strcspn(list, ":"));
+}
+
+static char *xdg(const char *variable, const char *fallback)
+{
+    const char *base = getenv(variable);
+    if (base && base[0] == '/')
+        return peri_path_join(base, "perigee");
+    char *dir = home();
+    char *path = peri_asprintf("%s/%s/perigee", dir ? dir : "", fallback);
+    free(dir);
+    return path;
+}
+
+char *peri_path_state(void)
+{
+    const char *dir = getenv("STATE_DIRECTORY");
+    return dir && *dir ? first_of(dir) : xdg("XDG_STATE_HOME", ".local/state");
+}
+
+char *peri_path_config(void)
+{
+    const char *dir = getenv("CONFIGURATION_DIRECTORY");
+    if (dir && *dir)
+        return first_of(dir);
+    if (getuid() == 0 && peri_path_is_dir("/etc/perigee"))
+        return peri_strdup("/etc/perigee");
+    return xdg("XDG_CONFIG_HOME", ".config");
+}
+
+/* The folder above bin/, where the program lies. */
+static char *prefix(void)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (n < 0)
+        return peri_strdup("/usr");
+    exe[n] = '\0';
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(exe, '/');
+        if (slash)
+            *slash = '\0';
+    }
+    return peri_strdup(exe);
+}
+
+char *peri_path_share(void)
+{
+    char *root = prefix();
+    char *share = peri_path_join(root, "share/perigee");
+    free(root);
+    return share;
+}
+
+/* build/<preset>/bin/perigee: three folders up is the source tree. */
+static char *source_tree(void)
+{
+    char *root = prefix();
+    char *marker = root ? peri_asprintf("%s/CMakeCache.txt", root) : NULL;
+    char *tree = NULL;
+    if (marker && peri_path_is_file(marker)) {
+        char *joined = peri_path_join(root, "../..");
+        tree = joined ? realpath(joined, NULL) : NULL;
+        free(joined);
+    }
+    free(marker);
+    free(root);
+    return tree;
+}
+
+char *peri_path_bundled_rules(void)
+{
+    char *tree = source_tree();
+    char *base = tree ? tree : peri_path_share();
+    char *rules = peri_path_join(base, "rules");
+    free(base);
+    return rules;
+}
+
+char *peri_path_beside(const char *file, const char *name)
+{
+    if (name[0] == '/' || !file)
+        return peri_strdup(name);
+    if (peri_str_starts(name, "~/")) {
+        char *dir = home();
+        char *path = peri_path_join(dir, name + 2);
+        free(dir);
+        return path;
+    }
+    const char *slash = strrchr(file, '/');
+    return slash ? peri_asprintf("%.*s/%s", (int)(slash - file), file, name) : peri_strdup(name);
+}
+
+enum peri_status peri_path_make(const char *path, struct peri_error *err)
+{
+    char *copy = peri_strdup(path);
+    if (!copy)
+        return peri_error_nomem(err);
+    enum peri_status st = PERI_OK;
+    for (char *p = copy + 1; st == PERI_OK; p++) {
+        if (*p != '/' && *p != '\0')
+            continue;
+        char was = *p;
+        *p = '\0';
+        if (mkdir(copy, 0700) < 0 && errno != EEXIST && !peri_path_is_dir(copy))
+            st = peri_error_set(err, PERI_EIO, "folder", "cannot make the folder %s: %s", copy, strerror(errno));
+        *p = was;
+        if (!was)
+            break;
+    }
+    if (st == PERI_OK && !peri_path_is_dir(path))
+        st = peri_error_set(err, PERI_EIO, "folder", "%s is not a folder", path);
+    free(copy);
+    return st;
+}
+
+enum peri_status peri_path_read(const char *path, size_t max, char **ret, size_t *ret_len, struct peri_error *err)
+{
+    bool std = peri_streq(path, "-");
+    FILE *f = std ? stdin : fopen(path, "rbe");
+    if (!f)
+        return peri_error_set(err, errno == ENOENT ? PERI_ENOTFOUND : PERI_EIO, NULL, "cannot read %s: %s", path, strerror(errno));
+    struct peri_buf buf;
+    peri_buf_init(&buf, max);
+    char chunk[8192];
+    size_t n;
+    enum peri_status st = PERI_OK;
+    while (st == PERI_OK && (n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+        st = peri_buf_append(&buf, chunk, n);
+    if (st)
+        peri_error_set(err, st, NULL, "%s is larger than %zu bytes", path, max);
+    else if (ferror(f))
+        st = peri_error_set(err, PERI_EIO, NULL, "cannot read %s: %s", path, strerror(errno));
+    if (!std)
+        fclose(f);
+    if (st == PERI_OK)
+        *ret = peri_buf_take(&buf, ret_len);
+    peri_buf_finish(&buf);
+    return st;
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/rulebook.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/paths.h"
+#include "base/map.h"
+#include "base/str.h"
+#include "base/vec.h"
+
+#define MAX_FOLDER_DEPTH 8
+
+struct file {
+    char *path;
+    struct peri_rule_list good; /* the rules that run */
+    bool stale;                 /* the text on disk has errors: good is older */
+    bool seen;                  /* in this pass */
+};
+
+struct folder {
+    char *path;
+    bool was_there;
+};
+
+struct peri_rulebook {
+    struct folder *folders;
+    size_t folder_count;
+    struct file **files; /* sorted by path */
+    size_t count, cap;
+    struct peri_rule_list rules; /* of all files, ids distinct */
+};
+
+struct peri_rulebook *peri_rulebook_create(const char *const *folders)
+{
+    struct peri_rulebook *book = calloc(1, sizeof(*book));
+    size_t n = 0;
+    while (folders[n])
+        n++;
+    if (book)
+        book->folders = calloc(n + 1, sizeof(*book->folders));
+    if (!book || !book->folders) {
+        free(book);
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        /* The same folder twice would make every id a duplicate. */
+        bool known = false;
+        for (size_t k = 0; k < book->folder_count; k++)
+            known |= peri_streq(book->folders[k].path, folders[i]);
+        if (!known)
+            book->folders[book->folder_count++].path = peri_strdup(folders[i]);
+    }
+    return book;
+}
+
+static void file_destroy(struct file *f)
+{
+    peri_rule_list_finish(&f->good);
+    free(f->path);
+    free(f);
+}
+
+void peri_rulebook_destroy(struct peri_rulebook *book)
+{
+    if (!book)
+        return;
+    for (size_t i = 0; i < book->count; i++)
+        file_destroy(book->files[i]);
+    for (size_t i = 0; i < book->folder_count; i++)
+        free(book->folders[i].path);
+    peri_rule_list_finish(&book->rules);
+    free(book->folders);
+    free(book->files);
+    free(book);
+}
+
+static struct file *find_file(struct peri_rulebook *book, const char *path)
+{
+    for (size_t i = 0; i < book->count; i++)
+        if (peri_streq(book->files[i]->path, path))
+            return book->files[i];
+    if (!peri_vec_grow(&book->files, &book->cap, book->count + 1, sizeof(*book->files)))
+        return NULL;
+    struct file *f = calloc(1, sizeof(*f));
+    if (!f || !(f->path = peri_strdup(path))) {
+        free(f);
+        return NULL;
+    }
+    size_t at = book->count++;
+    for (; at > 0 && strcmp(book->files[at - 1]->path, path) > 0; at--)
+        book->files[at] = book->files[at - 1];
+    book->files[at] = f;
+    return f;
+}
+
+static bool is_rule_file(const char *name)
+{
+    return name[0] != '.' && (peri_str_ends(name, ".yaml") || peri_str_ends(name, ".yml")) && !peri_str_ends(name, ".test.yaml") &&
+           !peri_str_ends(name, ".test.yml");
+}
+
+static void scan(struct peri_rulebook *book, const char *folder, int depth, struct peri_diag *diag)
+{
+    DIR *dir = opendir(folder);
+    if (!dir) {
+        peri_diag_add(diag, (struct peri_place){folder, 0, 0}, PERI_SEV_ERROR, "folder", NULL, "cannot read this folder: %s", strerror(errno));
+        return;
+    }
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (e->d_name[0] == '.')
+            continue;
+        char *path = peri_path_join(folder, e->d_name);
+        if (path && peri_path_is_dir(path) && depth < MAX_FOLDER_DEPTH) {
+            scan(book, path, depth + 1, diag);
+        } else if (path && is_rule_file(e->d_name) && peri_path_is_file(path)) {
+            struct file *f = find_file(book, path);
+            if (f)
+                f->seen = true;
+        }
+        free(path);
+    }
+    closedir(dir);
+}
+
+/* A vanished folder must not switch off its rules: somebody may be replacing it this moment. */
+static void keep_folder(struct peri_rulebook *book, const char *folder)
+{
+    size_t n = strlen(folder);
+    for (size_t i = 0; i < book->count; i++) {
+        const char *path = book->files[i]->path;
+        if (strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0')) {
+            book->files[i]->seen = true;
+            book->files[i]->stale = true;
+        }
+    }
+}
+
+static void scan_all(struct peri_rulebook *book, struct peri_diag *diag)
+{
+    for (size_t i = 0; i < book->folder_count; i++) {
+        struct folder *folder = &book->folders[i];
+        struct peri_place place = {folder->path, 0, 0};
+        if (peri_path_is_file(folder->path)) {
+            struct file *f = find_file(book, folder->path);
+            if (f)
+                f->seen = true;
+            folder->was_there = true;
+        } else if (peri_path_is_dir(folder->path)) {
+            folder->was_there = true;
+            scan(book, folder->path, 0, diag);
+        } else if (folder->was_there) {
+            peri_diag_add(diag, place, PERI_SEV_ERROR, "folder", NULL, "this rule folder has vanished: its last good rules keep running");
+            keep_folder(book, folder->path);
+        }
+    }
+}
+
+static enum peri_status read_file(struct file *f, const struct peri_rule_env *env, struct peri_diag *diag)
+{
+    struct peri_rule_list fresh = {0};
+    bool had_good = f->good.count > 0;
+    enum peri_status st = peri_rules_load_file(f->path, env, &fresh, diag);
+    if (st == PERI_ENOMEM) {
+        peri_rule_list_finish(&fresh);
+        return st;
+    }
+    f->stale = st != PERI_OK;
+    if (st != PERI_OK && had_good) {
+        peri_rule_list_finish(&fresh);
+        return PERI_OK;
+    }
+    peri_rule_list_finish(&f->good);
+    f->good = fresh;
+    return PERI_OK;
+}
+
+/* All good rules in file order; an id that is taken is a finding at the second place. */
+static enum peri_status merge(struct peri_rulebook *book, struct peri_diag *diag)
+{
+    struct peri_map *ids = peri_map_create();
+    enum peri_status st = ids ? PERI_OK : PERI_ENOMEM;
+    struct peri_rule_list all = {0};
+    for (size_t i = 0; st == PERI_OK && i < book->count; i++) {
+        const struct peri_rule_list *good = &book->files[i]->good;
+        for (size_t k = 0; st == PERI_OK && k < good->count; k++) {
+            struct peri_rule *rule = good->items[k], *first = peri_map_get(ids, rule->id);
+            if (first) {
+                peri_diag_add(diag, rule->place, PERI_SEV_ERROR, "duplicate-id", "give one of them an \"id\" of its own",
+                    "the rule id \"%s\" is already used in %s:%d", rule->id, first->place.file, first->place.line);
+                continue;
+            }
+            if (!peri_vec_grow(&all.items, &all.cap, all.count + 1, sizeof(*all.items)) || !peri_map_set(ids, rule->id, rule, NULL))
+                st = PERI_ENOMEM;
+            else
+                all.items[all.count++] = peri_rule_ref(rule);
+        }
+    }
+    peri_map_destroy(ids, NULL);
+    if (st) {
+        peri_rule_list_finish(&all);
+        return st;
+    }
+    peri_rule_list_finish(&book->rules);
+    book->rules = all;
+    return PERI_OK;
+}
+
+enum peri_status peri_rulebook_load(struct peri_rulebook *book, const struct peri_rule_env *env, struct peri_diag *diag)
+{
+    for (size_t i = 0; i < book->count; i++)
+        book->files[i]->seen = false;
+    scan_all(book, diag);
+    size_t kept = 0;
+    for (size_t i = 0; i < book->count; i++) {
+        if (book->files[i]->seen)
+            book->files[kept++] = book->files[i];
+        else
+            file_destroy(book->files[i]);
+    }
+    book->count = kept;
+    for (size_t i = 0; i < book->count; i++) {
+        if (!peri_path_is_file(book->files[i]->path))
+            continue;
+        enum peri_status st = read_file(book->files[i], env, diag);
+        if (st)
+            return st;
+    }
+    return merge(book, diag);
+}
+
+const struct peri_rule_list *peri_rulebook_rules(const struct peri_rulebook *book)
+{
+    return &book->rules;
+}
+
+size_t peri_rulebook_files(const struct peri_rulebook *book)
+{
+    return book->count;
+}
+
+size_t peri_rulebook_stale(const struct peri_rulebook *book)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < book->count; i++)
+        n += book->files[i]->stale;
+    return n;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/run_view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/timefmt.h"
+#include "data/json.h"
+
+static void print_json_line(const char *label, const struct peri_value *v)
+{
+    if (!v || peri_value_is(v, PERI_NULL))
+        return;
+    char *text = peri_json_text(v, PERI_JSON_COMPACT);
+    if (text)
+        printf("%s%s\n", label, text);
+    free(text);
+}
+
+static long long elapsed(const struct peri_value *v)
+{
+    const char *from = peri_map_text(v, "started"), *to = peri_map_text(v, "ended");
+    int64_t a, b;
+    if (!from)
+        from = peri_map_text(v, "created");
+    if (!from || !to || !peri_time_parse(from, strlen(from), &a) || !peri_time_parse(to, strlen(to), &b))
+        return -1;
+    return b - a;
+}
+
+static void print_error(const char *indent, const struct peri_value *error)
+{
+    if (!error || peri_value_is(error, PERI_NULL))
+        return;
+    const char *code = peri_map_text(error, "code"), *message = peri_map_text(error, "message");
+    printf("%serror: %s [%s]\n", indent, message ? message : "", code ? code : "");
+}
+
+static void print_step(const struct peri_value *step)
+{
+    const char *id = peri_map_text(step, "id"), *op = peri_map_text(step, "operator");
+    long long ms = elapsed(step), attempt = peri_map_int(step, "attempt", 1);
+    printf("  %-3lld %-14s %s%s%s%s", (long long)peri_map_int(step, "n", 0), peri_map_text(step, "path"), op ? op : "", id ? " (" : "",
+        id ? id : "", id ? ")" : "");
+    printf(": %s", peri_map_text(step, "state"));
+    if (attempt > 1)
+        printf(", attempt %lld", attempt);
+    if (ms >= 0)
+        printf(", %lld ms", ms);
+    putchar('\n');
+    print_json_line("      params: ", peri_map_at(step, "params"));
+    print_json_line("      result: ", peri_map_at(step, "result"));
+    print_error("      ", peri_map_at(step, "error"));
+}
+
+void peri_print_run(const struct peri_value *run)
+{
+    long long ms = elapsed(run);
+    printf("%s  rule %s, event %s: %s", peri_map_text(run, "id"), peri_map_text(run, "rule"), peri_map_text(run, "event"), peri_map_text(run, "state"));
+    if (ms >= 0)
+        printf(", %lld ms", ms);
+    if (peri_map_text(run, "wake"))
+        printf(", until %s", peri_map_text(run, "wake"));
+    putchar('\n');
+    print_error("  ", peri_map_at(run, "error"));
+    const struct peri_value *steps = peri_map_at(run, "steps");
+    for (size_t i = 0; i < peri_value_count(steps); i++)
+        print_step(peri_list_at(steps, i));
+}
+
+void peri_print_verdict(const struct peri_value *v)
+{
+    const char *at = peri_map_text(v, "at"), *reason = peri_map_text(v, "reason"), *run = peri_map_text(v, "run"), *op = peri_map_text(v, "operator");
+    printf("%s: %s", peri_map_text(v, "rule"), peri_map_text(v, "verdict"));
+    if (run)
+        printf(" (%s)", run);
+    if (at)
+        printf(", at %s", at);
+    if (op)
+        printf(" %s", op);
+    if (reason)
+        printf(": %s", reason);
+    putchar('\n');
+    print_json_line("    ", peri_map_at(v, "detail"));
+}
+
+void peri_print_event(const struct peri_value *event, const struct peri_value *verdicts)
+{
+    static const char *const keys[] = {"id", "type", "source", "subject", "external_id", "time", "received", "state", "cause", "replay_of", NULL};
+    for (size_t i = 0; keys[i]; i++)
+        if (peri_map_text(event, keys[i]))
+            printf("%-12s %s\n", keys[i], peri_map_text(event, keys[i]));
+    print_json_line("data         ", peri_map_at(event, "data"));
+    printf("verdicts\n");
+    if (peri_value_count(verdicts) == 0)
+        printf("  no rule hears this type\n");
+    for (size_t i = 0; i < peri_value_count(verdicts); i++) {
+        printf("  ");
+        peri_print_verdict(peri_list_at(verdicts, i));
+    }
+}

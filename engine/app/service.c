@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Start, reload and stop of the service. The order of the start is the order of recovery: lock and store first, then the door
+ * (events are journaled from here on), then plugins, rules, and what waits in the store. */
+#include "app/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/api.h"
+#include "app/cli.h"
+#include "app/notify.h"
+#include "app/paths.h"
+#include "app/workbench.h"
+#include "base/id.h"
+#include "base/str.h"
+#include "data/json.h"
+#include "io/tzfiles.h"
+
+#define WATCH_DEBOUNCE_MS 100
+#define PRUNE_EVERY_MS 60000
+#define DRAIN_MS 10000
+#define MAX_WATCHES 32
+
+struct watches {
+    struct peri_watch *items[MAX_WATCHES];
+    size_t count;
+};
+
+/* What only this file needs beside the service. */
+struct keeper {
+    struct peri_service s;
+    struct watches watches;
+    struct peri_timer *prune, *drain;
+    bool approve_all;
+    char *share;
+};
+
+static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
+{
+    return peri_loop_post(ctx, fn, arg);
+}
+
+static int fail(struct peri_service *s, const char *what, const struct peri_error *err)
+{
+    peri_err(s->log, "start", "%s: %s", what, err->message);
+    return err->status == PERI_ENOMEM || err->status == PERI_EINTERNAL ? PERI_EXIT_INTERNAL : PERI_EXIT_NO;
+}
+
+/* --- token --- */
+
+static enum peri_status write_private(const char *path, const char *text, struct peri_error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t len = strlen(text);
+    if (fd < 0 || write(fd, text, len) != (ssize_t)len) {
+        int why = errno;
+        if (fd >= 0)
+            close(fd);
+        return peri_error_set(err, PERI_EIO, NULL, "cannot write %s: %s", path, strerror(why));
+    }
+    close(fd);
+    return PERI_OK;
+}
+
+/* The configured token, else the one of the state folder, else a new one that is printed this once. */
+static enum peri_status load_token(struct peri_service *s, struct peri_error *err)
+{
+    if (s->config->http.token) {
+        s->token = peri_strdup(s->config->http.token);
+        return s->token ? PERI_OK : peri_error_nomem(err);
+    }
+    char *path = peri_path_join(s->config->state_dir, "token"), *text = NULL;
+    size_t len;
+    enum peri_status st = peri_path_read(path, 4096, &text, &len, err);
+    if (st == PERI_OK) {
+        text[strcspn(text, "\r\n")] = '\0';
+        s->token = text;
+        if (!*text)
+            st = peri_error_set(err, PERI_EINVAL, NULL, "%s is empty: delete it, and a new token is made", path);
+    } else if (st == PERI_ENOTFOUND) {
+        unsigned char bytes[24];
+        char line[64] = "";
+        st = peri_random(bytes, sizeof(bytes));
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            snprintf(line + 2 * i, 3, "%02x", bytes[i]);
+        s->token = peri_strdup(line);
+        memcpy(line + 2 * sizeof(bytes), "\n", 2);
+        if (st == PERI_OK)
+            st = write_private(path, line, err);
+        if (st == PERI_OK)
+            fprintf(stderr, "perigee: API token (kept in %s, shown only now): %s\n", path, s->token);
+    }
+    free(path);
+    return st;
+}
+
+/* --- rules --- */
+
+static bool is_disabled(const struct peri_service *s, const char *id)
+{
+    return peri_map_at(s->disabled, id) != NULL;
+}
+
+const struct peri_rule *peri_service_rule(const struct peri_service *s, const char *id)
+{
+    const struct peri_rule_list *rules = peri_rulebook_rules(s->rulebook);
+    for (size_t i = 0; i < rules->count; i++)
+        if (peri_streq(rules->items[i]->id, id))
+            return rules->items[i];
+    return NULL;
+}
+
+static enum peri_status swap_rules(struct peri_service *s, struct peri_error *err)
+{
+    const struct peri_rule_list *rules = peri_rulebook_rules(s->rulebook);
+    struct peri_rule **active = calloc(rules->count + 1, sizeof(*active));
+    if (!active)
+        return peri_error_nomem(err);
+    size_t n = 0;
+    for (size_t i = 0; i < rules->count; i++)
+        if (!is_disabled(s, rules->items[i]->id))
+            active[n++] = rules->items[i];
+    enum peri_status st = peri_pipeline_set_rules(s->pipeline, active, n, err);
+    free(active);
+    return st;
+}
+
+static void log_findings(struct peri_service *s)
+{
+    for (size_t i = 0; i < s->findings.count; i++) {
+        const struct peri_finding *f = &s->findings.items[i];
+        enum peri_log_level level = f->severity == PERI_SEV_ERROR ? PERI_LOG_ERROR : PERI_LOG_WARN;
+        if (f->line > 0)
+            peri_log_write(s->log, level, "rules", "%s:%d:%d: %s [%s]%s%s", f->file, f->line, f->column, f->message, f->code,
+                f->hint ? " " : "", f->hint ? f->hint : "");
+        else
+            peri_log_write(s->log, level, "rules", "%s: %s [%s]", f->file, f->message, f->code);
+    }
+}
+
+void peri_service_reload_rules(struct peri_service *s)
+{
+    struct peri_rule_env env = peri_rule_env_of(s->host, &s->tz, s->config->timezone);
+    struct peri_error err;
+    peri_diag_finish(&s->findings);
+    enum peri_status st = peri_rulebook_load(s->rulebook, &env, &s->findings);
+    if (st)
+        peri_error_set(&err, st, NULL, "out of memory while reading the rules");
+    else
+        st = swap_rules(s, &err);
+    log_findings(s);
+    if (st)
+        peri_err(s->log, "rules", "the rules are not changed: %s", err.message);
+    else
+        peri_info(s->log, "rules", "%zu rules from %zu files, %zu errors", peri_rulebook_rules(s->rulebook)->count,
+            peri_rulebook_files(s->rulebook), s->findings.errors);
+}
+
+static void rules_changed(void *arg)
+{
+    struct peri_service *s = arg;
+    if (s->ready && !s->draining)
+        peri_service_reload_rules(s);
+}
+
+struct disabled_write {
+    char *text;
+};
+
+static enum peri_status write_disabled(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    return peri_tx_meta_set(tx, "rules.disabled", ((struct disabled_write *)arg)->text, err);
+}
+
+static void disabled_written(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    free(((struct disabled_write *)arg)->text);
+    free(arg);
+}
+
+enum peri_status peri_service_set_rule(struct peri_service *s, const char *id, bool enabled, struct peri_error *err)
+{
+    if (!peri_service_rule(s, id))
+        return peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no rule \"%s\"", id);
+    struct peri_value *copy = peri_value_copy(s->disabled);
+    struct disabled_write *w = calloc(1, sizeof(*w));
+    enum peri_status st = copy && w ? PERI_OK : PERI_ENOMEM;
+    if (st == PERI_OK && enabled)
+        peri_map_drop(copy, id);
+    else if (st == PERI_OK)
+        st = peri_map_put_bool(copy, id, true);
+    if (st == PERI_OK)
+        st = (w->text = peri_json_text(copy, PERI_JSON_COMPACT)) ? PERI_OK : PERI_ENOMEM;
+    if (st == PERI_OK)
+        st = peri_store_submit(s->store, 256, write_disabled, disabled_written, w);
+    if (st) {
+        peri_value_unref(copy);
+        if (w)
+            free(w->text);
+        free(w);
+        return peri_error_set(err, st, NULL, "cannot store the change");
+    }
+    peri_value_unref(s->disabled);
+    s->disabled = copy;
+    return swap_rules(s, err);
+}
+
+static enum peri_status load_disabled(struct peri_service *s, struct peri_error *err)
+{
+    struct peri_reader *reader;
+    char *text = NULL;
+    enum peri_status st = peri_store_reader(s->store, &reader, err);
+    if (st)
+        return st;
+    st = peri_reader_meta(reader, "rules.disabled", &text, err);
+    peri_reader_close(reader);
+    if (st == PERI_OK)
+        st = peri_json_parse(text, strlen(text), &s->disabled, err);
+    else if (st == PERI_ENOTFOUND)
+        st = (s->disabled = peri_value_map()) ? PERI_OK : peri_error_nomem(err);
+    free(text);
+    return st;
+}
+
+/* --- start --- */
+
+static void watch_folders(struct keeper *k)
+{
+    struct peri_service *s = &k->s;
+    for (size_t i = 0; s->config->rules[i] && k->watches.count < MAX_WATCHES; i++) {
+        struct peri_watch *watch;
+        if (peri_loop_watch(s->loop, s->config->rules[i], WATCH_DEBOUNCE_MS, rules_changed, s, &watch) == PERI_OK)
+            k->watches.items[k->watches.count++] = watch;
+        else
+            peri_warn(s->log, "rules", "cannot watch %s: changes are read on SIGHUP only", s->config->rules[i]);
+    }
+}
+
+static void finish_start(void *arg)
+{
+    struct keeper *k = arg;
+    struct peri_service *s = &k->s;
+    struct peri_error err;
+    log_findings(s);
+    peri_service_reload_rules(s);
+    if (peri_pipeline_start(s->pipeline, s->host, &err)) {
+        s->exit_code = fail(s, "recovery", &err);
+        peri_loop_stop(s->loop);
+        return;
+    }
+    watch_folders(k);
+    s->ready = true;
+    malloc_trim(0); /* loading needed more than running does */
+    peri_info(s->log, "service", "ready on %s, state in %s", s->address, s->config->state_dir);
+    peri_notify_systemd("READY=1\nSTATUS=running");
+}
+
+struct prune_job {
+    struct keeper *keeper;
+    struct peri_retention retention;
+    bool more;
+};
+
+static void prune_later(struct keeper *k, int64_t ms);
+
+static enum peri_status prune_write(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct prune_job *job = arg;
+    return peri_tx_prune(tx, &job->retention, &job->more, err);
+}
+
+static void prune_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct prune_job *job = arg;
+    if (st)
+        peri_warn(job->keeper->s.log, "retention", "%s", err->message);
+    prune_later(job->keeper, st == PERI_OK && job->more ? 100 : PRUNE_EVERY_MS);
+    free(job);
+}
+
+static void prune(void *arg)
+{
+    struct keeper *k = arg;
+    struct prune_job *job = calloc(1, sizeof(*job));
+    k->prune = NULL;
+    if (job) {
+        const struct peri_config *c = k->s.config;
+        *job = (struct prune_job){k, {c->retention.events_ms, c->retention.runs_ms, c->retention.max_events}, false};
+        if (peri_store_submit(k->s.store, 64, prune_write, prune_done, job) == PERI_OK)
+            return;
+    }
+    free(job);
+    prune_later(k, PRUNE_EVERY_MS);
+}
+
+static void prune_later(struct keeper *k, int64_t ms)
+{
+    if (!k->s.draining && peri_loop_after(k->s.loop, ms, prune, k, &k->prune))
+        peri_warn(k->s.log, "retention", "cannot set a timer: old events stay until the next start");
+}
+
+static void drained(void *arg)
+{
+    peri_loop_stop(((struct keeper *)arg)->s.loop);
+}
+
+static void drain_timeout(void *arg)
+{
+    struct keeper *k = arg;
+    k->drain = NULL;
+    peri_warn(k->s.log, "service", "some calls are still under way: they are resumed or shown after the next start");
+    peri_loop_stop(k->s.loop);
+}
+
+static void on_signal(void *arg, int signo)
+{
+    struct keeper *k = arg;
+    struct peri_service *s = &k->s;
+    if (signo == SIGHUP) {
+        peri_info(s->log, "service", "SIGHUP: reading rules again");
+        rules_changed(s);
+        return;
+    }
+    if (s->draining || !s->ready) {
+        peri_loop_stop(s->loop);
+        return;
+    }
+    peri_info(s->log, "service", "stopping");
+    peri_notify_systemd("STOPPING=1");
+    s->draining = true;
+    if (peri_loop_after(s->loop, DRAIN_MS, drain_timeout, k, &k->drain))
+        peri_loop_stop(s->loop);
+    peri_pipeline_drain(s->pipeline, drained, k);
+}
+
+static enum peri_status open_store(struct peri_service *s, struct peri_error *err)
+{
+    enum peri_status st = peri_path_make(s->config->state_dir, err);
+    if (st)
+        return st;
+    if (access(s->config->state_dir, W_OK | X_OK) < 0)
+        return peri_error_set(err, PERI_EIO, NULL, "the state folder %s can not be written: %s (choose another with state_dir or PERIGEE_STATE_DIR)",
+            s->config->state_dir, strerror(errno));
+    struct peri_store_options options = {.path = s->config->database, .log = s->log, .metrics = s->metrics, .clock = s->clock, .post = post, .post_ctx = s->loop};
+    return peri_store_open(&options, &s->store, err);
+}
+
+static enum peri_status open_host(struct keeper *k, struct peri_error *err)
+{
+    struct peri_service *s = &k->s;
+    const struct peri_config *c = s->config;
+    struct peri_host_options options = {
+        .loop = s->loop,
+        .log = s->log,
+        .metrics = s->metrics,
+        .clock = s->clock,
+        .store = s->store,
+        .database = c->database,
+        .http = s->http,
+        .secrets = s->secrets,
+        .tz = &s->tz,
+        .plugin_path = (const char *const *)c->plugin_path,
+        .bundled_path = k->share,
+        .policy_file = c->policy,
+        .approve_all = k->approve_all,
+        .settings = peri_config_settings,
+        .settings_ctx = (void *)(uintptr_t)c,
+        .channel_for = peri_config_channel,
+        .channel_ctx = (void *)(uintptr_t)c,
+        .ops = {peri_pipeline_host_submit, s->pipeline},
+        .workers = (int)c->limits.workers,
+        .limits = {c->limits.instructions, c->limits.running_ms, c->limits.wall_ms, (size_t)c->limits.memory_bytes},
+    };
+    return peri_host_create(&options, &s->host, err);
+}
+
+static enum peri_status open_door(struct peri_service *s, struct peri_error *err)
+{
+    enum peri_status st = peri_api_create(s, &s->api, err);
+    if (st)
+        return st;
+    struct peri_http_server_options options = {.loop = s->loop, .log = s->log, .metrics = s->metrics, .listen = s->config->http.listen,
+        .tls_cert = s->config->http.tls_cert, .tls_key = s->config->http.tls_key, .max_body = (size_t)s->config->http.max_body_bytes,
+        .max_headers = 64 * 1024, .timeout_s = 60, .handler = peri_api_handle, .ctx = s->api};
+    st = peri_http_server_create(&options, &s->server, err);
+    if (st)
+        return st;
+    const char *listen = s->config->http.listen, *colon = strrchr(listen, ':');
+    if (peri_str_starts(listen, "unix:") || !colon)
+        s->address = peri_strdup(listen);
+    else
+        s->address = peri_asprintf("%s://%.*s:%d", s->config->http.tls_cert ? "https" : "http", (int)(colon - listen), listen,
+            peri_http_server_port(s->server));
+    char *file = peri_path_join(s->config->state_dir, "http.url");
+    st = s->address && file ? write_private(file, s->address, err) : peri_error_nomem(err);
+    free(file);
+    return st;
+}
+
+static enum peri_status assemble(struct keeper *k, struct peri_error *err)
+{
+    struct peri_service *s = &k->s;
+    enum peri_status st = peri_loop_create(&s->clock, &s->loop, err);
+    if (st == PERI_OK)
+        st = open_store(s, err);
+    if (st == PERI_OK)
+        st = load_token(s, err);
+    if (st == PERI_OK)
+        st = load_disabled(s, err);
+    if (st == PERI_OK)
+        st = peri_lookup_create(s->loop, s->store, &s->lookup, err);
+    if (st == PERI_OK)
+        st = peri_secrets_open(s->config->state_dir, &s->secrets, err);
+    if (st == PERI_OK)
+        st = peri_http_client_create(&(struct peri_http_client_options){.loop = s->loop, .log = s->log, .metrics = s->metrics}, &s->http, err);
+    if (st == PERI_OK) {
+        struct peri_pipeline_options options = {.loop = s->loop, .store = s->store, .log = s->log, .metrics = s->metrics, .clock = s->clock,
+            .tz = &s->tz, .max_event_bytes = (size_t)s->config->limits.max_event_bytes};
+        st = peri_pipeline_create(&options, &s->pipeline, err);
+    }
+    if (st == PERI_OK)
+        st = open_host(k, err);
+    if (st == PERI_OK)
+        st = (s->rulebook = peri_rulebook_create((const char *const *)s->config->rules)) ? PERI_OK : peri_error_nomem(err);
+    if (st == PERI_OK)
+        st = open_door(s, err);
+    return st;
+}
+
+/* Users of a part go before the part: the door, then what calls plugins, then the store. */
+static void dismantle(struct keeper *k)
+{
+    struct peri_service *s = &k->s;
+    char *file = peri_path_join(s->config->state_dir, "http.url");
+    if (file && s->address)
+        unlink(file);
+    free(file);
+    peri_timer_cancel(k->prune);
+    peri_timer_cancel(k->drain);
+    for (size_t i = 0; i < k->watches.count; i++)
+        peri_watch_destroy(k->watches.items[i]);
+    peri_http_server_destroy(s->server);
+    peri_lookup_destroy(s->lookup);
+    if (s->loop)
+        peri_loop_once(s->loop, 0);
+    peri_host_destroy(s->host);
+    peri_pipeline_destroy(s->pipeline);
+    peri_http_client_destroy(s->http);
+    peri_store_close(s->store);
+    peri_secrets_destroy(s->secrets);
+    peri_api_destroy(s->api);
+    peri_rulebook_destroy(s->rulebook);
+    peri_loop_destroy(s->loop);
+    peri_diag_finish(&s->findings);
+    peri_value_unref(s->disabled);
+    peri_metrics_destroy(s->metrics);
+    peri_log_destroy(s->log);
+    free(s->token);
+    free(s->address);
+    free(k->share);
+}
+
+static enum peri_status serve(struct keeper *k, struct peri_error *err)
+{
+    struct peri_service *s = &k->s;
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        if (peri_loop_on_signal(s->loop, signals[i], on_signal, k))
+            return peri_error_set(err, PERI_EIO, NULL, "cannot handle signals");
+    enum peri_status st = peri_host_load(s->host, &s->findings, finish_start, k);
+    if (st)
+        return peri_error_set(err, st, NULL, "the plugins cannot be loaded");
+    prune_later(k, 5000);
+    if (peri_loop_run(s->loop))
+        return peri_error_set(err, PERI_EINTERNAL, NULL, "the event loop failed");
+    return PERI_OK;
+}
+
+int peri_service_run(const struct peri_service_options *options)
+{
+    struct keeper k = {.approve_all = options->approve_all, .share = peri_path_share()};
+    struct peri_service *s = &k.s;
+    struct peri_error err;
+    enum peri_log_level level = PERI_LOG_INFO;
+    s->config = options->config;
+    s->clock = peri_clock_system();
+    s->tz = peri_tz_files();
+    s->started_ms = peri_clock_wall_ms(&s->clock);
+    peri_diag_init(&s->findings);
+    peri_log_level_parse(s->config->log.level, &level);
+    s->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = level, .json = peri_streq(s->config->log.format, "json")});
+    s->metrics = peri_metrics_create();
+    if (s->log && s->metrics) {
+        enum peri_status st = assemble(&k, &err);
+        if (st == PERI_OK)
+            st = serve(&k, &err);
+        if (st)
+            s->exit_code = fail(s, "cannot start", &err);
+        else
+            peri_info(s->log, "service", "stopped");
+    } else {
+        s->exit_code = PERI_EXIT_INTERNAL;
+    }
+    int code = s->exit_code;
+    dismantle(&k);
+    return code;
+}

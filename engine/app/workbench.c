@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/workbench.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/paths.h"
+#include "io/tzfiles.h"
+
+static bool operator_facts(void *ctx, const char *id, struct peri_operator_facts *ret)
+{
+    const struct peri_operator *op = peri_host_operator(ctx, id);
+    if (!op)
+        return false;
+    *ret = (struct peri_operator_facts){op->is_condition, !op->is_condition, op->params};
+    return true;
+}
+
+static const char *const *operator_ids(void *ctx)
+{
+    return peri_host_operator_ids(ctx);
+}
+
+struct peri_rule_env peri_rule_env_of(struct peri_host *host, const struct peri_tz_source *tz, const char *timezone)
+{
+    return (struct peri_rule_env){operator_facts, operator_ids, host, tz, timezone};
+}
+
+struct scratch_write {
+    struct peri_workbench *bench;
+    struct peri_batch *batch;
+    peri_store_done done;
+    void *arg;
+};
+
+static enum peri_status write_scratch(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    return peri_tx_batch(tx, ((struct scratch_write *)arg)->batch, err);
+}
+
+/* Completions come on the loop: the scratch store posts there. */
+static void scratch_written(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct scratch_write *w = arg;
+    w->done(w->arg, st, err);
+    peri_batch_destroy(w->batch);
+    free(w);
+}
+
+static enum peri_status scratch_submit(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg)
+{
+    struct peri_workbench *bench = ctx;
+    struct scratch_write *w = calloc(1, sizeof(*w));
+    if (!w)
+        return PERI_ENOMEM;
+    *w = (struct scratch_write){bench, batch, done, arg};
+    enum peri_status st = peri_store_submit(bench->scratch, peri_batch_bytes(batch), write_scratch, scratch_written, w);
+    if (st)
+        free(w);
+    return st;
+}
+
+static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
+{
+    return peri_loop_post(ctx, fn, arg);
+}
+
+static enum peri_status open_host(struct peri_workbench *bench, const char *share, struct peri_error *err)
+{
+    struct peri_config *config = &bench->cli->config;
+    struct peri_host_options options = {
+        .loop = bench->loop,
+        .log = bench->log,
+        .clock = bench->clock,
+        .store = bench->scratch,
+        .database = peri_path_is_file(config->database) ? config->database : NULL,
+        .http = bench->http,
+        .secrets = bench->secrets,
+        .tz = &bench->tz,
+        .plugin_path = (const char *const *)config->plugin_path,
+        .bundled_path = share,
+        .policy_file = config->policy,
+        .approve_all = bench->cli->approve_all,
+        .settings = peri_config_settings,
+        .settings_ctx = config,
+        .channel_for = peri_config_channel,
+        .channel_ctx = config,
+        .ops = {scratch_submit, bench},
+        .workers = 1,
+        .limits = {config->limits.instructions, config->limits.running_ms, config->limits.wall_ms, (size_t)config->limits.memory_bytes},
+    };
+    return peri_host_create(&options, &bench->host, err);
+}
+
+enum peri_status peri_workbench_open(struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err)
+{
+    memset(bench, 0, sizeof(*bench));
+    bench->cli = cli;
+    bench->clock = peri_clock_system();
+    bench->tz = peri_tz_files();
+    bench->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = PERI_LOG_WARN});
+    enum peri_status st = peri_loop_create(&bench->clock, &bench->loop, err);
+    if (st == PERI_OK) {
+        struct peri_store_options options = {.path = ":memory:", .log = bench->log, .clock = bench->clock, .post = post, .post_ctx = bench->loop};
+        st = peri_store_open(&options, &bench->scratch, err);
+    }
+    if (st == PERI_OK)
+        st = peri_secrets_open(cli->config.state_dir, &bench->secrets, err);
+    if (st == PERI_OK)
+        st = peri_http_client_create(&(struct peri_http_client_options){.loop = bench->loop, .log = bench->log}, &bench->http, err);
+    char *share = peri_path_share();
+    if (st == PERI_OK)
+        st = open_host(bench, share, err);
+    free(share);
+    if (st == PERI_OK)
+        st = peri_host_load_now(bench->host, diag);
+    if (st == PERI_OK)
+        bench->env = peri_rule_env_of(bench->host, &bench->tz, cli->config.timezone);
+    else
+        peri_workbench_close(bench);
+    return st;
+}
+
+void peri_workbench_close(struct peri_workbench *bench)
+{
+    peri_host_destroy(bench->host);
+    peri_http_client_destroy(bench->http);
+    peri_secrets_destroy(bench->secrets);
+    peri_store_close(bench->scratch);
+    peri_loop_destroy(bench->loop);
+    peri_log_destroy(bench->log);
+    memset(bench, 0, sizeof(*bench));
+}

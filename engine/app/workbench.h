@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_APP_WORKBENCH_H
+#define PERI_APP_WORKBENCH_H
+
+#include "app/cli.h"
+#include "io/http_client.h"
+#include "io/loop.h"
+#include "io/secrets.h"
+#include "io/store.h"
+#include "lang/rule.h"
+#include "plugin/host.h"
+
+/* The engine without the service, for commands: plugins loaded, data read from the state folder's database when there is
+ * one, writes kept in a scratch database in memory. Leaves no state behind. */
+struct peri_workbench {
+    struct peri_cli *cli;
+    struct peri_log *log;
+    struct peri_loop *loop;
+    struct peri_store *scratch;
+    struct peri_http_client *http;
+    struct peri_secrets *secrets;
+    struct peri_host *host;
+    struct peri_tz_source tz;
+    struct peri_rule_env env; /* operators of the host */
+    struct peri_clock clock;
+};
+
+/* The configuration must be loaded. Findings about plugins go to diag. */
+enum peri_status peri_workbench_open(struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err) PERI_MUST_CHECK;
+void peri_workbench_close(struct peri_workbench *bench);
+
+/* What a rule checker needs of a host; used by the service too. */
+struct peri_rule_env peri_rule_env_of(struct peri_host *host, const struct peri_tz_source *tz, const char *timezone);
+
+#endif

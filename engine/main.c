@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/cli.h"
+
+int main(int argc, char **argv)
+{
+    return peri_main(argc, argv);
+}
