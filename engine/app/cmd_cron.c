@@ -4,7 +4,7 @@
 
 #include "app/commands.h"
 #include "base/timefmt.h"
-#include "io/tzfiles.h"
+#include "app/zones.h"
 #include "lang/cron.h"
 
 enum { ZONE, AFTER, COUNT, DST };

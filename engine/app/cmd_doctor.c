@@ -15,7 +15,7 @@
 #include "app/rulebook.h"
 #include "app/workbench.h"
 #include "base/str.h"
-#include "io/tzfiles.h"
+#include "app/zones.h"
 
 static const struct peri_usage_text usage = {
     "",

@@ -7,7 +7,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "base/timefmt.h"
-#include "io/tzfiles.h"
+#include "app/zones.h"
 #include "lang/expr.h"
 
 enum { EVENT, NOW };
@@ -81,7 +81,7 @@ static int evaluate(struct peri_cli *cli, const char *text, struct roots *roots,
     struct peri_expr_problem problem = {0};
     struct peri_error err;
     struct peri_value *value = NULL;
-    const struct peri_expr_names known_names = {known, names, NULL};
+    const struct peri_expr_names known_names = {.known = known, .list = names};
     while (*text == ' ')
         text++;
     size_t len = strlen(text);

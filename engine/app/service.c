@@ -20,7 +20,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "data/json.h"
-#include "io/tzfiles.h"
+#include "app/zones.h"
 
 #define WATCH_DEBOUNCE_MS 100
 #define PRUNE_EVERY_MS 60000
@@ -361,7 +361,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .metrics = s->metrics,
         .clock = s->clock,
         .store = s->store,
-        .database = c->database,
+        .database = peri_store_path(s->store),
         .http = s->http,
         .secrets = s->secrets,
         .tz = &s->tz,
@@ -385,6 +385,7 @@ static enum peri_status open_door(struct peri_service *s, struct peri_error *err
     enum peri_status st = peri_api_create(s, &s->api, err);
     if (st)
         return st;
+    peri_pipeline_on_change(s->pipeline, peri_api_publish, s->api);
     struct peri_http_server_options options = {.loop = s->loop, .log = s->log, .metrics = s->metrics, .listen = s->config->http.listen,
         .tls_cert = s->config->http.tls_cert, .tls_key = s->config->http.tls_key, .max_body = (size_t)s->config->http.max_body_bytes,
         .max_headers = 64 * 1024, .timeout_s = 60, .handler = peri_api_handle, .ctx = s->api};
@@ -445,6 +446,7 @@ static void dismantle(struct keeper *k)
     peri_timer_cancel(k->drain);
     for (size_t i = 0; i < k->watches.count; i++)
         peri_watch_destroy(k->watches.items[i]);
+    peri_api_close(s->api);
     peri_http_server_destroy(s->server);
     peri_lookup_destroy(s->lookup);
     if (s->loop)
@@ -453,6 +455,8 @@ static void dismantle(struct keeper *k)
     peri_pipeline_destroy(s->pipeline);
     peri_http_client_destroy(s->http);
     peri_store_close(s->store);
+    if (s->loop)
+        peri_loop_once(s->loop, 0); /* the last completions */
     peri_secrets_destroy(s->secrets);
     peri_api_destroy(s->api);
     peri_rulebook_destroy(s->rulebook);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "app/paths.h"
-#include "io/tzfiles.h"
+#include "app/zones.h"
 
 static bool operator_facts(void *ctx, const char *id, struct peri_operator_facts *ret)
 {
@@ -127,6 +127,8 @@ void peri_workbench_close(struct peri_workbench *bench)
     peri_http_client_destroy(bench->http);
     peri_secrets_destroy(bench->secrets);
     peri_store_close(bench->scratch);
+    if (bench->loop)
+        peri_loop_once(bench->loop, 0); /* the last completions */
     peri_loop_destroy(bench->loop);
     peri_log_destroy(bench->log);
     memset(bench, 0, sizeof(*bench));
