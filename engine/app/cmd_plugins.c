@@ -31,7 +31,7 @@ static const struct peri_usage_text usage = {
     "changed), asks on a terminal, and writes the operator's policy file. enable, disable and reload need the service.",
     options, 0, 2};
 
-static const struct peri_column columns[] = {{"id", "ID", 0}, {"version", "VERSION", 0}, {"type", "TYPE", 0}, {"state", "STATE", 0}, {"description", "DESCRIPTION", 60}, {"refusal", "WHY NOT", 80}, {0}};
+static const struct peri_column columns[] = {{"id", "ID", 0}, {"version", "VERSION", 0}, {"type", "TYPE", 0}, {"state", "STATE", 0}, {"description", "DESCRIPTION", 60}, {"refusal.message", "WHY NOT", 100}, {0}};
 
 /* All packages, from the service when it runs (it knows their state), else loaded here. NULL after a message. */
 static struct peri_value *fetch(struct peri_cli *cli, int *ret_code)
@@ -157,9 +157,9 @@ static void check_loading(struct peri_cli *cli, const char *dir, const char *id,
     cli->approve_all = true;
     if (peri_workbench_open(&bench, cli, diag, &err) == PERI_OK) {
         const struct peri_value *p = peri_host_plugins(bench.host, &rows) == PERI_OK ? find(rows, id) : NULL;
-        const char *state = peri_map_text(p, "state"), *why = peri_map_text(p, "error");
+        const char *state = peri_map_text(p, "state"), *why = peri_map_text(peri_map_at(p, "error"), "message");
         if (!why)
-            why = peri_map_text(p, "refusal");
+            why = peri_map_text(peri_map_at(p, "refusal"), "message");
         if (!p || !(peri_streq(state, "active") || peri_streq(state, "unconfigured")))
             peri_diag_add(diag, (struct peri_place){dir, 0, 0}, PERI_SEV_ERROR, "plugin-load", NULL, "%s", why ? why : "it does not load");
         peri_value_unref(rows);

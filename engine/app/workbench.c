@@ -98,7 +98,7 @@ enum peri_status peri_workbench_open(struct peri_workbench *bench, struct peri_c
     bench->cli = cli;
     bench->clock = peri_clock_system();
     bench->tz = peri_tz_files();
-    bench->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = PERI_LOG_WARN});
+    bench->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = PERI_LOG_NONE});
     enum peri_status st = peri_loop_create(&bench->clock, &bench->loop, err);
     if (st == PERI_OK) {
         struct peri_store_options options = {.path = ":memory:", .log = bench->log, .clock = bench->clock, .post = post, .post_ctx = bench->loop};
@@ -114,6 +114,7 @@ enum peri_status peri_workbench_open(struct peri_workbench *bench, struct peri_c
     free(share);
     if (st == PERI_OK)
         st = peri_host_load_now(bench->host, diag);
+    peri_log_set_level(bench->log, PERI_LOG_INFO); /* loading is told by findings */
     if (st == PERI_OK)
         bench->env = peri_rule_env_of(bench->host, &bench->tz, cli->config.timezone);
     else

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include "base/status.h"
 
-enum peri_log_level { PERI_LOG_DEBUG, PERI_LOG_INFO, PERI_LOG_WARN, PERI_LOG_ERROR };
+enum peri_log_level { PERI_LOG_DEBUG, PERI_LOG_INFO, PERI_LOG_WARN, PERI_LOG_ERROR, PERI_LOG_NONE /* as a level of the log: silence */ };
 
 /* The log sink: one line a record on a file descriptor, written whole, from any thread. Every object that logs is given
  * one at creation; a NULL log is silent. */
