@@ -31,6 +31,7 @@ struct rule_reader {
     struct rule_names ids, vars;  /* of all steps; of all `set` */
     struct rule_names listed;     /* scratch of names.list */
     bool in_on_error;
+    bool in_conditions;    /* of the rule: there is no run yet */
     bool names_doubtful;   /* a mistake before this place may have been to bind a name: unknown ones follow from it */
     bool members_doubtful; /* the same for steps.x and vars.x, anywhere in the rule */
     size_t steps;

@@ -30,8 +30,11 @@ bool peri_rule_names_has(const struct rule_names *names, const char *name, size_
 static bool is_root(const struct rule_reader *r, const char *name, size_t len)
 {
     for (size_t i = 0; i < ROOT_COUNT; i++)
-        if (strlen(roots[i]) == len && memcmp(roots[i], name, len) == 0)
-            return strcmp(roots[i], "error") != 0 || r->in_on_error;
+        if (strlen(roots[i]) == len && memcmp(roots[i], name, len) == 0) {
+            bool of_run =
+                strcmp(roots[i], "steps") == 0 || strcmp(roots[i], "vars") == 0 || strcmp(roots[i], "run") == 0;
+            return strcmp(roots[i], "error") == 0 ? r->in_on_error : !of_run || !r->in_conditions;
+        }
     return false;
 }
 
@@ -72,6 +75,12 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
 {
     struct rule_reader *r = ctx;
     bool step = strcmp(root, "steps") == 0;
+    if (strcmp(root, "events") == 0) {
+        snprintf(problem->code, sizeof(problem->code), "not-supported-yet");
+        snprintf(
+            problem->message, sizeof(problem->message), "\"events\" belongs to sequences, which are not supported yet");
+        return false;
+    }
     struct rule_names *names = step ? &r->ids : &r->vars;
     if (r->members_doubtful || (!step && strcmp(root, "vars") != 0) || peri_rule_names_has(names, field, strlen(field)))
         return true;

@@ -148,8 +148,11 @@ static void read_body(struct rule_reader *r, const struct peri_node *map)
     bool unknown = has_unknown(map);
     if (peri_node_get(map, "trigger", NULL) || peri_node_get(map, "triggers", NULL) || !unknown)
         peri_rule_read_triggers(r, map);
-    if ((n = peri_node_get(map, "conditions", NULL)))
+    if ((n = peri_node_get(map, "conditions", NULL))) {
+        r->in_conditions = true;
         r->rule->condition = peri_rule_read_conditions(r, n, "conditions");
+        r->in_conditions = false;
+    }
     if ((n = peri_node_get(map, "actions", NULL)))
         r->rule->actions = peri_rule_read_block(r, n, "actions", "actions");
     else if (!unknown)

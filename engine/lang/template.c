@@ -79,23 +79,42 @@ static enum peri_status add(struct peri_template *t, struct peri_template *item)
     return PERI_OK;
 }
 
+/* What to do about a name that is not bound: where it would be, or how it could be. */
+static void hint_unbound(const char *name, const struct peri_expr_names *names, char *out, size_t size)
+{
+    static const struct {
+        const char *name, *hint;
+    } elsewhere[] = {{"error", "error is bound in on_error only"}, {"run", "there is no run before the actions"},
+        {"steps", "no step has run before the actions"}, {"vars", "nothing is set before the actions"}};
+    for (size_t i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+        if (strcmp(elsewhere[i].name, name) == 0) {
+            snprintf(out, size, "%s", elsewhere[i].hint);
+            return;
+        }
+    }
+    int n = snprintf(out, size,
+        "for_each binds a name for the steps in its do: {for_each: {in: \"{{ a list }}\", as: %s}, do: [...]}; known "
+        "here:",
+        name);
+    size_t at = n > 0 ? (size_t)n : 0;
+    const char *const *known = names && names->list ? names->list(names->ctx) : NULL;
+    for (size_t i = 0; known && known[i] && at < size; i++) {
+        n = snprintf(out + at, size - at, "%s %s", i ? "," : "", known[i]);
+        at += n > 0 ? (size_t)n : 0;
+    }
+}
+
 void peri_template_report(const struct peri_node *node, size_t offset, const struct peri_expr_problem *problem,
     const struct peri_expr_names *names, struct peri_diag *diag)
 {
     struct peri_place place = peri_node_text_place(node, offset + problem->offset);
     bool root = strcmp(problem->code, "unknown-root") == 0;
-    char hint[768];
+    char hint[768], name[80] = "";
     snprintf(hint, sizeof(hint), "%s", problem->hint);
     if (root && !problem->hint[0]) {
         const char *quoted = strchr(problem->message, '"');
-        int n = quoted ? (int)strcspn(quoted + 1, "\"") : 0;
-        size_t at = (size_t)snprintf(hint, sizeof(hint),
-            "for_each binds a name for the steps in its do: {for_each: {in: \"{{ a list }}\", as: %.*s}, do: [...]}; "
-            "known here:",
-            n, quoted ? quoted + 1 : "");
-        const char *const *known = names && names->list ? names->list(names->ctx) : NULL;
-        for (size_t i = 0; known && known[i] && at < sizeof(hint); i++)
-            at += (size_t)snprintf(hint + at, sizeof(hint) - at, "%s %s", i ? "," : "", known[i]);
+        snprintf(name, sizeof(name), "%.*s", quoted ? (int)strcspn(quoted + 1, "\"") : 0, quoted ? quoted + 1 : "");
+        hint_unbound(name, names, hint, sizeof(hint));
     }
     peri_diag_add(diag, place, PERI_SEV_ERROR, strcmp(problem->code, "syntax") == 0 ? "expr-syntax" : problem->code,
         hint[0] ? hint : NULL, root ? "%s: it is not bound here" : "%s", problem->message);

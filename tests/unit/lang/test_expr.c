@@ -297,9 +297,10 @@ static void test_wrong_types_show_both_values(void **state)
 
 static void test_results_are_bounded(void **state)
 {
-    char text[4096] = "'0123456789012345678901234567890123456789' ";
-    for (int i = 0; i < 14; i++) /* each doubles */
-        strcat(text, "| replace('0', '0000000000') ");
+    char text[4096];
+    int at = snprintf(text, sizeof(text), "'0123456789012345678901234567890123456789' ");
+    for (int i = 0; i < 14; i++)
+        at += snprintf(text + at, sizeof(text) - (size_t)at, "| replace('0', '0000000000') ");
     expect_error(text, PERI_ELIMIT, "larger than 256 KiB");
 }
 

@@ -47,7 +47,7 @@ static const char good[] =
              /* 35 */ "        {{ vars.sign }}\n"
              /* 36 */ "    timeout: 10s\n"
              /* 37 */ "    retry: {initial_interval: 1s, maximum_attempts: 3, backoff_coefficient: 1.5, non_retryable: "
-                      "[bad]}\n"
+             "[bad]}\n"
              /* 38 */ "    on_error:\n"
              /* 39 */ "      - operator: core.log\n"
              /* 40 */ "        params: {message: \"{{ error.message }}\"}\n"
@@ -154,6 +154,8 @@ static const struct mutation {
     {"params: {tag: \"vip\"}", "params: {tag: \"vip\"}\n        expr: \"true\"", 24, 9, "conflicting-keys", NULL},
     {"expr: \"{{ event.n > 3 }}\"", "expr: \"{{ event.n != 3 }}\"", 25, 29, "expr-syntax", "~="},
     {"expr: \"{{ event.n > 3 }}\"", "expr: \"{{ evnt.n > 3 }}\"", 25, 21, "unknown-root", "event"},
+    {"expr: \"{{ event.n > 3 }}\"", "expr: \"{{ vars.n > 3 }}\"", 25, 21, "unknown-root", "before the actions"},
+    {"expr: \"{{ event.n > 3 }}\"", "expr: \"{{ events.a.n > 3 }}\"", 25, 28, "not-supported-yet", NULL},
     {"expr: \"{{ event.n > 3 }}\"", "expr: \"{{ event.n }} > 3\"", 25, 31, "expr-syntax", NULL},
     {"expr: \"{{ event.n > 3 }}\"", "expr: \"{{ event.n > error.n }}\"", 25, 31, "unknown-root", NULL},
     {"expr: \"{{ event.n > 3 }}\"", "expr: \"{{ event.n | roud > 3 }}\"", 25, 31, "unknown-filter", "round"},
