@@ -327,8 +327,10 @@ static void test_running_time_ends_what_counting_does_not(void **state)
         {"while true do end", "limit.time"},
         {"local t = {} while true do for i = 1, 1000 do t[i] = {} end end", "limit.time"},
         {"local s = ('x'):rep(5e5) while true do local _ = s .. 'y' end", "limit.time"},
-        {"local f = load('local a = {} return a' .. ('.a'):rep(8000) .. '.b') while true do pcall(f) end", "limit.time"},
-        {"local s = ('\\0'):rep(1e6) local t = {s .. 'a', s .. 'b', s .. 'c'} while true do table.sort(t) end", "limit.time"},
+        {"local f = load('local a = {} return a' .. ('.a'):rep(8000) .. '.b') while true do pcall(f) end",
+            "limit.time"},
+        {"local s = ('\\0'):rep(1e6) local t = {s .. 'a', s .. 'b', s .. 'c'} while true do table.sort(t) end",
+            "limit.time"},
         {"local a, b = ('x'):rep(1e6), ('x'):rep(1e6 - 1) .. 'y' while true do local _ = a < b end", "limit.time"},
     };
     for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
@@ -379,6 +381,46 @@ static void test_memory_comes_back(void **state)
     peri_vm_destroy(vm);
 }
 
+static int push_table(lua_State *L, void *user)
+{
+    lua_newtable(L);
+    for (int i = 1; i < 30; i++) {
+        lua_pushfstring(L, "argument %d", i);
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
+/* Memory runs out at each point of building a state, loading and calling: an error every time. */
+static void test_every_small_cap(void **state)
+{
+    static const char package[] =
+        "local C = {} C.__index = C local s = {} for i = 1, 40 do s[i] = ('text %d'):format(i):upper() end\n"
+        "return { main = function(a) local co = coroutine.wrap(function() for _, v in ipairs(a) do coroutine.yield(v) "
+        "end end)\n"
+        " local o = setmetatable({}, C) for v in co do o[#o + 1] = v:gsub('%w', '%0%0') end table.sort(o)\n"
+        " pcall(error, {code = 'x'}) return table.concat(o, ',') end }";
+    const char *path[] = {"main", NULL};
+    struct peri_vm_start start = {.path = path, .push = push_table};
+    int done = 0;
+    for (size_t cap = 1000; cap < 50000; cap += 97) {
+        struct peri_vm_options options = {.name = "small", .limits = {.memory_bytes = cap}};
+        struct peri_vm *vm = NULL;
+        struct peri_vm_call *call = NULL;
+        struct peri_error err = {0};
+        enum peri_status st = peri_vm_create(&options, &vm, &err);
+        if (st == PERI_OK)
+            st = peri_vm_load(vm, "init.lua", package, strlen(package), &err);
+        if (st == PERI_OK && peri_vm_call_start(vm, &start, &call, &err) == PERI_VM_DONE)
+            done++;
+        else if (strcmp(err.code, M) != 0 && strcmp(err.code, "out_of_memory") != 0)
+            fail_msg("cap %zu: %s: %s", cap, err.code, err.message);
+        peri_vm_call_destroy(call);
+        peri_vm_destroy(vm);
+    }
+    assert_in_range(done, 10, 400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_running_time_ends_what_counting_does_not),
         cmocka_unit_test(test_the_budget_is_one_call),
         cmocka_unit_test(test_memory_comes_back),
+        cmocka_unit_test(test_every_small_cap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
