@@ -136,21 +136,22 @@ static const struct peri_value *config_at(const struct peri_value *config, const
     return config;
 }
 
-static enum peri_status add_outbound(struct peri_grants *grants, const char *arg, const struct peri_value *config)
+static enum peri_status add_outbound(struct peri_grants *grants, const char *arg, const struct peri_value *config, const struct peri_value *given)
 {
     if (arg[0] != '{')
         return peri_grants_add_host(grants, arg, false);
     const char *key = arg + strlen("{config.");
-    const struct peri_value *v = config_at(config, key, strlen(key) - 1);
+    const struct peri_value *v = config_at(config, key, strlen(key) - 1), *own = config_at(given, key, strlen(key) - 1);
+    bool named = own && peri_value_equal(v, own);
     enum peri_status st = PERI_OK;
     if (peri_value_is(v, PERI_STRING))
-        return peri_grants_add_host(grants, peri_value_text(v), true);
+        return peri_grants_add_host(grants, peri_value_text(v), named);
     for (size_t i = 0; peri_value_is(v, PERI_LIST) && !st && i < peri_value_count(v); i++)
-        st = peri_grants_add_host(grants, peri_value_text(peri_list_at(v, i)), true);
+        st = peri_grants_add_host(grants, peri_value_text(peri_list_at(v, i)), named);
     return st;
 }
 
-enum peri_status peri_grants_add(struct peri_grants *grants, const char *permission, const struct peri_value *config)
+enum peri_status peri_grants_add(struct peri_grants *grants, const char *permission, const struct peri_value *config, const struct peri_value *given)
 {
     if (!peri_vec_grow(&grants->items, &grants->cap, grants->count + 1, sizeof(*grants->items)))
         return PERI_ENOMEM;
@@ -159,7 +160,7 @@ enum peri_status peri_grants_add(struct peri_grants *grants, const char *permiss
         return PERI_ENOMEM;
     grants->items[grants->count++] = copy;
     if (peri_str_starts(permission, "network:outbound:"))
-        return add_outbound(grants, permission + strlen("network:outbound:"), config);
+        return add_outbound(grants, permission + strlen("network:outbound:"), config, given);
     return PERI_OK;
 }
 

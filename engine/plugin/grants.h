@@ -6,8 +6,10 @@
 
 /* How policy.c builds what policy.h's questions are asked of. */
 struct peri_grants *peri_grants_create(void);
-/* A checked permission; {config.KEY} hosts are looked up in config (may be NULL: then they grant nothing). */
-enum peri_status peri_grants_add(struct peri_grants *grants, const char *permission, const struct peri_value *config) PERI_MUST_CHECK;
+/* A checked permission; {config.KEY} hosts are looked up in config (may be NULL: then they grant nothing) and count as named
+ * by the operator when they stand in given too: a default is the plugin author's word. */
+enum peri_status peri_grants_add(struct peri_grants *grants, const char *permission, const struct peri_value *config,
+    const struct peri_value *given) PERI_MUST_CHECK;
 /* text: host, host:port, [v6]:port or a URL. named: by the operator. Malformed text adds nothing. */
 enum peri_status peri_grants_add_host(struct peri_grants *grants, const char *text, bool named) PERI_MUST_CHECK;
 /* Host and port of a URL or "host[:port]" text; *ret_port 0 when there is none and the scheme has no default. Host in lower case,

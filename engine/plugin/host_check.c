@@ -243,7 +243,7 @@ static void decide(struct peri_plugin *p, bool enable)
         return;
     }
     struct peri_policy_question q = {.manifest = p->manifest, .hash = peri_package_hash(p->package), .bundled = p->bundled,
-        .approve_all = host->options.approve_all, .config = p->config};
+        .approve_all = host->options.approve_all, .config = p->config, .given = s.config};
     struct peri_error err = {0};
     if (peri_policy_decide(host->policy, host->shipped, &q, &p->grants, &err) && p->state != PERI_PLUGIN_FAILED) {
         p->state = PERI_PLUGIN_BLOCKED;

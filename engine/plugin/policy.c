@@ -207,7 +207,7 @@ enum peri_status peri_policy_decide(const struct peri_policy *policy, const stru
         const char *p = m->permissions[i];
         if ((narrow && !list_has(narrow, p)) || (narrower && !list_has(narrower, p)))
             continue;
-        st = peri_grants_add(grants, p, q->config);
+        st = peri_grants_add(grants, p, q->config, q->given);
     }
     const struct peri_value *hosts = own ? peri_map_at(own, "hosts") : NULL;
     for (size_t i = 0; !st && i < peri_value_count(hosts); i++)

@@ -40,7 +40,9 @@ struct peri_policy_question {
     const char *hash;                   /* of the package */
     bool bundled;                       /* it lies in the share folder */
     bool approve_all;                   /* development: grant what is asked for */
-    const struct peri_value *config;    /* the plugin's settings, for {config.KEY}; NULL: none */
+    const struct peri_value *config;    /* the plugin's settings with defaults, for {config.KEY}; NULL: none */
+    const struct peri_value *given;     /* the settings as the operator wrote them: only a host that stands here was named by
+                                           the operator; NULL: none */
 };
 /* policy: the operator's; shipped: of the share folder; either may be NULL. PERI_EDENIED with a stable code and what to
  * type: policy.not-approved, policy.changed, policy.new-permission. */

@@ -130,7 +130,7 @@ static struct peri_grants *grants(const char *permissions, const char *config, c
     struct peri_grants *g = NULL;
     struct peri_policy *p = policy(policy_path);
     assert_int_equal(peri_json_parse(config, strlen(config), &v, NULL), PERI_OK);
-    struct peri_policy_question q = {.manifest = m, .hash = "", .approve_all = true, .config = v};
+    struct peri_policy_question q = {.manifest = m, .hash = "", .approve_all = true, .config = v, .given = peri_map_at(v, "list") ? v : NULL};
     assert_int_equal(peri_policy_decide(p, NULL, &q, &g, NULL), PERI_OK);
     peri_value_unref(v);
     peri_policy_destroy(p);
@@ -178,6 +178,10 @@ static void hosts_are_exact_or_one_label(void **state)
     assert_true(peri_grants_host(g, "a.test", 443, NULL));
     assert_true(peri_grants_host(g, "::1", 99, NULL));
     assert_false(peri_grants_host(g, "evil.test", 80, NULL));
+    peri_grants_destroy(g);
+    g = grants("[\"network:outbound:{config.url}\"]", "{\"url\":\"http://localhost\"}", NULL); /* a default, not the operator's word */
+    assert_true(peri_grants_host(g, "localhost", 80, &named));
+    assert_false(named);
     peri_grants_destroy(g);
 }
 
