@@ -132,27 +132,26 @@ static void check_dynamic_text(
 
 /* ---- objects ---- */
 
-/* The required names that are absent, each unless an unknown key looks like it: that is one mistake then. */
+/* The required names that are absent, in one finding. */
 static void check_required(struct rule_reader *r, const struct peri_value *schema, const struct peri_node *map,
     struct peri_place place, const char *operator_id)
 {
-    const struct peri_value *required = peri_map_at(schema, "required"),
-                            *properties = peri_map_at(schema, "properties");
+    const struct peri_value *required = peri_map_at(schema, "required");
+    const char *description = NULL;
+    struct peri_buf names;
+    size_t n = 0;
+    peri_buf_init(&names, 600);
     for (size_t i = 0; i < peri_value_count(required); i++) {
         const char *name = peri_value_text(peri_list_at(required, i));
         if (!name || peri_node_get(map, name, NULL))
             continue;
-        bool misspelt = false;
-        for (size_t k = 0; map && k < map->count && !misspelt; k++) {
-            const char *key = map->pairs[k].key->text;
-            const char *near = peri_map_at(properties, key) ? NULL : nearest_property(r, properties, key);
-            misspelt = near && strcmp(near, name) == 0;
-        }
-        const char *description = peri_map_text(peri_map_at(properties, name), "description");
-        if (!misspelt)
-            peri_rule_fault(
-                r, place, "param-missing", description, "parameter \"%s\" of %s is missing", name, operator_id);
+        (void)peri_buf_printf(&names, "%s\"%s\"", n++ ? ", " : "", name);
+        description = peri_map_text(peri_map_at(peri_map_at(schema, "properties"), name), "description");
     }
+    if (n > 0)
+        peri_rule_fault(r, place, "param-missing", n == 1 ? description : NULL, "%s %s of %s %s missing",
+            n == 1 ? "parameter" : "parameters", peri_buf_text(&names), operator_id, n == 1 ? "is" : "are");
+    peri_buf_finish(&names);
 }
 
 static void check_unknown(struct rule_reader *r, const struct peri_value *schema, const struct peri_node *key)
@@ -177,18 +176,19 @@ static void check_object(struct rule_reader *r, const struct peri_value *schema,
 {
     const struct peri_value *properties = peri_map_at(schema, "properties");
     const struct peri_value *more = peri_map_at(schema, "additionalProperties");
-    size_t before = r->diag->errors;
-    check_required(r, schema, map, place, what);
+    size_t before = r->diag->errors, unknown = 0;
     for (size_t i = 0; map && i < map->count; i++) {
         const struct peri_node *key = map->pairs[i].key, *value = map->pairs[i].value;
         const struct peri_value *sub = peri_map_at(properties, key->text);
         if (sub)
             check_value(r, sub, value, key->text);
         else if (more && peri_value_is(more, PERI_BOOL) && !peri_value_as_bool(more))
-            check_unknown(r, schema, key);
+            check_unknown(r, schema, key), unknown++;
         else if (more && peri_value_is(more, PERI_MAP))
             check_value(r, more, value, key->text);
     }
+    if (unknown == 0 && (map || !r->params_doubtful)) /* an unknown one may be a missing one misspelt */
+        check_required(r, schema, map, place, what);
     if (map && r->diag->errors == before && is_constant(map))
         check_plain(r, schema, map, what); /* what is left: minProperties and the like */
 }

@@ -209,9 +209,24 @@ struct peri_condition *peri_rule_read_condition(struct rule_reader *r, const str
     return c;
 }
 
-struct peri_condition *peri_rule_read_conditions(struct rule_reader *r, const struct peri_node *node, const char *path)
+/* The line "actions:" is missing above it. */
+static bool find_step(struct rule_reader *r, const struct peri_node *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (!peri_rule_looks_like_step(list->items[i]))
+            continue;
+        peri_rule_fault(r, list->items[i]->place, "misplaced-item", "is the line \"actions:\" missing above it?",
+            "this is a step, not a condition");
+        r->items_doubtful = true;
+        return true;
+    }
+    return false;
+}
+
+struct peri_condition *peri_rule_read_conditions(
+    struct rule_reader *r, const struct peri_node *node, const char *path, bool has_actions)
 {
     if (!peri_rule_expect(r, node, PERI_NODE_LIST, path))
         return NULL;
-    return node->count == 0 ? NULL : read_list(r, node, PERI_COND_ALL, path);
+    return node->count == 0 || (!has_actions && find_step(r, node)) ? NULL : read_list(r, node, PERI_COND_ALL, path);
 }

@@ -33,6 +33,8 @@ struct rule_reader {
     bool in_on_error;
     bool in_conditions;    /* of the rule: there is no run yet */
     bool names_doubtful;   /* a mistake before this place may have been to bind a name: unknown ones follow from it */
+    bool params_doubtful;  /* an unknown key beside the operator may have been to hold its parameters */
+    bool items_doubtful;   /* a list was given up: what follows from it is no further mistake */
     bool members_doubtful; /* the same for steps.x and vars.x, anywhere in the rule */
     size_t steps;
     int nesting;
@@ -88,13 +90,16 @@ struct peri_template *peri_rule_template(struct rule_reader *r, const struct per
 void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map);
 /* path is copied. NULL when wrong. */
 struct peri_condition *peri_rule_read_condition(struct rule_reader *r, const struct peri_node *node, const char *path);
-/* The ALL of a list; what: the key in messages. */
-struct peri_condition *peri_rule_read_conditions(struct rule_reader *r, const struct peri_node *node, const char *path);
+/* The ALL of a rule's list; NULL when it is empty or wrong. */
+struct peri_condition *peri_rule_read_conditions(
+    struct rule_reader *r, const struct peri_node *node, const char *path, bool has_actions);
 /* NULL when wrong. */
 struct peri_block *peri_rule_read_block(
     struct rule_reader *r, const struct peri_node *node, const char *path, const char *what);
 
 bool peri_rule_is_step_key(const char *key);
+/* Has it a key that only steps have? */
+bool peri_rule_looks_like_step(const struct peri_node *map);
 
 /* rule_check.c: the operator of a condition or step and its parameters. params: a mapping; NULL when there is none;
  * what is no mapping is left alone. */

@@ -118,7 +118,7 @@ static void collect(struct rule_reader *r, const struct peri_node *node, int dep
         r->members_doubtful = r->members_doubtful || !peri_rule_is_step_key(node->pairs[i].key->text);
     if (depth > 0 && id && (id->kind != PERI_NODE_SCALAR || !peri_rule_names_well_formed(id->text)))
         r->members_doubtful = true;
-    else if (depth > 0 && id)
+    else if (depth > 0 && id && node->count > 1)
         good = push(&r->ids, id->text);
     for (size_t i = 0; good && set && set->kind == PERI_NODE_MAP && i < set->count; i++)
         good = push(&r->vars, set->pairs[i].key->text);

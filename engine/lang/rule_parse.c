@@ -150,12 +150,12 @@ static void read_body(struct rule_reader *r, const struct peri_node *map)
         peri_rule_read_triggers(r, map);
     if ((n = peri_node_get(map, "conditions", NULL))) {
         r->in_conditions = true;
-        r->rule->condition = peri_rule_read_conditions(r, n, "conditions");
+        r->rule->condition = peri_rule_read_conditions(r, n, "conditions", peri_node_get(map, "actions", NULL) != NULL);
         r->in_conditions = false;
     }
     if ((n = peri_node_get(map, "actions", NULL)))
         r->rule->actions = peri_rule_read_block(r, n, "actions", "actions");
-    else if (!unknown)
+    else if (!unknown && !r->items_doubtful)
         peri_rule_fault(
             r, map->place, "missing-key", "actions: is the list of steps to carry out", "the rule has no \"actions\"");
     if ((n = peri_node_get(map, "on_error", NULL))) {

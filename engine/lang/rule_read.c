@@ -72,7 +72,13 @@ void peri_rule_later_key(struct rule_reader *r, const struct peri_node *key)
 size_t peri_rule_check_keys(
     struct rule_reader *r, const struct peri_node *map, const struct rule_key *table, const char *what)
 {
-    size_t wrong = 0;
+    size_t wrong = 0, known = 0;
+    for (size_t i = 0; i < map->count; i++)
+        known += peri_rule_find_key(table, map->pairs[i].key->text) != NULL;
+    if (known == 0 && map->count > 1) { /* something else altogether: one finding is enough */
+        peri_rule_unknown_key(r, map->pairs[0].key, table, what);
+        return map->count;
+    }
     for (size_t i = 0; i < map->count; i++) {
         const struct peri_node *key = map->pairs[i].key;
         const struct rule_key *found = peri_rule_find_key(table, key->text);

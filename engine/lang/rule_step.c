@@ -60,6 +60,16 @@ bool peri_rule_is_step_key(const char *key)
     return peri_rule_find_key(step_keys, key) != NULL;
 }
 
+bool peri_rule_looks_like_step(const struct peri_node *map)
+{
+    for (size_t i = 0; map->kind == PERI_NODE_MAP && i < map->count; i++) {
+        const char *key = map->pairs[i].key->text;
+        if (peri_rule_is_step_key(key) && strcmp(key, "operator") != 0 && strcmp(key, "params") != 0)
+            return true;
+    }
+    return false;
+}
+
 /* ---- which kind ---- */
 
 static bool comes_before(const struct peri_node *a, const struct peri_node *b)
@@ -85,7 +95,7 @@ static void no_kind(struct rule_reader *r, const struct peri_node *map)
 }
 
 /* NULL, with a finding, when the step is of no kind or of two. */
-static const struct step_kind *find_kind(struct rule_reader *r, const struct peri_node *map)
+static const struct step_kind *find_kind(struct rule_reader *r, const struct peri_node *map, bool keys_good)
 {
     const struct step_kind *kind = NULL;
     const struct peri_node *first = NULL;
@@ -105,7 +115,8 @@ static const struct step_kind *find_kind(struct rule_reader *r, const struct per
     if (!kind)
         no_kind(r, map);
     else if (kind->kind == PERI_STEP_IF && !peri_rule_key_node(map, "if")) {
-        peri_rule_fault(r, first->place, "missing-key", NULL, "\"then\" needs \"if\"");
+        if (keys_good)
+            peri_rule_fault(r, first->place, "missing-key", NULL, "\"then\" needs \"if\"");
         return NULL;
     }
     return kind;
@@ -362,6 +373,8 @@ static void read_for_each(struct rule_reader *r, const struct peri_node *map, st
     if ((n = peri_node_get(loop, "max", NULL)))
         (void)peri_rule_int(r, n, "max", 1, PERI_RULE_FOR_EACH_MAX, &s->max);
     const char *name = read_item_name(r, loop, keys_good);
+    if (!body && r->params_doubtful)
+        return;
     if (!body) {
         const struct peri_node *key = peri_rule_key_node(map, "for_each");
         peri_rule_fault(r, key->place, "missing-key", "do: stands beside for_each and holds the steps",
@@ -464,13 +477,16 @@ static void read_step(struct rule_reader *r, const struct peri_node *node, struc
     bool keys_good = peri_rule_check_keys(r, node, step_keys, "a step") == 0;
     bool has_kind = false;
     r->names_doubtful = r->names_doubtful || !keys_good;
+    r->params_doubtful = !keys_good;
     for (size_t i = 0; i < KIND_COUNT; i++)
         has_kind = has_kind || peri_rule_key_node(node, kinds[i].key);
     if (!keys_good && !has_kind)
         return; /* the unknown key was to be the kind */
-    const struct step_kind *kind = find_kind(r, node);
-    if (!kind)
+    const struct step_kind *kind = find_kind(r, node, keys_good);
+    if (!kind) {
+        r->names_doubtful = r->names_doubtful || peri_rule_key_node(node, "as");
         return;
+    }
     s->kind = kind->kind;
     if (keys_good)
         check_misplaced(r, node, kind);

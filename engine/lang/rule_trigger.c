@@ -217,7 +217,8 @@ static void read_trigger(struct rule_reader *r, const struct peri_node *map, siz
     const struct peri_node *event = peri_node_get(map, "event", &event_key);
     const struct peri_node *schedule = peri_node_get(map, "schedule", &schedule_key);
     const struct peri_node *match = peri_rule_key_node(map, "match");
-    read_id(r, map, t, i);
+    if (event || schedule)
+        read_id(r, map, t, i);
     if (event && schedule) {
         peri_rule_fault(r, schedule_key->place, "conflicting-keys",
             "list them under triggers:", "a trigger is an event or a schedule, not both");
@@ -231,6 +232,19 @@ static void read_trigger(struct rule_reader *r, const struct peri_node *map, siz
         peri_rule_fault(r, match ? match->place : map->place, "missing-key",
             "for example: trigger: {event: comms.CallMissed}", "a trigger needs \"event\" or \"schedule\"");
     }
+}
+
+/* The line "conditions:" is missing above it. */
+static bool is_condition(const struct peri_node *rule, const struct peri_node *item)
+{
+    static const char *const keys[] = {"operator", "expr", "all", "any", "not"};
+    if (peri_node_get(rule, "conditions", NULL) || peri_node_get(item, "event", NULL) ||
+        peri_node_get(item, "schedule", NULL))
+        return false;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        if (peri_node_get(item, keys[i], NULL))
+            return true;
+    return false;
 }
 
 void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map)
@@ -268,6 +282,13 @@ void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map)
         return;
     }
     r->rule->trigger_count = count;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        if (many && is_condition(map, many->items[i])) {
+            peri_rule_fault(r, many->items[i]->place, "misplaced-item", "is the line \"conditions:\" missing above it?",
+                "this is a condition, not a trigger");
+            r->rule->trigger_count = i;
+            return;
+        }
         read_trigger(r, one ? one : many->items[i], i);
+    }
 }

@@ -251,9 +251,39 @@ static struct peri_template *unwrap(struct peri_template *t)
     return only;
 }
 
+static bool is_listed(const struct peri_expr_names *names, const char *word, size_t len)
+{
+    const char *const *known = names && names->list ? names->list(names->ctx) : NULL;
+    for (; known && *known; known++)
+        if (strlen(*known) == len && memcmp(*known, word, len) == 0)
+            return true;
+    return false;
+}
+
+/* "{ event.x }}": a brace was lost. JSON in a text never looks so, because its names are quoted. */
+static bool lost_brace(const struct maker *m, const struct peri_node *node)
+{
+    const char *text = node->text, *end = text + node->len, *at = text;
+    for (; (at = memchr(at, '{', (size_t)(end - at))); at++) {
+        if ((at > text && at[-1] == '{') || at[1] == '{')
+            continue;
+        const char *word = at + 1 + strspn(at + 1, " "), *close = strstr(word, "}}");
+        size_t len = strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+        if (len == 0 || !close || memchr(word, '{', (size_t)(close - word)) || !is_listed(m->names, word, len))
+            continue;
+        struct peri_expr_problem problem = {
+            .code = "syntax", .message = "a template starts with two braces", .hint = "write {{ ... }}"};
+        peri_template_report(node, (size_t)(at - text), &problem, m->names, m->diag);
+        return true;
+    }
+    return false;
+}
+
 static enum peri_status compile_text(struct maker *m, const struct peri_node *node, struct peri_template **ret)
 {
     size_t len = node->len;
+    if (lost_brace(m, node))
+        return PERI_EINVAL;
     if (!peri_template_is_text_dynamic(node->text, len)) {
         *ret = create_constant(peri_value_strn(node->text, len));
         return *ret ? PERI_OK : PERI_ENOMEM;

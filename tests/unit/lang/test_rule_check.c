@@ -171,7 +171,7 @@ static void test_several_mistakes_are_all_found(void **state)
         PERI_EINVAL);
     assert_int_equal(diag.count, 6);
     static const char *const codes[] = {
-        "event-type", "unknown-operator", "expr-syntax", "param-missing", "param-type", "duration"};
+        "event-type", "unknown-operator", "expr-syntax", "param-type", "param-missing", "duration"};
     for (size_t i = 0; i < 6; i++)
         assert_string_equal(diag.items[i].code, codes[i]);
 }
