@@ -108,10 +108,9 @@ static bool use_colour(const char *when, int fd)
 
 void peri_cli_parse(struct peri_cli *cli, int argc, char **argv, const struct peri_usage_text *usage, struct peri_args *args)
 {
-    static const struct argp_option none[] = {{0}};
     const struct argp common = {.options = common_options, .parser = parse_common};
     const struct argp_child children[] = {{&common, 0, "Common options:", 90}, {0}};
-    const struct argp argp = {usage->options ? usage->options : none, parse_own, usage->args_doc, usage->doc, children, NULL, NULL};
+    const struct argp argp = {usage->options, parse_own, usage->args_doc, usage->doc, children, NULL, NULL};
     struct parse_state state = {cli, args, usage};
     char name[128];
     snprintf(name, sizeof(name), "perigee %s", argv[0]);
