@@ -23,7 +23,7 @@ M["comms.sendSms"] = {
     additionalProperties = false,
     properties = {
       to = { type = "string", minLength = 1, description = "contact id or phone number in E.164 form" },
-      body = { type = "string", minLength = 1, maxLength = 1600 },
+      body = { type = "string", minLength = 1, maxLength = 1600, description = "text" },
     },
     required = { "to", "body" },
   },
@@ -47,7 +47,10 @@ local function address_list(ctx, value)
   return #list > 0 and list or nil
 end
 
-local ADDRESSES = { type = { "string", "array" }, items = { type = "string", minLength = 1 }, minLength = 1, maxItems = 50 }
+local function addresses(description)
+  local item = { type = "string", minLength = 1 }
+  return { type = { "string", "array" }, items = item, minLength = 1, maxItems = 50, description = description }
+end
 
 M["comms.sendEmail"] = {
   description = "Sends an e-mail to a contact or an address.",
@@ -56,11 +59,11 @@ M["comms.sendEmail"] = {
     additionalProperties = false,
     properties = {
       to = { type = "string", minLength = 1, description = "contact id or e-mail address" },
-      subject = { type = "string", maxLength = 500 },
-      body = { type = "string" },
-      html = { type = "string" },
-      cc = ADDRESSES,
-      bcc = ADDRESSES,
+      subject = { type = "string", maxLength = 500, description = "one line" },
+      body = { type = "string", description = "plain text" },
+      html = { type = "string", description = "the same as HTML, in addition" },
+      cc = addresses("who gets a copy: contact ids or addresses"),
+      bcc = addresses("who gets a copy unseen by the others"),
       replyToMessageId = { type = "string", minLength = 1, description = "Message-ID of the mail that this one answers" },
     },
     required = { "to", "subject", "body" },
@@ -104,9 +107,9 @@ M["comms.createFollowUp"] = {
     type = "object",
     additionalProperties = false,
     properties = {
-      contactId = { type = "string", minLength = 1 },
+      contactId = { type = "string", minLength = 1, description = "whom to get back to" },
       dueAt = { type = "string", minLength = 2, description = "RFC 3339 time, or a duration from now such as 2d" },
-      note = { type = "string" },
+      note = { type = "string", description = "what it is about" },
     },
     required = { "contactId", "dueAt" },
   },

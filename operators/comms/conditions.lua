@@ -4,9 +4,10 @@
 local window = require("perigee.window")
 
 local CONTACT = { type = "string", minLength = 1, description = "contact id" }
-local WINDOW = { type = "string", minLength = 2, description = "duration such as 36h or 7d" }
-local DAYS = { type = "number", exclusiveMinimum = 0, maximum = 3650 }
-local COUNT = { type = "integer", minimum = 1, default = 1 }
+local ANYBODY = { type = "string", minLength = 1, description = "contact id; default: anybody" }
+local WINDOW = { type = "string", minLength = 2, description = "length of the window: a duration such as 36h or 7d; default: 30d" }
+local DAYS = { type = "number", exclusiveMinimum = 0, maximum = 3650, description = "the same in days" }
+local COUNT = { type = "integer", minimum = 1, default = 1, description = "how many at least" }
 
 --- Counts calls and says how many were wanted.
 local function at_least(ctx, where, count, since)
@@ -23,7 +24,7 @@ M["comms.callCount"] = {
     additionalProperties = false,
     properties = {
       contactId = CONTACT,
-      direction = { enum = { "inbound", "outbound", "any" }, default = "any" },
+      direction = { enum = { "inbound", "outbound", "any" }, default = "any", description = "who called" },
       windowDays = DAYS,
       window = WINDOW,
       count = COUNT,
@@ -46,7 +47,7 @@ M["comms.missedCalls"] = {
   params = {
     type = "object",
     additionalProperties = false,
-    properties = { contactId = CONTACT, count = COUNT, window = WINDOW, windowDays = DAYS },
+    properties = { contactId = ANYBODY, count = COUNT, window = WINDOW, windowDays = DAYS },
   },
   evaluate = function(params, ctx)
     local length = window.length(ctx, params.window, params.windowDays, "30d")
@@ -94,7 +95,7 @@ M["comms.lastContact"] = {
     additionalProperties = false,
     properties = {
       contactId = CONTACT,
-      channelType = { enum = { "voice", "sms", "email", "any" }, default = "any" },
+      channelType = { enum = { "voice", "sms", "email", "any" }, default = "any", description = "over which channel" },
       withinDays = DAYS,
       within = WINDOW,
     },
@@ -117,7 +118,7 @@ M["comms.lastContact"] = {
 
 M["comms.hasVoicemail"] = {
   description = "There is at least one voicemail that nobody has listened to, of one contact or of anybody.",
-  params = { type = "object", additionalProperties = false, properties = { contactId = CONTACT } },
+  params = { type = "object", additionalProperties = false, properties = { contactId = ANYBODY } },
   evaluate = function(params, ctx)
     local where = { listened = { ne = true }, contactId = params.contactId }
     local actual = ctx.data.query("voicemail", { where = where, count = true })

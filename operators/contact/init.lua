@@ -9,8 +9,8 @@ conditions["contact.HasTag"] = {
     type = "object",
     additionalProperties = false,
     properties = {
-      tag = { type = "string", minLength = 1 },
-      contactId = { type = "string", minLength = 1 },
+      tag = { type = "string", minLength = 1, description = "compared letter by letter" },
+      contactId = { type = "string", minLength = 1, description = "default: the event's contact" },
     },
     required = { "tag" },
   },

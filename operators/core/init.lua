@@ -8,14 +8,18 @@ actions["core.log"] = {
     type = "object",
     additionalProperties = false,
     properties = {
-      message = { type = "string" },
-      level = { enum = { "debug", "info", "warn", "error" }, default = "info" },
-      data = { description = "any value, logged as JSON" },
+      message = { type = "string", description = "the line" },
+      level = { enum = { "debug", "info", "warn", "error" }, default = "info", description = "below log.level it does not appear" },
+      data = { description = "any value, logged as JSON behind the line" },
     },
     required = { "message" },
   },
   execute = function(params, ctx)
-    ctx.log[params.level](params.message, params.data)
+    local data = params.data
+    if data ~= nil and type(data) ~= "table" then
+      data = { value = data } -- the log takes tables
+    end
+    ctx.log[params.level](params.message, data)
     return { message = params.message, level = params.level }
   end,
 }

@@ -25,8 +25,8 @@ conditions["location.IsUserAtPlace"] = {
     additionalProperties = false,
     minProperties = 1,
     properties = {
-      placeType = { type = "string", minLength = 1 },
-      placeId = { type = "string", minLength = 1 },
+      placeType = { type = "string", minLength = 1, description = "home, work, ..." },
+      placeId = { type = "string", minLength = 1, description = "id of a place" },
       userId = USER,
     },
   },

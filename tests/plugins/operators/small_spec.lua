@@ -72,6 +72,12 @@ describe("core.log", function()
     kit.call(kit.load("operators/core"), "core.log", { message = "x", level = "warn", data = { a = 1 } }, ctx)
     assert.same({ { level = "warn", message = "x", data = { a = 1 } } }, ctx.kit.logged)
   end)
+
+  it("takes any value as data", function()
+    local ctx = kit.context()
+    kit.call(kit.load("operators/core"), "core.log", { message = "x", data = 7 }, ctx)
+    assert.same({ value = 7 }, ctx.kit.logged[1].data)
+  end)
 end)
 
 describe("http.request", function()
