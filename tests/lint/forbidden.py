@@ -71,7 +71,7 @@ def check_text(name, text, problems):
             problems.append(f"{name}:{number}: the line ends in CR LF")
         elif line != line.rstrip():
             problems.append(f"{name}:{number}: blanks at the end of the line")
-        if "\t" in line and not makefile:
+        if "\t" in line and not makefile and not name.endswith(".scd"):  # scdoc wants them
             problems.append(f"{name}:{number}: a tab")
     if text and not text.endswith("\n"):
         problems.append(f"{name}: the last line does not end")

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Reference documents say what the program says: docs/operators.md and the man page."""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+BIN = os.environ["PERIGEE_BIN"]
+SOURCE = os.environ["PERIGEE_SOURCE"]
+
+
+def text_of(*path):
+    with open(os.path.join(SOURCE, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def perigee(*arguments):
+    done = subprocess.run([BIN, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Operators(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        generator = os.path.join(SOURCE, "script/generate-operators-doc")
+        done = subprocess.run([generator, "-"], capture_output=True, text=True, timeout=240, env={**os.environ, "PERIGEE_BIN": BIN})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.page = done.stdout
+
+    def test_is_what_the_generator_writes(self):
+        self.assertEqual(self.page, text_of("docs/operators.md"), "docs/operators.md is old: run script/generate-operators-doc")
+
+    def test_every_parameter_has_a_meaning(self):
+        rows = [line for line in self.page.splitlines() if line.startswith("| `")]
+        self.assertGreater(len(rows), 20)
+        self.assertEqual([row for row in rows if row.endswith("|  |")], [])
+
+
+class ManPage(unittest.TestCase):
+    def setUp(self):
+        self.source = text_of("docs/perigee.1.scd")
+        self.sections = {}
+        for part in re.split(r"^## perigee ", self.source.split("\n# COMMANDS\n")[1].split("\n# ")[0], flags=re.M)[1:]:
+            self.sections[part.split()[0]] = part.replace("\\", "")
+
+    def test_has_every_command(self):
+        commands = [line.split()[0] for line in perigee("--help").splitlines() if line.startswith("  ")]
+        self.assertGreater(len(commands), 10)
+        self.assertEqual(list(self.sections), commands)
+
+    def test_has_every_option_of_every_command(self):
+        common = self.source.split("\n# COMMON OPTIONS\n")[1].split("\n# ")[0]
+        for command, section in self.sections.items():
+            own, shared = perigee(command, "--help").split(" Common options:")
+            for option in re.findall(r"^ +(?:-., )?(--[a-z-]+)", own, flags=re.M):
+                self.assertIn(f"*{option}*", section, command)
+            for option in re.findall(r"^ +(?:-., )?(--[a-z-]+)", shared, flags=re.M):
+                self.assertIn(f"*{option}*", common, command)
+
+    def test_names_every_verb(self):
+        for command, section in self.sections.items():
+            usage = re.sub(r"\s+", " ", perigee(command, "--help").split("\n\n")[0])
+            for verb in re.findall(r"(?:\[OPTION\.\.\.\]|\|) ([a-z]+)(?= )", usage + " "):
+                self.assertIn(verb, section.splitlines()[0], command)
+
+    @unittest.skipUnless(shutil.which("scdoc"), "scdoc is not installed")
+    def test_is_built(self):
+        done = subprocess.run(["scdoc"], input=self.source, capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(".TH", done.stdout)
+
+    @unittest.skipUnless(shutil.which("scdoc") and shutil.which("man"), "scdoc or man is not installed")
+    def test_is_read_without_complaint(self):
+        page = subprocess.run(["scdoc"], input=self.source, capture_output=True, text=True, timeout=60).stdout
+        with tempfile.NamedTemporaryFile("w", suffix=".1") as f:
+            f.write(page)
+            f.flush()
+            done = subprocess.run(["man", "--warnings", "-l", f.name], capture_output=True, text=True, timeout=60,
+                                  env={**os.environ, "MANWIDTH": "80", "MANPAGER": "cat", "LC_ALL": "C.UTF-8"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stderr, "")
+
+
+if __name__ == "__main__":
+    unittest.main()
