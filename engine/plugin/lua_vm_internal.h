@@ -52,6 +52,7 @@ struct peri_vm {
     unsigned allocations; /* for looking at the clock now and then */
 
     bool entered, spoilt;
+    volatile bool reading; /* a value is being read: the signal of the watch must not lose it */
     sigjmp_buf jump;
     struct peri_error end;
     int64_t budget, budget_start;            /* instructions left, and what it was at entry */
@@ -109,6 +110,10 @@ void peri_vm_arm(struct peri_vm *vm, int64_t instructions, int64_t running_ns);
 void peri_vm_hook(lua_State *L, lua_Debug *ar);
 void peri_vm_watch(lua_State *L); /* installs the hook on a thread */
 _Noreturn void peri_vm_end(struct peri_vm *vm, const char *code, const char *fmt, ...) PERI_PRINTF(3, 4);
+/* From the signal of the watch: returns when the time is not over. */
+void peri_vm_end_late(struct peri_vm *vm);
+/* True when the running time is over; for code that must not be jumped out of. */
+bool peri_vm_late(struct peri_vm *vm);
 _Noreturn void peri_vm_end_memory(struct peri_vm *vm);
 void peri_vm_check_time(struct peri_vm *vm);
 void *peri_vm_alloc(void *ud, void *ptr, size_t osize, size_t nsize);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "plugin/lua_vm_watch.h"
+
 /* Instructions, running time and memory of a call, and the way out when one of them is used up. */
 
 #define BIG_BLOCK 4096 /* allocations of this size look at the clock */
@@ -20,10 +22,14 @@ static int64_t now_ns(clockid_t clock)
 bool peri_vm_enter(struct peri_vm *vm, void (*work)(struct peri_vm *vm, void *arg), void *arg)
 {
     vm->entered = true;
-    if (sigsetjmp(vm->jump, 0) == 0)
+    vm->reading = false;
+    if (sigsetjmp(vm->jump, 0) == 0) {
+        peri_vm_watch_begin(vm);
         work(vm, arg);
-    else
+    } else {
         vm->spoilt = true;
+    }
+    peri_vm_watch_end();
     vm->entered = false;
     return !vm->spoilt;
 }
@@ -71,18 +77,34 @@ void peri_vm_arm(struct peri_vm *vm, int64_t instructions, int64_t running_ns)
 
 /* The deadline counts processor time, so that a busy machine ends no innocent call; the monotonic clock is asked first
  * as it costs a tenth, and bounds the whole at four times the limit. */
+bool peri_vm_late(struct peri_vm *vm)
+{
+    int64_t now = now_ns(CLOCK_MONOTONIC);
+    if (vm->cpu_start_ns < 0) {
+        vm->cpu_start_ns = now_ns(CLOCK_THREAD_CPUTIME_ID);
+        if (vm->deadline_ns < INT64_MAX)
+            peri_vm_watch_arm(vm->deadline_ns > now ? vm->deadline_ns - now : 0);
+    }
+    if (now < vm->deadline_ns)
+        return false;
+    int64_t left = vm->limit_ns - (now_ns(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_ns);
+    if (left <= 0 || (now - vm->start_ns) / 4 > vm->limit_ns)
+        return true;
+    vm->deadline_ns = now + (left > 1000000 ? left : 1000000);
+    return false;
+}
+
 void peri_vm_check_time(struct peri_vm *vm)
 {
     vm->uncharged = 0;
-    int64_t now = now_ns(CLOCK_MONOTONIC);
-    if (vm->cpu_start_ns < 0)
-        vm->cpu_start_ns = now_ns(CLOCK_THREAD_CPUTIME_ID);
-    if (now < vm->deadline_ns)
-        return;
-    int64_t left = vm->limit_ns - (now_ns(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_ns);
-    if (left <= 0 || (now - vm->start_ns) / 4 > vm->limit_ns)
+    if (peri_vm_late(vm))
         peri_vm_end(vm, "limit.time", "the running time limit is reached");
-    vm->deadline_ns = now + (left > 1000000 ? left : 1000000);
+}
+
+void peri_vm_end_late(struct peri_vm *vm)
+{
+    if (vm->entered && now_ns(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_ns >= vm->limit_ns)
+        peri_vm_end(vm, "limit.time", "the running time limit is reached");
 }
 
 static void charge(struct peri_vm *vm, int64_t n)
@@ -180,5 +202,5 @@ void peri_vm_caught(lua_State *L, int status)
     if (status == LUA_ERRMEM || vm->refused)
         peri_vm_end_memory(vm);
     vm->cap = vm->limits.memory_bytes; /* the failure may have left a push by the host, which has a reserve */
-    peri_vm_check_time(vm);            /* making the text of an error can be slow: it names variables by searching the code */
+    peri_vm_check_time(vm); /* making the text of an error can be slow: it names variables by searching the code */
 }

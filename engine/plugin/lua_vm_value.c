@@ -244,8 +244,10 @@ static struct peri_value *read_table(struct reader *r, int idx, int depth)
         return refuse(r, "the value is nested deeper than 64, or holds itself");
     if (!take(r, 2))
         return NULL;
-    if (++r->tables % 16 == 0) /* a table may have thousands of empty slots to walk over */
-        vm->uncharged += PERI_VM_INTERVAL;
+    if (++r->tables % 16 == 0 && peri_vm_late(vm)) { /* a table may have thousands of empty slots to walk over */
+        (void)peri_error_set(r->err, PERI_ELIMIT, "limit.time", "the running time limit is reached");
+        return NULL;
+    }
     if (peri_vm_is_list(r->L, idx) || has_list_keys(r, idx))
         return read_list(r, idx, depth);
     return read_map(r, idx, depth);
@@ -284,7 +286,9 @@ enum peri_status peri_vm_read_value(
     struct peri_vm *vm = peri_vm_of(L);
     struct peri_error scratch;
     struct reader r = {.L = L, .err = err ? err : &scratch, .how = how, .left = max_bytes, .max = max_bytes};
+    vm->reading = true;
     struct peri_value *v = read_any(&r, lua_absindex(L, idx), 0);
+    vm->reading = false;
     /* Charged without the jump that would lose v: the next hook sees it. */
     vm->budget -= (int64_t)((max_bytes - r.left) / 8);
     if (!v)
