@@ -152,7 +152,7 @@ static void retry_done(void *arg, enum peri_status st, const struct peri_error *
         p->counts.runs_started++;
         peri_metric_add(p->metrics.started, 1);
         pipe_notify_run(p, r->id, r->rule->id, r->event, PERI_RUN_READY);
-        (void)resume_push(p, r->id, true);
+        (void)resume_push(p, r->id, 0);
     }
     answer(r->done, r->arg, st, peri_run_id(r->id, id), err);
     free_retry(r);
@@ -273,7 +273,7 @@ enum peri_status peri_pipeline_replay(
     *r = (struct replay){.event = peri_event_ref(event), .done = done, .arg = arg};
     st = peri_batch_event(batch, event);
     if (st == PERI_OK)
-        st = peri_pipeline_submit(p, batch, replay_done, r, err);
+        st = pipe_submit(p, batch, false, replay_done, r, err);
     if (st != PERI_OK) {
         peri_event_unref(r->event);
         free(r);

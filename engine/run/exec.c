@@ -287,7 +287,7 @@ void exec_perform(struct live *live)
     case PERI_NEXT_SLEEP:
         if (live->run->track.phase == PERI_PHASE_BACKOFF)
             peri_metric_add(p->metrics.retries, 1);
-        timer_due(p, live->run->wake_ms - pipe_now(p), DUE_WAKE, live->run->id, 0);
+        timer_due(p, live->run->wake_ms - pipe_now(p), DUE_WAKE, live->run->id, (uint64_t)live->run->wake_ms);
         live_forget(live);
         break;
     case PERI_NEXT_PERSON:

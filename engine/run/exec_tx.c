@@ -139,6 +139,26 @@ static void after_commit(struct peri_pipeline *p, struct live *live)
     exec_perform(live);
 }
 
+/* The store says no for a reason of its own. Another stored state than this process believes: never guess, begin again
+ * from what is stored, as after a restart (an intent whose call was not made counts as open). Anything else would fail
+ * again: the run is declared failed. */
+static void refused(struct live *live, enum peri_status st, const struct peri_error *err)
+{
+    struct peri_pipeline *p = live->p;
+    struct peri_error why = {0};
+    uint64_t id = live->run->id;
+    enum peri_run_state stored = live->stored;
+    (void)peri_error_set(
+        &why, st, NULL, "its transition could not be stored: %s", err ? err->message : peri_status_name(st));
+    peri_err(p->options.log, "run", "run-%llu: %s", (unsigned long long)id, why.message);
+    peri_metric_add(p->metrics.bugs, 1);
+    live_forget(live);
+    if (st == PERI_EINTERNAL)
+        timer_due(p, PIPE_RETRY_MS, DUE_WAKE, id, 0);
+    else
+        exec_bury(p, id, stored, &why);
+}
+
 static void run_tx_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
     struct run_tx *rt = arg;
@@ -154,12 +174,8 @@ static void run_tx_done(void *arg, enum peri_status st, const struct peri_error 
     }
     live->committing = false;
     if (st != PERI_OK) {
-        /* The stored state is not what this process believes: never guess, leave the run as it is and say so. */
-        peri_err(p->options.log, "run", "run-%llu: its transition was not stored: %s", (unsigned long long)rt->row.id,
-            err ? err->message : peri_status_name(st));
-        peri_metric_add(p->metrics.bugs, 1);
+        refused(live, st, err);
         free_run_tx(rt);
-        live_forget(live);
         return;
     }
     bool changed = live->stored != rt->row.state;

@@ -156,12 +156,14 @@ static enum peri_status commit_batch(
     return PERI_OK;
 }
 
-static enum peri_status submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done,
+enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done,
     void *arg, struct peri_error *err)
 {
     size_t events = peri_batch_events(batch);
     for (size_t i = 0; i < events; i++) {
         enum peri_status st = pipe_ingest_check(p, peri_batch_event_at(batch, i), err);
+        if (st == PERI_OK && outside && peri_streq(peri_batch_event_at(batch, i)->source, PIPE_SCHEDULE_SOURCE))
+            st = peri_error_set(err, PERI_EINVAL, "source", "the source " PIPE_SCHEDULE_SOURCE " is perigee's own");
         if (st != PERI_OK) {
             peri_metric_add(p->metrics.rejected, 1);
             if (events > 1)
@@ -178,7 +180,7 @@ static enum peri_status submit(struct peri_pipeline *p, struct peri_batch *batch
 enum peri_status peri_pipeline_submit(
     struct peri_pipeline *p, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err)
 {
-    return submit(p, batch, true, done, arg, err);
+    return pipe_submit(p, batch, true, done, arg, err);
 }
 
 /* What a handler of a plugin wrote belongs to work that was begun: the backlog does not stop it, only a full queue
@@ -187,7 +189,7 @@ enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *ba
 {
     struct peri_error err = {0};
     struct peri_pipeline *p = pipeline;
-    enum peri_status st = submit(p, batch, false, done, arg, &err);
+    enum peri_status st = pipe_submit(p, batch, false, done, arg, &err);
     if (st != PERI_OK && st != PERI_EBUSY)
         peri_warn(p->options.log, "ingest", "a plugin's changes were refused: %s", err.message);
     return st;

@@ -124,7 +124,7 @@ void live_reread(struct live *live)
     uint64_t id = live->run->id;
     peri_err(p->options.log, "run", "run-%llu: out of memory; it is read again", (unsigned long long)id);
     live_forget(live);
-    timer_due(p, PIPE_RETRY_MS, DUE_WAKE, id, 1);
+    timer_due(p, PIPE_RETRY_MS, DUE_WAKE, id, 0);
 }
 
 static bool collect(const char *key, void *value, void *arg)
@@ -302,13 +302,16 @@ void exec_bury(struct peri_pipeline *p, uint64_t run, enum peri_run_state stored
 
 /* --- resuming --- */
 
-enum peri_status resume_push(struct peri_pipeline *p, uint64_t run, bool restarted)
+enum peri_status resume_push(struct peri_pipeline *p, uint64_t run, int64_t wake_ms)
 {
-    if (p->resume_head > 0 && p->resume_head == p->resume_count)
-        p->resume_head = p->resume_count = 0;
+    if (p->resume_head > 0 && p->resume_head >= p->resume_count / 2) {
+        p->resume_count -= p->resume_head;
+        memmove(p->resume, p->resume + p->resume_head, p->resume_count * sizeof(*p->resume));
+        p->resume_head = 0;
+    }
     if (!peri_vec_grow(&p->resume, &p->resume_cap, p->resume_count + 1, sizeof(*p->resume)))
         return PERI_ENOMEM;
-    p->resume[p->resume_count++] = (struct resume_item){.run = run, .restarted = restarted};
+    p->resume[p->resume_count++] = (struct resume_item){.run = run, .wake_ms = wake_ms};
     return PERI_OK;
 }
 
@@ -342,7 +345,7 @@ static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
     enum peri_status st = live_load(p, item->run, &live, &err);
     if (st == PERI_ENOMEM || st == PERI_EIO || st == PERI_ETIMEOUT) {
         peri_err(p->options.log, "run", "run-%llu: %s; it is read again", (unsigned long long)item->run, err.message);
-        timer_due(p, PIPE_RETRY_MS, DUE_WAKE, item->run, item->restarted);
+        timer_due(p, PIPE_RETRY_MS, DUE_WAKE, item->run, (uint64_t)item->wake_ms);
         return;
     }
     if (!live)
@@ -355,11 +358,16 @@ void live_resume(struct live *live, const struct resume_item *item)
     struct peri_pipeline *p = live->p;
     enum peri_phase phase = live->run->track.phase;
     bool sleeping = phase == PERI_PHASE_DELAY || phase == PERI_PHASE_BACKOFF;
-    if (sleeping && item->restarted) { /* only after a lack of memory: its wait goes on */
-        timer_due(p, peri_sched_rest(live->run->wake_ms, live->run->base_ms, pipe_now(p)), DUE_WAKE, live->run->id, 0);
-        live_forget(live);
-    } else if (sleeping) {
+    struct peri_run *run = live->run;
+    if (sleeping && item->wake_ms == run->wake_ms) {
         live_input(live, PERI_INPUT_TIMER);
+    } else if (sleeping) { /* an old entry of the heap, or a run that was read again: its wait goes on */
+        if (item->wake_ms == 0)
+            timer_due(
+                p, peri_sched_rest(run->wake_ms, run->base_ms, pipe_now(p)), DUE_WAKE, run->id, (uint64_t)run->wake_ms);
+        live_forget(live);
+    } else if (item->wake_ms != 0) { /* an old entry as well */
+        live_forget(live);
     } else if (phase == PERI_PHASE_UNKNOWN) {
         live_forget(live);
     } else {

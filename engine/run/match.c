@@ -105,13 +105,22 @@ static enum peri_status insert_run(
         return st;
     mr->run = 0;
     st = peri_tx_run_insert(tx, &row, &mr->run, err);
-    if (st == PERI_EEXIST) { /* made by an earlier try of which we never heard: it is on its way already */
+    if (st == PERI_EEXIST) { /* made by an earlier try whose commit was reported as failed */
         mr->run = 0;
+        mr->event->stored_before = true;
         return PERI_OK;
     }
     if (st != PERI_OK)
         return st;
     return peri_map_put_text(mr->verdict, "run", peri_run_id(mr->run, id));
+}
+
+/* An event that is not journaled any more was ended by an earlier try whose commit was reported as failed. */
+static enum peri_status event_done(
+    struct peri_tx *tx, const struct match_event *me, enum peri_event_state state, struct peri_error *err)
+{
+    enum peri_status st = peri_tx_event_done(tx, me->event->seq, state, me->verdicts, err);
+    return st == PERI_ESTATE ? PERI_OK : st;
 }
 
 static enum peri_status finish_event(
@@ -122,7 +131,7 @@ static enum peri_status finish_event(
     free(me->verdicts);
     me->verdicts = NULL;
     if (!me->dead && me->rule_count == 0)
-        return peri_tx_event_done(tx, me->event->seq, PERI_EVENT_MATCHED, NULL, err);
+        return event_done(tx, me, PERI_EVENT_MATCHED, err);
     list = peri_value_list();
     if (!list)
         return peri_error_nomem(err);
@@ -140,7 +149,7 @@ static enum peri_status finish_event(
         st = me->verdicts ? PERI_OK : peri_error_nomem(err);
     }
     if (st == PERI_OK)
-        st = peri_tx_event_done(tx, me->event->seq, me->dead ? PERI_EVENT_DEAD : PERI_EVENT_MATCHED, me->verdicts, err);
+        st = event_done(tx, me, me->dead ? PERI_EVENT_DEAD : PERI_EVENT_MATCHED, err);
     peri_value_unref(list);
     return st;
 }
@@ -172,7 +181,27 @@ static void start_run(struct peri_pipeline *p, struct match_rule *mr, int64_t no
     if (live)
         live_input(live, PERI_INPUT_GO);
     else
-        (void)resume_push(p, mr->run, true); /* out of memory: once more, from the store */
+        (void)resume_push(p, mr->run, 0); /* out of memory: once more, from the store */
+}
+
+/* Runs that were made without our hearing of it. */
+static void adopt_runs(struct peri_pipeline *p, uint64_t seq)
+{
+    struct peri_run_filter filter = {.event = seq, .state = "live", .limit = 1000};
+    struct peri_value *list = NULL;
+    struct peri_error err = {0};
+    if (peri_reader_runs(p->reader, &filter, &list, &err) != PERI_OK)
+        peri_err(p->options.log, "match", "ev-%llu: its runs could not be read, they wait for the next start: %s",
+            (unsigned long long)seq, err.message);
+    for (size_t i = 0; i < peri_value_count(list); i++) {
+        const char *text = peri_map_text(peri_list_at(list, i), "id");
+        uint64_t id;
+        if (!text || !peri_run_id_parse(text, &id) || live_find(p, id))
+            continue;
+        p->live_runs++;
+        (void)resume_push(p, id, 0);
+    }
+    peri_value_unref(list);
 }
 
 static void event_ended(struct peri_pipeline *p, struct match_event *me, int64_t now_ms)
@@ -199,6 +228,8 @@ static void event_ended(struct peri_pipeline *p, struct match_event *me, int64_t
         if (mr->fired && mr->run)
             start_run(p, mr, now_ms);
     }
+    if (me->stored_before)
+        adopt_runs(p, me->event->seq);
     pipe_notify_event(p, me->event, me->dead ? "dead" : "matched");
 }
 

@@ -30,6 +30,7 @@ struct match_event {
     struct match_rule *rules;
     size_t rule_count, undecided;
     bool begun, counted; /* counted: one of p->evaluating */
+    bool stored_before;  /* T2 found runs of an earlier try */
     const char *dead;    /* reason, when it is set aside */
     char *verdicts;      /* JSON, made by T2 */
 };

@@ -10,12 +10,13 @@
 
 /* What the files of the pipeline share. Everything is for the loop's thread, except the peri_store_fn functions. */
 
-#define PIPE_WINDOW 1024      /* unmatched events in memory; the rest waits in the journal */
-#define PIPE_EVALUATING 64    /* events whose conditions are under way at the same time */
-#define PIPE_MATCH_BATCH 512  /* events in one T2 transaction */
-#define PIPE_LIVES 2000       /* runs in memory: ready or with a call in flight */
-#define PIPE_LIVE_RUNS 100000 /* runs that are not final: above, matching pauses */
-#define PIPE_CALLS 256        /* action calls in flight */
+#define PIPE_WINDOW 1024                        /* unmatched events in memory; the rest waits in the journal */
+#define PIPE_EVALUATING 64                      /* events whose conditions are under way at the same time */
+#define PIPE_MATCH_BATCH 512                    /* events in one T2 transaction */
+#define PIPE_LIVES 2000                         /* runs in memory: ready or with a call in flight */
+#define PIPE_LIVE_RUNS 100000                   /* runs that are not final: above, matching pauses */
+#define PIPE_CALLS 256                          /* action calls in flight */
+#define PIPE_SCHEDULE_SOURCE "perigee:schedule" /* nobody else may use it: its ids make occurrences unique */
 #define PIPE_HOPS_MAX 16
 #define PIPE_RETRY_MS 1000 /* store failed: the same transaction again after this */
 #define PIPE_BUSY_MS 50    /* a queue was full: again after this */
@@ -43,6 +44,7 @@ struct match_event;
 struct evaluation;
 struct pipe_op;
 
+/* The serial of a DUE_WAKE is the wake_ms that was stored (resume_item); of a call, the call's. */
 enum due_kind { DUE_WAKE, DUE_CALL, DUE_TIMEOUT, DUE_EVALUATION };
 
 struct schedule_item {
@@ -55,7 +57,7 @@ struct schedule_item {
 
 struct resume_item {
     uint64_t run;
-    bool restarted; /* found at start; else its wait has ended */
+    int64_t wake_ms; /* the wait that has ended; 0: go on from whatever is stored, as after a restart */
 };
 
 struct pipe_counts {
@@ -159,6 +161,9 @@ void pipe_rules_finish(struct peri_pipeline *p);
 
 /* ingest.c */
 enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *event, struct peri_error *err);
+/* outside: the backlog and reserved names count. */
+enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done,
+    void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* Events that have become part of the journal. */
 void pipe_journaled(struct peri_pipeline *p, struct peri_event *event);
 void pipe_metrics_init(struct peri_pipeline *p);
@@ -230,7 +235,7 @@ void exec_bury(struct peri_pipeline *p, uint64_t run, enum peri_run_state stored
 /* timer.c */
 void timer_due(struct peri_pipeline *p, int64_t delay_ms, enum due_kind kind, uint64_t id, uint64_t serial);
 void timer_arm(struct peri_pipeline *p);
-enum peri_status resume_push(struct peri_pipeline *p, uint64_t run, bool restarted);
+enum peri_status resume_push(struct peri_pipeline *p, uint64_t run, int64_t wake_ms);
 void resume_pump(struct peri_pipeline *p);
 
 /* schedules.c */

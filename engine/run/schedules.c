@@ -16,7 +16,6 @@
  * The latest occurrence that was missed fires once if it is not older than catch_up; earlier ones are passed over. */
 
 #define SCHEDULE_EVENT "schedule.Fired"
-#define SCHEDULE_SOURCE "perigee:schedule"
 
 static void finish_item(struct schedule_item *item)
 {
@@ -148,7 +147,7 @@ static struct peri_event *occurrence(const struct schedule_item *item, int64_t d
     bad = bad || peri_map_put_int(data, "late_ms", now_ms - due_ms) != PERI_OK;
     if (!bad) {
         event->type = peri_strdup(SCHEDULE_EVENT);
-        event->source = peri_strdup(SCHEDULE_SOURCE);
+        event->source = peri_strdup(PIPE_SCHEDULE_SOURCE);
         event->external_id = peri_asprintf("%s/%" PRId64, item->id, due_ms);
         event->target_rule = peri_strdup(item->rule->id);
         event->target_trigger = peri_strdup(item->trigger->id);

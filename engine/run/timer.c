@@ -58,7 +58,7 @@ static void dispatch(struct peri_pipeline *p, const struct peri_due *due)
 {
     switch ((enum due_kind)due->kind) {
     case DUE_WAKE:
-        if (resume_push(p, due->id, due->serial != 0) != PERI_OK)
+        if (resume_push(p, due->id, (int64_t)due->serial) != PERI_OK)
             timer_due(p, PIPE_RETRY_MS, DUE_WAKE, due->id, due->serial);
         break;
     case DUE_CALL:

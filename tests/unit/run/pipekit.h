@@ -17,7 +17,7 @@
  *   x.slow                  answers when told (answer())
  *   x.lost                  outcome unknown
  *   x.repeat                as x.slow, class repeat
- *   x.busy                  has no room three times, then answers */
+ *   x.busy, c.busy          have no room three times, then answer */
 struct kit_call {
     char operator_id[64], *params, *key, *run;
     uint64_t as_of, event;
@@ -38,6 +38,7 @@ struct bed {
     size_t call_count;
     int flaky, busy;
     int notes;
+    size_t max_queue;
     struct peri_metrics *metrics;
 };
 
@@ -94,7 +95,7 @@ static inline enum peri_status kit_op(
     enum peri_delivery delivery;
     if (!kit_lookup(ctx, id, &delivery))
         return peri_error_set(err, PERI_ENOTFOUND, "operator.unknown", "there is no operator %s", id);
-    if (strcmp(id, "x.busy") == 0 && bed->busy++ < 3)
+    if (strcmp(id + 2, "busy") == 0 && bed->busy++ < 3)
         return peri_error_set(err, PERI_EBUSY, NULL, "no room");
     assert_true(bed->call_count < 4096);
     struct kit_call *c = calloc(1, sizeof(*c));
@@ -110,7 +111,7 @@ static inline enum peri_status kit_op(
     if (strcmp(id + 2, "slow") == 0 || strcmp(id, "x.repeat") == 0)
         return PERI_OK;
     struct kit_answer *a = kit_answer_new(bed, c);
-    a->result.holds = strcmp(id, "c.yes") == 0;
+    a->result.holds = strcmp(id, "c.yes") == 0 || strcmp(id, "c.busy") == 0;
     if (strcmp(id, "x.bad") == 0 || strcmp(id, "c.broken") == 0)
         kit_fail(a, "nope", false, false);
     else if (strcmp(id, "x.lost") == 0)
@@ -179,7 +180,8 @@ static inline void kit_rules(struct bed *bed, const char *yaml)
 static inline void kit_start(struct bed *bed, const char *yaml)
 {
     struct peri_error err = {0};
-    struct peri_store_options so = {.path = bed->db, .clock = bed->clock, .post = kit_store_post, .post_ctx = NULL};
+    struct peri_store_options so = {
+        .path = bed->db, .clock = bed->clock, .max_queue = bed->max_queue, .post = kit_store_post, .post_ctx = NULL};
     if (peri_loop_create(&bed->clock, &bed->loop, &err) != PERI_OK)
         fail_msg("%s", err.message);
     so.post_ctx = bed->loop;

@@ -97,6 +97,21 @@ static void test_malformed_events_are_refused_and_the_batch_stays_with_the_calle
     kit_close(&bed);
 }
 
+static void test_the_source_of_schedules_is_reserved(void **state)
+{
+    struct bed bed;
+    struct peri_error err = {0};
+    kit_open(&bed, RULE_SEND);
+    struct peri_batch *batch = peri_batch_create();
+    struct peri_event *event = kit_event("schedule.Fired", "{}", "send/t1/1750000000000");
+    free(event->source);
+    event->source = peri_strdup("perigee:schedule");
+    assert_int_equal(peri_batch_event(batch, event), PERI_OK);
+    assert_int_equal(peri_pipeline_submit(bed.pipe, batch, NULL, NULL, &err), PERI_EINVAL);
+    peri_batch_destroy(batch);
+    kit_close(&bed);
+}
+
 static void test_a_delay_sleeps_in_the_store_and_takes_no_memory(void **state)
 {
     struct bed bed;
@@ -376,6 +391,44 @@ static void test_overload_is_said_and_nothing_is_lost(void **state)
     kit_close(&bed);
 }
 
+static void test_a_condition_waits_for_room(void **state)
+{
+    struct bed bed;
+    kit_open(
+        &bed, "name: Busy\ntrigger: {event: a.B}\nconditions: [{operator: c.busy}]\nactions: [{operator: x.ok}]\n");
+    for (int i = 0; i < 5; i++)
+        (void)kit_send(&bed, "a.B", "{}");
+    for (int i = 0; i < 5; i++)
+        kit_advance(&bed, 100);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_run_count(&bed, "succeeded"), 5);
+    kit_close(&bed);
+}
+
+/* The store has room for three operations: most transactions have to be offered again. */
+static void test_a_full_store_delays_and_loses_nothing(void **state)
+{
+    struct bed bed;
+    struct kit_sent sent = {.batch = peri_batch_create()};
+    struct peri_error err = {0};
+    kit_open(&bed, RULE_SEND);
+    kit_stop(&bed);
+    bed.max_queue = 3;
+    kit_start(&bed, RULE_SEND);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(peri_batch_event(sent.batch, kit_event("a.B", "{\"who\":1}", NULL)), PERI_OK);
+    assert_int_equal(peri_pipeline_submit(bed.pipe, sent.batch, kit_sent_done, &sent, &err), PERI_OK);
+    for (int i = 0; i < 500 && (!sent.done || !kit_quiet(&bed)); i++) {
+        peri_loop_once(bed.loop, 2);
+        kit_advance(&bed, 60);
+    }
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_run_count(&bed, "succeeded"), 100);
+    assert_int_equal(bed.call_count, 100);
+    assert_true(peri_metric_value(bed.pipe->metrics.store_retries) > 0);
+    kit_close(&bed);
+}
+
 static void count_notes(void *ctx, const char *kind, const struct peri_value *value)
 {
     struct bed *bed = ctx;
@@ -427,6 +480,7 @@ int main(void)
         cmocka_unit_test(test_no_effect_before_the_commit_of_its_intent),
         cmocka_unit_test(test_a_duplicate_is_answered_with_the_first_and_starts_nothing),
         cmocka_unit_test(test_malformed_events_are_refused_and_the_batch_stays_with_the_caller),
+        cmocka_unit_test(test_the_source_of_schedules_is_reserved),
         cmocka_unit_test(test_a_delay_sleeps_in_the_store_and_takes_no_memory),
         cmocka_unit_test(test_a_retry_keeps_its_key_and_its_parameters),
         cmocka_unit_test(test_a_full_queue_is_no_attempt),
@@ -440,6 +494,8 @@ int main(void)
         cmocka_unit_test(test_a_step_timeout_is_an_unknown_outcome),
         cmocka_unit_test(test_draining_waits_for_what_is_in_flight_and_starts_nothing),
         cmocka_unit_test(test_overload_is_said_and_nothing_is_lost),
+        cmocka_unit_test(test_a_condition_waits_for_room),
+        cmocka_unit_test(test_a_full_store_delays_and_loses_nothing),
         cmocka_unit_test(test_changes_are_told),
         cmocka_unit_test(test_many_events_each_once_and_in_order),
     };
