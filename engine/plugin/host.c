@@ -112,6 +112,14 @@ static int64_t mono_ms(struct peri_host *host)
     return peri_clock_mono(&host->options.clock).ns / 1000000;
 }
 
+static bool hooks_run(const struct peri_host *host)
+{
+    for (const struct peri_job *job = host->jobs; job; job = job->next)
+        if (job->kind == PERI_JOB_HOOK)
+            return true;
+    return false;
+}
+
 static void stop_plugins(struct peri_host *host)
 {
     for (size_t i = 0; i < host->plugin_count; i++) {
@@ -121,7 +129,7 @@ static void stop_plugins(struct peri_host *host)
     }
     /* Rounds are counted besides the clock, which stands still in tests. */
     int64_t until = mono_ms(host) + STOP_MS;
-    for (int rounds = 0; host->job_count && rounds < STOP_MS / 10 && mono_ms(host) < until; rounds++)
+    for (int rounds = 0; hooks_run(host) && rounds < STOP_MS / 10 && mono_ms(host) < until; rounds++)
         peri_loop_once(host->options.loop, 10);
 }
 

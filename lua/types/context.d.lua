@@ -1,0 +1,56 @@
+---@meta
+-- SPDX-License-Identifier: Apache-2.0
+-- ctx: what every handler is given. A member that needs a permission is absent without it.
+
+---@class perigee.Secret an opaque handle: usable in headers, auth, smtp.send, crypto.hmac and crypto.equals; never readable
+
+---@class perigee.Event
+---@field id string "ev-12"
+---@field type string
+---@field source string
+---@field subject? string
+---@field time string RFC 3339
+---@field data any
+
+---@class perigee.Context
+---@field id string the plugin's id
+---@field manifest table plugin.json
+---@field config table the settings, defaults filled in; secrets as perigee.Secret
+---@field event? perigee.Event what the rule was triggered by
+---@field rule? {id: string, name?: string}
+---@field run? {id: string}
+---@field idempotency_key? string of an action's attempt: the same over retries and restarts
+---@field log perigee.Log
+---@field json perigee.Json
+---@field time perigee.Time
+---@field crypto perigee.Crypto
+---@field data perigee.Data needs data:read:<type> or data:write:<type>
+---@field storage perigee.Storage needs storage:read or storage:write
+---@field http perigee.Http needs network:outbound:<host>
+---@field smtp perigee.Smtp needs network:outbound:<host>
+local ctx = {}
+
+--- Stores an event with the handler's other writes. Needs event:publish:<glob>; not in conditions.
+---@param type string
+---@param data? any
+---@param options? {id?: string, time?: string|integer, subject?: string, source?: string} id makes a repeat recognisable
+function ctx.emit(type, data, options) end
+
+--- Sends a message over the channel that serves this type, or into the outbox. Waits. Needs channels:send:<type>.
+---@param channel_type string
+---@param message table
+---@return perigee.Sent result with channel, the id of the plugin that sent it or "outbox"
+function ctx.send(channel_type, message) end
+
+--- Calls another operator. Waits. Needs operators:call. At most 8 calls deep.
+---@param operator_id string
+---@param params? table
+---@return any result of an action, or whether a condition holds
+function ctx.call(operator_id, params) end
+
+--- A secret that the manifest names under mtlsSecrets. Needs secrets:mtls.
+---@param name string
+---@return perigee.Secret
+function ctx.secret(name) end
+
+return ctx

@@ -1,0 +1,86 @@
+---@meta
+-- SPDX-License-Identifier: Apache-2.0
+-- What a plugin's init.lua returns. docs/plugins.md is the guide.
+
+---@class perigee.Plugin
+---@field init? fun(ctx: perigee.Context) once after loading, before anything else; an error keeps the plugin from loading
+---@field ready? fun(ctx: perigee.Context) once when every plugin has been loaded
+---@field stop? fun(ctx: perigee.Context) before it is unloaded or the service stops
+---@field on_enable? fun(ctx: perigee.Context)
+---@field on_disable? fun(ctx: perigee.Context)
+---@field conditions? table<string, perigee.Condition> by operator id
+---@field actions? table<string, perigee.Action> by operator id
+---@field channel? perigee.Channel
+---@field connector? perigee.Connector
+---@field webhooks? table<string, perigee.Webhook> by path, which begins with "/"
+
+---@class perigee.Condition
+---@field description? string
+---@field params? table JSON Schema of the parameters; they are checked, defaults filled, before evaluate is called
+---@field evaluate fun(params: table, ctx: perigee.Context): boolean, table? whether it holds, and what was compared
+
+---@class perigee.Action
+---@field description? string
+---@field params? table JSON Schema of the parameters
+---@field delivery? "once"|"repeat"|"lookup" may an attempt of unknown outcome be repeated? default "once"
+---@field execute fun(params: table, ctx: perigee.Context): any the result of the step
+
+---@class perigee.Message
+---@field channel_type string
+---@field to? string
+---@field subject? string
+---@field body? string
+---@field idempotency_key? string the same for every attempt to send this message
+---@field rule? string id of the rule that sends
+---@field run? string id of the run that sends
+
+---@class perigee.Sent
+---@field ok? boolean false refuses the message: with code, message, retryable
+---@field messageId? string
+---@field code? string
+---@field message? string
+---@field retryable? boolean
+
+---@class perigee.Channel
+---@field type string "sms", "email", ...
+---@field send fun(ctx: perigee.Context, message: perigee.Message): perigee.Sent?
+---@field handle_incoming_event? fun(ctx: perigee.Context, request: perigee.WebhookRequest)
+---@field place_call? function
+---@field access_token? function
+
+---@class perigee.Connector
+---@field sync? function
+---@field map? function
+---@field register_realtime_listener? function
+---@field execute? function
+
+---@class perigee.Webhook
+---@field methods? string[] default {"POST"}
+---@field handle fun(ctx: perigee.Context, request: perigee.WebhookRequest): perigee.WebhookResponse?
+
+---@class perigee.WebhookRequest
+---@field method string
+---@field path string below /hooks/<plugin>, with its leading slash
+---@field url string as the sender saw it: for signatures
+---@field query table<string, string> decoded; the first of each name
+---@field query_string string as it came
+---@field headers table<string, string> names in lower case
+---@field body string as it came, any bytes
+---@field form? table<string, string> of a urlencoded body; the first of each name
+---@field params_list? {name: string, value: string}[] the same, all of them in order
+---@field json? any of a JSON body; absent when it is malformed
+---@field remote string address of the sender
+
+---@class perigee.WebhookResponse
+---@field status? integer default 200 with a body, 204 without
+---@field headers? table<string, string>
+---@field body? string
+---@field json? any instead of body
+
+--- What errors are, raised by the host or by plugins: error({code = "no_recipient", message = "..."}).
+---@class perigee.Error
+---@field code string
+---@field message string
+---@field retryable? boolean a later attempt may succeed
+---@field outcome? "unknown" the effect may have happened all the same
+---@field retry_after? number seconds
