@@ -16,7 +16,7 @@ static const struct peri_usage_text usage = {
 int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
 {
     struct peri_args args;
-    struct peri_workbench bench;
+    struct peri_workbench bench = {0};
     struct peri_error err;
     struct peri_diag diag;
     peri_cli_parse(cli, argc, argv, &usage, &args);

@@ -91,7 +91,7 @@ static void check_database(struct report *r, const struct peri_config *c)
 
 static void check_plugins(struct report *r, struct peri_cli *cli)
 {
-    struct peri_workbench bench;
+    struct peri_workbench bench = {0};
     struct peri_diag diag;
     struct peri_error err;
     struct peri_value *plugins = NULL;

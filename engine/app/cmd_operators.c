@@ -47,7 +47,7 @@ static bool open_bench(struct peri_cli *cli, struct peri_workbench *bench, int *
 
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_workbench bench;
+    struct peri_workbench bench = {0};
     struct peri_value *rows = NULL;
     int code;
     if (!open_bench(cli, &bench, &code))
@@ -73,7 +73,7 @@ static int no_operator(struct peri_cli *cli, struct peri_workbench *bench, const
 
 static int show(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_workbench bench;
+    struct peri_workbench bench = {0};
     struct peri_value *v = NULL;
     int code;
     if (!open_bench(cli, &bench, &code))
@@ -159,7 +159,7 @@ static int call_by_hand(struct peri_cli *cli, struct peri_workbench *bench, cons
 
 static int call(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_workbench bench;
+    struct peri_workbench bench = {0};
     struct peri_value *params = NULL, *given = NULL;
     struct peri_event *event = NULL;
     struct peri_error err;

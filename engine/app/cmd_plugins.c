@@ -50,7 +50,7 @@ static struct peri_value *fetch(struct peri_cli *cli, int *ret_code)
     }
     if (rows)
         return rows;
-    struct peri_workbench bench;
+    struct peri_workbench bench = {0};
     struct peri_diag diag;
     peri_diag_init(&diag);
     if (peri_workbench_open(&bench, cli, &diag, &err)) {
@@ -147,7 +147,7 @@ static void check_settings(const char *file, const struct peri_manifest *manifes
 /* Loads the package for real, with what it asks for granted. */
 static void check_loading(struct peri_cli *cli, const char *dir, const char *id, struct peri_diag *diag)
 {
-    struct peri_workbench bench;
+    struct peri_workbench bench = {.leave_bundled = true};
     struct peri_error err;
     struct peri_value *rows = NULL;
     const char *only[] = {dir, NULL};

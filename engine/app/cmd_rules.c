@@ -42,7 +42,7 @@ static void decorate(struct peri_value *rows)
 /* The rules of the folders, for when no service runs. full: with text. */
 static struct peri_value *from_folders(struct peri_cli *cli, bool full, struct peri_error *err)
 {
-    struct peri_workbench bench;
+    struct peri_workbench bench = {0};
     struct peri_diag diag;
     peri_diag_init(&diag);
     struct peri_value *rows = NULL;

@@ -81,6 +81,7 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
         .bundled_path = share,
         .policy_file = config->policy,
         .approve_all = bench->cli->approve_all,
+        .leave_bundled = bench->leave_bundled,
         .settings = peri_config_settings,
         .settings_ctx = config,
         .channel_for = peri_config_channel,
@@ -94,7 +95,6 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
 
 enum peri_status peri_workbench_open(struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err)
 {
-    memset(bench, 0, sizeof(*bench));
     bench->cli = cli;
     bench->clock = peri_clock_system();
     bench->tz = peri_tz_files();

@@ -14,6 +14,7 @@
  * one, writes kept in a scratch database in memory. Leaves no state behind. */
 struct peri_workbench {
     struct peri_cli *cli;
+    bool leave_bundled; /* set before opening: only the plugins of plugin_path */
     struct peri_log *log;
     struct peri_loop *loop;
     struct peri_store *scratch;
@@ -25,7 +26,7 @@ struct peri_workbench {
     struct peri_clock clock;
 };
 
-/* The configuration must be loaded. Findings about plugins go to diag. */
+/* The configuration must be loaded; bench is zero but for leave_bundled. Findings about plugins go to diag. */
 enum peri_status peri_workbench_open(struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err) PERI_MUST_CHECK;
 void peri_workbench_close(struct peri_workbench *bench);
 

@@ -19,10 +19,11 @@ static struct peri_reader *reader_of(struct peri_job *job)
     enum peri_status st = PERI_OK;
     if (w->reader)
         return w->reader;
-    if (job->host->options.store)
-        st = peri_store_reader(job->host->options.store, &w->reader, &err);
-    else if (job->host->database)
+    /* The command line reads the service's data and writes to a scratch store: the path that was named counts. */
+    if (job->host->database)
         st = peri_reader_open(job->host->database, &w->reader, &err);
+    else if (job->host->options.store)
+        st = peri_store_reader(job->host->options.store, &w->reader, &err);
     if (st) {
         w->reader = NULL;
         peri_debug(job->host->options.log, "plugin", "no data to read: %s", err.message);

@@ -354,7 +354,7 @@ enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, 
     host->load_arg = arg;
     host->load_next = 0;
     peri_host_read_policies(host, diag);
-    for (const char *const *kind = kinds; host->bundled_path && *kind; kind++) {
+    for (const char *const *kind = kinds; host->bundled_path && !host->options.leave_bundled && *kind; kind++) {
         char *folder = peri_asprintf("%s/%s", host->bundled_path, *kind);
         if (folder)
             scan(host, folder, true);

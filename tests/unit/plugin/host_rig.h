@@ -101,7 +101,6 @@ static inline void rig_init(struct rig *rig)
         .loop = rig->loop,
         .clock = rig->clock,
         .store = rig->store,
-        .database = ":memory:",
         .http = rig->http,
         .secrets = rig->secrets,
         .plugin_path = rig->path,
