@@ -100,8 +100,8 @@ struct peri_vm_usage {
 struct peri_vm_usage peri_vm_call_usage(const struct peri_vm_call *call);
 
 /* --- for host functions (lua_CFunctions that lua_api_*.c registers) ---
- * Every function of Lua and of this header that is given an L may end the call: it does not return then. The caller must
- * not own memory that nobody else knows of, nor hold a lock, across such a call. */
+ * Every function of Lua and of this header that is given an L may end the call: it does not return then. The caller
+ * must not own memory that nobody else knows of, nor hold a lock, across such a call. */
 
 void *peri_vm_call_user(lua_State *L); /* NULL outside a call (while loading) */
 /* Charges n instructions (C work); ends the call at the limit. */
