@@ -173,8 +173,8 @@ static const struct perigee_operator query = {
                      "\"type\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"call, task, contact, ...\"},"
                      "\"where\": {\"type\": \"object\", \"description\": \"conditions on fields\"},"
                      "\"order\": {\"type\": \"string\", \"description\": \"field or -field\"},"
-                     "\"limit\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 100},"
-                     "\"offset\": {\"type\": \"integer\", \"minimum\": 0}}}",
+                     "\"limit\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 100, \"description\": \"how many at most\"},"
+                     "\"offset\": {\"type\": \"integer\", \"minimum\": 0, \"description\": \"leave out the first ones\"}}}",
     .repeat = 1,
     .run = run_query,
 };
@@ -185,9 +185,9 @@ static const struct perigee_operator update = {
     .id = "data.update",
     .description = "Changes fields of an entity.",
     .params_schema = "{\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"type\", \"set\"], \"properties\": {"
-                     "\"type\": {\"type\": \"string\", \"minLength\": 1},"
-                     "\"id\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 120},"
-                     "\"externalId\": {\"type\": \"string\", \"minLength\": 1},"
+                     "\"type\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"call, task, contact, ...\"},"
+                     "\"id\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 120, \"description\": \"which one\"},"
+                     "\"externalId\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"or its id where it comes from\"},"
                      "\"source\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"who gave the external id\"},"
                      "\"set\": {\"type\": \"object\", \"minProperties\": 1, \"description\": \"fields and their new values; null removes\"},"
                      "\"create\": {\"type\": \"boolean\", \"default\": false, \"description\": \"make the entity when there is none\"}}}",
