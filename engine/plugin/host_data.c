@@ -214,7 +214,7 @@ static enum peri_status fill_event(struct peri_job *job, struct peri_event *even
     int64_t now = peri_clock_wall_ms(&job->host->options.clock);
     event->type = peri_strdup(type);
     event->source = peri_asprintf("plugin:%s", job->plugin->id);
-    event->data = peri_json_text(data, PERI_JSON_COMPACT);
+    event->data = peri_json_text(data, PERI_JSON_SORTED); /* Lua tables have no order: the same data is the same text */
     event->cause = peri_strdup(job->run_id);
     event->time_ms = event->received_ms = now;
     event->hops = job->event ? job->event->hops + 1 : 0;

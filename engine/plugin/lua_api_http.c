@@ -176,7 +176,7 @@ static const char *read_body(lua_State *L, int t, struct peri_op *op)
     if (field(L, t, "json") != LUA_TNIL && ++given == 1) {
         struct peri_value *v = peri_lua_value(L, -1, "json", REQUEST_BYTES);
         peri_buf_init(&buf, REQUEST_BYTES);
-        (void)!peri_json_write(&buf, v, PERI_JSON_COMPACT);
+        (void)!peri_json_write(&buf, v, PERI_JSON_SORTED);
         take_body(L, op, &buf);
         suggested = "application/json";
     }

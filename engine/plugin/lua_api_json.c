@@ -13,7 +13,7 @@ static int json_encode(lua_State *L)
     lua_settop(L, 1);
     struct peri_value *v = peri_lua_value(L, 1, "value", JSON_BYTES);
     peri_buf_init(&buf, 2 * JSON_BYTES);
-    enum peri_status st = peri_json_write(&buf, v, PERI_JSON_COMPACT);
+    enum peri_status st = peri_json_write(&buf, v, PERI_JSON_SORTED);
     /* Into the job: pushing may end the call, and then nothing else would free it. */
     free(job->scratch);
     job->scratch = NULL;

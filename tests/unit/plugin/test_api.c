@@ -138,11 +138,51 @@ static void odd_arguments_raise(void **state)
     rig_finish(&rig);
 }
 
+/* The block of docs/plugins.md that follows its marker. malloc'ed. */
+static char *example(const char *name)
+{
+    char marker[100], text[65536];
+    FILE *in = fopen(TEST_SOURCE_DIR "/docs/plugins.md", "r");
+    assert_non_null(in);
+    size_t n = fread(text, 1, sizeof(text) - 1, in);
+    fclose(in);
+    text[n] = '\0';
+    snprintf(marker, sizeof(marker), "<!-- example: %s -->", name);
+    char *p = strstr(text, marker);
+    assert_non_null(p);
+    p = strchr(strstr(p, "```"), '\n') + 1;
+    char *end = strstr(p, "\n```");
+    assert_non_null(end);
+    return strndup(p, (size_t)(end - p));
+}
+
+static void the_documented_example_works(void **state)
+{
+    struct rig rig;
+    rig_init(&rig);
+    char *manifest = example("plugin.json"), *lua = example("init.lua");
+    files_put(&rig.files, "plugins/garden/plugin.json", manifest);
+    files_put(&rig.files, "plugins/garden/init.lua", lua);
+    free(manifest);
+    free(lua);
+    rig_load_clean(&rig);
+    struct rig_answer a = rig_call(&rig, "garden.needsWater", "{\"bed\":\"roses\"}");
+    assert_true(a.holds);
+    assert_string_equal(a.text, "{\"actual\":\"never\",\"wanted\":\">= 3\"}");
+    rig_fails(&rig, "garden.watered", "{\"bed\":\"roses\",\"liters\":0}", "bad_amount");
+    assert_int_equal(rig_call(&rig, "garden.watered", "{\"bed\":\"roses\",\"liters\":2}").status, PERI_OK);
+    assert_string_equal(rig.last_event, "garden.Watered {\"bed\":\"roses\",\"liters\":2}");
+    a = rig_call(&rig, "garden.needsWater", "{\"bed\":\"roses\"}");
+    assert_false(a.holds);
+    assert_string_equal(a.text, "{\"actual\":0,\"wanted\":\">= 3\"}");
+    rig_finish(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ctx_holds_exactly_the_known_names), cmocka_unit_test(without_permissions_the_names_are_gone),
-        cmocka_unit_test(types_declare_every_name), cmocka_unit_test(odd_arguments_raise),
+        cmocka_unit_test(types_declare_every_name), cmocka_unit_test(odd_arguments_raise), cmocka_unit_test(the_documented_example_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
