@@ -323,16 +323,6 @@ struct peri_value *peri_lua_value(lua_State *L, int idx, const char *what, size_
     return *box;
 }
 
-struct peri_value *peri_lua_keep(lua_State *L, struct peri_value *v)
-{
-    /* The box comes first everywhere else; here v exists already and would be lost if making the box ended the call. */
-    if (!v)
-        peri_vm_raisef(L, "out_of_memory", "out of memory");
-    struct peri_value **box = peri_vm_push_box(L);
-    *box = v;
-    return v;
-}
-
 struct peri_op *peri_lua_begin(lua_State *L, struct peri_job *job, enum peri_op_kind kind)
 {
     peri_vm_check_wait(L);

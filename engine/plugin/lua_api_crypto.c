@@ -178,19 +178,20 @@ static int crypto_equals(lua_State *L)
 {
     struct peri_job *job = peri_lua_job(L);
     struct peri_error err = {0};
-    const char *text[2];
+    const char *text[2], *name[2];
     char *revealed[2] = {NULL, NULL};
     size_t len[2];
     enum peri_status st = PERI_OK;
-    for (int i = 0; i < 2; i++)
-        text[i] = peri_vm_secret_name(L, i + 1) ? NULL : peri_lua_textn(L, i + 1, "both sides", &len[i]);
+    for (int i = 0; i < 2; i++) {
+        name[i] = peri_vm_secret_name(L, i + 1);
+        text[i] = name[i] ? NULL : peri_lua_textn(L, i + 1, "both sides", &len[i]);
+    }
     peri_vm_charge(L, 200);
     for (int i = 0; !st && i < 2; i++) {
         if (text[i])
             continue;
-        const char *name = peri_vm_secret_name(L, i + 1);
-        st = job->host->options.secrets ? peri_secrets_get(job->host->options.secrets, name, &revealed[i], &len[i], &err)
-                                        : peri_error_set(&err, PERI_ENOTFOUND, "secret.missing", "there is no secret store for \"%s\"", name);
+        st = job->host->options.secrets ? peri_secrets_get(job->host->options.secrets, name[i], &revealed[i], &len[i], &err)
+                                        : peri_error_set(&err, PERI_ENOTFOUND, "secret.missing", "there is no secret store for \"%s\"", name[i]);
         text[i] = revealed[i];
     }
     bool equal = !st && peri_equal_secret(text[0], len[0], text[1], len[1]);
