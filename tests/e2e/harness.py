@@ -79,9 +79,9 @@ class Service:
             os.unlink(os.path.join(self.state, "http.url"))
         except FileNotFoundError:
             pass
-        self.log = open(self.log_file, "ab")
-        self.process = subprocess.Popen([BIN, "run", "--config", self.config_file, *arguments], env=self.env, stdout=self.log, stderr=self.log,
-                                        stdin=subprocess.DEVNULL, cwd=self.dir)
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen([BIN, "run", "--config", self.config_file, *arguments], env=self.env, stdout=log, stderr=log,
+                                            stdin=subprocess.DEVNULL, cwd=self.dir)
         if ready:
             self.wait_ready()
         return self
