@@ -93,12 +93,13 @@ enum peri_status pipe_rule_by_hash(
     free(text);
     if (st != PERI_OK)
         return st;
-    if (peri_map_count(p->rules_by_hash) >
-        2 * p->rule_count + 256) { /* bounded: old versions are read again when needed */
+    bool full = peri_map_count(p->rules_by_hash) > 2 * p->rule_count + 256;
+    struct peri_map *fresh = full ? peri_map_create() : NULL;
+    if (fresh) { /* bounded: old versions are read again when they are needed */
         peri_map_destroy(p->rules_by_hash, unref_rule);
-        p->rules_by_hash = peri_map_create();
+        p->rules_by_hash = fresh;
     }
-    if (!p->rules_by_hash || !remember(p->rules_by_hash, rule))
+    if (!remember(p->rules_by_hash, rule))
         st = peri_error_nomem(err);
     else
         *ret = rule;

@@ -39,6 +39,7 @@ struct bed {
     int flaky, busy;
     int notes;
     size_t max_queue;
+    const struct peri_run_ops *ops; /* instead of those made here */
     struct peri_metrics *metrics;
 };
 
@@ -196,7 +197,7 @@ static inline void kit_start(struct bed *bed, const char *yaml)
         fail_msg("%s", err.message);
     kit_rules(bed, yaml);
     struct peri_run_ops ops = {.lookup = kit_lookup, .call = kit_op, .ctx = bed};
-    if (peri_pipeline_start_ops(bed->pipe, &ops, &err) != PERI_OK)
+    if (peri_pipeline_start_ops(bed->pipe, bed->ops ? bed->ops : &ops, &err) != PERI_OK)
         fail_msg("%s", err.message);
 }
 
