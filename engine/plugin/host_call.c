@@ -147,6 +147,8 @@ static enum peri_status set_context(struct peri_job *job, const struct peri_call
 enum peri_status peri_host_call(struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
 {
     const struct peri_op_def *def = call->operator_id ? peri_map_get(host->operators, call->operator_id) : NULL;
+    if (host->closing) /* the loop still turns while the last jobs end */
+        return peri_error_set(err, PERI_ESTATE, "stopping", "the service is stopping");
     if (!def) {
         const char *near = call->operator_id ? peri_nearest(call->operator_id, host->ids) : NULL;
         return peri_error_set(err, PERI_ENOTFOUND, "unknown_operator", "there is no operator \"%s\"%s%s%s", call->operator_id ? call->operator_id : "",

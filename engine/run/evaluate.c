@@ -26,6 +26,7 @@ static void free_evaluation(struct evaluation *e)
 }
 
 static void go_on(struct evaluation *e, enum peri_cond_outcome outcome);
+static void wait_for_room(struct evaluation *e);
 
 static void answered(void *arg, const struct peri_call_result *result)
 {
@@ -34,6 +35,11 @@ static void answered(void *arg, const struct peri_call_result *result)
     e->in_call = false;
     if (e->cancelled || p->dead) {
         free_evaluation(e);
+        pipe_release(p);
+        return;
+    }
+    if (pipe_host_stops(p, result->status, &result->error)) { /* the question stays open */
+        wait_for_room(e);
         pipe_release(p);
         return;
     }
@@ -74,7 +80,7 @@ static bool begin_call(struct evaluation *e, enum peri_cond_outcome *outcome)
     }
     e->in_call = false;
     pipe_release(p);
-    if (st == PERI_EBUSY)
+    if (st == PERI_EBUSY || pipe_host_stops(p, st, &error))
         return false;
     if (error.status == PERI_OK)
         (void)peri_error_set(&error, st, NULL, "%s cannot be called (%s)", call.operator_id, peri_status_name(st));

@@ -124,6 +124,12 @@ struct action_call {
 
 static void call_ended(struct live *live, const struct peri_call_result *result)
 {
+    if (pipe_host_stops(live->p, result->status, &result->error) && !result->error.outcome_unknown) {
+        live_end_call(
+            live); /* nothing has happened: the attempt does not count, the next one is made after the start */
+        live_restart(live, PERI_DELIVERY_REPEAT);
+        return;
+    }
     struct peri_error error = result->error;
     struct peri_run_input input =
         make_input(live, result->status == PERI_OK ? PERI_INPUT_CALL_OK : PERI_INPUT_CALL_FAILED);

@@ -131,6 +131,14 @@ enum peri_status peri_pipeline_start_ops(
     return PERI_OK;
 }
 
+bool pipe_host_stops(struct peri_pipeline *p, enum peri_status st, const struct peri_error *error)
+{
+    if (st != PERI_ESTATE || !peri_streq(error->code, "stopping"))
+        return false;
+    p->draining = true;
+    return true;
+}
+
 static bool idle(const struct peri_pipeline *p)
 {
     return p->calls == 0 && p->committing == 0 && p->submitting == 0 && match_idle(p);

@@ -139,6 +139,9 @@ void pipe_hold(struct peri_pipeline *p);
 void pipe_release(struct peri_pipeline *p); /* may free p */
 /* Everything that may have become possible: resumes, held attempts, matching, the end of a drain, the timer. */
 void pipe_pump(struct peri_pipeline *p);
+/* The host is going away under us. That says nothing about a condition or an action: the event stays unmatched, the run
+ * before its step, and the next start goes on there. From now on nothing new is begun. */
+bool pipe_host_stops(struct peri_pipeline *p, enum peri_status st, const struct peri_error *error);
 /* One transaction. done always runs on the loop's thread, with p alive (look at p->dead). Without `stubborn`,
  * PERI_EBUSY and the like are returned and done is not called. With it the transaction is repeated until the store
  * takes it or says no for a reason of its own. */

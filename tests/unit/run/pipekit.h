@@ -38,6 +38,7 @@ struct bed {
     size_t call_count;
     int flaky, busy;
     int notes;
+    bool stopping; /* the host takes no calls any more */
     size_t max_queue;
     const struct peri_run_ops *ops; /* instead of those made here */
     struct peri_metrics *metrics;
@@ -98,6 +99,8 @@ static inline enum peri_status kit_op(
         return peri_error_set(err, PERI_ENOTFOUND, "operator.unknown", "there is no operator %s", id);
     if (strcmp(id + 2, "busy") == 0 && bed->busy++ < 3)
         return peri_error_set(err, PERI_EBUSY, NULL, "no room");
+    if (bed->stopping)
+        return peri_error_set(err, PERI_ESTATE, "stopping", "the service is stopping");
     assert_true(bed->call_count < 4096);
     struct kit_call *c = calloc(1, sizeof(*c));
     bed->calls[bed->call_count++] = c;

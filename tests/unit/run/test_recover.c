@@ -79,6 +79,54 @@ static void test_unmatched_events_are_evaluated_once(void **state)
     kit_close(&bed);
 }
 
+/* Conditions that fail because the service ends are no answers: the event is evaluated after the next start. */
+static void test_an_event_is_not_judged_by_a_host_that_is_ending(void **state)
+{
+    const char *rule =
+        "name: R\ntrigger: {event: a.B}\nconditions: [{operator: c.slow}]\nactions: [{operator: x.ok}]\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.slow") == 1);
+    bed.stopping = true;
+    (void)kit_send(&bed, "a.B", "{}");
+    struct kit_answer *answer = kit_answer_new(&bed, bed.calls[0]);
+    answer->result.status = peri_error_set(&answer->result.error, PERI_ESTATE, "stopping", "the service is stopping");
+    kit_post(answer);
+    for (int i = 0; i < 20; i++) {
+        peri_loop_once(bed.loop, 1);
+        kit_advance(&bed, 100);
+    }
+    assert_int_equal(kit_status(&bed, "unmatched"), 2);
+    bed.stopping = false;
+    kit_restart(&bed, rule);
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.slow") == 2);
+    kit_reply(&bed, "c.slow", true);
+    kit_reply(&bed, "c.slow", true);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_run_count(&bed, "succeeded"), 2);
+    kit_close(&bed);
+}
+
+static void test_an_attempt_that_the_end_of_the_host_prevented_is_made_after_the_start(void **state)
+{
+    const char *rule = "name: R\ntrigger: {event: a.B}\nactions: [{operator: x.ok, retry: {maximum_attempts: 1}}]\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    bed.stopping = true;
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "ready") && bed.pipe->draining);
+    for (int i = 0; i < 10; i++)
+        peri_loop_once(bed.loop, 1);
+    assert_true(kit_run_is(&bed, 1, "ready"));
+    bed.stopping = false;
+    kit_restart(&bed, rule);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 1);
+    kit_close(&bed);
+}
+
 static void test_an_open_attempt_that_must_not_be_repeated_waits_for_a_person(void **state)
 {
     const char *rule = "name: R\ntrigger: {event: a.B}\nactions: [{operator: x.slow, params: {who: \"{{ event.who "
@@ -335,6 +383,8 @@ int main(void)
         cmocka_unit_test(test_a_delay_that_ended_meanwhile_ends_at_once),
         cmocka_unit_test(test_a_delay_is_not_lengthened_by_a_clock_set_back),
         cmocka_unit_test(test_unmatched_events_are_evaluated_once),
+        cmocka_unit_test(test_an_event_is_not_judged_by_a_host_that_is_ending),
+        cmocka_unit_test(test_an_attempt_that_the_end_of_the_host_prevented_is_made_after_the_start),
         cmocka_unit_test(test_an_open_attempt_that_must_not_be_repeated_waits_for_a_person),
         cmocka_unit_test(test_an_open_attempt_that_may_be_repeated_is_sent_again_just_the_same),
         cmocka_unit_test(test_a_run_goes_on_with_the_text_it_started_with),
