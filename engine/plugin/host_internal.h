@@ -131,6 +131,7 @@ struct peri_plugin {
     struct peri_job *suspended;
 
     /* loop, while it loads */
+    bool enabling;                /* somebody switched it on */
     bool candidate;               /* a new version beside the one in service: nobody else sees it yet */
     void (*reload_done)(void *arg);
     void *reload_arg;

@@ -165,6 +165,8 @@ static void activate(struct peri_plugin *p)
     }
     if (p->has_ready)
         (void)!peri_plugin_hook(p, "ready", false, NULL);
+    if (p->enabling && p->has_enable)
+        (void)!peri_plugin_hook(p, "on_enable", false, NULL);
     reload_over(p);
 }
 
@@ -257,19 +259,72 @@ static bool add_plugin(struct peri_host *host, struct peri_plugin *p)
     return true;
 }
 
+static bool being_loaded(struct peri_host *host, const char *id)
+{
+    for (size_t i = 0; i < host->plugin_count; i++)
+        if (host->plugins[i]->candidate && !strcmp(host->plugins[i]->id, id))
+            return true;
+    return false;
+}
+
+/* Puts p, freshly read, in the place of old: at once when there is nothing to run, else when it has loaded. p: take. */
+static enum peri_status replace(struct peri_plugin *old, struct peri_plugin *p, void (*done)(void *arg), void *arg, struct peri_error *err)
+{
+    struct peri_host *host = old->host;
+    if (p->state == PERI_PLUGIN_FAILED || (p->state == PERI_PLUGIN_BLOCKED && old->state == PERI_PLUGIN_ACTIVE)) {
+        old->error = p->error; /* the last good version stays */
+        if (err)
+            *err = p->error;
+        enum peri_status st = p->error.status ? p->error.status : PERI_EINVAL;
+        peri_warn(host->options.log, p->area, "the new version is not loaded: %s [%s]", p->error.message, p->error.code);
+        peri_plugin_unref(p);
+        return st;
+    }
+    if (p->state != PERI_PLUGIN_LOADING) { /* disabled, unconfigured, blocked */
+        stop_old(old);
+        if (add_plugin(host, p))
+            drop_plugin(old);
+        return done ? peri_loop_post(host->options.loop, done, arg) : PERI_OK;
+    }
+    p->candidate = true;
+    p->reload_done = done;
+    p->reload_arg = arg;
+    if (!add_plugin(host, p))
+        return peri_error_nomem(err);
+    send_load(p);
+    return PERI_OK;
+}
+
+static void load_ended(void *arg);
+
+/* A second load finds what is there already: a new version of it. */
+static void found_again(struct peri_plugin *old, struct peri_plugin *p)
+{
+    struct peri_host *host = old->host;
+    if (being_loaded(host, p->id)) {
+        peri_plugin_unref(p);
+        return;
+    }
+    host->load_pending++;
+    if (replace(old, p, load_ended, host, NULL))
+        host->load_pending--;
+}
+
 static void found(struct peri_host *host, const char *dir, bool bundled)
 {
     struct peri_plugin *p = peri_plugin_prepare(host, dir, bundled, false);
     if (!p)
         return;
     struct peri_plugin *other = peri_host_plugin(host, p->id);
+    if (other && !strcmp(other->path, p->path)) {
+        found_again(other, p);
+        return;
+    }
     if (other) {
         struct peri_error err = {0};
-        if (strcmp(other->path, p->path)) {
-            peri_error_set(&err, PERI_EEXIST, "plugin.duplicate", "plugin id \"%s\" is used by %s already", p->id, other->path);
-            add_finding(host, p, PERI_SEV_ERROR, &err);
-            peri_err(host->options.log, p->area, "%s: %s", p->path, err.message);
-        }
+        peri_error_set(&err, PERI_EEXIST, "plugin.duplicate", "plugin id \"%s\" is used by %s already", p->id, other->path);
+        add_finding(host, p, PERI_SEV_ERROR, &err);
+        peri_err(host->options.log, p->area, "%s: %s", p->path, err.message);
         peri_plugin_unref(p);
         return;
     }
@@ -353,6 +408,8 @@ enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, 
     host->load_done = done;
     host->load_arg = arg;
     host->load_next = 0;
+    host->load_pending = 1; /* this function's own */
+    host->loading = true;
     peri_host_read_policies(host, diag);
     for (const char *const *kind = kinds; host->bundled_path && !host->options.leave_bundled && *kind; kind++) {
         char *folder = peri_asprintf("%s/%s", host->bundled_path, *kind);
@@ -363,8 +420,6 @@ enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, 
     for (char **folder = host->plugin_path; *folder; folder++)
         scan(host, *folder, false);
     check_requirements(host);
-    host->loading = true;
-    host->load_pending = 1; /* this function's own */
     for (size_t i = 0; i < host->plugin_count; i++)
         host->load_pending += is_pending(host->plugins[i]);
     enum peri_status st = peri_loop_post(host->options.loop, load_ended, host);
@@ -394,9 +449,8 @@ enum peri_status peri_host_load_now(struct peri_host *host, struct peri_diag *di
 
 static enum peri_status start_reload(struct peri_host *host, struct peri_plugin *old, bool enable, void (*done)(void *arg), void *arg, struct peri_error *err)
 {
-    for (size_t i = 0; i < host->plugin_count; i++)
-        if (host->plugins[i]->candidate && !strcmp(host->plugins[i]->id, old->id))
-            return peri_error_set(err, PERI_EBUSY, NULL, "plugin %s is being loaded already", old->id);
+    if (being_loaded(host, old->id))
+        return peri_error_set(err, PERI_EBUSY, NULL, "plugin %s is being loaded already", old->id);
     struct peri_diag diag;
     peri_diag_init(&diag);
     struct peri_diag *outer = host->load_diag;
@@ -412,27 +466,8 @@ static enum peri_status start_reload(struct peri_host *host, struct peri_plugin 
         peri_plugin_unref(p);
         return st;
     }
-    if (p->state == PERI_PLUGIN_FAILED || (p->state == PERI_PLUGIN_BLOCKED && old->state == PERI_PLUGIN_ACTIVE)) {
-        old->error = p->error; /* the last good version stays */
-        if (err)
-            *err = p->error;
-        enum peri_status st = p->error.status ? p->error.status : PERI_EINVAL;
-        peri_plugin_unref(p);
-        return st;
-    }
-    if (p->state != PERI_PLUGIN_LOADING) { /* disabled, unconfigured, blocked */
-        stop_old(old);
-        if (add_plugin(host, p))
-            drop_plugin(old);
-        return done ? peri_loop_post(host->options.loop, done, arg) : PERI_OK;
-    }
-    p->candidate = true;
-    p->reload_done = done;
-    p->reload_arg = arg;
-    if (!add_plugin(host, p))
-        return peri_error_nomem(err);
-    send_load(p);
-    return PERI_OK;
+    p->enabling = enable;
+    return replace(old, p, done, arg, err);
 }
 
 enum peri_status peri_host_reload(struct peri_host *host, const char *plugin_id, void (*done)(void *arg), void *arg, struct peri_error *err)

@@ -292,6 +292,7 @@ static void http_goes_where_it_may(void **state)
         "  ['t.json'] = { execute = function(p, ctx) return ctx.http.request({ method = 'put', url = ctx.config.url, json = { a = ctx.json.array() } }).status end },\n"
         "  ['t.other'] = { execute = function(p, ctx) return ctx.http.get(p.url) end },\n"
         "  ['t.forge'] = { execute = function(p, ctx) return ctx.http.get(ctx.config.url, { headers = { A = { ['$secret'] = 'k' } } }) end },\n"
+        "  ['t.mail'] = { execute = function(p, ctx) return ctx.smtp.send({ host = '127.0.0.1', port = p.port, security = 'plain', from = 'a@x.test', to = 'b@x.test', message = 'Subject: x\\r\\n\\r\\ny\\r\\n' }) end },\n"
         "  ['t.both'] = { execute = function(p, ctx) local co = coroutine.wrap(function() return ctx.http.get(ctx.config.url).status end) return { co(), ctx.http.get(ctx.config.url).status } end } } }");
     snprintf(rig.config, sizeof(rig.config), "{\"url\":\"http://127.0.0.1:%d\",\"key\":{\"$secret\":\"k\"}}", port);
     assert_int_equal(peri_secrets_set(rig.secrets, "k", "topsecret", 9, NULL), PERI_OK);
@@ -315,9 +316,18 @@ static void http_goes_where_it_may(void **state)
     snprintf(params, sizeof(params), "{\"url\":\"http://localhost:%d/\"}", port); /* granted by the manifest only: private addresses stay closed */
     rig_fails(&rig, "t.other", params, "http.blocked");
     rig_fails(&rig, "t.forge", "{}", "bad_argument");
+    struct rig_answer a = rig_call_with(&rig, (struct peri_call){.operator_id = "t.form", .dry_run = true}, "{}");
+    assert_string_equal(a.error.code, "dry_run");
+    assert_int_equal(peri_secrets_remove(rig.secrets, "k", NULL), PERI_OK);
+    a = rig_fails(&rig, "t.form", "{}", "secret.missing");
+    assert_non_null(strstr(a.error.message, "perigee secrets set k"));
+    assert_int_equal(peri_secrets_set(rig.secrets, "k", "topsecret", 9, NULL), PERI_OK);
     assert_int_equal(server.hits, hits);
     peri_http_server_destroy(server.http);
-    struct rig_answer a = rig_call(&rig, "t.form", "{}");
+    snprintf(params, sizeof(params), "{\"port\":%d}", port);
+    rig_fails(&rig, "t.mail", params, "smtp.connect");
+    rig_fails(&rig, "t.mail", "{\"port\":1}", "denied");
+    a = rig_call(&rig, "t.form", "{}");
     assert_string_equal(a.error.code, "http.connect");
     assert_false(a.error.outcome_unknown);
     rig_finish(&rig);
@@ -426,8 +436,19 @@ static void reload_swaps_only_what_loads(void **state)
     assert_int_equal(peri_host_reload(rig.host, "test.a", set_done, &done, &err), PERI_OK);
     rig_wait(&rig, &done);
     rig_gives(&rig, "t.b", "{}", "2"); /* the last good version stays */
-    assert_int_equal(peri_host_set_enabled(rig.host, "test.a", false, &err), PERI_OK);
+    files_put(&rig.files, "plugins/a/init.lua", "return { actions = { ['t.c'] = { execute = function() return 3 end } } }");
+    rig_plugin(&rig, "b", "[]", "", "return { actions = { ['t.new'] = { execute = function() return 4 end } } }");
+    assert_int_equal(peri_host_load_now(rig.host, &rig.diag), PERI_OK); /* as on SIGHUP: both are there when it ends */
+    rig_gives(&rig, "t.c", "{}", "3");
+    rig_gives(&rig, "t.new", "{}", "4");
     rig_fails(&rig, "t.b", "{}", "unknown_operator");
+    assert_int_equal(peri_host_set_enabled(rig.host, "test.a", false, &err), PERI_OK);
+    rig_fails(&rig, "t.c", "{}", "unknown_operator");
+    files_put(&rig.files, "plugins/a/init.lua", "local on = 0\nreturn { on_enable = function() on = on + 1 end, actions = { ['t.on'] = { execute = function() return on end } } }");
+    assert_int_equal(peri_host_set_enabled(rig.host, "test.a", true, &err), PERI_OK);
+    for (int i = 0; !peri_host_operator(rig.host, "t.on") && i < 500; i++)
+        peri_loop_once(rig.loop, 10);
+    rig_gives(&rig, "t.on", "{}", "1");
     assert_int_equal(peri_host_reload(rig.host, "test.none", NULL, NULL, &err), PERI_ENOTFOUND);
     rig_finish(&rig);
 }
