@@ -9,6 +9,9 @@
  * place, presence, or any other snake_case name) with free JSON fields; docs/data.md lists the usual ones. In public
  * form an entity is one flat map: its fields plus id, type, source, externalId, version, updatedAt. */
 
+/* 1 to 64 small letters, digits and '_', beginning with a letter. */
+enum peri_status peri_entity_type_check(const char *type, struct peri_error *err) PERI_MUST_CHECK;
+
 /* Creates or merges: fields of patch replace those of the same name, null removes. Found by patch.id, else by
  * (type, patch.source, patch.externalId), else new. The id of a new one: patch.id, else made from type, source and
  * externalId (stable), else a ULID. *ret gets the stored entity (new reference; may be NULL). */

@@ -134,7 +134,6 @@ enum peri_status peri_entity_load(struct peri_stmt *q, struct peri_entity *ret, 
 void peri_entity_finish(struct peri_entity *entity);
 enum peri_status peri_entity_value(const struct peri_entity *entity, const char *type, struct peri_value **ret,
     struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_entity_type_check(const char *type, struct peri_error *err) PERI_MUST_CHECK;
 /* Texts that are RFC 3339 times in the one stored form, at any depth. New reference. */
 enum peri_status peri_entity_normalise(
     const struct peri_value *v, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;

@@ -126,14 +126,12 @@ static enum peri_status find_id(struct peri_job *job, const char *type, const st
     const char *given = peri_map_text(patch, "id");
     int64_t now = peri_clock_wall_ms(&job->host->options.clock);
     struct peri_reader *reader = reader_of(job);
-    if (given) {
-        if (!*given || strlen(given) >= 128)
-            return peri_error_set(err, PERI_EINVAL, "bad_argument", "an id has 1 to 127 bytes");
+    if (reader)
+        return peri_entity_id(reader, type, patch, now, id, err);
+    if (given && *given && strlen(given) < 128) {
         memcpy(id, given, strlen(given) + 1);
         return PERI_OK;
     }
-    if (reader)
-        return peri_entity_id(reader, type, patch, now, id, err);
     return peri_ulid(now, id) ? peri_error_set(err, PERI_EIO, NULL, "no random numbers") : PERI_OK;
 }
 
@@ -145,6 +143,8 @@ enum peri_status peri_job_put(struct peri_job *job, const char *type, const stru
     enum peri_status st = may_change(job, "write data", err);
     if (!st && !peri_value_is(fields, PERI_MAP))
         st = peri_error_set(err, PERI_EINVAL, "bad_argument", "the fields of an entity are a table with names");
+    if (!st)
+        st = peri_entity_type_check(entity, err);
     if (!st)
         st = open_batch(job, err);
     if (st)
@@ -171,6 +171,10 @@ enum peri_status peri_job_delete(struct peri_job *job, const char *type, const c
     if (!peri_grants_data(job->plugin->grants, "write", type))
         return denied(job, "data:write:", type, err);
     enum peri_status st = may_change(job, "delete data", err);
+    if (!st)
+        st = peri_entity_type_check(peri_entity_type_singular(type), err);
+    if (!st && !*id)
+        st = peri_error_set(err, PERI_EINVAL, "bad_argument", "id is empty");
     if (!st)
         st = open_batch(job, err);
     if (st)
