@@ -36,6 +36,12 @@ enum peri_status peri_api_create(struct peri_service *service, struct peri_api *
     return PERI_OK;
 }
 
+/* The pipeline makes a value of each change only while somebody listens. */
+static void listen_to_changes(struct peri_api *api)
+{
+    peri_pipeline_on_change(api->service->pipeline, api->stream_count > 0 ? peri_api_publish : NULL, api);
+}
+
 void peri_api_close(struct peri_api *api)
 {
     if (!api)
@@ -48,6 +54,7 @@ void peri_api_close(struct peri_api *api)
         op->req = NULL;
         peri_api_end(op);
     }
+    listen_to_changes(api);
     for (struct peri_api_op *op = api->ops; op; op = op->next) {
         if (op->req)
             peri_http_problem(op->req, 503, "the service is stopping", NULL);
@@ -401,6 +408,7 @@ static void stream_closed(void *arg)
         peri_http_stream_end(op->req);
         op->req = NULL;
         peri_api_end(op);
+        listen_to_changes(api);
         return;
     }
 }
@@ -419,6 +427,7 @@ void peri_api_stream(struct peri_api_op *op)
     peri_http_on_close(op->req, stream_closed, op);
     peri_http_stream_begin(op->req, 200, "text/event-stream");
     api->streams[api->stream_count++] = op;
+    listen_to_changes(api);
     peri_http_stream_send(op->req, ": listening\n\n", 13);
     keep_pinging(api);
 }

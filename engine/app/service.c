@@ -385,7 +385,6 @@ static enum peri_status open_door(struct peri_service *s, struct peri_error *err
     enum peri_status st = peri_api_create(s, &s->api, err);
     if (st)
         return st;
-    peri_pipeline_on_change(s->pipeline, peri_api_publish, s->api);
     struct peri_http_server_options options = {.loop = s->loop, .log = s->log, .metrics = s->metrics, .listen = s->config->http.listen,
         .tls_cert = s->config->http.tls_cert, .tls_key = s->config->http.tls_key, .max_body = (size_t)s->config->http.max_body_bytes,
         .max_headers = 64 * 1024, .timeout_s = 60, .handler = peri_api_handle, .ctx = s->api};
