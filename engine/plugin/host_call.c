@@ -15,49 +15,62 @@
 #define BREAK_FIRST_MS 30000
 #define BREAK_LAST_MS 3600000
 
-bool peri_breaker_open(struct peri_plugin *p, int64_t now_ms, struct peri_error *err)
+/* True for an end at a limit of the plugin's own making: waiting too long for somebody else's server is none. */
+static bool ran_away(const struct peri_error *err)
 {
-    struct peri_breaker *b = &p->breaker;
-    if (!b->until_ms)
-        return false;
-    if (now_ms >= b->until_ms && !b->trial) {
-        b->trial = true; /* this one call decides */
-        return false;
-    }
-    peri_error_set(err, PERI_ESTATE, "plugin_suspended", "plugin %s was stopped at its limits too often and rests", p->id);
-    if (err) {
-        err->retryable = true;
-        err->retry_after_ms = now_ms < b->until_ms ? (long)(b->until_ms - now_ms) : 1000;
-    }
-    return true;
+    static const char *const codes[] = {"limit.instructions", "limit.time", "limit.memory", "limit.output", "limit.calls", NULL};
+    const char *const *c = codes;
+    while (*c && strcmp(*c, err->code))
+        c++;
+    return *c && err->status != PERI_ETIMEOUT;
 }
 
-void peri_breaker_result(struct peri_plugin *p, int64_t now_ms, const struct peri_error *err)
+enum peri_status peri_breaker_admit(struct peri_job *job, struct peri_error *err)
+{
+    struct peri_breaker *b = &job->plugin->breaker;
+    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
+    if (!b->until_ms)
+        return PERI_OK;
+    if (now >= b->until_ms && !b->trial) {
+        b->trial = job->trial = true; /* this one call decides */
+        return PERI_OK;
+    }
+    peri_error_set(err, PERI_ESTATE, "plugin_suspended", "plugin %s was stopped at its limits too often and rests", job->plugin->id);
+    if (err) {
+        err->retryable = true;
+        err->retry_after_ms = now < b->until_ms ? (long)(b->until_ms - now) : 1000;
+    }
+    return PERI_ESTATE;
+}
+
+static void rest(struct peri_plugin *p, int64_t now_ms, int64_t pause_ms)
 {
     struct peri_breaker *b = &p->breaker;
-    /* Waiting too long for somebody else's server is no runaway code. */
-    bool limit = err && (!strcmp(err->code, "limit.instructions") || !strcmp(err->code, "limit.memory") || !strcmp(err->code, "limit.running") ||
-        !strcmp(err->code, "limit.time") || !strcmp(err->code, "limit.output") || !strcmp(err->code, "limit.calls"));
-    if (!limit) {
-        b->in_row = 0;
-        if (b->trial && (!err || !err->retryable))
-            *b = (struct peri_breaker){0};
-        return;
-    }
-    b->in_row++;
-    b->ends_ms[b->next++ % BREAK_MANY] = now_ms;
-    int64_t oldest = b->next >= BREAK_MANY ? b->ends_ms[b->next % BREAK_MANY] : 0;
-    bool many = b->next >= BREAK_MANY && now_ms - oldest <= BREAK_WINDOW_MS;
-    if (!b->trial && b->in_row < BREAK_IN_ROW && !many)
-        return;
-    if (b->until_ms && !b->trial)
-        return; /* calls that were under way when it opened */
-    b->pause_ms = b->trial ? b->pause_ms * 2 : BREAK_FIRST_MS;
-    if (b->pause_ms > BREAK_LAST_MS)
-        b->pause_ms = BREAK_LAST_MS;
+    b->pause_ms = pause_ms > BREAK_LAST_MS ? BREAK_LAST_MS : pause_ms;
     b->until_ms = now_ms + b->pause_ms;
     b->trial = false;
     peri_warn(p->host->options.log, p->area, "stopped at its limits too often: resting for %lld s", (long long)(b->pause_ms / 1000));
+}
+
+void peri_breaker_result(struct peri_job *job, const struct peri_error *err)
+{
+    struct peri_breaker *b = &job->plugin->breaker;
+    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
+    bool bad = err && ran_away(err);
+    if (job->trial && !bad) {
+        *b = (struct peri_breaker){0};
+    } else if (job->trial) {
+        rest(job->plugin, now, b->pause_ms * 2);
+    } else if (!bad) {
+        if (job->kind != PERI_JOB_HOOK) /* the init after a reset is no sign of health */
+            b->in_row = 0;
+    } else {
+        b->in_row++;
+        b->ends_ms[b->next++ % BREAK_MANY] = now;
+        bool many = b->next >= BREAK_MANY && now - b->ends_ms[b->next % BREAK_MANY] <= BREAK_WINDOW_MS;
+        if (!b->until_ms && (b->in_row >= BREAK_IN_ROW || many))
+            rest(job->plugin, now, BREAK_FIRST_MS);
+    }
 }
 
 /* --- operators --- */
@@ -161,10 +174,6 @@ enum peri_status peri_host_call(struct peri_host *host, const struct peri_call *
     enum peri_status st = peri_operator_params(&def->public, call->params, &params, err);
     if (st)
         return st;
-    if (peri_breaker_open(plugin, peri_clock_wall_ms(&host->options.clock), err)) {
-        peri_value_unref(params);
-        return PERI_ESTATE;
-    }
     struct peri_job *job = peri_job_create(plugin, def->public.is_condition ? PERI_JOB_CONDITION : PERI_JOB_ACTION);
     if (!job) {
         peri_value_unref(params);

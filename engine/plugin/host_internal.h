@@ -228,6 +228,7 @@ struct peri_job {
     struct peri_mono started;
     int64_t wall_ms, deadline_ms; /* deadline: monotonic ms, for children */
     bool answered, on_worker, flushing, finishing;
+    bool trial; /* its end decides whether the plugin's rest is over */
     void (*finish)(struct peri_job *job, const struct peri_call_result *result);
     union {
         peri_call_done call;
@@ -327,8 +328,9 @@ enum peri_status peri_plugin_hook(struct peri_plugin *plugin, const char *name, 
 enum peri_status peri_operator_params(const struct peri_operator *op, const struct peri_value *params, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def) PERI_MUST_CHECK;
 enum peri_status peri_host_call_nested(struct peri_job *parent, const char *operator_id, const struct peri_value *params, struct peri_error *err) PERI_MUST_CHECK;
-bool peri_breaker_open(struct peri_plugin *plugin, int64_t now_ms, struct peri_error *err);
-void peri_breaker_result(struct peri_plugin *plugin, int64_t now_ms, const struct peri_error *err); /* err NULL: good */
+/* PERI_ESTATE while the plugin rests; else it may go, perhaps as the trial. */
+enum peri_status peri_breaker_admit(struct peri_job *job, struct peri_error *err) PERI_MUST_CHECK;
+void peri_breaker_result(struct peri_job *job, const struct peri_error *err); /* err NULL: good */
 
 /* host_ops.c, loop */
 void peri_op_perform(struct peri_job *job);

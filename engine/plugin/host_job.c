@@ -88,6 +88,8 @@ void peri_job_free(struct peri_job *job)
         job->parent->child = NULL;
     if (job->child)
         job->child->parent = NULL;
+    if (job->trial && !job->answered) /* it never started */
+        job->plugin->breaker.trial = false;
     peri_timer_cancel(job->timer);
     peri_batch_destroy(job->batch);
     peri_op_finish(&job->op);
@@ -155,8 +157,7 @@ static void answer(struct peri_job *job, const struct peri_error *err)
     }
     if (!host->closing) {
         count(job, err);
-        if (err || job->kind != PERI_JOB_HOOK) /* the init after a reset is no sign of health */
-            peri_breaker_result(job->plugin, peri_clock_wall_ms(&host->options.clock), err);
+        peri_breaker_result(job, err);
     }
     job->finish(job, &result);
 }
@@ -188,6 +189,10 @@ static void expired(void *arg)
 enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_error *err)
 {
     struct peri_host *host = job->host;
+    if (job->kind != PERI_JOB_HOOK && peri_breaker_admit(job, err)) {
+        peri_job_free(job);
+        return PERI_ESTATE;
+    }
     job->started = peri_clock_mono(&host->options.clock);
     job->deadline_ms = job->started.ns / 1000000 + job->wall_ms;
     enum peri_status st = peri_loop_after(host->options.loop, job->wall_ms, expired, job, &job->timer);

@@ -161,10 +161,6 @@ void peri_host_webhook(struct peri_host *host, const struct peri_webhook_request
         free(allow);
         return;
     }
-    if (peri_breaker_open(plugin, peri_clock_wall_ms(&host->options.clock), &err)) {
-        refuse(done, arg, 503, &err);
-        return;
-    }
     struct peri_job *job = peri_job_create(plugin, PERI_JOB_WEBHOOK);
     if (job) {
         job->web = copy_request(request);

@@ -130,6 +130,32 @@ static void limits_end_a_call_and_the_plugin_goes_on(void **state)
     rig_finish(&rig);
 }
 
+static void a_rest_ends_with_a_trial(void **state)
+{
+    struct rig rig;
+    struct peri_clock_fake clock;
+    rig_init(&rig);
+    rig.options.clock = peri_clock_fake_init(&clock, 1000000);
+    rig_plugin(&rig, "a", "[]", ",\"limits\":{\"instructions\":20000}", "return { actions = { ['t.loop'] = { execute = function() while true do end end },\n"
+        "  ['t.ok'] = { execute = function() return 1 end }, ['t.raise'] = { execute = function() error({ code = 'later', retryable = true }) end } } }");
+    rig_load_clean(&rig);
+    for (int i = 0; i < 3; i++)
+        rig_fails(&rig, "t.loop", "{}", "limit.instructions");
+    peri_clock_fake_advance(&clock, 29000);
+    rig_fails(&rig, "t.ok", "{}", "plugin_suspended");
+    peri_clock_fake_advance(&clock, 1000);
+    rig_fails(&rig, "t.loop", "{}", "limit.instructions"); /* the trial */
+    peri_clock_fake_advance(&clock, 59000);
+    struct rig_answer a = rig_fails(&rig, "t.ok", "{}", "plugin_suspended");
+    assert_int_equal(a.error.retry_after_ms, 1000);
+    peri_clock_fake_advance(&clock, 1000);
+    rig_fails(&rig, "t.raise", "{}", "later"); /* an error of its own is no run-away */
+    rig_gives(&rig, "t.ok", "{}", "1");
+    rig_fails(&rig, "t.loop", "{}", "limit.instructions");
+    rig_gives(&rig, "t.ok", "{}", "1");
+    rig_finish(&rig);
+}
+
 static void a_bad_plugin_never_stops_the_rest(void **state)
 {
     struct rig rig;
@@ -611,6 +637,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operators_are_called), cmocka_unit_test(writes_are_one_batch), cmocka_unit_test(limits_end_a_call_and_the_plugin_goes_on),
+        cmocka_unit_test(a_rest_ends_with_a_trial),
         cmocka_unit_test(a_bad_plugin_never_stops_the_rest), cmocka_unit_test(unapproved_plugins_are_blocked), cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(unconfigured_is_no_error), cmocka_unit_test(channels_and_operators_are_called), cmocka_unit_test(http_goes_where_it_may),
         cmocka_unit_test(webhooks_answer), cmocka_unit_test(reload_swaps_only_what_loads), cmocka_unit_test(the_deadline_covers_waiting), cmocka_unit_test(a_reset_fails_what_waits),
