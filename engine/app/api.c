@@ -14,7 +14,7 @@
 
 struct peri_api {
     struct peri_service *service;
-    struct peri_api_op *ops;         /* open requests */
+    struct peri_api_op *ops; /* open requests */
     struct peri_api_op *streams[STREAM_MAX];
     size_t stream_count;
     uint64_t stream_id;
@@ -22,7 +22,8 @@ struct peri_api {
     struct peri_metric *requests, *refused;
 };
 
-static const struct peri_api_route *const tables[] = {peri_api_events, peri_api_runs, peri_api_rules, peri_api_plugins, peri_api_data, peri_api_system, NULL};
+static const struct peri_api_route *const tables[] = {
+    peri_api_events, peri_api_runs, peri_api_rules, peri_api_plugins, peri_api_data, peri_api_system, NULL};
 
 enum peri_status peri_api_create(struct peri_service *service, struct peri_api **ret, struct peri_error *err)
 {
@@ -30,8 +31,10 @@ enum peri_status peri_api_create(struct peri_service *service, struct peri_api *
     if (!api)
         return peri_error_nomem(err);
     api->service = service;
-    api->requests = peri_metrics_counter(service->metrics, "http_requests_total", NULL, "HTTP requests that reached the API.");
-    api->refused = peri_metrics_counter(service->metrics, "http_unauthorized_total", NULL, "HTTP requests without a valid token.");
+    api->requests =
+        peri_metrics_counter(service->metrics, "http_requests_total", NULL, "HTTP requests that reached the API.");
+    api->refused =
+        peri_metrics_counter(service->metrics, "http_unauthorized_total", NULL, "HTTP requests without a valid token.");
     *ret = api;
     return PERI_OK;
 }
@@ -219,7 +222,8 @@ void peri_api_ask(struct peri_api_op *op, peri_lookup_fn fn, void *question, voi
     free(q);
     if (free_question)
         free_question(question);
-    peri_api_problem(op, st == PERI_EBUSY ? 503 : 500, st == PERI_EBUSY ? "too many questions at once" : "out of memory");
+    peri_api_problem(
+        op, st == PERI_EBUSY ? 503 : 500, st == PERI_EBUSY ? "too many questions at once" : "out of memory");
 }
 
 size_t peri_api_limit(const struct peri_api_op *op)
@@ -273,7 +277,8 @@ static void clear_params(char *params[PERI_API_PARAMS])
 }
 
 /* The route, or NULL with what the path would allow. */
-static const struct peri_api_route *find_route(const char *method, const char *path, char *params[PERI_API_PARAMS], char *allow, size_t allow_size)
+static const struct peri_api_route *find_route(
+    const char *method, const char *path, char *params[PERI_API_PARAMS], char *allow, size_t allow_size)
 {
     bool head = peri_streq(method, "HEAD");
     allow[0] = '\0';
@@ -357,11 +362,14 @@ void peri_api_handle(void *ctx, struct peri_http_request *req)
     peri_metric_add(api->requests, 1);
     /* Webhooks have paths of any depth and their own checks. */
     bool hook = peri_str_starts(path, "/hooks/");
-    const struct peri_api_route *route = find_route(hook ? "ANY" : peri_http_method(req), hook ? "/hooks" : path, params, allow, sizeof(allow));
+    const struct peri_api_route *route =
+        find_route(hook ? "ANY" : peri_http_method(req), hook ? "/hooks" : path, params, allow, sizeof(allow));
     if (!(route && route->open) && !authorized(api, req)) {
         clear_params(params);
         peri_metric_add(api->refused, 1);
-        peri_http_problem(req, 401, "send the header Authorization: Bearer <token>; the token is in the file \"token\" of the state folder", NULL);
+        peri_http_problem(req, 401,
+            "send the header Authorization: Bearer <token>; the token is in the file \"token\" of the state folder",
+            NULL);
         return;
     }
     if (!route) {
@@ -384,7 +392,8 @@ static void ping(void *arg);
 
 static void keep_pinging(struct peri_api *api)
 {
-    if (!api->ping && api->stream_count > 0 && peri_loop_after(api->service->loop, STREAM_PING_MS, ping, api, &api->ping))
+    if (!api->ping && api->stream_count > 0 &&
+        peri_loop_after(api->service->loop, STREAM_PING_MS, ping, api, &api->ping))
         api->ping = NULL;
 }
 
@@ -438,7 +447,9 @@ void peri_api_publish(void *ctx, const char *kind, const struct peri_value *valu
     if (api->stream_count == 0)
         return;
     char *json = peri_json_text(value, PERI_JSON_COMPACT);
-    char *text = json ? peri_asprintf("id: %llu\nevent: %s\ndata: %s\n\n", (unsigned long long)++api->stream_id, kind, json) : NULL;
+    char *text =
+        json ? peri_asprintf("id: %llu\nevent: %s\ndata: %s\n\n", (unsigned long long)++api->stream_id, kind, json)
+             : NULL;
     for (size_t i = 0; text && i < api->stream_count; i++)
         peri_http_stream_send(api->streams[i]->req, text, strlen(text));
     free(text);

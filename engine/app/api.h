@@ -7,7 +7,8 @@
 /* The HTTP API: one table of routes (api.c), one file for each resource (api_<resource>.c). Loop thread only. */
 struct peri_api;
 
-enum peri_status peri_api_create(struct peri_service *service, struct peri_api **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_api_create(
+    struct peri_service *service, struct peri_api **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Answers what is still open with 503; later completions find nobody. Before the server goes. */
 void peri_api_close(struct peri_api *api);
 void peri_api_destroy(struct peri_api *api);
@@ -21,23 +22,24 @@ void peri_api_handle(void *api, struct peri_http_request *req);
 struct peri_api_op {
     struct peri_api *api;
     struct peri_service *service;
-    struct peri_http_request *req;      /* NULL once nobody waits for the answer */
-    char *params[PERI_API_PARAMS];      /* the {} segments of the path */
-    struct peri_value *body;            /* parsed JSON body of a route that wants one */
-    void *extra;                        /* of the handler; freed with free_extra */
+    struct peri_http_request *req; /* NULL once nobody waits for the answer */
+    char *params[PERI_API_PARAMS]; /* the {} segments of the path */
+    struct peri_value *body;       /* parsed JSON body of a route that wants one */
+    void *extra;                   /* of the handler; freed with free_extra */
     void (*free_extra)(void *extra);
     struct peri_api_op *next, *prev;
 };
 typedef void (*peri_api_fn)(struct peri_api_op *op);
 
 struct peri_api_route {
-    const char *method, *path;          /* "/v1/events/{}/verdicts" */
+    const char *method, *path; /* "/v1/events/{}/verdicts" */
     peri_api_fn fn;
-    bool open;                          /* without a token */
-    bool json;                          /* a JSON body is read (an empty one counts as {}) */
+    bool open; /* without a token */
+    bool json; /* a JSON body is read (an empty one counts as {}) */
 };
 /* Each file brings its routes; the tables end with an empty entry. */
-extern const struct peri_api_route peri_api_events[], peri_api_runs[], peri_api_rules[], peri_api_plugins[], peri_api_data[], peri_api_system[];
+extern const struct peri_api_route peri_api_events[], peri_api_runs[], peri_api_rules[], peri_api_plugins[],
+    peri_api_data[], peri_api_system[];
 
 /* These answer and end the operation. */
 void peri_api_answer(struct peri_api_op *op, int status, const struct peri_value *value);

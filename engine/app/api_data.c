@@ -38,13 +38,15 @@ static struct data_query *data_query_create(struct peri_api_op *op)
     return q;
 }
 
-static enum peri_status find_data(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
+static enum peri_status find_data(
+    struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
     size_t n;
     return peri_reader_query(reader, &((struct data_query *)arg)->query, ret, &n, err);
 }
 
-static enum peri_status find_entity(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
+static enum peri_status find_entity(
+    struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
     struct data_query *q = arg;
     return peri_reader_entity(reader, q->type, q->id, ret, err);
@@ -215,13 +217,15 @@ static bool outbox_id(const char *text, uint64_t *ret)
     return true;
 }
 
-static enum peri_status find_outbox(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
+static enum peri_status find_outbox(
+    struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
     struct outbox_query *q = arg;
     return peri_reader_outbox(reader, q->id, q->limit, ret, err);
 }
 
-static enum peri_status find_message(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
+static enum peri_status find_message(
+    struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
     return peri_reader_outbox_item(reader, ((struct outbox_query *)arg)->id, ret, err);
 }

@@ -6,7 +6,8 @@
 #include "base/str.h"
 #include "run/cloudevents.h"
 
-/* POST /v1/events: the batch belongs to the pipeline from the submit on; it is still whole when the commit is reported. */
+/* POST /v1/events: the batch belongs to the pipeline from the submit on; it is still whole when the commit is reported.
+ */
 struct posted {
     struct peri_batch *batch;
     bool list;
@@ -56,7 +57,8 @@ static void post_events(struct peri_api_op *op)
         peri_api_problem(op, 500, "out of memory");
         return;
     }
-    enum peri_status st = peri_cloudevents_read(op->req, (size_t)op->service->config->limits.max_event_bytes, p->batch, &p->list, &err);
+    enum peri_status st =
+        peri_cloudevents_read(op->req, (size_t)op->service->config->limits.max_event_bytes, p->batch, &p->list, &err);
     if (st == PERI_OK && peri_batch_events(p->batch) == 0) {
         peri_batch_destroy(p->batch);
         peri_api_take_answer(op, 202, peri_value_list());
@@ -84,7 +86,8 @@ static void event_list_free(void *arg)
     free(q);
 }
 
-static enum peri_status find_events(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
+static enum peri_status find_events(
+    struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
     return peri_reader_events(reader, &((struct event_list *)arg)->filter, ret, err);
 }
@@ -109,12 +112,14 @@ static void list_events(struct peri_api_op *op)
     peri_api_ask(op, find_events, q, event_list_free);
 }
 
-static enum peri_status find_event(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
+static enum peri_status find_event(
+    struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
     return peri_reader_event_value(reader, *(uint64_t *)arg, ret, err);
 }
 
-static enum peri_status find_verdicts(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
+static enum peri_status find_verdicts(
+    struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
     return peri_reader_verdicts(reader, *(uint64_t *)arg, ret, err);
 }
@@ -152,7 +157,8 @@ static void replay_event(struct peri_api_op *op)
         peri_api_problem(op, 404, "\"%.100s\" is no event id (they look like ev-12)", op->params[0]);
         return;
     }
-    enum peri_status st = peri_pipeline_replay(op->service->pipeline, seq, peri_map_text(op->body, "rule"), peri_api_changed, op, &err);
+    enum peri_status st =
+        peri_pipeline_replay(op->service->pipeline, seq, peri_map_text(op->body, "rule"), peri_api_changed, op, &err);
     if (st)
         peri_api_error(op, st, &err);
 }

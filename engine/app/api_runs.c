@@ -18,7 +18,8 @@ static void run_list_free(void *arg)
     free(q);
 }
 
-static enum peri_status find_runs(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
+static enum peri_status find_runs(
+    struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
     return peri_reader_runs(reader, &((struct run_list *)arg)->filter, ret, err);
 }
@@ -34,7 +35,8 @@ static void list_runs(struct peri_api_op *op)
     q->rule = peri_strdup(peri_http_query(op->req, "rule"));
     q->state = peri_strdup(peri_http_query(op->req, "state"));
     q->filter = (struct peri_run_filter){.rule = q->rule, .state = q->state, .limit = peri_api_limit(op)};
-    if ((after && !peri_run_id_parse(after, &q->filter.before)) || (event && !peri_event_id_parse(event, &q->filter.event))) {
+    if ((after && !peri_run_id_parse(after, &q->filter.before)) ||
+        (event && !peri_event_id_parse(event, &q->filter.event))) {
         run_list_free(q);
         peri_api_problem(op, 400, "\"after\" must be a run id such as run-7, \"event\" an event id such as ev-12");
         return;

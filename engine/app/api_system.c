@@ -27,7 +27,8 @@ static void health(struct peri_api_op *op)
 static void readiness(struct peri_api_op *op)
 {
     if (!op->service->ready || op->service->draining) {
-        peri_api_problem(op, 503, op->service->draining ? "the service is stopping" : "rules and plugins are still being loaded");
+        peri_api_problem(
+            op, 503, op->service->draining ? "the service is stopping" : "rules and plugins are still being loaded");
         return;
     }
     health(op);
@@ -37,7 +38,8 @@ static void metrics(struct peri_api_op *op)
 {
     struct peri_buf buf;
     peri_buf_init(&buf, 4 << 20);
-    peri_buf_puts(&buf, "# HELP perigee_build_info The version that runs.\n# TYPE perigee_build_info gauge\nperigee_build_info{version=\"" PERIGEE_VERSION "\"} 1\n");
+    peri_buf_puts(&buf, "# HELP perigee_build_info The version that runs.\n# TYPE perigee_build_info "
+                        "gauge\nperigee_build_info{version=\"" PERIGEE_VERSION "\"} 1\n");
     if (peri_metrics_render(op->service->metrics, &buf))
         peri_api_problem(op, 500, "out of memory");
     else
@@ -107,7 +109,8 @@ static char *public_url(const struct peri_service *s, const struct peri_http_req
         len--;
     if (base)
         return peri_asprintf("%.*s%s", (int)len, base, peri_http_target(req));
-    return peri_asprintf("%s://%s%s", s->config->http.tls_cert ? "https" : "http", host ? host : "localhost", peri_http_target(req));
+    return peri_asprintf(
+        "%s://%s%s", s->config->http.tls_cert ? "https" : "http", host ? host : "localhost", peri_http_target(req));
 }
 
 static void hook(struct peri_api_op *op)
@@ -120,9 +123,14 @@ static void hook(struct peri_api_op *op)
         return;
     }
     struct fields fields = {0};
-    char *plugin = slash ? peri_strndup(rest, (size_t)(slash - rest)) : peri_strdup(rest), *url = public_url(op->service, req);
-    struct peri_webhook_request hook_request = {.plugin_id = plugin, .path = slash ? slash : "/", .method = peri_http_method(req), .url = url,
-        .query = question ? question + 1 : "", .remote = peri_http_remote(req)};
+    char *plugin = slash ? peri_strndup(rest, (size_t)(slash - rest)) : peri_strdup(rest),
+         *url = public_url(op->service, req);
+    struct peri_webhook_request hook_request = {.plugin_id = plugin,
+        .path = slash ? slash : "/",
+        .method = peri_http_method(req),
+        .url = url,
+        .query = question ? question + 1 : "",
+        .remote = peri_http_remote(req)};
     peri_http_each_header(req, add_field, &fields);
     hook_request.headers = fields.items;
     hook_request.header_count = fields.count;

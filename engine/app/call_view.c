@@ -4,7 +4,8 @@
 struct peri_value *peri_error_value(const struct peri_error *err)
 {
     struct peri_value *v = peri_value_map();
-    if (v && peri_map_put_text(v, "code", err->code) == PERI_OK && peri_map_put_text(v, "message", err->message) == PERI_OK &&
+    if (v && peri_map_put_text(v, "code", err->code) == PERI_OK &&
+        peri_map_put_text(v, "message", err->message) == PERI_OK &&
         peri_map_put_bool(v, "retryable", err->retryable) == PERI_OK)
         return v;
     peri_value_unref(v);
@@ -15,7 +16,8 @@ static struct peri_value *usage_value(const struct peri_usage *usage)
 {
     struct peri_value *v = peri_value_map();
     if (v && peri_map_put_int(v, "instructions", usage->instructions) == PERI_OK &&
-        peri_map_put_int(v, "memory_bytes", (int64_t)usage->memory_bytes) == PERI_OK && peri_map_put_int(v, "wall_us", usage->wall_us) == PERI_OK)
+        peri_map_put_int(v, "memory_bytes", (int64_t)usage->memory_bytes) == PERI_OK &&
+        peri_map_put_int(v, "wall_us", usage->wall_us) == PERI_OK)
         return v;
     peri_value_unref(v);
     return NULL;

@@ -15,7 +15,8 @@ enum { OPT_JSON = 0x100, OPT_CONFIG, OPT_COLOUR, OPT_RULES, OPT_PLUGINS, OPT_APP
 
 static const struct argp_option common_options[] = {
     {"json", OPT_JSON, 0, 0, "machine-readable output: one document, or one object a line", 90},
-    {"config", OPT_CONFIG, "FILE", 0, "the configuration file (else $PERIGEE_CONFIG, then perigee.yaml of the configuration folder)", 90},
+    {"config", OPT_CONFIG, "FILE", 0,
+        "the configuration file (else $PERIGEE_CONFIG, then perigee.yaml of the configuration folder)", 90},
     {"state-dir", OPT_STATE, "DIR", 0, "the state folder (else state_dir of the configuration)", 90},
     {"rules", OPT_RULES, "DIR", 0, "rule folder or file instead of the configured ones; may be repeated", 90},
     {"plugins", OPT_PLUGINS, "DIR", 0, "adds a plugin folder; may be repeated", 90},
@@ -106,7 +107,8 @@ static bool use_colour(const char *when, int fd)
     return isatty(fd) && !peri_streq(term, "dumb");
 }
 
-void peri_cli_parse(struct peri_cli *cli, int argc, char **argv, const struct peri_usage_text *usage, struct peri_args *args)
+void peri_cli_parse(
+    struct peri_cli *cli, int argc, char **argv, const struct peri_usage_text *usage, struct peri_args *args)
 {
     const struct argp common = {.options = common_options, .parser = parse_common};
     const struct argp_child children[] = {{&common, 0, "Common options:", 90}, {0}};
@@ -142,9 +144,9 @@ bool peri_cli_config(struct peri_cli *cli)
 static void print_json_error(const char *code, const char *message, bool retryable)
 {
     struct peri_value *doc = peri_value_map(), *error = peri_value_map();
-    if (doc && error && peri_map_put_bool(doc, "ok", false) == PERI_OK && peri_map_put_text(error, "code", code) == PERI_OK &&
-        peri_map_put_text(error, "message", message) == PERI_OK && peri_map_put_bool(error, "retryable", retryable) == PERI_OK &&
-        peri_map_put_ref(doc, "error", error) == PERI_OK)
+    if (doc && error && peri_map_put_bool(doc, "ok", false) == PERI_OK &&
+        peri_map_put_text(error, "code", code) == PERI_OK && peri_map_put_text(error, "message", message) == PERI_OK &&
+        peri_map_put_bool(error, "retryable", retryable) == PERI_OK && peri_map_put_ref(doc, "error", error) == PERI_OK)
         peri_print_json(doc);
     peri_value_unref(error);
     peri_value_unref(doc);
@@ -184,11 +186,14 @@ int peri_cli_usage(struct peri_cli *cli, const char *command, const char *fmt, .
 
 static int print_help(FILE *out)
 {
-    fputs("Usage: perigee COMMAND [ARGUMENT...]\n\nA rules engine and automation service: events in, YAML rules, actions out.\n\nCommands:\n", out);
+    fputs("Usage: perigee COMMAND [ARGUMENT...]\n\nA rules engine and automation service: events in, YAML rules, "
+          "actions out.\n\nCommands:\n",
+        out);
     for (const struct peri_command *c = peri_commands; c->name; c++)
         fprintf(out, "  %-10s %s\n", c->name, c->summary);
     fputs("\n`perigee COMMAND --help' explains each. Every command takes --json and --config FILE.\n"
-          "Exit codes: 0 done; 1 no, or findings; 2 wrong usage; 69 the service is not reachable; 70 internal error.\n", out);
+          "Exit codes: 0 done; 1 no, or findings; 2 wrong usage; 69 the service is not reachable; 70 internal error.\n",
+        out);
     return PERI_EXIT_OK;
 }
 

@@ -11,7 +11,13 @@
 
 /* The command line. One command is one file cmd_<name>.c with one entry in commands.c. */
 
-enum peri_exit { PERI_EXIT_OK = 0, PERI_EXIT_NO = 1, PERI_EXIT_USAGE = 2, PERI_EXIT_UNAVAILABLE = 69, PERI_EXIT_INTERNAL = 70 };
+enum peri_exit {
+    PERI_EXIT_OK = 0,
+    PERI_EXIT_NO = 1,
+    PERI_EXIT_USAGE = 2,
+    PERI_EXIT_UNAVAILABLE = 69,
+    PERI_EXIT_INTERNAL = 70
+};
 
 #define PERI_ARGS_MAX 256
 #define PERI_OPTIONS_MAX 32
@@ -21,9 +27,9 @@ enum peri_exit { PERI_EXIT_OK = 0, PERI_EXIT_NO = 1, PERI_EXIT_USAGE = 2, PERI_E
 struct peri_cli {
     bool json;
     bool colour_out, colour_err;
-    const char *colour;                      /* always, never, auto */
+    const char *colour; /* always, never, auto */
     struct peri_config_flags flags;
-    const char *rules[32], *plugins[32];     /* --rules, --plugins; NULL-ended */
+    const char *rules[32], *plugins[32]; /* --rules, --plugins; NULL-ended */
     size_t rule_count, plugin_count;
     bool approve_all;
     bool config_loaded;
@@ -31,15 +37,15 @@ struct peri_cli {
 };
 
 struct peri_args {
-    const char *value[PERI_OPTIONS_MAX];     /* of option n: its argument, "" for one without; NULL when not given */
-    const char *words[PERI_ARGS_MAX];        /* positional, without the program's and the command's name */
+    const char *value[PERI_OPTIONS_MAX]; /* of option n: its argument, "" for one without; NULL when not given */
+    const char *words[PERI_ARGS_MAX];    /* positional, without the program's and the command's name */
     size_t count;
 };
 
 /* What a command accepts: args_doc and doc as argp(3) wants them, its own options. */
 struct peri_usage_text {
     const char *args_doc, *doc;
-    const struct argp_option *options;       /* may be NULL */
+    const struct argp_option *options; /* may be NULL */
     size_t min_words, max_words;
 };
 
@@ -52,7 +58,8 @@ extern const struct peri_command peri_commands[]; /* ends with an empty entry */
 int peri_main(int argc, char **argv);
 
 /* Parses the command's words and options (and the common ones); ends the program on --help and on wrong usage (2). */
-void peri_cli_parse(struct peri_cli *cli, int argc, char **argv, const struct peri_usage_text *usage, struct peri_args *args);
+void peri_cli_parse(
+    struct peri_cli *cli, int argc, char **argv, const struct peri_usage_text *usage, struct peri_args *args);
 /* Reads the configuration once. False: findings were printed. */
 bool peri_cli_config(struct peri_cli *cli);
 /* "perigee: ..." on standard error; as {"error":{...}} on standard output too with --json. Returns code. */
@@ -64,9 +71,9 @@ int peri_cli_usage(struct peri_cli *cli, const char *command, const char *fmt, .
 /* --- output.c --- */
 
 struct peri_column {
-    const char *key;     /* dotted path into the row */
+    const char *key; /* dotted path into the row */
     const char *title;
-    int max_width;       /* 0: any */
+    int max_width; /* 0: any */
 };
 /* A plain table of a list of maps; columns end with an empty one. "none" in words when empty. */
 void peri_print_table(const struct peri_value *rows, const struct peri_column *columns, const char *none);
@@ -77,7 +84,8 @@ void peri_print_json(const struct peri_value *v);
 /* key: value lines of a map, nested values as JSON. */
 void peri_print_record(const struct peri_value *map);
 /* Either of the two by cli->json. */
-void peri_print_list(struct peri_cli *cli, const struct peri_value *rows, const struct peri_column *columns, const char *none);
+void peri_print_list(
+    struct peri_cli *cli, const struct peri_value *rows, const struct peri_column *columns, const char *none);
 
 /* --- findings.c --- */
 

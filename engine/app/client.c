@@ -73,8 +73,8 @@ static enum peri_status read_token(const struct peri_config *config, char **ret,
     enum peri_status st = peri_path_read(file, 4096, &text, &len, err);
     free(file);
     if (st)
-        return peri_error_set(err, PERI_EIO, "unavailable", "the service is not running here (no token in %s); start it with `perigee run'",
-            config->state_dir);
+        return peri_error_set(err, PERI_EIO, "unavailable",
+            "the service is not running here (no token in %s); start it with `perigee run'", config->state_dir);
     text[strcspn(text, "\r\n")] = '\0';
     *ret = peri_asprintf("Bearer %s", text);
     free(text);
@@ -92,11 +92,14 @@ enum peri_status peri_client_open(struct peri_cli *cli, struct peri_client **ret
         client->base = base_url(&cli->config);
     enum peri_status st = read_token(&cli->config, &client->authorization, err);
     if (st == PERI_OK && peri_str_starts(cli->config.http.listen, "unix:"))
-        st = peri_error_set(err, PERI_EINVAL, "unix", "the service listens on a UNIX socket, which this command does not reach");
+        st = peri_error_set(
+            err, PERI_EINVAL, "unix", "the service listens on a UNIX socket, which this command does not reach");
     if (st == PERI_OK)
         st = peri_loop_create(&client->clock, &client->loop, err);
     if (st == PERI_OK)
-        st = peri_http_client_create(&(struct peri_http_client_options){.loop = client->loop, .ca_file = cli->config.http.tls_cert}, &client->http, err);
+        st = peri_http_client_create(
+            &(struct peri_http_client_options){.loop = client->loop, .ca_file = cli->config.http.tls_cert},
+            &client->http, err);
     if (st == PERI_OK)
         *ret = client;
     else
@@ -125,17 +128,26 @@ static void read_problem(struct peri_client *client)
 {
     const char *detail = peri_map_text(client->value, "detail"), *title = peri_map_text(client->value, "title");
     int s = client->status;
-    enum peri_status st = s == 404 ? PERI_ENOTFOUND : s == 401 || s == 403 ? PERI_EDENIED : s == 429 || s == 503 ? PERI_EBUSY : s >= 500 ? PERI_EINTERNAL : PERI_EINVAL;
-    client->st = peri_error_set(&client->err, st, peri_map_text(client->value, "code"), "%s", detail ? detail : title ? title : "the service refused the request");
+    enum peri_status st = s == 404               ? PERI_ENOTFOUND
+                          : s == 401 || s == 403 ? PERI_EDENIED
+                          : s == 429 || s == 503 ? PERI_EBUSY
+                          : s >= 500             ? PERI_EINTERNAL
+                                                 : PERI_EINVAL;
+    client->st = peri_error_set(&client->err, st, peri_map_text(client->value, "code"), "%s",
+        detail  ? detail
+        : title ? title
+                : "the service refused the request");
 }
 
-static void answered(void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
+static void answered(
+    void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
 {
     struct peri_client *client = arg;
     client->done = true;
     client->st = st;
     if (st) {
-        client->st = peri_error_set(&client->err, PERI_EIO, "unavailable", "the service at %s does not answer: %s", client->base, err->message);
+        client->st = peri_error_set(
+            &client->err, PERI_EIO, "unavailable", "the service at %s does not answer: %s", client->base, err->message);
         return;
     }
     client->status = response->status;
@@ -148,18 +160,29 @@ static void answered(void *arg, enum peri_status st, const struct peri_http_resp
     }
 }
 
-enum peri_status peri_client_call(struct peri_client *client, const char *method, const char *path, const struct peri_value *body,
-    struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_client_call(struct peri_client *client, const char *method, const char *path,
+    const struct peri_value *body, struct peri_value **ret, struct peri_error *err)
 {
-    char *url = peri_asprintf("%s%s", client->base, path), *text = body ? peri_json_text(body, PERI_JSON_COMPACT) : NULL;
+    char *url = peri_asprintf("%s%s", client->base, path),
+         *text = body ? peri_json_text(body, PERI_JSON_COMPACT) : NULL;
     struct peri_http_field headers[] = {{"Authorization", client->authorization}, {"Content-Type", "application/json"}};
-    struct peri_http_send send = {.method = method, .url = url, .headers = headers, .header_count = body ? 2 : 1, .body = text,
-        .body_len = text ? strlen(text) : 0, .user_agent = "perigee/" PERIGEE_VERSION, .timeout_ms = 60000, .max_response = ANSWER_MAX, .allow = allow};
+    struct peri_http_send send = {.method = method,
+        .url = url,
+        .headers = headers,
+        .header_count = body ? 2 : 1,
+        .body = text,
+        .body_len = text ? strlen(text) : 0,
+        .user_agent = "perigee/" PERIGEE_VERSION,
+        .timeout_ms = 60000,
+        .max_response = ANSWER_MAX,
+        .allow = allow};
     peri_value_unref(client->value);
     client->value = NULL;
     client->done = false;
     struct peri_http_call *call;
-    enum peri_status st = url && (!body || text) ? peri_http_client_send(client->http, &send, answered, client, &call, err) : peri_error_nomem(err);
+    enum peri_status st = url && (!body || text)
+                              ? peri_http_client_send(client->http, &send, answered, client, &call, err)
+                              : peri_error_nomem(err);
     free(url);
     free(text);
     if (st)

@@ -6,11 +6,12 @@
 #include "app/rulebook.h"
 #include "app/workbench.h"
 
-static const struct peri_usage_text usage = {
-    "[PATH...]",
-    "Validates the configuration, plugin manifests, Lua syntax and rules in one pass, and prints every finding with its place. "
+static const struct peri_usage_text usage = {"[PATH...]",
+    "Validates the configuration, plugin manifests, Lua syntax and rules in one pass, and prints every finding with "
+    "its place. "
     "PATH is a rule file or a folder of them; without one the configured rule folders are read.\v"
-    "Exit code 1 when there is an error. With --json, one finding a line: {file, line, column, severity, code, message, hint}.",
+    "Exit code 1 when there is an error. With --json, one finding a line: {file, line, column, severity, code, "
+    "message, hint}.",
     NULL, 0, PERI_ARGS_MAX - 1};
 
 int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
@@ -31,7 +32,8 @@ int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
     for (size_t i = 0; i < args.count; i++) {
         FILE *f = fopen(args.words[i], "re");
         if (!f)
-            peri_diag_add(&diag, (struct peri_place){args.words[i], 0, 0}, PERI_SEV_ERROR, "no-file", NULL, "cannot read this file or folder");
+            peri_diag_add(&diag, (struct peri_place){args.words[i], 0, 0}, PERI_SEV_ERROR, "no-file", NULL,
+                "cannot read this file or folder");
         else
             fclose(f);
     }

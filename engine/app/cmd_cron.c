@@ -16,14 +16,14 @@ static const struct argp_option options[] = {
     {"dst", PERI_OPTION(DST), "MODE", 0, "once, skip or both (default once)", 0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "EXPR",
+static const struct peri_usage_text usage = {"EXPR",
     "Prints the next instants of a five-field cron expression or nickname (@daily), in UTC, one a line.\v"
     "An expression that never fires prints nothing and exits 1; a wrong one exits 2 with the reason.\n\n"
     "  perigee cron \"30 8 * * mon-fri\" --tz Europe/Berlin --count 3",
     options, 1, 1};
 
-static int print_instants(struct peri_cli *cli, const struct peri_cron *cron, const struct peri_tz *tz, enum peri_dst dst, int64_t after, long long count)
+static int print_instants(struct peri_cli *cli, const struct peri_cron *cron, const struct peri_tz *tz,
+    enum peri_dst dst, int64_t after, long long count)
 {
     struct peri_value *list = peri_value_list();
     char text[PERI_TIME_TEXT];

@@ -14,7 +14,8 @@
 enum { WHERE, ORDER, LIMIT, OFFSET, COUNT };
 
 static const struct argp_option options[] = {
-    {"where", PERI_OPTION(WHERE), "JSON", 0, "query: {field: value, field: [one, of], field: {gt, gte, lt, lte, ne, in, prefix, exists, contains}}", 0},
+    {"where", PERI_OPTION(WHERE), "JSON", 0,
+        "query: {field: value, field: [one, of], field: {gt, gte, lt, lte, ne, in, prefix, exists, contains}}", 0},
     {"order", PERI_OPTION(ORDER), "FIELDS", 0, "query: field or -field, comma-separated (default: newest first)", 0},
     {"limit", PERI_OPTION(LIMIT), "N", 0, "query: at most N (default 100)", 0},
     {"offset", PERI_OPTION(OFFSET), "N", 0, "query: leave out the first N", 0},
@@ -23,8 +24,10 @@ static const struct argp_option options[] = {
 };
 static const struct peri_usage_text usage = {
     "query TYPE | get TYPE ID | put TYPE JSON | delete TYPE ID | import TYPE FILE",
-    "The unified model: contact, conversation, message, call, voicemail, task, calendar_event, email, place, presence and any other "
-    "type (docs/data.md). `put' creates or merges one entity (JSON, @FILE or -), found by id, else by source and externalId. "
+    "The unified model: contact, conversation, message, call, voicemail, task, calendar_event, email, place, presence "
+    "and any other "
+    "type (docs/data.md). `put' creates or merges one entity (JSON, @FILE or -), found by id, else by source and "
+    "externalId. "
     "`import' puts every object of a JSON array, or of a file with one object a line.",
     options, 1, 3};
 
@@ -75,12 +78,18 @@ static int query(struct peri_cli *cli, const struct peri_args *args)
     struct peri_value *where = NULL;
     struct peri_error err;
     long long limit, offset;
-    if (!peri_cli_number(cli, "--limit", args->value[LIMIT], 1, 10000, 100, &limit) || !peri_cli_number(cli, "--offset", args->value[OFFSET], 0, 1LL << 40, 0, &offset))
+    if (!peri_cli_number(cli, "--limit", args->value[LIMIT], 1, 10000, 100, &limit) ||
+        !peri_cli_number(cli, "--offset", args->value[OFFSET], 0, 1LL << 40, 0, &offset))
         return PERI_EXIT_USAGE;
     if (args->value[WHERE] && peri_cli_json("--where", args->value[WHERE], &where, &err))
         return peri_cli_fail(cli, PERI_EXIT_USAGE, "%s", err.message);
     int code = peri_cli_reader(cli, &reader);
-    struct peri_query q = {.type = args->words[0], .where = where, .order = args->value[ORDER], .limit = (size_t)limit, .offset = (size_t)offset, .count_only = args->value[COUNT]};
+    struct peri_query q = {.type = args->words[0],
+        .where = where,
+        .order = args->value[ORDER],
+        .limit = (size_t)limit,
+        .offset = (size_t)offset,
+        .count_only = args->value[COUNT]};
     if (code == PERI_EXIT_OK) {
         code = run_query(cli, reader, &q);
         peri_reader_close(reader);
@@ -97,8 +106,9 @@ static int get(struct peri_cli *cli, const struct peri_args *args)
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    enum peri_status st = reader ? peri_reader_entity(reader, args->words[0], args->words[1], &v, &err)
-                                 : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no %s \"%s\"", args->words[0], args->words[1]);
+    enum peri_status st =
+        reader ? peri_reader_entity(reader, args->words[0], args->words[1], &v, &err)
+               : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no %s \"%s\"", args->words[0], args->words[1]);
     code = st ? peri_cli_fail_error(cli, &err) : print_entity(cli, v);
     peri_value_unref(v);
     peri_reader_close(reader);
@@ -141,11 +151,13 @@ static char *data_path(const char *type, const char *id)
 }
 
 /* one: the list holds one entity, which is sent as an object, and the stored one is what comes back. */
-static int put_list(struct peri_cli *cli, const char *type, const struct peri_value *list, bool one, struct peri_value **ret_stored)
+static int put_list(
+    struct peri_cli *cli, const char *type, const struct peri_value *list, bool one, struct peri_value **ret_stored)
 {
     struct put p = {type, list, NULL};
     char *path = data_path(type, NULL);
-    int code = path ? peri_cli_change(cli, "POST", path, one ? peri_list_at(list, 0) : list, put_all, &p, ret_stored) : PERI_EXIT_INTERNAL;
+    int code = path ? peri_cli_change(cli, "POST", path, one ? peri_list_at(list, 0) : list, put_all, &p, ret_stored)
+                    : PERI_EXIT_INTERNAL;
     free(path);
     if (code == PERI_EXIT_OK && !*ret_stored)
         *ret_stored = peri_value_ref(p.last);
@@ -181,10 +193,12 @@ static enum peri_status remove_one(struct peri_tx *tx, void *arg, struct peri_er
 {
     struct removal *r = arg;
     enum peri_status st = peri_tx_entity_delete(tx, r->type, r->id, &r->existed, err);
-    return st == PERI_OK && !r->existed ? peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no %s \"%s\"", r->type, r->id) : st;
+    return st == PERI_OK && !r->existed
+               ? peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no %s \"%s\"", r->type, r->id)
+               : st;
 }
 
-static int delete(struct peri_cli *cli, const struct peri_args *args)
+static int delete (struct peri_cli *cli, const struct peri_args *args)
 {
     struct removal r = {args->words[0], args->words[1], false};
     struct peri_value *answer = NULL;
@@ -248,7 +262,9 @@ static int import(struct peri_cli *cli, const struct peri_args *args)
         if (code == PERI_EXIT_OK)
             code = put_list(cli, args->words[0], part, false, &stored);
         if (code != PERI_EXIT_OK && at > 0)
-            fprintf(stderr, "perigee: the first %zu entities are stored; run the import again after mending the file (it merges)\n", at);
+            fprintf(stderr,
+                "perigee: the first %zu entities are stored; run the import again after mending the file (it merges)\n",
+                at);
         if (code == PERI_EXIT_OK && isatty(STDERR_FILENO) && count > IMPORT_BATCH)
             fprintf(stderr, "\r%zu of %zu", at + IMPORT_BATCH < count ? at + IMPORT_BATCH : count, count);
         peri_value_unref(stored);
@@ -262,8 +278,9 @@ static int import(struct peri_cli *cli, const struct peri_args *args)
 
 int peri_cmd_data(struct peri_cli *cli, int argc, char **argv)
 {
-    static const struct peri_verb verbs[] = {{"query", query, 1, 1, "TYPE"}, {"get", get, 2, 2, "TYPE and ID"}, {"put", put, 2, 2, "TYPE and JSON"},
-        {"delete", delete, 2, 2, "TYPE and ID"}, {"import", import, 2, 2, "TYPE and FILE"}, {0}};
+    static const struct peri_verb verbs[] = {{"query", query, 1, 1, "TYPE"}, {"get", get, 2, 2, "TYPE and ID"},
+        {"put", put, 2, 2, "TYPE and JSON"}, {"delete", delete, 2, 2, "TYPE and ID"},
+        {"import", import, 2, 2, "TYPE and FILE"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "data", verbs, &args);

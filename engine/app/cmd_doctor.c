@@ -17,9 +17,9 @@
 #include "base/str.h"
 #include "app/zones.h"
 
-static const struct peri_usage_text usage = {
-    "",
-    "Checks the installation: configuration, state folder, database, time zones, plugins, rules, service. Exit code 1 when something fails.",
+static const struct peri_usage_text usage = {"",
+    "Checks the installation: configuration, state folder, database, time zones, plugins, rules, service. Exit code 1 "
+    "when something fails.",
     NULL, 0, 0};
 
 struct report {
@@ -51,7 +51,8 @@ static void check_state(struct report *r, const struct peri_config *c)
     struct statvfs fs;
     add(r, "ok", "configuration", "%s", c->file ? c->file : "no file: defaults");
     if (stat(c->state_dir, &st) < 0) {
-        add(r, errno == ENOENT ? "ok" : "fail", "state folder", "%s: %s", c->state_dir, errno == ENOENT ? "not there yet; the first start makes it" : strerror(errno));
+        add(r, errno == ENOENT ? "ok" : "fail", "state folder", "%s: %s", c->state_dir,
+            errno == ENOENT ? "not there yet; the first start makes it" : strerror(errno));
         return;
     }
     if (access(c->state_dir, W_OK) < 0)
@@ -83,8 +84,9 @@ static void check_database(struct report *r, const struct peri_config *c)
     if (peri_reader_stats(reader, &stats, &err))
         add(r, "fail", "database", "%s", err.message);
     else
-        add(r, "ok", "database", "%s, %lld MiB, %lld events, %lld runs", c->database, (long long)(peri_map_int(stats, "bytes", 0) >> 20),
-            (long long)peri_map_int(stats, "events", 0), (long long)peri_map_int(stats, "runs", 0));
+        add(r, "ok", "database", "%s, %lld MiB, %lld events, %lld runs", c->database,
+            (long long)(peri_map_int(stats, "bytes", 0) >> 20), (long long)peri_map_int(stats, "events", 0),
+            (long long)peri_map_int(stats, "runs", 0));
     peri_value_unref(stats);
     peri_reader_close(reader);
 }
@@ -113,7 +115,8 @@ static void check_plugins(struct report *r, struct peri_cli *cli)
             if (peri_streq(state, "active"))
                 active++;
             else
-                add(r, peri_streq(state, "failed") ? "fail" : "warn", "plugin", "%s is %s%s%s", peri_map_text(p, "id"), state, why ? ": " : "", why ? why : "");
+                add(r, peri_streq(state, "failed") ? "fail" : "warn", "plugin", "%s is %s%s%s", peri_map_text(p, "id"),
+                    state, why ? ": " : "", why ? why : "");
         }
     }
     add(r, active ? "ok" : "fail", "plugins", "%zu active", active);
@@ -121,8 +124,9 @@ static void check_plugins(struct report *r, struct peri_cli *cli)
     size_t before = diag.errors;
     struct peri_rulebook *book = peri_rulebook_create((const char *const *)cli->config.rules);
     if (book && peri_rulebook_load(book, &bench.env, &diag) == PERI_OK)
-        add(r, diag.errors ? "fail" : "ok", "rules", "%zu rules in %zu files, %zu errors%s", peri_rulebook_rules(book)->count, peri_rulebook_files(book),
-            diag.errors - before, diag.errors ? " (`perigee check' shows them)" : "");
+        add(r, diag.errors ? "fail" : "ok", "rules", "%zu rules in %zu files, %zu errors%s",
+            peri_rulebook_rules(book)->count, peri_rulebook_files(book), diag.errors - before,
+            diag.errors ? " (`perigee check' shows them)" : "");
     peri_rulebook_destroy(book);
     peri_workbench_close(&bench);
     peri_diag_finish(&diag);
@@ -138,7 +142,8 @@ static void check_zone(struct report *r, const struct peri_config *c)
         add(r, "fail", "time zones", "%s (is the package tzdata installed?)", err.message);
         return;
     }
-    add(r, "ok", "time zones", "%s%s", c->timezone ? "" : "zoneinfo is there; schedules without a zone run in UTC", c->timezone ? c->timezone : "");
+    add(r, "ok", "time zones", "%s%s", c->timezone ? "" : "zoneinfo is there; schedules without a zone run in UTC",
+        c->timezone ? c->timezone : "");
     peri_tz_destroy(tz);
 }
 
@@ -155,7 +160,8 @@ static void check_service(struct report *r, struct peri_cli *cli)
     if (st)
         add(r, "warn", "service", "%s", err.message);
     else
-        add(r, "ok", "service", "version %s, started %s, %lld rules", peri_map_text(v, "version"), peri_map_text(v, "started"), (long long)peri_map_int(v, "rules", 0));
+        add(r, "ok", "service", "version %s, started %s, %lld rules", peri_map_text(v, "version"),
+            peri_map_text(v, "started"), (long long)peri_map_int(v, "rules", 0));
     peri_value_unref(v);
 }
 
@@ -167,7 +173,8 @@ static void check_lua(struct report *r)
     if (patch >= 8)
         add(r, "ok", "Lua", "%.*s", (int)strcspn(at, ","), at);
     else
-        add(r, "ok", "Lua", "%.*s: memory faults known in it are fenced off by the sandbox (engine/doc/sandbox.md)", at ? (int)strcspn(at, ",") : 1, at ? at : "?");
+        add(r, "ok", "Lua", "%.*s: memory faults known in it are fenced off by the sandbox (engine/doc/sandbox.md)",
+            at ? (int)strcspn(at, ",") : 1, at ? at : "?");
 }
 
 int peri_cmd_doctor(struct peri_cli *cli, int argc, char **argv)

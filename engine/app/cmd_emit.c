@@ -18,16 +18,17 @@ static const struct argp_option options[] = {
     {"source", PERI_OPTION(SOURCE), "SOURCE", 0, "where it comes from (default: cli)", 0},
     {"subject", PERI_OPTION(SUBJECT), "TEXT", 0, "what it is about", 0},
     {"time", PERI_OPTION(TIME), "TIME", 0, "when it happened, RFC 3339 (default: now)", 0},
-    {"wait", PERI_OPTION(WAIT), "SECONDS", OPTION_ARG_OPTIONAL, "waits for its runs to end (30 seconds unless given) and prints them", 0},
+    {"wait", PERI_OPTION(WAIT), "SECONDS", OPTION_ARG_OPTIONAL,
+        "waits for its runs to end (30 seconds unless given) and prints them", 0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "TYPE [JSON|@FILE|-]",
+static const struct peri_usage_text usage = {"TYPE [JSON|@FILE|-]",
     "Sends an event of TYPE with the payload JSON (default {}) to the running service and prints its id.\v"
     "With --wait the exit code is 1 when a run failed or has not ended in time.",
     options, 1, 2};
 
-static enum peri_status post(struct peri_client *client, const struct peri_args *args, const struct peri_value *data, struct peri_value **ret, struct peri_error *err)
+static enum peri_status post(struct peri_client *client, const struct peri_args *args, const struct peri_value *data,
+    struct peri_value **ret, struct peri_error *err)
 {
     static const char *const names[] = {"id", "source", "subject", "time"};
     struct peri_buf path;
@@ -48,11 +49,13 @@ static enum peri_status post(struct peri_client *client, const struct peri_args 
 }
 
 /* Asks until the event is matched and its runs have ended, or the time is up. */
-static enum peri_status wait_for(struct peri_client *client, const char *id, long long seconds, struct peri_value **ret_runs, struct peri_error *err)
+static enum peri_status wait_for(
+    struct peri_client *client, const char *id, long long seconds, struct peri_value **ret_runs, struct peri_error *err)
 {
     struct peri_clock clock = peri_clock_system();
     int64_t until = peri_clock_mono(&clock).ns + seconds * 1000000000LL;
-    char *event_path = peri_asprintf("/v1/events/%s", id), *runs_path = peri_asprintf("/v1/runs?limit=1000&event=%s", id);
+    char *event_path = peri_asprintf("/v1/events/%s", id),
+         *runs_path = peri_asprintf("/v1/runs?limit=1000&event=%s", id);
     enum peri_status st = event_path && runs_path ? PERI_OK : peri_error_nomem(err);
     bool ended = false;
     *ret_runs = NULL;
@@ -80,7 +83,8 @@ static enum peri_status wait_for(struct peri_client *client, const char *id, lon
     return st;
 }
 
-static int print_runs(struct peri_cli *cli, struct peri_client *client, const char *id, const struct peri_value *runs, const struct peri_value *answer)
+static int print_runs(struct peri_cli *cli, struct peri_client *client, const char *id, const struct peri_value *runs,
+    const struct peri_value *answer)
 {
     bool good = true;
     struct peri_value *full = peri_value_list(), *doc = peri_value_map();
@@ -97,7 +101,8 @@ static int print_runs(struct peri_cli *cli, struct peri_client *client, const ch
         free(path);
     }
     if (cli->json) {
-        if (doc && peri_map_put_text(doc, "id", id) == PERI_OK && peri_map_put_bool(doc, "duplicate", peri_map_bool(answer, "duplicate", false)) == PERI_OK &&
+        if (doc && peri_map_put_text(doc, "id", id) == PERI_OK &&
+            peri_map_put_bool(doc, "duplicate", peri_map_bool(answer, "duplicate", false)) == PERI_OK &&
             peri_map_put_ref(doc, "runs", full) == PERI_OK)
             peri_print_json(doc);
     } else {
@@ -111,12 +116,14 @@ static int print_runs(struct peri_cli *cli, struct peri_client *client, const ch
     return good ? PERI_EXIT_OK : PERI_EXIT_NO;
 }
 
-static int emit(struct peri_cli *cli, struct peri_client *client, const struct peri_args *args, const struct peri_value *data)
+static int emit(
+    struct peri_cli *cli, struct peri_client *client, const struct peri_args *args, const struct peri_value *data)
 {
     struct peri_value *answer = NULL, *runs = NULL;
     struct peri_error err;
     long long seconds = 30;
-    if (args->value[WAIT] && *args->value[WAIT] && !peri_cli_number(cli, "--wait", args->value[WAIT], 1, 86400, 30, &seconds))
+    if (args->value[WAIT] && *args->value[WAIT] &&
+        !peri_cli_number(cli, "--wait", args->value[WAIT], 1, 86400, 30, &seconds))
         return PERI_EXIT_USAGE;
     if (post(client, args, data, &answer, &err))
         return peri_client_fail(cli, &err);
@@ -127,7 +134,8 @@ static int emit(struct peri_cli *cli, struct peri_client *client, const struct p
     } else if (args->value[WAIT]) {
         if (!cli->json)
             printf("%s%s\n", id, peri_map_bool(answer, "duplicate", false) ? " (a duplicate: accepted before)" : "");
-        code = wait_for(client, id, seconds, &runs, &err) ? peri_client_fail(cli, &err) : print_runs(cli, client, id, runs, answer);
+        code = wait_for(client, id, seconds, &runs, &err) ? peri_client_fail(cli, &err)
+                                                          : print_runs(cli, client, id, runs, answer);
     } else if (cli->json) {
         peri_print_json(answer);
     } else {

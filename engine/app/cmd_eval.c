@@ -13,12 +13,12 @@
 enum { EVENT, NOW };
 
 static const struct argp_option options[] = {
-    {"event", PERI_OPTION(EVENT), "FILE|JSON", 0, "what `event' is: JSON, a file, or - (a whole CloudEvent counts as its data)", 0},
+    {"event", PERI_OPTION(EVENT), "FILE|JSON", 0,
+        "what `event' is: JSON, a file, or - (a whole CloudEvent counts as its data)", 0},
     {"now", PERI_OPTION(NOW), "TIME", 0, "what `now' is, RFC 3339 (default: the clock)", 0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "EXPR",
+static const struct peri_usage_text usage = {"EXPR",
     "Evaluates a template expression, with or without {{ }}, and prints the value as JSON.\v"
     "Exit code 1 when a field is missing or the types do not fit, 2 when the expression is wrong.\n\n"
     "  perigee eval \"event.calls | length\" --event '{\"calls\":[1,2]}'",
@@ -62,8 +62,8 @@ static const char *const *names(void *ctx)
 static int bad_expression(struct peri_cli *cli, const char *text, const struct peri_expr_problem *p)
 {
     struct peri_error err;
-    peri_error_set(&err, PERI_EINVAL, p->code, "column %zu: %s%s%s%s", peri_utf8_length(text, p->offset) + 1, p->message, p->hint[0] ? " (" : "", p->hint,
-        p->hint[0] ? ")" : "");
+    peri_error_set(&err, PERI_EINVAL, p->code, "column %zu: %s%s%s%s", peri_utf8_length(text, p->offset) + 1,
+        p->message, p->hint[0] ? " (" : "", p->hint, p->hint[0] ? ")" : "");
     peri_cli_fail_error(cli, &err);
     if (!cli->json) {
         fprintf(stderr, "  %s\n  ", text);
@@ -118,7 +118,8 @@ static enum peri_status read_event(const char *text, struct peri_value **ret, st
     free(at);
     if (st)
         return st;
-    *ret = peri_map_at(v, "specversion") && peri_map_at(v, "data") ? peri_value_ref(peri_map_at(v, "data")) : peri_value_ref(v);
+    *ret = peri_map_at(v, "specversion") && peri_map_at(v, "data") ? peri_value_ref(peri_map_at(v, "data"))
+                                                                   : peri_value_ref(v);
     peri_value_unref(v);
     return PERI_OK;
 }
@@ -141,7 +142,8 @@ int peri_cmd_eval(struct peri_cli *cli, int argc, char **argv)
     roots.trigger = peri_value_map();
     roots.empty = peri_value_map();
     roots.now = peri_value_str(peri_time_format(now, stamp));
-    int code = roots.event && roots.trigger && roots.empty && roots.now ? evaluate(cli, args.words[0], &roots, now) : PERI_EXIT_INTERNAL;
+    int code = roots.event && roots.trigger && roots.empty && roots.now ? evaluate(cli, args.words[0], &roots, now)
+                                                                        : PERI_EXIT_INTERNAL;
     peri_value_unref(roots.event);
     peri_value_unref(roots.trigger);
     peri_value_unref(roots.empty);

@@ -19,14 +19,15 @@ static const struct argp_option options[] = {
     {"rule", PERI_OPTION(RULE), "RULE", 0, "replay: only this rule hears it", 0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "list | show ID | replay ID...",
-    "The journal of accepted events. `list' prints the newest first, `show' one event with the verdict of every rule that "
-    "could have heard it, `replay' runs the rules again with a recorded event (new run ids, marked as replay; needs the service).",
+static const struct peri_usage_text usage = {"list | show ID | replay ID...",
+    "The journal of accepted events. `list' prints the newest first, `show' one event with the verdict of every rule "
+    "that "
+    "could have heard it, `replay' runs the rules again with a recorded event (new run ids, marked as replay; needs "
+    "the service).",
     options, 0, PERI_ARGS_MAX - 1};
 
-static const struct peri_column columns[] = {
-    {"id", "ID", 0}, {"received", "RECEIVED", 0}, {"type", "TYPE", 40}, {"source", "SOURCE", 30}, {"state", "STATE", 0}, {"data", "DATA", 60}, {0}};
+static const struct peri_column columns[] = {{"id", "ID", 0}, {"received", "RECEIVED", 0}, {"type", "TYPE", 40},
+    {"source", "SOURCE", 30}, {"state", "STATE", 0}, {"data", "DATA", 60}, {0}};
 
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
@@ -64,7 +65,8 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    enum peri_status st = reader ? peri_reader_event_value(reader, seq, &event, &err) : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no event %s", args->words[0]);
+    enum peri_status st = reader ? peri_reader_event_value(reader, seq, &event, &err)
+                                 : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no event %s", args->words[0]);
     if (st == PERI_OK)
         st = peri_reader_verdicts(reader, seq, &verdicts, &err);
     if (st == PERI_OK && cli->json)
@@ -124,7 +126,8 @@ static int replay(struct peri_cli *cli, const struct peri_args *args)
 
 int peri_cmd_events(struct peri_cli *cli, int argc, char **argv)
 {
-    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"replay", replay, 1, PERI_ARGS_MAX, "ID..."}, {0}};
+    static const struct peri_verb verbs[] = {
+        {"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"replay", replay, 1, PERI_ARGS_MAX, "ID..."}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "events", verbs, &args);

@@ -18,13 +18,17 @@ static const struct argp_option options[] = {
     {"count", PERI_OPTION(COUNT), 0, 0, "prints only how many events matched", 0},
     {"quiet", PERI_OPTION(QUIET), 0, 0, "prints nothing; the exit code answers", 0},
     {"invert", PERI_OPTION(INVERT), 0, 0, "the events that do not match", 0},
-    {"patterns", PERI_OPTION(PATTERNS), "FILE", 0, "one pattern a line instead of PATTERN; prints for each event the numbers (from 0) of all that match, as a JSON array", 0},
+    {"patterns", PERI_OPTION(PATTERNS), "FILE", 0,
+        "one pattern a line instead of PATTERN; prints for each event the numbers (from 0) of all that match, as a "
+        "JSON array",
+        0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "PATTERN [FILE...]",
-    "Reads JSON events, one a line, from the files or standard input, and prints those that PATTERN matches. PATTERN is a JSON event "
-    "pattern (docs/rules.md) or @FILE. Exit code 1 when none matches, 2 for a bad pattern; a line that is not JSON is reported and skipped.",
+static const struct peri_usage_text usage = {"PATTERN [FILE...]",
+    "Reads JSON events, one a line, from the files or standard input, and prints those that PATTERN matches. PATTERN "
+    "is a JSON event "
+    "pattern (docs/rules.md) or @FILE. Exit code 1 when none matches, 2 for a bad pattern; a line that is not JSON is "
+    "reported and skipped.",
     options, 0, PERI_ARGS_MAX - 1};
 
 #define PROGRESS_EVERY 100000
@@ -157,8 +161,12 @@ int peri_cmd_match(struct peri_cli *cli, int argc, char **argv)
 {
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
-    struct matcher m = {.cli = cli, .many = args.value[PATTERNS], .count = args.value[COUNT], .quiet = args.value[QUIET],
-        .invert = args.value[INVERT], .progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO)};
+    struct matcher m = {.cli = cli,
+        .many = args.value[PATTERNS],
+        .count = args.value[COUNT],
+        .quiet = args.value[QUIET],
+        .invert = args.value[INVERT],
+        .progress = isatty(STDERR_FILENO) && !isatty(STDOUT_FILENO)};
     size_t first;
     bool ok = compile(&m, &args, &first);
     for (size_t i = first; ok && i < args.count; i++)

@@ -14,19 +14,22 @@ enum { PARAMS, EVENT };
 
 static const struct argp_option options[] = {
     {"params", PERI_OPTION(PARAMS), "JSON", 0, "call: the parameters (JSON, @FILE or -)", 0},
-    {"event", PERI_OPTION(EVENT), "JSON", 0, "call: the payload of the event that it sees, or a whole CloudEvent (JSON, @FILE or -)", 0},
+    {"event", PERI_OPTION(EVENT), "JSON", 0,
+        "call: the payload of the event that it sees, or a whole CloudEvent (JSON, @FILE or -)", 0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "list | show ID | call ID",
-    "Conditions and actions of the plugins. `call' runs one by hand, without the service: it reads the data of the state folder, "
+static const struct peri_usage_text usage = {"list | show ID | call ID",
+    "Conditions and actions of the plugins. `call' runs one by hand, without the service: it reads the data of the "
+    "state folder, "
     "keeps what it writes to itself, and leaves nothing behind; messages and HTTP requests are really sent.\v"
-    "call prints {\"ok\":true,\"result\":...,\"usage\":{...}} or {\"ok\":false,\"error\":{...}}; exit code 1 when it failed. The result "
+    "call prints {\"ok\":true,\"result\":...,\"usage\":{...}} or {\"ok\":false,\"error\":{...}}; exit code 1 when it "
+    "failed. The result "
     "of a condition is {\"holds\":...,\"compared\":...}.\n\n"
     "  perigee operators call comms.missedCalls --params '{\"count\":3}'",
     options, 0, 2};
 
-static const struct peri_column columns[] = {{"id", "ID", 0}, {"kind", "KIND", 0}, {"plugin", "PLUGIN", 0}, {"description", "DESCRIPTION", 80}, {0}};
+static const struct peri_column columns[] = {
+    {"id", "ID", 0}, {"kind", "KIND", 0}, {"plugin", "PLUGIN", 0}, {"description", "DESCRIPTION", 80}, {0}};
 
 /* Opens the bench; findings about plugins are told on standard error. */
 static bool open_bench(struct peri_cli *cli, struct peri_workbench *bench, int *ret_code)
@@ -112,7 +115,8 @@ static const char *text_or(const struct peri_value *map, const char *key, const 
 }
 
 /* The event that a call by hand sees: a payload, or a CloudEvent with its attributes. */
-static enum peri_status make_event(const struct peri_value *given, int64_t now, struct peri_event **ret, struct peri_error *err)
+static enum peri_status make_event(
+    const struct peri_value *given, int64_t now, struct peri_event **ret, struct peri_error *err)
 {
     bool whole = peri_map_at(given, "specversion") != NULL;
     struct peri_event *event = peri_event_create();
@@ -137,7 +141,8 @@ static enum peri_status make_event(const struct peri_value *given, int64_t now, 
     return peri_error_nomem(err);
 }
 
-static int call_by_hand(struct peri_cli *cli, struct peri_workbench *bench, const char *id, const struct peri_value *params, struct peri_event *event)
+static int call_by_hand(struct peri_cli *cli, struct peri_workbench *bench, const char *id,
+    const struct peri_value *params, struct peri_event *event)
 {
     struct waiting w = {0};
     struct peri_error err;
@@ -185,7 +190,8 @@ static int call(struct peri_cli *cli, const struct peri_args *args)
 
 int peri_cmd_operators(struct peri_cli *cli, int argc, char **argv)
 {
-    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"call", call, 1, 1, "ID"}, {0}};
+    static const struct peri_verb verbs[] = {
+        {"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"call", call, 1, 1, "ID"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "operators", verbs, &args);

@@ -9,13 +9,15 @@
 
 enum { LIMIT };
 
-static const struct argp_option options[] = {{"limit", PERI_OPTION(LIMIT), "N", 0, "list: at most N (default 50)", 0}, {0}};
-static const struct peri_usage_text usage = {
-    "list | show ID | clear",
-    "Messages that no configured channel took: they are kept here instead of failing, so that a rule's effect can be seen without any account.",
+static const struct argp_option options[] = {
+    {"limit", PERI_OPTION(LIMIT), "N", 0, "list: at most N (default 50)", 0}, {0}};
+static const struct peri_usage_text usage = {"list | show ID | clear",
+    "Messages that no configured channel took: they are kept here instead of failing, so that a rule's effect can be "
+    "seen without any account.",
     options, 0, 2};
 
-static const struct peri_column columns[] = {{"id", "ID", 0}, {"created", "CREATED", 0}, {"channel_type", "CHANNEL", 0}, {"to", "TO", 30}, {"subject", "SUBJECT", 40}, {"body", "BODY", 60}, {0}};
+static const struct peri_column columns[] = {{"id", "ID", 0}, {"created", "CREATED", 0}, {"channel_type", "CHANNEL", 0},
+    {"to", "TO", 30}, {"subject", "SUBJECT", 40}, {"body", "BODY", 60}, {0}};
 
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
@@ -48,7 +50,8 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    enum peri_status st = reader ? peri_reader_outbox_item(reader, (uint64_t)id, &v, &err) : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no message %s", args->words[0]);
+    enum peri_status st = reader ? peri_reader_outbox_item(reader, (uint64_t)id, &v, &err)
+                                 : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no message %s", args->words[0]);
     if (st)
         code = peri_cli_fail_error(cli, &err);
     else if (cli->json)
@@ -71,14 +74,16 @@ static int clear(struct peri_cli *cli, const struct peri_args *args)
     uint64_t count = 0;
     int code = peri_cli_change(cli, "DELETE", "/v1/outbox", NULL, clear_all, &count, &answer);
     if (code == PERI_EXIT_OK)
-        printf(cli->json ? "{\"deleted\":%lld}\n" : "%lld messages deleted\n", (long long)peri_map_int(answer, "count", (int64_t)count));
+        printf(cli->json ? "{\"deleted\":%lld}\n" : "%lld messages deleted\n",
+            (long long)peri_map_int(answer, "count", (int64_t)count));
     peri_value_unref(answer);
     return code;
 }
 
 int peri_cmd_outbox(struct peri_cli *cli, int argc, char **argv)
 {
-    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"clear", clear, 0, 0, ""}, {0}};
+    static const struct peri_verb verbs[] = {
+        {"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"clear", clear, 0, 0, ""}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "outbox", verbs, &args);

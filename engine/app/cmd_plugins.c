@@ -21,17 +21,20 @@ enum { YES, SETTINGS, HOST };
 
 static const struct argp_option options[] = {
     {"yes", PERI_OPTION(YES), 0, 0, "approve: without asking", 0},
-    {"settings", PERI_OPTION(SETTINGS), "FILE", 0, "check: also validates these settings (YAML or JSON) against the configSchema", 0},
+    {"settings", PERI_OPTION(SETTINGS), "FILE", 0,
+        "check: also validates these settings (YAML or JSON) against the configSchema", 0},
     {"host", PERI_OPTION(HOST), "HOST[:PORT]", 0, "approve: also lets it reach this host, even a private one", 0},
     {0},
 };
 static const struct peri_usage_text usage = {
     "list | show ID | check DIR | approve ID | revoke ID | enable ID | disable ID | reload ID",
-    "Plugin packages. `check' validates a package: manifest, files, Lua, operators. `approve' shows what it asks for (on an update, what "
+    "Plugin packages. `check' validates a package: manifest, files, Lua, operators. `approve' shows what it asks for "
+    "(on an update, what "
     "changed), asks on a terminal, and writes the operator's policy file. enable, disable and reload need the service.",
     options, 0, 2};
 
-static const struct peri_column columns[] = {{"id", "ID", 0}, {"version", "VERSION", 0}, {"type", "TYPE", 0}, {"state", "STATE", 0}, {"description", "DESCRIPTION", 60}, {"refusal.message", "WHY NOT", 100}, {0}};
+static const struct peri_column columns[] = {{"id", "ID", 0}, {"version", "VERSION", 0}, {"type", "TYPE", 0},
+    {"state", "STATE", 0}, {"description", "DESCRIPTION", 60}, {"refusal.message", "WHY NOT", 100}, {0}};
 
 /* All packages, from the service when it runs (it knows their state), else loaded here. NULL after a message. */
 static struct peri_value *fetch(struct peri_cli *cli, int *ret_code)
@@ -93,7 +96,8 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
     const struct peri_value *p = find(rows, args->words[0]);
     code = PERI_EXIT_OK;
     if (!p)
-        code = peri_cli_fail(cli, PERI_EXIT_NO, "there is no plugin \"%s\" (`perigee plugins list' names them)", args->words[0]);
+        code = peri_cli_fail(
+            cli, PERI_EXIT_NO, "there is no plugin \"%s\" (`perigee plugins list' names them)", args->words[0]);
     else if (cli->json)
         peri_print_json(p);
     else
@@ -103,7 +107,8 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
 }
 
 /* Opens the package and reads its manifest; findings of the manifest go to diag. */
-static enum peri_status open_package(const char *dir, struct peri_package **ret_package, struct peri_manifest **ret_manifest, struct peri_diag *diag, struct peri_error *err)
+static enum peri_status open_package(const char *dir, struct peri_package **ret_package,
+    struct peri_manifest **ret_manifest, struct peri_diag *diag, struct peri_error *err)
 {
     size_t len;
     enum peri_status st = peri_package_open(dir, ret_package, err);
@@ -137,8 +142,9 @@ static void check_settings(const char *file, const struct peri_manifest *manifes
         peri_diag_add(diag, place, PERI_SEV_ERROR, "settings", NULL, "must hold one mapping of settings without tags");
     else if (manifest->config_schema && peri_schema_check(manifest->config_schema, value, &report))
         for (size_t i = 0; i < report.count; i++)
-            peri_diag_add(diag, peri_node_at_pointer(doc->roots[0], report.items[i].pointer)->place, PERI_SEV_ERROR, "settings", NULL, "%s %s",
-                report.items[i].pointer[0] ? report.items[i].pointer : "the settings", report.items[i].message);
+            peri_diag_add(diag, peri_node_at_pointer(doc->roots[0], report.items[i].pointer)->place, PERI_SEV_ERROR,
+                "settings", NULL, "%s %s", report.items[i].pointer[0] ? report.items[i].pointer : "the settings",
+                report.items[i].message);
     peri_schema_report_finish(&report);
     peri_value_unref(value);
     peri_yaml_destroy(doc);
@@ -161,7 +167,8 @@ static void check_loading(struct peri_cli *cli, const char *dir, const char *id,
         if (!why)
             why = peri_map_text(peri_map_at(p, "refusal"), "message");
         if (!p || !(peri_streq(state, "active") || peri_streq(state, "unconfigured")))
-            peri_diag_add(diag, (struct peri_place){dir, 0, 0}, PERI_SEV_ERROR, "plugin-load", NULL, "%s", why ? why : "it does not load");
+            peri_diag_add(diag, (struct peri_place){dir, 0, 0}, PERI_SEV_ERROR, "plugin-load", NULL, "%s",
+                why ? why : "it does not load");
         peri_value_unref(rows);
         peri_workbench_close(&bench);
     } else {
@@ -225,7 +232,8 @@ static bool confirmed(const struct peri_args *args)
     return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
 
-static int approve_package(struct peri_cli *cli, const struct peri_args *args, struct peri_policy *policy, struct peri_package *package, struct peri_manifest *manifest)
+static int approve_package(struct peri_cli *cli, const struct peri_args *args, struct peri_policy *policy,
+    struct peri_package *package, struct peri_manifest *manifest)
 {
     struct peri_value *preview = NULL;
     struct peri_error err;
@@ -245,7 +253,8 @@ static int approve_package(struct peri_cli *cli, const struct peri_args *args, s
     }
     int code = PERI_EXIT_NO;
     if (confirmed(args)) {
-        struct peri_approval approval = {manifest, peri_package_hash(package), hosts, pw ? pw->pw_name : "unknown", peri_clock_wall_ms(&clock)};
+        struct peri_approval approval = {
+            manifest, peri_package_hash(package), hosts, pw ? pw->pw_name : "unknown", peri_clock_wall_ms(&clock)};
         if (peri_policy_approve(cli->config.policy, &approval, &err))
             code = peri_cli_fail_error(cli, &err);
         else if (cli->json)
@@ -358,8 +367,9 @@ static int reload(struct peri_cli *cli, const struct peri_args *args)
 
 int peri_cmd_plugins(struct peri_cli *cli, int argc, char **argv)
 {
-    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"check", check, 1, 1, "DIR"}, {"approve", approve, 1, 1, "ID"},
-        {"revoke", revoke_plugin, 1, 1, "ID"}, {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"}, {"reload", reload, 1, 1, "ID"}, {0}};
+    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
+        {"check", check, 1, 1, "DIR"}, {"approve", approve, 1, 1, "ID"}, {"revoke", revoke_plugin, 1, 1, "ID"},
+        {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"}, {"reload", reload, 1, 1, "ID"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "plugins", verbs, &args);

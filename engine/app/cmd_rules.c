@@ -9,27 +9,28 @@
 #include "app/workbench.h"
 #include "base/str.h"
 
-static const struct peri_usage_text usage = {
-    "list | show ID | enable ID | disable ID",
+static const struct peri_usage_text usage = {"list | show ID | enable ID | disable ID",
     "The rules. With a running service `list' and `show' print what it runs; without one they read the rule folders. "
     "`disable' keeps a rule from hearing events until `enable', also over restarts (needs the service).",
     NULL, 0, 2};
 
-static const struct peri_column columns[] = {
-    {"id", "ID", 40}, {"name", "NAME", 40}, {"enabled", "ENABLED", 0}, {"hears", "HEARS", 40}, {"place", "PLACE", 60}, {0}};
+static const struct peri_column columns[] = {{"id", "ID", 40}, {"name", "NAME", 40}, {"enabled", "ENABLED", 0},
+    {"hears", "HEARS", 40}, {"place", "PLACE", 60}, {0}};
 
 /* Adds what only the table shows. */
 static void decorate(struct peri_value *rows)
 {
     for (size_t i = 0; i < peri_value_count(rows); i++) {
-        struct peri_value *row = peri_list_at(rows, i), *triggers = peri_map_at(row, "triggers"), *hears = peri_value_list();
+        struct peri_value *row = peri_list_at(rows, i), *triggers = peri_map_at(row, "triggers"),
+                          *hears = peri_value_list();
         for (size_t k = 0; hears && k < peri_value_count(triggers); k++) {
             const char *event = peri_map_text(peri_list_at(triggers, k), "event");
             if (peri_list_push(hears, peri_value_str(event ? event : "(schedule)")))
                 break;
         }
         char *place = peri_asprintf("%s:%lld", peri_map_text(row, "file"), (long long)peri_map_int(row, "line", 0));
-        if (hears && peri_map_put_ref(row, "hears", hears) == PERI_OK && peri_map_put_text(row, "place", place) == PERI_OK) {
+        if (hears && peri_map_put_ref(row, "hears", hears) == PERI_OK &&
+            peri_map_put_text(row, "place", place) == PERI_OK) {
             peri_value_unref(hears);
             free(place);
             continue;
@@ -108,7 +109,8 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
             found = peri_list_at(rows, i);
     int code = PERI_EXIT_OK;
     if (!found)
-        code = peri_cli_fail(cli, PERI_EXIT_NO, "there is no rule \"%s\" (`perigee rules list' names them)", args->words[0]);
+        code = peri_cli_fail(
+            cli, PERI_EXIT_NO, "there is no rule \"%s\" (`perigee rules list' names them)", args->words[0]);
     else if (cli->json)
         peri_print_json(found);
     else
@@ -126,7 +128,8 @@ static int change(struct peri_cli *cli, const char *id, const char *verb)
     peri_url_encode(&path, id);
     peri_buf_printf(&path, "/%s", verb);
     struct peri_value *body = peri_value_map();
-    int code = path.failed ? PERI_EXIT_USAGE : peri_cli_change(cli, "POST", peri_buf_text(&path), body, NULL, NULL, &answer);
+    int code =
+        path.failed ? PERI_EXIT_USAGE : peri_cli_change(cli, "POST", peri_buf_text(&path), body, NULL, NULL, &answer);
     if (code == PERI_EXIT_OK && cli->json)
         peri_print_json(answer);
     else if (code == PERI_EXIT_OK)
@@ -150,7 +153,8 @@ static int disable(struct peri_cli *cli, const struct peri_args *args)
 
 int peri_cmd_rules(struct peri_cli *cli, int argc, char **argv)
 {
-    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"}, {0}};
+    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
+        {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "rules", verbs, &args);

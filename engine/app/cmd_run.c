@@ -2,8 +2,7 @@
 #include "app/commands.h"
 #include "app/service.h"
 
-static const struct peri_usage_text usage = {
-    "",
+static const struct peri_usage_text usage = {"",
     "The service. It stays in the foreground, logs to standard error, and is ready when rules and plugins are loaded "
     "(GET /readyz, sd_notify). SIGTERM drains and stops, SIGHUP reads the rules again.\v"
     "Without any configuration it keeps its state under $STATE_DIRECTORY or $XDG_STATE_HOME/perigee, listens on "

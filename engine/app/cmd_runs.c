@@ -14,21 +14,24 @@ enum { RULE, STATE, EVENT, LIMIT, AFTER };
 
 static const struct argp_option options[] = {
     {"rule", PERI_OPTION(RULE), "ID", 0, "list: only runs of this rule", 0},
-    {"state", PERI_OPTION(STATE), "STATE", 0, "list: ready, running, sleeping, unknown, succeeded, failed, cancelled, live or dead", 0},
+    {"state", PERI_OPTION(STATE), "STATE", 0,
+        "list: ready, running, sleeping, unknown, succeeded, failed, cancelled, live or dead", 0},
     {"event", PERI_OPTION(EVENT), "ID", 0, "list: only runs of this event", 0},
     {"limit", PERI_OPTION(LIMIT), "N", 0, "list: at most N (default 50)", 0},
     {"after", PERI_OPTION(AFTER), "ID", 0, "list: go on behind this run (older ones)", 0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "list | show ID | retry ID | cancel ID | resolve ID done|again|fail",
-    "What rules did. `show' prints every step with its parameters as rendered, its result, attempts and times. `retry' makes a new "
-    "run of the same rule and event; `resolve' says of a run in state unknown whether its last step was done, is to be sent again, or failed. "
+static const struct peri_usage_text usage = {"list | show ID | retry ID | cancel ID | resolve ID done|again|fail",
+    "What rules did. `show' prints every step with its parameters as rendered, its result, attempts and times. `retry' "
+    "makes a new "
+    "run of the same rule and event; `resolve' says of a run in state unknown whether its last step was done, is to be "
+    "sent again, or failed. "
     "retry, cancel and resolve need the service.",
     options, 0, 3};
 
-static const struct peri_column columns[] = {
-    {"id", "ID", 0}, {"rule", "RULE", 40}, {"event", "EVENT", 0}, {"state", "STATE", 0}, {"created", "CREATED", 0}, {"ended", "ENDED", 0}, {"wake", "UNTIL", 0}, {"error.message", "ERROR", 50}, {0}};
+static const struct peri_column columns[] = {{"id", "ID", 0}, {"rule", "RULE", 40}, {"event", "EVENT", 0},
+    {"state", "STATE", 0}, {"created", "CREATED", 0}, {"ended", "ENDED", 0}, {"wake", "UNTIL", 0},
+    {"error.message", "ERROR", 50}, {0}};
 
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
@@ -67,7 +70,8 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    enum peri_status st = reader ? peri_reader_run(reader, id, &run, &err) : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no run %s", args->words[0]);
+    enum peri_status st = reader ? peri_reader_run(reader, id, &run, &err)
+                                 : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no run %s", args->words[0]);
     if (st)
         code = peri_cli_fail_error(cli, &err);
     else if (cli->json)
@@ -116,7 +120,8 @@ static int resolve(struct peri_cli *cli, const struct peri_args *args)
 
 int peri_cmd_runs(struct peri_cli *cli, int argc, char **argv)
 {
-    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"}, {"retry", retry, 1, 1, "ID"}, {"cancel", cancel, 1, 1, "ID"},
+    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
+        {"retry", retry, 1, 1, "ID"}, {"cancel", cancel, 1, 1, "ID"},
         {"resolve", resolve, 2, 2, "ID and one of done, again, fail"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);

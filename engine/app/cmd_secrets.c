@@ -10,9 +10,9 @@
 #include "base/str.h"
 #include "io/secrets.h"
 
-static const struct peri_usage_text usage = {
-    "list | set NAME | remove NAME",
-    "Secret values for `!secret NAME' in perigee.yaml. `set' reads the value from standard input (hidden on a terminal), never from the "
+static const struct peri_usage_text usage = {"list | set NAME | remove NAME",
+    "Secret values for `!secret NAME' in perigee.yaml. `set' reads the value from standard input (hidden on a "
+    "terminal), never from the "
     "command line. Values are kept in the state folder, readable by its owner only, and are never printed.",
     NULL, 0, 2};
 
@@ -111,7 +111,8 @@ static int remove_secret(struct peri_cli *cli, const struct peri_args *args)
 
 int peri_cmd_secrets(struct peri_cli *cli, int argc, char **argv)
 {
-    static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"set", set, 1, 1, "NAME"}, {"remove", remove_secret, 1, 1, "NAME"}, {0}};
+    static const struct peri_verb verbs[] = {
+        {"list", list, 0, 0, ""}, {"set", set, 1, 1, "NAME"}, {"remove", remove_secret, 1, 1, "NAME"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "secrets", verbs, &args);

@@ -4,7 +4,8 @@
 
 #include "app/commands.h"
 
-static const struct peri_usage_text usage = {"", "Prints the version of perigee and of the libraries it was built with.", NULL, 0, 0};
+static const struct peri_usage_text usage = {
+    "", "Prints the version of perigee and of the libraries it was built with.", NULL, 0, 0};
 
 /* "lua 5.4.4,sqlite3 3.40.1,...": from the build (cmake/dependencies.cmake). */
 static const char linked[] = PERIGEE_LINKED;

@@ -9,12 +9,13 @@
 enum { EVENT };
 
 static const struct argp_option options[] = {
-    {"event", PERI_OPTION(EVENT), "ID", 0, "the event in question (default: the newest one with a verdict for the rule)", 0},
+    {"event", PERI_OPTION(EVENT), "ID", 0,
+        "the event in question (default: the newest one with a verdict for the rule)", 0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "RULE",
-    "Says why RULE did or did not run for an event: fired, or the first thing that stood in the way with the actual values. "
+static const struct peri_usage_text usage = {"RULE",
+    "Says why RULE did or did not run for an event: fired, or the first thing that stood in the way with the actual "
+    "values. "
     "Exit code 1 when it did not fire or there is no verdict.",
     options, 1, 1};
 
@@ -34,7 +35,8 @@ static int print(struct peri_cli *cli, const char *event, const struct peri_valu
     uint64_t seq;
     if (cli->json) {
         struct peri_value *copy = peri_value_copy(verdict);
-        if (copy && peri_event_id_parse(event, &seq) && peri_map_put_text(copy, "event", peri_event_id(seq, id)) == PERI_OK)
+        if (copy && peri_event_id_parse(event, &seq) &&
+            peri_map_put_text(copy, "event", peri_event_id(seq, id)) == PERI_OK)
             peri_print_json(copy);
         peri_value_unref(copy);
     } else {
@@ -55,7 +57,12 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
             return peri_cli_usage(cli, "why", "\"%s\" is no event id (they look like ev-12)", event);
         st = peri_reader_verdicts(reader, seq, &verdicts, &err);
         const struct peri_value *v = verdict_of(verdicts, rule);
-        int code = st ? peri_cli_fail_error(cli, &err) : v ? print(cli, event, v) : peri_cli_fail(cli, PERI_EXIT_NO, "the rule \"%s\" did not hear %s: no trigger of it names that type of event, or it was not loaded then", rule, event);
+        int code = st  ? peri_cli_fail_error(cli, &err)
+                   : v ? print(cli, event, v)
+                       : peri_cli_fail(cli, PERI_EXIT_NO,
+                             "the rule \"%s\" did not hear %s: no trigger of it names that type of event, or it was "
+                             "not loaded then",
+                             rule, event);
         peri_value_unref(verdicts);
         return code;
     }
@@ -75,7 +82,10 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
     peri_value_unref(events);
     if (code >= 0)
         return code;
-    return peri_cli_fail(cli, PERI_EXIT_NO, "none of the last %d events has a verdict for the rule \"%s\": no trigger of it names their types, or the rule was not loaded", LOOK_BACK, rule);
+    return peri_cli_fail(cli, PERI_EXIT_NO,
+        "none of the last %d events has a verdict for the rule \"%s\": no trigger of it names their types, or the rule "
+        "was not loaded",
+        LOOK_BACK, rule);
 }
 
 int peri_cmd_why(struct peri_cli *cli, int argc, char **argv)
@@ -86,7 +96,8 @@ int peri_cmd_why(struct peri_cli *cli, int argc, char **argv)
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    code = reader ? explain(cli, reader, args.words[0], args.value[EVENT]) : peri_cli_fail(cli, PERI_EXIT_NO, "there are no events yet");
+    code = reader ? explain(cli, reader, args.words[0], args.value[EVENT])
+                  : peri_cli_fail(cli, PERI_EXIT_NO, "there are no events yet");
     peri_reader_close(reader);
     return code;
 }

@@ -30,7 +30,8 @@ const struct peri_command peri_commands[] = {
     {0},
 };
 
-int peri_cli_verb(struct peri_cli *cli, const char *command, const struct peri_verb *verbs, const struct peri_args *args)
+int peri_cli_verb(
+    struct peri_cli *cli, const char *command, const struct peri_verb *verbs, const struct peri_args *args)
 {
     const char *word = args->count ? args->words[0] : verbs[0].name, *names[32];
     size_t n = 0;
@@ -40,7 +41,8 @@ int peri_cli_verb(struct peri_cli *cli, const char *command, const struct peri_v
             continue;
         size_t words = args->count ? args->count - 1 : 0;
         if (words < v->min_words || words > v->max_words)
-            return peri_cli_usage(cli, command, "`%s %s' takes %s", command, word, v->max_words ? v->words : "no arguments");
+            return peri_cli_usage(
+                cli, command, "`%s %s' takes %s", command, word, v->max_words ? v->words : "no arguments");
         struct peri_args rest = *args;
         if (args->count)
             memmove(rest.words, rest.words + 1, sizeof(rest.words) - sizeof(rest.words[0]));
@@ -68,12 +70,14 @@ int peri_cli_reader(struct peri_cli *cli, struct peri_reader **ret)
     return PERI_EXIT_OK;
 }
 
-bool peri_cli_number(struct peri_cli *cli, const char *option, const char *text, long long low, long long high, long long fallback, long long *ret)
+bool peri_cli_number(struct peri_cli *cli, const char *option, const char *text, long long low, long long high,
+    long long fallback, long long *ret)
 {
     *ret = fallback;
     if (!text || (peri_parse_i64(text, ret) && *ret >= low && *ret <= high))
         return true;
-    peri_cli_fail(cli, PERI_EXIT_USAGE, "%s takes a whole number from %lld to %lld, not \"%s\"", option, low, high, text);
+    peri_cli_fail(
+        cli, PERI_EXIT_USAGE, "%s takes a whole number from %lld to %lld, not \"%s\"", option, low, high, text);
     return false;
 }
 
@@ -100,7 +104,8 @@ static int change_directly(struct peri_cli *cli, peri_store_fn fn, void *arg)
     struct peri_error err;
     enum peri_status st = peri_path_make(cli->config.state_dir, &err);
     if (st == PERI_OK)
-        st = peri_store_open(&(struct peri_store_options){.path = cli->config.database, .clock = peri_clock_system()}, &store, &err);
+        st = peri_store_open(
+            &(struct peri_store_options){.path = cli->config.database, .clock = peri_clock_system()}, &store, &err);
     if (st)
         return peri_cli_fail_error(cli, &err);
     st = peri_store_run(store, fn, arg, &err);
@@ -108,8 +113,8 @@ static int change_directly(struct peri_cli *cli, peri_store_fn fn, void *arg)
     return st ? peri_cli_fail_error(cli, &err) : PERI_EXIT_OK;
 }
 
-int peri_cli_change(struct peri_cli *cli, const char *method, const char *path, const struct peri_value *body, peri_store_fn fn, void *arg,
-    struct peri_value **ret_answer)
+int peri_cli_change(struct peri_cli *cli, const char *method, const char *path, const struct peri_value *body,
+    peri_store_fn fn, void *arg, struct peri_value **ret_answer)
 {
     struct peri_client *client;
     struct peri_error err;
@@ -124,5 +129,6 @@ int peri_cli_change(struct peri_cli *cli, const char *method, const char *path, 
     }
     if (st == PERI_OK)
         peri_client_close(client);
-    return fn ? change_directly(cli, fn, arg) : peri_cli_fail(cli, PERI_EXIT_UNAVAILABLE, "the service is not running; start it with `perigee run'");
+    return fn ? change_directly(cli, fn, arg)
+              : peri_cli_fail(cli, PERI_EXIT_UNAVAILABLE, "the service is not running; start it with `perigee run'");
 }

@@ -32,18 +32,21 @@ struct peri_verb {
     const char *words;           /* "ID", for the message */
 };
 /* Runs the verb that args->words[0] names (verbs[0] when there is none). verbs end with an empty entry. */
-int peri_cli_verb(struct peri_cli *cli, const char *command, const struct peri_verb *verbs, const struct peri_args *args);
+int peri_cli_verb(
+    struct peri_cli *cli, const char *command, const struct peri_verb *verbs, const struct peri_args *args);
 
 /* The state folder's database, read-only, service or not. *ret is NULL when there is none yet. Returns an exit code. */
 int peri_cli_reader(struct peri_cli *cli, struct peri_reader **ret);
 /* --limit and the like: a whole number between low and high; false after a message. */
-bool peri_cli_number(struct peri_cli *cli, const char *option, const char *text, long long low, long long high, long long fallback, long long *ret);
+bool peri_cli_number(struct peri_cli *cli, const char *option, const char *text, long long low, long long high,
+    long long fallback, long long *ret);
 /* Reads JSON given on the command line: text, @FILE or - for standard input. */
-enum peri_status peri_cli_json(const char *what, const char *text, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_cli_json(
+    const char *what, const char *text, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
-/* A change that the running service makes (method, path, body), or, when none runs, that fn makes in the store directly.
- * Prints what came of it. Returns an exit code. */
-int peri_cli_change(struct peri_cli *cli, const char *method, const char *path, const struct peri_value *body, peri_store_fn fn, void *arg,
-    struct peri_value **ret_answer);
+/* A change that the running service makes (method, path, body), or, when none runs, that fn makes in the store
+ * directly. Prints what came of it. Returns an exit code. */
+int peri_cli_change(struct peri_cli *cli, const char *method, const char *path, const struct peri_value *body,
+    peri_store_fn fn, void *arg, struct peri_value **ret_answer);
 
 #endif

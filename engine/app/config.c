@@ -54,8 +54,8 @@ static const struct key keys[] = {
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
-static const char *const top_keys[] = {"state_dir", "rules", "plugin_path", "policy", "timezone", "location", "http", "log", "limits",
-    "retention", "channels", "plugins", "bus", NULL};
+static const char *const top_keys[] = {"state_dir", "rules", "plugin_path", "policy", "timezone", "location", "http",
+    "log", "limits", "retention", "channels", "plugins", "bus", NULL};
 static const char *const tags[] = {"!secret", "!env", NULL};
 
 struct loader {
@@ -76,11 +76,12 @@ static bool one_of(const char *text, const char *const *words)
     return false;
 }
 
-/* Stores the text of a scalar; on a mistake says what would be right. base is the file that relative paths start from. */
+/* Stores the text of a scalar; on a mistake says what would be right. base is the file that relative paths start from.
+ */
 static const char *store(struct peri_config *config, const struct key *key, const char *text, const char *base)
 {
-    static const char *const levels[] = {"debug", "info", "warn", "error", NULL}, *const formats[] = {"text", "json", NULL},
-                             *const buses[] = {"local", NULL};
+    static const char *const levels[] = {"debug", "info", "warn", "error", NULL},
+                             *const formats[] = {"text", "json", NULL}, *const buses[] = {"local", NULL};
     void *slot = (char *)config + key->offset;
     long long i;
     char *end;
@@ -118,13 +119,15 @@ static const char *store(struct peri_config *config, const struct key *key, cons
     return NULL;
 }
 
-static void finding(struct loader *l, const struct peri_node *node, const char *code, const char *hint, const char *text)
+static void finding(
+    struct loader *l, const struct peri_node *node, const char *code, const char *hint, const char *text)
 {
     peri_diag_add(l->diag, node->place, PERI_SEV_ERROR, code, hint, "%s", text);
 }
 
 /* !env NAME reads the environment, !secret stays a name that only the plugin host opens. */
-static enum peri_status resolve_tag(void *ctx, const struct peri_node *node, struct peri_value **ret, struct peri_error *err)
+static enum peri_status resolve_tag(
+    void *ctx, const struct peri_node *node, struct peri_value **ret, struct peri_error *err)
 {
     if (peri_streq(node->tag, "!env")) {
         const char *text = getenv(node->text);
@@ -145,18 +148,20 @@ static void read_scalar(struct loader *l, const struct key *key, const struct pe
 {
     const char *text = node->text;
     if (node->kind != PERI_NODE_SCALAR) {
-        peri_diag_add(l->diag, node->place, PERI_SEV_ERROR, "wrong-type", NULL, "\"%s\" must be a single value, is %s", key->path,
-            peri_node_describe(node));
+        peri_diag_add(l->diag, node->place, PERI_SEV_ERROR, "wrong-type", NULL, "\"%s\" must be a single value, is %s",
+            key->path, peri_node_describe(node));
         return;
     }
     if (node->tag && peri_streq(node->tag, "!env"))
         text = getenv(node->text);
     else if (node->tag) {
-        finding(l, node, "secret-here", NULL, "!secret works in plugin settings only; use !env or a credential file here");
+        finding(
+            l, node, "secret-here", NULL, "!secret works in plugin settings only; use !env or a credential file here");
         return;
     }
     if (!text) {
-        peri_diag_add(l->diag, node->place, PERI_SEV_ERROR, "env", NULL, "the environment has no variable %s", node->text);
+        peri_diag_add(
+            l->diag, node->place, PERI_SEV_ERROR, "env", NULL, "the environment has no variable %s", node->text);
         return;
     }
     const char *wrong = store(l->config, key, text, l->config->file);
@@ -172,7 +177,8 @@ static void unknown_key(struct loader *l, const struct peri_node *key, const cha
     peri_buf_init(&all, 1024);
     for (size_t i = 0; known[i]; i++)
         peri_buf_printf(&all, "%s%s", i ? ", " : "", known[i]);
-    peri_diag_add(l->diag, key->place, PERI_SEV_ERROR, "unknown-key", hint, "unknown key \"%s\" (here: %s)", key->text, peri_buf_text(&all));
+    peri_diag_add(l->diag, key->place, PERI_SEV_ERROR, "unknown-key", hint, "unknown key \"%s\" (here: %s)", key->text,
+        peri_buf_text(&all));
     peri_buf_finish(&all);
     free(hint);
 }
@@ -195,7 +201,8 @@ static void read_section(struct loader *l, const char *prefix, const struct peri
     }
     known[n] = NULL;
     if (map->kind != PERI_NODE_MAP) {
-        peri_diag_add(l->diag, map->place, PERI_SEV_ERROR, "wrong-type", NULL, "\"%s\" must be a mapping, is %s", prefix, peri_node_describe(map));
+        peri_diag_add(l->diag, map->place, PERI_SEV_ERROR, "wrong-type", NULL, "\"%s\" must be a mapping, is %s",
+            prefix, peri_node_describe(map));
         return;
     }
     for (size_t i = 0; i < map->count; i++) {
@@ -244,7 +251,8 @@ static void read_folders(struct loader *l, const char *name, const struct peri_n
         return;
     }
     if (node->kind != PERI_NODE_LIST) {
-        peri_diag_add(l->diag, node->place, PERI_SEV_ERROR, "wrong-type", NULL, "\"%s\" must be a list of folders", name);
+        peri_diag_add(
+            l->diag, node->place, PERI_SEV_ERROR, "wrong-type", NULL, "\"%s\" must be a list of folders", name);
         return;
     }
     for (size_t i = 0; i < node->count; i++) {
@@ -342,7 +350,8 @@ static enum peri_status find_file(const struct peri_config_flags *flags, char **
         *ret_file = peri_strdup(asked);
         if (peri_path_is_file(asked))
             return PERI_OK;
-        peri_diag_add(diag, (struct peri_place){asked, 0, 0}, PERI_SEV_ERROR, "no-file", NULL, "there is no such configuration file");
+        peri_diag_add(diag, (struct peri_place){asked, 0, 0}, PERI_SEV_ERROR, "no-file", NULL,
+            "there is no such configuration file");
         return PERI_EINVAL;
     }
     char *folder = peri_path_config();
@@ -395,7 +404,8 @@ static void finish_paths(struct peri_config *c, const struct peri_config_flags *
     }
 }
 
-enum peri_status peri_config_load(const struct peri_config_flags *flags, struct peri_config *config, struct peri_diag *diag)
+enum peri_status peri_config_load(
+    const struct peri_config_flags *flags, struct peri_config *config, struct peri_diag *diag)
 {
     memset(config, 0, sizeof(*config));
     config->latitude = config->longitude = NAN;
@@ -415,8 +425,8 @@ enum peri_status peri_config_load(const struct peri_config_flags *flags, struct 
     read_environment(&l);
     finish_paths(config, flags);
     if (!config->http.tls_cert != !config->http.tls_key)
-        peri_diag_add(diag, (struct peri_place){config->file ? config->file : "environment", 0, 0}, PERI_SEV_ERROR, "tls", NULL,
-            "\"http.tls\" needs both \"cert\" and \"key\"");
+        peri_diag_add(diag, (struct peri_place){config->file ? config->file : "environment", 0, 0}, PERI_SEV_ERROR,
+            "tls", NULL, "\"http.tls\" needs both \"cert\" and \"key\"");
     if (st == PERI_OK && diag->errors == errors)
         return PERI_OK;
     peri_config_finish(config);

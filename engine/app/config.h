@@ -15,15 +15,15 @@
 struct peri_config_plugin {
     char *id;
     bool enabled;
-    struct peri_value *config;        /* NULL: none */
-    const struct peri_node *node;     /* of `config`, or of the entry; NULL when there is none */
+    struct peri_value *config;    /* NULL: none */
+    const struct peri_node *node; /* of `config`, or of the entry; NULL when there is none */
 };
 
 struct peri_config {
-    struct peri_yaml_doc *doc;        /* NULL without a file */
-    char *file;                       /* NULL without a file */
+    struct peri_yaml_doc *doc; /* NULL without a file */
+    char *file;                /* NULL without a file */
     char *state_dir, *database;
-    char **rules, **plugin_path;      /* NULL-ended */
+    char **rules, **plugin_path; /* NULL-ended */
     char *policy, *timezone;
     char *bus;
     double latitude, longitude;
@@ -40,7 +40,7 @@ struct peri_config {
     struct {
         int64_t events_ms, runs_ms, max_events;
     } retention;
-    struct peri_value *channels;      /* {type: plugin id}, or NULL */
+    struct peri_value *channels; /* {type: plugin id}, or NULL */
     struct peri_config_plugin *plugins;
     size_t plugin_count, plugin_cap;
 };
@@ -48,11 +48,12 @@ struct peri_config {
 /* What the command line says; NULL or empty members say nothing. */
 struct peri_config_flags {
     const char *config, *state_dir;
-    const char **rules, **plugins;    /* folders that are added; NULL-ended or NULL */
+    const char **rules, **plugins; /* folders that are added; NULL-ended or NULL */
 };
 
 /* Findings go to diag. PERI_EINVAL when there was an error. On PERI_OK the caller finishes config. */
-enum peri_status peri_config_load(const struct peri_config_flags *flags, struct peri_config *config, struct peri_diag *diag) PERI_MUST_CHECK;
+enum peri_status peri_config_load(
+    const struct peri_config_flags *flags, struct peri_config *config, struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_config_finish(struct peri_config *config);
 
 /* For peri_host_options: ctx is the config. */

@@ -16,7 +16,8 @@ struct peri_value *peri_finding_value(const struct peri_finding *f)
 {
     struct peri_value *v = peri_value_map();
     if (v && peri_map_put_text(v, "file", f->file) == PERI_OK && peri_map_put_int(v, "line", f->line) == PERI_OK &&
-        peri_map_put_int(v, "column", f->column) == PERI_OK && peri_map_put_text(v, "severity", severities[f->severity]) == PERI_OK &&
+        peri_map_put_int(v, "column", f->column) == PERI_OK &&
+        peri_map_put_text(v, "severity", severities[f->severity]) == PERI_OK &&
         peri_map_put_text(v, "code", f->code) == PERI_OK && peri_map_put_text(v, "message", f->message) == PERI_OK &&
         peri_map_put(v, "hint", f->hint ? peri_value_str(f->hint) : peri_value_null()) == PERI_OK)
         return v;
@@ -73,8 +74,8 @@ static void print_finding(FILE *out, bool colour, struct source *s, const struct
         fprintf(out, "%s:%d:%d: ", f->file, f->line, f->column);
     else
         fprintf(out, "%s: ", f->file);
-    fprintf(out, "%s%s:%s %s [%s]\n", colour ? colours[f->severity] : "", severities[f->severity], colour ? "\033[0m" : "", f->message,
-        f->code);
+    fprintf(out, "%s%s:%s %s [%s]\n", colour ? colours[f->severity] : "", severities[f->severity],
+        colour ? "\033[0m" : "", f->message, f->code);
     print_source(out, s, f);
     if (f->hint)
         fprintf(out, "        = %s\n", f->hint);

@@ -67,7 +67,8 @@ static void *run(void *arg)
     return NULL;
 }
 
-enum peri_status peri_lookup_create(struct peri_loop *loop, struct peri_store *store, struct peri_lookup **ret, struct peri_error *err)
+enum peri_status peri_lookup_create(
+    struct peri_loop *loop, struct peri_store *store, struct peri_lookup **ret, struct peri_error *err)
 {
     struct peri_lookup *lookup = calloc(1, sizeof(*lookup));
     if (!lookup)

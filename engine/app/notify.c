@@ -21,6 +21,7 @@ void peri_notify_systemd(const char *state)
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&addr, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+    sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&addr,
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
     close(fd);
 }

@@ -179,7 +179,8 @@ void peri_print_record(const struct peri_value *map)
     }
 }
 
-void peri_print_list(struct peri_cli *cli, const struct peri_value *rows, const struct peri_column *columns, const char *none)
+void peri_print_list(
+    struct peri_cli *cli, const struct peri_value *rows, const struct peri_column *columns, const char *none)
 {
     if (cli->json)
         peri_print_json_lines(rows);

@@ -164,7 +164,8 @@ enum peri_status peri_path_read(const char *path, size_t max, char **ret, size_t
     bool std = peri_streq(path, "-");
     FILE *f = std ? stdin : fopen(path, "rbe");
     if (!f)
-        return peri_error_set(err, errno == ENOENT ? PERI_ENOTFOUND : PERI_EIO, NULL, "cannot read %s: %s", path, strerror(errno));
+        return peri_error_set(
+            err, errno == ENOENT ? PERI_ENOTFOUND : PERI_EIO, NULL, "cannot read %s: %s", path, strerror(errno));
     struct peri_buf buf;
     peri_buf_init(&buf, max);
     char chunk[8192];

@@ -98,15 +98,16 @@ static struct file *find_file(struct peri_rulebook *book, const char *path)
 
 static bool is_rule_file(const char *name)
 {
-    return name[0] != '.' && (peri_str_ends(name, ".yaml") || peri_str_ends(name, ".yml")) && !peri_str_ends(name, ".test.yaml") &&
-           !peri_str_ends(name, ".test.yml");
+    return name[0] != '.' && (peri_str_ends(name, ".yaml") || peri_str_ends(name, ".yml")) &&
+           !peri_str_ends(name, ".test.yaml") && !peri_str_ends(name, ".test.yml");
 }
 
 static void scan(struct peri_rulebook *book, const char *folder, int depth, struct peri_diag *diag)
 {
     DIR *dir = opendir(folder);
     if (!dir) {
-        peri_diag_add(diag, (struct peri_place){folder, 0, 0}, PERI_SEV_ERROR, "folder", NULL, "cannot read this folder: %s", strerror(errno));
+        peri_diag_add(diag, (struct peri_place){folder, 0, 0}, PERI_SEV_ERROR, "folder", NULL,
+            "cannot read this folder: %s", strerror(errno));
         return;
     }
     for (struct dirent *e; (e = readdir(dir));) {
@@ -152,7 +153,8 @@ static void scan_all(struct peri_rulebook *book, struct peri_diag *diag)
             folder->was_there = true;
             scan(book, folder->path, 0, diag);
         } else if (folder->was_there) {
-            peri_diag_add(diag, place, PERI_SEV_ERROR, "folder", NULL, "this rule folder has vanished: its last good rules keep running");
+            peri_diag_add(diag, place, PERI_SEV_ERROR, "folder", NULL,
+                "this rule folder has vanished: its last good rules keep running");
             keep_folder(book, folder->path);
         }
     }
@@ -188,11 +190,13 @@ static enum peri_status merge(struct peri_rulebook *book, struct peri_diag *diag
         for (size_t k = 0; st == PERI_OK && k < good->count; k++) {
             struct peri_rule *rule = good->items[k], *first = peri_map_get(ids, rule->id);
             if (first) {
-                peri_diag_add(diag, rule->place, PERI_SEV_ERROR, "duplicate-id", "give one of them an \"id\" of its own",
-                    "the rule id \"%s\" is already used in %s:%d", rule->id, first->place.file, first->place.line);
+                peri_diag_add(diag, rule->place, PERI_SEV_ERROR, "duplicate-id",
+                    "give one of them an \"id\" of its own", "the rule id \"%s\" is already used in %s:%d", rule->id,
+                    first->place.file, first->place.line);
                 continue;
             }
-            if (!peri_vec_grow(&all.items, &all.cap, all.count + 1, sizeof(*all.items)) || !peri_map_set(ids, rule->id, rule, NULL))
+            if (!peri_vec_grow(&all.items, &all.cap, all.count + 1, sizeof(*all.items)) ||
+                !peri_map_set(ids, rule->id, rule, NULL))
                 st = PERI_ENOMEM;
             else
                 all.items[all.count++] = peri_rule_ref(rule);

@@ -12,9 +12,10 @@ struct peri_rulebook;
 /* folders: NULL-ended; each may also be a single file. Copied. */
 struct peri_rulebook *peri_rulebook_create(const char *const *folders);
 void peri_rulebook_destroy(struct peri_rulebook *book);
-/* Reads all files (*.yaml, *.yml, not *.test.yaml; sorted by path, folders inside folders too, hidden ones not). Findings of every
- * file go to diag. Afterwards peri_rulebook_rules is the set to run. */
-enum peri_status peri_rulebook_load(struct peri_rulebook *book, const struct peri_rule_env *env, struct peri_diag *diag) PERI_MUST_CHECK;
+/* Reads all files (*.yaml, *.yml, not *.test.yaml; sorted by path, folders inside folders too, hidden ones not).
+ * Findings of every file go to diag. Afterwards peri_rulebook_rules is the set to run. */
+enum peri_status peri_rulebook_load(
+    struct peri_rulebook *book, const struct peri_rule_env *env, struct peri_diag *diag) PERI_MUST_CHECK;
 /* borrow; valid until the next load. */
 const struct peri_rule_list *peri_rulebook_rules(const struct peri_rulebook *book);
 size_t peri_rulebook_files(const struct peri_rulebook *book);

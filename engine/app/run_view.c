@@ -42,8 +42,8 @@ static void print_step(const struct peri_value *step)
 {
     const char *id = peri_map_text(step, "id"), *op = peri_map_text(step, "operator");
     long long ms = elapsed(step), attempt = peri_map_int(step, "attempt", 1);
-    printf("  %-3lld %-14s %s%s%s%s", (long long)peri_map_int(step, "n", 0), peri_map_text(step, "path"), op ? op : "", id ? " (" : "",
-        id ? id : "", id ? ")" : "");
+    printf("  %-3lld %-14s %s%s%s%s", (long long)peri_map_int(step, "n", 0), peri_map_text(step, "path"), op ? op : "",
+        id ? " (" : "", id ? id : "", id ? ")" : "");
     printf(": %s", peri_map_text(step, "state"));
     if (attempt > 1)
         printf(", attempt %lld", attempt);
@@ -58,7 +58,8 @@ static void print_step(const struct peri_value *step)
 void peri_print_run(const struct peri_value *run)
 {
     long long ms = elapsed(run);
-    printf("%s  rule %s, event %s: %s", peri_map_text(run, "id"), peri_map_text(run, "rule"), peri_map_text(run, "event"), peri_map_text(run, "state"));
+    printf("%s  rule %s, event %s: %s", peri_map_text(run, "id"), peri_map_text(run, "rule"),
+        peri_map_text(run, "event"), peri_map_text(run, "state"));
     if (ms >= 0)
         printf(", %lld ms", ms);
     if (peri_map_text(run, "wake"))
@@ -72,7 +73,8 @@ void peri_print_run(const struct peri_value *run)
 
 void peri_print_verdict(const struct peri_value *v)
 {
-    const char *at = peri_map_text(v, "at"), *reason = peri_map_text(v, "reason"), *run = peri_map_text(v, "run"), *op = peri_map_text(v, "operator");
+    const char *at = peri_map_text(v, "at"), *reason = peri_map_text(v, "reason"), *run = peri_map_text(v, "run"),
+               *op = peri_map_text(v, "operator");
     printf("%s: %s", peri_map_text(v, "rule"), peri_map_text(v, "verdict"));
     if (run)
         printf(" (%s)", run);
@@ -88,7 +90,8 @@ void peri_print_verdict(const struct peri_value *v)
 
 void peri_print_event(const struct peri_value *event, const struct peri_value *verdicts)
 {
-    static const char *const keys[] = {"id", "type", "source", "subject", "external_id", "time", "received", "state", "cause", "replay_of", NULL};
+    static const char *const keys[] = {
+        "id", "type", "source", "subject", "external_id", "time", "received", "state", "cause", "replay_of", NULL};
     for (size_t i = 0; keys[i]; i++)
         if (peri_map_text(event, keys[i]))
             printf("%-12s %s\n", keys[i], peri_map_text(event, keys[i]));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Start, reload and stop of the service. The order of the start is the order of recovery: lock and store first, then the door
- * (events are journaled from here on), then plugins, rules, and what waits in the store. */
+/* Start, reload and stop of the service. The order of the start is the order of recovery: lock and store first, then
+ * the door (events are journaled from here on), then plugins, rules, and what waits in the store. */
 #include "app/service.h"
 
 #include <errno.h>
@@ -137,8 +137,8 @@ static void log_findings(struct peri_service *s)
         const struct peri_finding *f = &s->findings.items[i];
         enum peri_log_level level = f->severity == PERI_SEV_ERROR ? PERI_LOG_ERROR : PERI_LOG_WARN;
         if (f->line > 0)
-            peri_log_write(s->log, level, "rules", "%s:%d:%d: %s [%s]%s%s", f->file, f->line, f->column, f->message, f->code,
-                f->hint ? " " : "", f->hint ? f->hint : "");
+            peri_log_write(s->log, level, "rules", "%s:%d:%d: %s [%s]%s%s", f->file, f->line, f->column, f->message,
+                f->code, f->hint ? " " : "", f->hint ? f->hint : "");
         else
             peri_log_write(s->log, level, "rules", "%s: %s [%s]", f->file, f->message, f->code);
     }
@@ -345,9 +345,15 @@ static enum peri_status open_store(struct peri_service *s, struct peri_error *er
     if (st)
         return st;
     if (access(s->config->state_dir, W_OK | X_OK) < 0)
-        return peri_error_set(err, PERI_EIO, NULL, "the state folder %s can not be written: %s (choose another with state_dir or PERIGEE_STATE_DIR)",
+        return peri_error_set(err, PERI_EIO, NULL,
+            "the state folder %s can not be written: %s (choose another with state_dir or PERIGEE_STATE_DIR)",
             s->config->state_dir, strerror(errno));
-    struct peri_store_options options = {.path = s->config->database, .log = s->log, .metrics = s->metrics, .clock = s->clock, .post = post, .post_ctx = s->loop};
+    struct peri_store_options options = {.path = s->config->database,
+        .log = s->log,
+        .metrics = s->metrics,
+        .clock = s->clock,
+        .post = post,
+        .post_ctx = s->loop};
     return peri_store_open(&options, &s->store, err);
 }
 
@@ -385,9 +391,17 @@ static enum peri_status open_door(struct peri_service *s, struct peri_error *err
     enum peri_status st = peri_api_create(s, &s->api, err);
     if (st)
         return st;
-    struct peri_http_server_options options = {.loop = s->loop, .log = s->log, .metrics = s->metrics, .listen = s->config->http.listen,
-        .tls_cert = s->config->http.tls_cert, .tls_key = s->config->http.tls_key, .max_body = (size_t)s->config->http.max_body_bytes,
-        .max_headers = 64 * 1024, .timeout_s = 60, .handler = peri_api_handle, .ctx = s->api};
+    struct peri_http_server_options options = {.loop = s->loop,
+        .log = s->log,
+        .metrics = s->metrics,
+        .listen = s->config->http.listen,
+        .tls_cert = s->config->http.tls_cert,
+        .tls_key = s->config->http.tls_key,
+        .max_body = (size_t)s->config->http.max_body_bytes,
+        .max_headers = 64 * 1024,
+        .timeout_s = 60,
+        .handler = peri_api_handle,
+        .ctx = s->api};
     st = peri_http_server_create(&options, &s->server, err);
     if (st)
         return st;
@@ -395,8 +409,8 @@ static enum peri_status open_door(struct peri_service *s, struct peri_error *err
     if (peri_str_starts(listen, "unix:") || !colon)
         s->address = peri_strdup(listen);
     else
-        s->address = peri_asprintf("%s://%.*s:%d", s->config->http.tls_cert ? "https" : "http", (int)(colon - listen), listen,
-            peri_http_server_port(s->server));
+        s->address = peri_asprintf("%s://%.*s:%d", s->config->http.tls_cert ? "https" : "http", (int)(colon - listen),
+            listen, peri_http_server_port(s->server));
     char *file = peri_path_join(s->config->state_dir, "http.url");
     st = s->address && file ? write_private(file, s->address, err) : peri_error_nomem(err);
     free(file);
@@ -418,16 +432,23 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
     if (st == PERI_OK)
         st = peri_secrets_open(s->config->state_dir, &s->secrets, err);
     if (st == PERI_OK)
-        st = peri_http_client_create(&(struct peri_http_client_options){.loop = s->loop, .log = s->log, .metrics = s->metrics}, &s->http, err);
+        st = peri_http_client_create(
+            &(struct peri_http_client_options){.loop = s->loop, .log = s->log, .metrics = s->metrics}, &s->http, err);
     if (st == PERI_OK) {
-        struct peri_pipeline_options options = {.loop = s->loop, .store = s->store, .log = s->log, .metrics = s->metrics, .clock = s->clock,
-            .tz = &s->tz, .max_event_bytes = (size_t)s->config->limits.max_event_bytes};
+        struct peri_pipeline_options options = {.loop = s->loop,
+            .store = s->store,
+            .log = s->log,
+            .metrics = s->metrics,
+            .clock = s->clock,
+            .tz = &s->tz,
+            .max_event_bytes = (size_t)s->config->limits.max_event_bytes};
         st = peri_pipeline_create(&options, &s->pipeline, err);
     }
     if (st == PERI_OK)
         st = open_host(k, err);
     if (st == PERI_OK)
-        st = (s->rulebook = peri_rulebook_create((const char *const *)s->config->rules)) ? PERI_OK : peri_error_nomem(err);
+        st = (s->rulebook = peri_rulebook_create((const char *const *)s->config->rules)) ? PERI_OK
+                                                                                         : peri_error_nomem(err);
     if (st == PERI_OK)
         st = open_door(s, err);
     return st;
@@ -497,7 +518,8 @@ int peri_service_run(const struct peri_service_options *options)
     s->started_ms = peri_clock_wall_ms(&s->clock);
     peri_diag_init(&s->findings);
     peri_log_level_parse(s->config->log.level, &level);
-    s->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = level, .json = peri_streq(s->config->log.format, "json")});
+    s->log = peri_log_create(
+        &(struct peri_log_options){.fd = 2, .level = level, .json = peri_streq(s->config->log.format, "json")});
     s->metrics = peri_metrics_create();
     if (s->log && s->metrics) {
         enum peri_status st = assemble(&k, &err);

@@ -34,10 +34,10 @@ struct peri_service {
     struct peri_api *api;
     struct peri_rulebook *rulebook;
     struct peri_tz_source tz;
-    struct peri_diag findings;      /* of the last load of rules and plugins */
-    struct peri_value *disabled;    /* rule ids switched off by `rules disable`: {id: true} */
+    struct peri_diag findings;   /* of the last load of rules and plugins */
+    struct peri_value *disabled; /* rule ids switched off by `rules disable`: {id: true} */
     char *token;
-    char *address;                  /* "http://127.0.0.1:8420" */
+    char *address; /* "http://127.0.0.1:8420" */
     int64_t started_ms;
     bool ready, draining;
     int exit_code;
@@ -53,7 +53,8 @@ int peri_service_run(const struct peri_service_options *options);
 /* Reads the rule folders again and swaps the set. */
 void peri_service_reload_rules(struct peri_service *service);
 /* Switches a rule on or off for good; done as peri_store_done. PERI_ENOTFOUND: no such rule. */
-enum peri_status peri_service_set_rule(struct peri_service *service, const char *id, bool enabled, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_service_set_rule(
+    struct peri_service *service, const char *id, bool enabled, struct peri_error *err) PERI_MUST_CHECK;
 /* The rule of that id, or NULL. borrow. */
 const struct peri_rule *peri_service_rule(const struct peri_service *service, const char *id);
 

@@ -88,12 +88,14 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
         .channel_ctx = config,
         .ops = {scratch_submit, bench},
         .workers = 1,
-        .limits = {config->limits.instructions, config->limits.running_ms, config->limits.wall_ms, (size_t)config->limits.memory_bytes},
+        .limits = {config->limits.instructions, config->limits.running_ms, config->limits.wall_ms,
+            (size_t)config->limits.memory_bytes},
     };
     return peri_host_create(&options, &bench->host, err);
 }
 
-enum peri_status peri_workbench_open(struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err)
+enum peri_status peri_workbench_open(
+    struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err)
 {
     bench->cli = cli;
     bench->clock = peri_clock_system();
@@ -101,13 +103,15 @@ enum peri_status peri_workbench_open(struct peri_workbench *bench, struct peri_c
     bench->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = PERI_LOG_NONE});
     enum peri_status st = peri_loop_create(&bench->clock, &bench->loop, err);
     if (st == PERI_OK) {
-        struct peri_store_options options = {.path = ":memory:", .log = bench->log, .clock = bench->clock, .post = post, .post_ctx = bench->loop};
+        struct peri_store_options options = {
+            .path = ":memory:", .log = bench->log, .clock = bench->clock, .post = post, .post_ctx = bench->loop};
         st = peri_store_open(&options, &bench->scratch, err);
     }
     if (st == PERI_OK)
         st = peri_secrets_open(cli->config.state_dir, &bench->secrets, err);
     if (st == PERI_OK)
-        st = peri_http_client_create(&(struct peri_http_client_options){.loop = bench->loop, .log = bench->log}, &bench->http, err);
+        st = peri_http_client_create(
+            &(struct peri_http_client_options){.loop = bench->loop, .log = bench->log}, &bench->http, err);
     char *share = peri_path_share();
     if (st == PERI_OK)
         st = open_host(bench, share, err);

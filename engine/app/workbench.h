@@ -10,8 +10,8 @@
 #include "lang/rule.h"
 #include "plugin/host.h"
 
-/* The engine without the service, for commands: plugins loaded, data read from the state folder's database when there is
- * one, writes kept in a scratch database in memory. Leaves no state behind. */
+/* The engine without the service, for commands: plugins loaded, data read from the state folder's database when there
+ * is one, writes kept in a scratch database in memory. Leaves no state behind. */
 struct peri_workbench {
     struct peri_cli *cli;
     bool leave_bundled; /* set before opening: only the plugins of plugin_path */
@@ -27,7 +27,8 @@ struct peri_workbench {
 };
 
 /* The configuration must be loaded; bench is zero but for leave_bundled. Findings about plugins go to diag. */
-enum peri_status peri_workbench_open(struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_workbench_open(
+    struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err) PERI_MUST_CHECK;
 void peri_workbench_close(struct peri_workbench *bench);
 
 /* What a rule checker needs of a host; used by the service too. */

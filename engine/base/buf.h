@@ -30,7 +30,8 @@ enum peri_status peri_buf_printf(struct peri_buf *buf, const char *fmt, ...) PER
 enum peri_status peri_buf_vprintf(struct peri_buf *buf, const char *fmt, va_list ap) PERI_PRINTF(2, 0);
 /* The NUL-terminated content, "" when empty. Valid until the next change. */
 const char *peri_buf_text(const struct peri_buf *buf);
-/* Hands the malloc'ed, NUL-terminated content to the caller (never NULL unless memory is out) and empties the buffer. */
+/* Hands the malloc'ed, NUL-terminated content to the caller (never NULL unless memory is out) and empties the buffer.
+ */
 char *peri_buf_take(struct peri_buf *buf, size_t *ret_len);
 
 #endif

@@ -105,7 +105,8 @@ void peri_log_write(struct peri_log *log, enum peri_log_level level, const char 
     struct peri_buf line;
     peri_buf_init(&line, 8 * LOG_LINE_MAX);
     if (log->json)
-        peri_buf_printf(&line, "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"", stamp, level_names[level], area);
+        peri_buf_printf(
+            &line, "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"", stamp, level_names[level], area);
     else if (log->journal)
         peri_buf_printf(&line, "<%d>%s: ", syslog_levels[level], area);
     else

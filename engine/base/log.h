@@ -6,16 +6,22 @@
 #include <stddef.h>
 #include "base/status.h"
 
-enum peri_log_level { PERI_LOG_DEBUG, PERI_LOG_INFO, PERI_LOG_WARN, PERI_LOG_ERROR, PERI_LOG_NONE /* as a level of the log: silence */ };
+enum peri_log_level {
+    PERI_LOG_DEBUG,
+    PERI_LOG_INFO,
+    PERI_LOG_WARN,
+    PERI_LOG_ERROR,
+    PERI_LOG_NONE /* as a level of the log: silence */
+};
 
 /* The log sink: one line a record on a file descriptor, written whole, from any thread. Every object that logs is given
  * one at creation; a NULL log is silent. */
 struct peri_log;
 
 struct peri_log_options {
-    int fd;                     /* 2 for standard error */
-    enum peri_log_level level;  /* records below are dropped */
-    bool json;                  /* one JSON object a line */
+    int fd;                    /* 2 for standard error */
+    enum peri_log_level level; /* records below are dropped */
+    bool json;                 /* one JSON object a line */
 };
 
 struct peri_log *peri_log_create(const struct peri_log_options *options);

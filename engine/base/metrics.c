@@ -81,7 +81,8 @@ static void insert(struct peri_metrics *metrics, struct peri_metric *m)
         metrics->last = m;
 }
 
-static struct peri_metric *lookup(struct peri_metrics *metrics, const char *name, const char *labels, const char *help, const char *type)
+static struct peri_metric *lookup(
+    struct peri_metrics *metrics, const char *name, const char *labels, const char *help, const char *type)
 {
     if (!metrics)
         return NULL;
@@ -95,12 +96,14 @@ static struct peri_metric *lookup(struct peri_metrics *metrics, const char *name
     return m;
 }
 
-struct peri_metric *peri_metrics_counter(struct peri_metrics *metrics, const char *name, const char *labels, const char *help)
+struct peri_metric *peri_metrics_counter(
+    struct peri_metrics *metrics, const char *name, const char *labels, const char *help)
 {
     return lookup(metrics, name, labels, help, "counter");
 }
 
-struct peri_metric *peri_metrics_gauge(struct peri_metrics *metrics, const char *name, const char *labels, const char *help)
+struct peri_metric *peri_metrics_gauge(
+    struct peri_metrics *metrics, const char *name, const char *labels, const char *help)
 {
     return lookup(metrics, name, labels, help, "gauge");
 }
