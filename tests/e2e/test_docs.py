@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reference documents say what the program says: docs/operators.md and the man page."""
+"""Reference documents say what the program says: docs/operators.md and the man page. Links between documents lead somewhere."""
 import os
 import re
 import shutil
@@ -21,6 +21,21 @@ def perigee(*arguments):
     done = subprocess.run([BIN, *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+class Links(unittest.TestCase):
+    def test_lead_somewhere(self):
+        pages = []
+        for folder, folders, names in os.walk(SOURCE):
+            folders[:] = [name for name in folders if name not in ("build", "node_modules") and not name.startswith(".")]
+            pages += [os.path.join(folder, name) for name in names if name.endswith(".md")]
+        self.assertGreater(len(pages), 10)
+        for page in pages:
+            with open(page, encoding="utf-8") as f:
+                text = re.sub(r"^```.*?^```", "", f.read(), flags=re.M | re.S)
+            for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+                if "://" not in target and not target.startswith("mailto:"):
+                    self.assertTrue(os.path.exists(os.path.join(os.path.dirname(page), target)), f"{os.path.relpath(page, SOURCE)}: {target}")
 
 
 class Operators(unittest.TestCase):

@@ -185,6 +185,7 @@ class Answers(harness.Case):
         self.ask("/v1/reload", "post")
         self.ask("/v1/plugins/{plugin}/disable", "post", plugin="core")
         self.ask("/v1/plugins/{plugin}/enable", "post", plugin="core")
+        harness.wait_for(lambda: self.ask("/v1/plugins/{plugin}", plugin="core")["state"] == "active", "the plugin to be active")
         self.ask("/v1/plugins/{plugin}/reload", "post", plugin="core")
         self.assertTrue(self.ask("/v1/operators/{operator}/call", "post", {"params": {"tag": "vip", "contactId": "ada"}}, operator="contact.HasTag")["result"]["holds"])
         self.assertFalse(self.ask("/v1/operators/{operator}/call", "post", {"params": {"url": "http://nowhere.invalid/"}}, operator="http.request")["ok"])
