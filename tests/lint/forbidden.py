@@ -37,7 +37,10 @@ CALL = re.compile(r"(?<![\w.>])([A-Za-z_]\w*)\s*\(")
 
 
 def files():
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True)
+    try:
+        listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"], capture_output=True)
+    except FileNotFoundError:  # an unpacked archive on a machine without git
+        listed = subprocess.CompletedProcess([], 1, b"", b"")
     if listed.returncode == 0:
         names = [n for n in listed.stdout.decode().split("\0") if n]
     else:  # an unpacked archive
