@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Reference documents say what the program says: docs/operators.md and the man page. Links between documents lead somewhere."""
+"""Reference documents say what the program says: docs/operators.md and the man page. Links between documents lead
+somewhere, and examples are good to copy."""
+import glob
 import os
 import re
 import shutil
@@ -36,6 +38,42 @@ class Links(unittest.TestCase):
             for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
                 if "://" not in target and not target.startswith("mailto:"):
                     self.assertTrue(os.path.exists(os.path.join(os.path.dirname(page), target)), f"{os.path.relpath(page, SOURCE)}: {target}")
+
+
+class Examples(unittest.TestCase):
+    """What stands in a plugin's README and in docs/configuration.md is good to copy."""
+
+    def examples(self):
+        pages = [os.path.join(SOURCE, "docs/configuration.md")]
+        for kind in ("operators", "channels", "connectors"):
+            pages += sorted(glob.glob(os.path.join(SOURCE, kind, "*/README.md")))
+        for page in pages:
+            for block in re.findall(r"^```yaml\n(.*?)^```", text_of(page), flags=re.M | re.S):
+                yield os.path.relpath(page, SOURCE), block
+
+    def check(self, config, rules):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in {"perigee.yaml": config, **rules}.items():
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+                    f.write(text)
+            os.mkdir(os.path.join(folder, "rules"))
+            paths = [os.path.join(folder, name) for name in rules] or [os.path.join(folder, "rules")]
+            return subprocess.run([BIN, "check", "--config", os.path.join(folder, "perigee.yaml"), "--state-dir", os.path.join(folder, "state"), *paths],
+                                  capture_output=True, text=True, timeout=60)
+
+    def test_pass_the_check(self):
+        count = 0
+        for page, block in self.examples():
+            if block.startswith("name:"):
+                done = self.check("{}\n", {"rule.yaml": block})
+            elif re.search(r"^plugins:", block, flags=re.M):
+                done = self.check(block, {})
+            else:
+                continue
+            count += 1
+            with self.subTest(page):
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertGreater(count, 12)
 
 
 class Operators(unittest.TestCase):
