@@ -323,8 +323,10 @@ static void on_signal(void *arg, int signo)
     struct keeper *k = arg;
     struct peri_service *s = &k->s;
     if (signo == SIGHUP) {
-        peri_info(s->log, "service", "SIGHUP: reading rules again");
+        peri_info(s->log, "service", "SIGHUP: reading plugins and rules again");
         rules_changed(s);
+        if (s->ready && !s->draining)
+            peri_host_rescan(s->host);
         return;
     }
     if (s->draining || !s->ready) {
@@ -381,6 +383,9 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .channel_ctx = (void *)(uintptr_t)c,
         .ops = {peri_pipeline_host_submit, s->pipeline},
         .workers = (int)c->limits.workers,
+        .watch = true,
+        .on_change = rules_changed,
+        .change_ctx = s,
         .limits = {c->limits.instructions, c->limits.running_ms, c->limits.wall_ms, (size_t)c->limits.memory_bytes},
     };
     return peri_host_create(&options, &s->host, err);

@@ -254,3 +254,18 @@ struct peri_value *peri_grants_value(const struct peri_grants *grants)
     }
     return list;
 }
+
+bool peri_grants_equal(const struct peri_grants *a, const struct peri_grants *b)
+{
+    if (!a || !b)
+        return a == b;
+    if (a->count != b->count || a->host_count != b->host_count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->items[i], b->items[i]))
+            return false;
+    for (size_t i = 0; i < a->host_count; i++)
+        if (strcmp(a->hosts[i].name, b->hosts[i].name) || a->hosts[i].port != b->hosts[i].port || a->hosts[i].named != b->hosts[i].named)
+            return false;
+    return true;
+}

@@ -89,6 +89,7 @@ enum peri_status peri_host_create(const struct peri_host_options *options, struc
     if (!host)
         return peri_error_nomem(err);
     host->run_tail = &host->run_head;
+    peri_diag_init(&host->watch_diag);
     pthread_mutex_init(&host->lock, NULL);
     pthread_mutex_init(&host->shared_lock, NULL);
     pthread_cond_init(&host->wake, NULL);
@@ -140,6 +141,9 @@ void peri_host_destroy(struct peri_host *host)
     if (host->worker_count)
         stop_plugins(host);
     host->closing = true;
+    for (size_t i = 0; i < host->watch_count; i++)
+        peri_watch_destroy(host->watches[i]);
+    free(host->watches);
     peri_workers_stop(host);
     peri_host_collect(host);
     for (int rounds = 0; host->commits && rounds < COMMIT_MS / 10; rounds++)
@@ -156,6 +160,7 @@ void peri_host_destroy(struct peri_host *host)
     peri_map_destroy(host->operators, NULL);
     peri_map_destroy(host->libraries, free);
     free(host->ids);
+    peri_diag_finish(&host->watch_diag);
     peri_policy_destroy(host->policy);
     peri_policy_destroy(host->shipped);
     for (char **p = host->plugin_path; p && *p; p++)

@@ -69,6 +69,9 @@ struct peri_host_options {
     void *channel_ctx;
     struct peri_host_ops ops;
     int workers;                        /* default 2 */
+    bool watch;                         /* look for changed, new and vanished packages in plugin_path (500 ms of quiet) */
+    void (*on_change)(void *ctx);       /* after such a change: operators may have come or gone; may be NULL */
+    void *change_ctx;
     struct peri_limits limits;          /* defaults for every plugin; manifests may ask for less or, up to policy, more */
 };
 
@@ -76,11 +79,15 @@ enum peri_status peri_host_create(const struct peri_host_options *options, struc
 /* Stops plugins (their stop handlers run, bounded), joins the workers. */
 void peri_host_destroy(struct peri_host *host);
 
-/* Discovers, validates, loads and initialises every package; done runs on the loop when all have ended up active, failed
+/* Discovers, validates, loads and initialises every package (called again: those that are new or have changed; those that
+ * have vanished are stopped); done runs on the loop when all have ended up active, failed
  * or blocked. Findings (bad manifests, settings) go to diag, which must live until then. A bad plugin never stops the rest. */
 enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, void (*done)(void *arg), void *arg) PERI_MUST_CHECK;
 /* Same for settings where one waits: runs the loop until loading has ended. For the command line. */
 enum peri_status peri_host_load_now(struct peri_host *host, struct peri_diag *diag) PERI_MUST_CHECK;
+
+/* Looks for changed packages, settings and policy now (SIGHUP); on_change follows. */
+void peri_host_rescan(struct peri_host *host);
 
 struct peri_operator {
     const char *id, *description, *plugin;

@@ -103,6 +103,7 @@ struct peri_plugin {
     struct peri_grants *grants;
     struct peri_value *config; /* defaults filled; never NULL once it is loaded */
     char *id, *path, *area;    /* area: of log lines */
+    bool seen;                 /* by the scan under way */
     bool bundled;
     struct peri_limits limits;
     enum peri_plugin_state state; /* loop */
@@ -274,9 +275,12 @@ struct peri_host {
     size_t job_count;
     size_t commits;               /* under way */
     /* loading */
+    struct peri_watch **watches;  /* one a folder of plugin_path, NULL where none could be made */
+    size_t watch_count;
+    bool change_seen;             /* while it was loading: once more afterwards */
+    struct peri_diag watch_diag;
     bool loading;
-    size_t load_next;             /* plugins are loaded one after the other, their init handlers run side by side */
-    size_t load_pending;
+    size_t load_pending;          /* plugins are loaded one after the other, their init handlers run side by side */
     struct peri_diag *load_diag;
     void (*load_done)(void *arg);
     void *load_arg;

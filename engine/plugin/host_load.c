@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "base/vec.h"
+#include "plugin/grants.h"
 #include "plugin/host_check.h"
 
 /* --- endings --- */
@@ -35,6 +36,8 @@ static void one_ended(struct peri_host *host)
         run_ready(host);
     if (host->load_done)
         host->load_done(host->load_arg);
+    if (host->change_seen) /* while this load was under way */
+        peri_host_rescan(host);
 }
 
 /* "init.lua:12: text" is a place in the package. */
@@ -240,9 +243,9 @@ static bool is_pending(const struct peri_plugin *p)
 
 static void load_next(struct peri_host *host)
 {
-    for (; host->load_next < host->plugin_count; host->load_next++)
-        if (is_pending(host->plugins[host->load_next])) {
-            send_load(host->plugins[host->load_next++]);
+    for (size_t i = 0; i < host->plugin_count; i++)
+        if (is_pending(host->plugins[i])) {
+            send_load(host->plugins[i]);
             return;
         }
 }
@@ -297,11 +300,21 @@ static enum peri_status replace(struct peri_plugin *old, struct peri_plugin *p, 
 
 static void load_ended(void *arg);
 
-/* A second load finds what is there already: a new version of it. */
+/* Same files, settings and grants: nothing to do. */
+static bool unchanged(const struct peri_plugin *old, const struct peri_plugin *p)
+{
+    bool runs = old->state == PERI_PLUGIN_ACTIVE && p->state == PERI_PLUGIN_LOADING;
+    if (!old->package || !p->package || (!runs && old->state != p->state))
+        return false;
+    return !strcmp(peri_package_hash(old->package), peri_package_hash(p->package)) && peri_grants_equal(old->grants, p->grants) &&
+        (!old->config || !p->config ? old->config == p->config : peri_value_equal(old->config, p->config));
+}
+
+/* A second load finds what is there already: perhaps a new version of it. */
 static void found_again(struct peri_plugin *old, struct peri_plugin *p)
 {
     struct peri_host *host = old->host;
-    if (being_loaded(host, p->id)) {
+    if (being_loaded(host, p->id) || unchanged(old, p)) {
         peri_plugin_unref(p);
         return;
     }
@@ -317,6 +330,7 @@ static void found(struct peri_host *host, const char *dir, bool bundled)
         return;
     struct peri_plugin *other = peri_host_plugin(host, p->id);
     if (other && !strcmp(other->path, p->path)) {
+        other->seen = true;
         found_again(other, p);
         return;
     }
@@ -334,6 +348,7 @@ static void found(struct peri_host *host, const char *dir, bool bundled)
     } else if (p->state == PERI_PLUGIN_FAILED) {
         peri_err(host->options.log, p->area, "not loaded: %s [%s]", p->error.message, p->error.code);
     }
+    p->seen = true;
     add_plugin(host, p);
 }
 
@@ -399,6 +414,55 @@ static void load_ended(void *arg)
     one_ended(arg);
 }
 
+/* Packages whose folder is gone. */
+static void drop_vanished(struct peri_host *host)
+{
+    for (size_t i = host->plugin_count; i-- > 0;) {
+        struct peri_plugin *p = host->plugins[i];
+        if (p->seen || p->candidate || is_package(p->path))
+            continue;
+        peri_info(host->options.log, p->area, "its folder is gone");
+        stop_old(p);
+        drop_plugin(p);
+    }
+}
+
+static void watched_load_ended(void *arg)
+{
+    struct peri_host *host = arg;
+    for (size_t i = 0; i < host->watch_diag.count; i++)
+        peri_warn(host->options.log, "plugins", "%s:%d: %s", host->watch_diag.items[i].file, host->watch_diag.items[i].line,
+            host->watch_diag.items[i].message);
+    peri_diag_finish(&host->watch_diag);
+    if (host->options.on_change && !host->closing)
+        host->options.on_change(host->options.change_ctx);
+}
+
+void peri_host_rescan(struct peri_host *host)
+{
+    host->change_seen = host->loading;
+    if (!host->loading && !host->closing)
+        (void)!peri_host_load(host, &host->watch_diag, watched_load_ended, host);
+}
+
+static void changed(void *arg)
+{
+    peri_host_rescan(arg);
+}
+
+static void start_watching(struct peri_host *host)
+{
+    size_t n = 0;
+    while (host->plugin_path[n])
+        n++;
+    if (!host->options.watch || host->watches || !n || !(host->watches = calloc(n, sizeof(*host->watches))))
+        return;
+    host->watch_count = n;
+    for (size_t i = 0; i < n; i++)
+        if (peri_loop_watch(host->options.loop, host->plugin_path[i], 500, changed, host, &host->watches[i]))
+            peri_warn(host->options.log, "plugins", "cannot watch %s: changes are seen on SIGHUP only", host->plugin_path[i]);
+}
+
 enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, void (*done)(void *arg), void *arg)
 {
     static const char *const kinds[] = {"operators", "connectors", "channels", NULL};
@@ -407,10 +471,12 @@ enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, 
     host->load_diag = diag;
     host->load_done = done;
     host->load_arg = arg;
-    host->load_next = 0;
     host->load_pending = 1; /* this function's own */
     host->loading = true;
     peri_host_read_policies(host, diag);
+    start_watching(host);
+    for (size_t i = 0; i < host->plugin_count; i++)
+        host->plugins[i]->seen = false;
     for (const char *const *kind = kinds; host->bundled_path && !host->options.leave_bundled && *kind; kind++) {
         char *folder = peri_asprintf("%s/%s", host->bundled_path, *kind);
         if (folder)
@@ -419,6 +485,7 @@ enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, 
     }
     for (char **folder = host->plugin_path; *folder; folder++)
         scan(host, *folder, false);
+    drop_vanished(host);
     check_requirements(host);
     for (size_t i = 0; i < host->plugin_count; i++)
         host->load_pending += is_pending(host->plugins[i]);

@@ -479,6 +479,28 @@ static void reload_swaps_only_what_loads(void **state)
     rig_finish(&rig);
 }
 
+static void changed_folders_are_noticed(void **state)
+{
+    struct rig rig;
+    rig_init(&rig);
+    rig.options.watch = true;
+    rig_plugin(&rig, "a", "[]", "", "local n = 0\nreturn { actions = { ['t.a'] = { execute = function() n = n + 1 return n end } } }");
+    rig_load_clean(&rig);
+    rig_gives(&rig, "t.a", "{}", "1");
+    rig_plugin(&rig, "b", "[]", "", "return { actions = { ['t.b'] = { execute = function() return 'b' end } } }");
+    for (int i = 0; !peri_host_operator(rig.host, "t.b") && i < 500; i++)
+        peri_loop_once(rig.loop, 10);
+    rig_gives(&rig, "t.b", "{}", "\"b\"");
+    rig_gives(&rig, "t.a", "{}", "2"); /* what did not change is left alone */
+    char path[200];
+    snprintf(path, sizeof(path), "%s/b/plugin.json", rig.plugins);
+    assert_int_equal(unlink(path), 0);
+    for (int i = 0; peri_host_operator(rig.host, "t.b") && i < 500; i++)
+        peri_loop_once(rig.loop, 10);
+    rig_fails(&rig, "t.b", "{}", "unknown_operator");
+    rig_finish(&rig);
+}
+
 /* A server that answers nobody until it is told to. */
 struct silent {
     struct peri_http_server *http;
@@ -640,7 +662,7 @@ int main(void)
         cmocka_unit_test(a_rest_ends_with_a_trial),
         cmocka_unit_test(a_bad_plugin_never_stops_the_rest), cmocka_unit_test(unapproved_plugins_are_blocked), cmocka_unit_test(settings_are_checked),
         cmocka_unit_test(unconfigured_is_no_error), cmocka_unit_test(channels_and_operators_are_called), cmocka_unit_test(http_goes_where_it_may),
-        cmocka_unit_test(webhooks_answer), cmocka_unit_test(reload_swaps_only_what_loads), cmocka_unit_test(the_deadline_covers_waiting), cmocka_unit_test(a_reset_fails_what_waits),
+        cmocka_unit_test(webhooks_answer), cmocka_unit_test(reload_swaps_only_what_loads), cmocka_unit_test(changed_folders_are_noticed), cmocka_unit_test(the_deadline_covers_waiting), cmocka_unit_test(a_reset_fails_what_waits),
         cmocka_unit_test(destroy_ends_every_call), cmocka_unit_test(queues_are_bounded),
         cmocka_unit_test(print_goes_to_the_log_and_require_finds_modules),
     };
