@@ -48,6 +48,7 @@ int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
     if (st)
         return peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
     if (!cli->json)
-        fprintf(stderr, "%zu rules in %zu files: %zu errors, %zu warnings\n", rules, files, errors, others);
+        fprintf(stderr, "%zu rule%s in %zu file%s: %zu error%s, %zu warning%s\n", rules, &"s"[rules == 1], files,
+            &"s"[files == 1], errors, &"s"[errors == 1], others, &"s"[others == 1]);
     return errors ? PERI_EXIT_NO : PERI_EXIT_OK;
 }

@@ -9,9 +9,10 @@
 #include "app/workbench.h"
 #include "base/str.h"
 
-static const struct peri_usage_text usage = {"list | show ID | enable ID | disable ID",
+static const struct peri_usage_text usage = {"list | show ID | enable ID | disable ID | reload",
     "The rules. With a running service `list' and `show' print what it runs; without one they read the rule folders. "
-    "`disable' keeps a rule from hearing events until `enable', also over restarts (needs the service).",
+    "`disable' keeps a rule from hearing events until `enable', also over restarts; `reload' reads "
+    "the rule folders now instead of within a second (both need the service).",
     NULL, 0, 2};
 
 static const struct peri_column columns[] = {{"id", "ID", 40}, {"name", "NAME", 40}, {"enabled", "ENABLED", 0},
@@ -151,10 +152,34 @@ static int disable(struct peri_cli *cli, const struct peri_args *args)
     return change(cli, args->words[0], "disable");
 }
 
+static int reload(struct peri_cli *cli, const struct peri_args *args)
+{
+    struct peri_value *answer = NULL, *body = peri_value_map();
+    int code = body ? peri_cli_change(cli, "POST", "/v1/reload", body, NULL, NULL, &answer) : PERI_EXIT_INTERNAL;
+    peri_value_unref(body);
+    if (code == PERI_EXIT_OK && cli->json) {
+        peri_print_json(answer);
+    } else if (code == PERI_EXIT_OK) {
+        const struct peri_value *items = peri_map_at(answer, "items");
+        for (size_t i = 0; i < peri_value_count(items); i++) {
+            const struct peri_value *f = peri_list_at(items, i);
+            printf("%s:%lld:%lld: %s: %s [%s]\n", peri_map_text(f, "file"), (long long)peri_map_int(f, "line", 0),
+                (long long)peri_map_int(f, "column", 0), peri_map_text(f, "severity"), peri_map_text(f, "message"),
+                peri_map_text(f, "code"));
+        }
+        fprintf(stderr, "reloaded\n");
+    }
+    if (code == PERI_EXIT_OK && peri_map_int(answer, "errors", 0) > 0)
+        code = PERI_EXIT_NO;
+    peri_value_unref(answer);
+    return code;
+}
+
 int peri_cmd_rules(struct peri_cli *cli, int argc, char **argv)
 {
     static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
-        {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"}, {0}};
+        {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"},
+        {"reload", reload, 0, 0, ""}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "rules", verbs, &args);
