@@ -136,7 +136,8 @@ static const struct peri_value *config_at(const struct peri_value *config, const
     return config;
 }
 
-static enum peri_status add_outbound(struct peri_grants *grants, const char *arg, const struct peri_value *config, const struct peri_value *given)
+static enum peri_status add_outbound(
+    struct peri_grants *grants, const char *arg, const struct peri_value *config, const struct peri_value *given)
 {
     if (arg[0] != '{')
         return peri_grants_add_host(grants, arg, false);
@@ -151,7 +152,8 @@ static enum peri_status add_outbound(struct peri_grants *grants, const char *arg
     return st;
 }
 
-enum peri_status peri_grants_add(struct peri_grants *grants, const char *permission, const struct peri_value *config, const struct peri_value *given)
+enum peri_status peri_grants_add(
+    struct peri_grants *grants, const char *permission, const struct peri_value *config, const struct peri_value *given)
 {
     if (!peri_vec_grow(&grants->items, &grants->cap, grants->count + 1, sizeof(*grants->items)))
         return PERI_ENOMEM;
@@ -187,7 +189,8 @@ bool peri_grants_data(const struct peri_grants *grants, const char *access, cons
     size_t n = (size_t)snprintf(prefix, sizeof(prefix), "data:%s:", access);
     for (size_t i = 0; i < grants->count; i++) {
         const char *arg = grants->items[i] + n;
-        if (peri_str_starts(grants->items[i], prefix) && (!strcmp(arg, "*") || !strcmp(peri_entity_type_singular(arg), type)))
+        if (peri_str_starts(grants->items[i], prefix) &&
+            (!strcmp(arg, "*") || !strcmp(peri_entity_type_singular(arg), type)))
             return true;
     }
     return !strcmp(access, "read") && !strcmp(type, "contact") && peri_grants_has(grants, "contacts:read");
@@ -196,7 +199,8 @@ bool peri_grants_data(const struct peri_grants *grants, const char *access, cons
 bool peri_grants_publish(const struct peri_grants *grants, const char *event_type)
 {
     for (size_t i = 0; i < grants->count; i++)
-        if (peri_str_starts(grants->items[i], "event:publish:") && peri_glob_match(grants->items[i] + strlen("event:publish:"), event_type))
+        if (peri_str_starts(grants->items[i], "event:publish:") &&
+            peri_glob_match(grants->items[i] + strlen("event:publish:"), event_type))
             return true;
     return false;
 }
@@ -265,7 +269,8 @@ bool peri_grants_equal(const struct peri_grants *a, const struct peri_grants *b)
         if (strcmp(a->items[i], b->items[i]))
             return false;
     for (size_t i = 0; i < a->host_count; i++)
-        if (strcmp(a->hosts[i].name, b->hosts[i].name) || a->hosts[i].port != b->hosts[i].port || a->hosts[i].named != b->hosts[i].named)
+        if (strcmp(a->hosts[i].name, b->hosts[i].name) || a->hosts[i].port != b->hosts[i].port ||
+            a->hosts[i].named != b->hosts[i].named)
             return false;
     return true;
 }

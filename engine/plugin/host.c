@@ -79,10 +79,12 @@ static bool copy_options(struct peri_host *host, const struct peri_host_options 
     host->database = peri_strdup(o->database);
     host->bundled_path = peri_strdup(o->bundled_path);
     host->policy_file = peri_strdup(o->policy_file);
-    return host->plugin_path && (!o->database || host->database) && (!o->bundled_path || host->bundled_path) && (!o->policy_file || host->policy_file);
+    return host->plugin_path && (!o->database || host->database) && (!o->bundled_path || host->bundled_path) &&
+           (!o->policy_file || host->policy_file);
 }
 
-enum peri_status peri_host_create(const struct peri_host_options *options, struct peri_host **ret, struct peri_error *err)
+enum peri_status peri_host_create(
+    const struct peri_host_options *options, struct peri_host **ret, struct peri_error *err)
 {
     struct peri_host *host = calloc(1, sizeof(*host));
     enum peri_status st = PERI_OK;
@@ -98,7 +100,8 @@ enum peri_status peri_host_create(const struct peri_host_options *options, struc
     host->ids = calloc(1, sizeof(*host->ids));
     if (!copy_options(host, options) || !host->operators || !host->libraries || !host->ids)
         st = peri_error_nomem(err);
-    host->queue_full = peri_metrics_counter(options->metrics, "plugin_queue_full_total", NULL, "Calls refused because a plugin's queue was full.");
+    host->queue_full = peri_metrics_counter(
+        options->metrics, "plugin_queue_full_total", NULL, "Calls refused because a plugin's queue was full.");
     if (!st)
         st = peri_workers_start(host, options->workers > 0 ? options->workers : 2, err);
     if (st)
@@ -327,7 +330,8 @@ static enum peri_status operator_value(const struct peri_operator *op, struct pe
     if (!st)
         st = peri_map_put_text(v, "description", op->description);
     if (!st)
-        st = op->params ? peri_map_put_ref(v, "params", peri_schema_source(op->params)) : peri_map_put(v, "params", peri_value_map());
+        st = op->params ? peri_map_put_ref(v, "params", peri_schema_source(op->params))
+                        : peri_map_put(v, "params", peri_value_map());
     if (!st && !op->is_condition)
         st = peri_map_put_text(v, "delivery", deliveries[op->delivery]);
     if (st)

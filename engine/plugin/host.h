@@ -19,8 +19,8 @@
 #include "lang/tz.h"
 
 /* The plugin host: finds packages, checks manifest and policy, loads them (Lua states in sandboxes, C shared objects),
- * and calls their operators, channels, connectors and webhooks on worker threads. Its functions are for the loop's thread;
- * the loop's thread never enters Lua. */
+ * and calls their operators, channels, connectors and webhooks on worker threads. Its functions are for the loop's
+ * thread; the loop's thread never enters Lua. */
 struct peri_host;
 
 /* How a step that calls this operator may be repeated when the outcome of an attempt is not known. */
@@ -35,8 +35,8 @@ struct peri_limits {
 /* What the host asks of the layers above. */
 struct peri_host_ops {
     /* Commits a batch (events with ids still unset, entities, storage, outbox) and tells the matcher. done runs on the
-     * loop's thread after the commit; batch stays valid until then and is destroyed after it. PERI_EBUSY: not taken, the
-     * caller still owns batch. */
+     * loop's thread after the commit; batch stays valid until then and is destroyed after it. PERI_EBUSY: not taken,
+     * the caller still owns batch. */
     enum peri_status (*submit)(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg);
     void *ctx;
 };
@@ -53,36 +53,39 @@ struct peri_host_options {
     struct peri_log *log;
     struct peri_metrics *metrics;
     struct peri_clock clock;
-    struct peri_store *store;           /* NULL: no writes (checks) */
-    const char *database;               /* without a store: what the workers read; NULL: an empty database */
-    struct peri_http_client *http;      /* NULL: network calls fail with "http.unavailable" */
+    struct peri_store *store;      /* NULL: no writes (checks) */
+    const char *database;          /* without a store: what the workers read; NULL: an empty database */
+    struct peri_http_client *http; /* NULL: network calls fail with "http.unavailable" */
     struct peri_secrets *secrets;
     const struct peri_tz_source *tz;
-    const char *const *plugin_path;     /* folders that hold plugin folders; NULL-ended */
-    const char *bundled_path;           /* share folder with operators/, connectors/, channels/ and policy.yaml; or NULL */
-    const char *policy_file;            /* the operator's policy.yaml; may not exist; NULL: none */
-    bool leave_bundled;                 /* load the plugins of plugin_path only; bundled_path still lends its Lua library */
-    bool approve_all;                   /* grant what manifests ask for: development and tests */
+    const char *const *plugin_path; /* folders that hold plugin folders; NULL-ended */
+    const char *bundled_path;       /* share folder with operators/, connectors/, channels/ and policy.yaml; or NULL */
+    const char *policy_file;        /* the operator's policy.yaml; may not exist; NULL: none */
+    bool leave_bundled;             /* load the plugins of plugin_path only; bundled_path still lends its Lua library */
+    bool approve_all;               /* grant what manifests ask for: development and tests */
     bool (*settings)(void *ctx, const char *plugin_id, struct peri_plugin_settings *ret); /* false: no entry */
     void *settings_ctx;
-    const char *(*channel_for)(void *ctx, const char *type); /* plugin id from the configuration, or NULL: any that is active */
+    const char *(*channel_for)(
+        void *ctx, const char *type); /* plugin id from the configuration, or NULL: any that is active */
     void *channel_ctx;
     struct peri_host_ops ops;
-    int workers;                        /* default 2 */
-    bool watch;                         /* look for changed, new and vanished packages in plugin_path (500 ms of quiet) */
-    void (*on_change)(void *ctx);       /* after such a change: operators may have come or gone; may be NULL */
+    int workers;                  /* default 2 */
+    bool watch;                   /* look for changed, new and vanished packages in plugin_path (500 ms of quiet) */
+    void (*on_change)(void *ctx); /* after such a change: operators may have come or gone; may be NULL */
     void *change_ctx;
-    struct peri_limits limits;          /* defaults for every plugin; manifests may ask for less or, up to policy, more */
+    struct peri_limits limits; /* defaults for every plugin; manifests may ask for less or, up to policy, more */
 };
 
-enum peri_status peri_host_create(const struct peri_host_options *options, struct peri_host **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_host_create(
+    const struct peri_host_options *options, struct peri_host **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Stops plugins (their stop handlers run, bounded), joins the workers. */
 void peri_host_destroy(struct peri_host *host);
 
-/* Discovers, validates, loads and initialises every package (called again: those that are new or have changed; those that
- * have vanished are stopped); done runs on the loop when all have ended up active, failed
- * or blocked. Findings (bad manifests, settings) go to diag, which must live until then. A bad plugin never stops the rest. */
-enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, void (*done)(void *arg), void *arg) PERI_MUST_CHECK;
+/* Discovers, validates, loads and initialises every package (called again: those that are new or have changed; those
+ * that have vanished are stopped); done runs on the loop when all have ended up active, failed or blocked. Findings
+ * (bad manifests, settings) go to diag, which must live until then. A bad plugin never stops the rest. */
+enum peri_status peri_host_load(
+    struct peri_host *host, struct peri_diag *diag, void (*done)(void *arg), void *arg) PERI_MUST_CHECK;
 /* Same for settings where one waits: runs the loop until loading has ended. For the command line. */
 enum peri_status peri_host_load_now(struct peri_host *host, struct peri_diag *diag) PERI_MUST_CHECK;
 
@@ -91,8 +94,8 @@ void peri_host_rescan(struct peri_host *host);
 
 struct peri_operator {
     const char *id, *description, *plugin;
-    bool is_condition;                   /* else an action */
-    const struct peri_schema *params;    /* NULL: anything */
+    bool is_condition;                /* else an action */
+    const struct peri_schema *params; /* NULL: anything */
     enum peri_delivery delivery;
 };
 /* borrow; NULL when unknown or its plugin is not active. Valid until plugins change. */
@@ -102,11 +105,11 @@ const char *const *peri_host_operator_ids(struct peri_host *host); /* sorted, NU
 struct peri_call {
     const char *operator_id;
     const struct peri_value *params;
-    const struct peri_event *event;      /* or NULL */
-    const char *rule_id, *rule_name;     /* or NULL */
-    const char *run_id;                  /* or NULL */
-    const char *idempotency_key;         /* or NULL */
-    uint64_t as_of;                      /* conditions: data as of this journal position; 0: now */
+    const struct peri_event *event;  /* or NULL */
+    const char *rule_id, *rule_name; /* or NULL */
+    const char *run_id;              /* or NULL */
+    const char *idempotency_key;     /* or NULL */
+    uint64_t as_of;                  /* conditions: data as of this journal position; 0: now */
     bool dry_run;
 };
 
@@ -118,43 +121,45 @@ struct peri_usage {
 struct peri_call_result {
     enum peri_status status;
     bool is_condition;
-    bool holds;                          /* conditions */
-    const struct peri_value *value;      /* action result, or what a condition compared; may be NULL. borrow */
-    struct peri_error error;             /* when status is not PERI_OK */
+    bool holds;                     /* conditions */
+    const struct peri_value *value; /* action result, or what a condition compared; may be NULL. borrow */
+    struct peri_error error;        /* when status is not PERI_OK */
     struct peri_usage usage;
 };
 
 /* On the loop's thread, never before peri_host_call returned. result is valid during the call. */
 typedef void (*peri_call_done)(void *arg, const struct peri_call_result *result);
 
-/* Checks params against the operator's schema (defaults filled), then calls it. Everything in call is copied or counted.
- * A failure to start is returned (PERI_ENOTFOUND unknown operator, PERI_EINVAL params, PERI_EBUSY queue full, PERI_ESTATE
- * plugin not active), done is not called then. */
-enum peri_status peri_host_call(struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* Checks params against the operator's schema (defaults filled), then calls it. Everything in call is copied or
+ * counted. A failure to start is returned (PERI_ENOTFOUND unknown operator, PERI_EINVAL params, PERI_EBUSY queue full,
+ * PERI_ESTATE plugin not active), done is not called then. */
+enum peri_status peri_host_call(struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 
 struct peri_webhook_request {
-    const char *plugin_id, *path;        /* path below /hooks/<plugin>, with its leading slash */
-    const char *method, *url;            /* url: as the sender saw it (http.public_url + target) */
+    const char *plugin_id, *path; /* path below /hooks/<plugin>, with its leading slash */
+    const char *method, *url;     /* url: as the sender saw it (http.public_url + target) */
     const struct peri_http_field *headers;
     size_t header_count;
-    const char *query;                   /* raw query string or "" */
+    const char *query; /* raw query string or "" */
     const char *body;
     size_t body_len;
     const char *remote;
 };
 struct peri_webhook_response {
-    int status;                          /* 404 no such plugin or path, 405, 500 handler failed, 503 busy, or the handler's */
-    const char *content_type;            /* or NULL */
+    int status;               /* 404 no such plugin or path, 405, 500 handler failed, 503 busy, or the handler's */
+    const char *content_type; /* or NULL */
     const struct peri_http_field *headers;
     size_t header_count;
     const char *body;
     size_t body_len;
-    struct peri_error error;             /* when the host made the answer */
+    struct peri_error error; /* when the host made the answer */
 };
 typedef void (*peri_webhook_done)(void *arg, const struct peri_webhook_response *response);
-/* What the handler wrote (entities, events, storage) is committed in one transaction before done. done may run before it
- * returns (404). */
-void peri_host_webhook(struct peri_host *host, const struct peri_webhook_request *request, peri_webhook_done done, void *arg);
+/* What the handler wrote (entities, events, storage) is committed in one transaction before done. done may run before
+ * it returns (404). */
+void peri_host_webhook(
+    struct peri_host *host, const struct peri_webhook_request *request, peri_webhook_done done, void *arg);
 
 /* Lists for the API and the command line; new references. plugins: [{id, name, version, type, state, path, bundled,
  * permissions, granted, refusal?, error?, operators, channels, webhooks, description}]. */
@@ -163,7 +168,9 @@ enum peri_status peri_host_plugins(struct peri_host *host, struct peri_value **r
 enum peri_status peri_host_operators(struct peri_host *host, const char *id, struct peri_value **ret) PERI_MUST_CHECK;
 
 /* Makes a package's handlers known to nobody and back: used by POST /v1/plugins/{id}/... */
-enum peri_status peri_host_set_enabled(struct peri_host *host, const char *plugin_id, bool enabled, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_host_reload(struct peri_host *host, const char *plugin_id, void (*done)(void *arg), void *arg, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_host_set_enabled(
+    struct peri_host *host, const char *plugin_id, bool enabled, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_host_reload(struct peri_host *host, const char *plugin_id, void (*done)(void *arg), void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

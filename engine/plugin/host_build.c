@@ -50,12 +50,14 @@ static struct peri_value *settled(const struct peri_value *v, const char *key, c
     return out;
 }
 
-enum peri_status peri_plugin_add_operator(struct peri_plugin *p, const struct peri_op_plan *plan, struct peri_error *err)
+enum peri_status peri_plugin_add_operator(
+    struct peri_plugin *p, const struct peri_op_plan *plan, struct peri_error *err)
 {
     struct peri_op_def def = {.native = plan->native};
     const char *kind = plan->is_condition ? "condition" : "action";
     if (!id_ok(plan->id))
-        return peri_error_set(err, PERI_EINVAL, "plugin.operator", "\"%s\" is no id for a%s %s: letters, digits, dots, dashes and underscores", plan->id,
+        return peri_error_set(err, PERI_EINVAL, "plugin.operator",
+            "\"%s\" is no id for a%s %s: letters, digits, dots, dashes and underscores", plan->id,
             plan->is_condition ? "" : "n", kind);
     for (size_t i = 0; i < p->op_count; i++)
         if (!strcmp(p->ops[i].id, plan->id))
@@ -96,13 +98,19 @@ static enum peri_status describe_native(struct peri_plugin *p, struct peri_error
         struct peri_native_operator op;
         struct peri_value *params = NULL;
         peri_native_operator(p->native, i, &op);
-        enum peri_status st = op.params_schema ? peri_json_parse_strict(op.params_schema, strlen(op.params_schema), &params, err) : PERI_OK;
+        enum peri_status st = op.params_schema
+                                  ? peri_json_parse_strict(op.params_schema, strlen(op.params_schema), &params, err)
+                                  : PERI_OK;
         if (st) {
             peri_error_prefix(err, "params of %s", op.id);
             return st;
         }
-        struct peri_op_plan plan = {.id = op.id, .description = op.description, .is_condition = op.is_condition, .params = params,
-            .delivery = op.repeat ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_ONCE, .native = i};
+        struct peri_op_plan plan = {.id = op.id,
+            .description = op.description,
+            .is_condition = op.is_condition,
+            .params = params,
+            .delivery = op.repeat ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_ONCE,
+            .native = i};
         st = peri_plugin_add_operator(p, &plan, err);
         peri_value_unref(params);
         if (st)

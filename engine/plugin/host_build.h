@@ -13,6 +13,7 @@ struct peri_op_plan {
     size_t native;
 };
 /* Copies. */
-enum peri_status peri_plugin_add_operator(struct peri_plugin *plugin, const struct peri_op_plan *plan, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_plugin_add_operator(
+    struct peri_plugin *plugin, const struct peri_op_plan *plan, struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

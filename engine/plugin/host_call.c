@@ -18,7 +18,8 @@
 /* True for an end at a limit of the plugin's own making: waiting too long for somebody else's server is none. */
 static bool ran_away(const struct peri_error *err)
 {
-    static const char *const codes[] = {"limit.instructions", "limit.time", "limit.memory", "limit.output", "limit.calls", NULL};
+    static const char *const codes[] = {
+        "limit.instructions", "limit.time", "limit.memory", "limit.output", "limit.calls", NULL};
     const char *const *c = codes;
     while (*c && strcmp(*c, err->code))
         c++;
@@ -35,7 +36,8 @@ enum peri_status peri_breaker_admit(struct peri_job *job, struct peri_error *err
         b->trial = job->trial = true; /* this one call decides */
         return PERI_OK;
     }
-    peri_error_set(err, PERI_ESTATE, "plugin_suspended", "plugin %s was stopped at its limits too often and rests", job->plugin->id);
+    peri_error_set(err, PERI_ESTATE, "plugin_suspended", "plugin %s was stopped at its limits too often and rests",
+        job->plugin->id);
     if (err) {
         err->retryable = true;
         err->retry_after_ms = now < b->until_ms ? (long)(b->until_ms - now) : 1000;
@@ -49,7 +51,8 @@ static void rest(struct peri_plugin *p, int64_t now_ms, int64_t pause_ms)
     b->pause_ms = pause_ms > BREAK_LAST_MS ? BREAK_LAST_MS : pause_ms;
     b->until_ms = now_ms + b->pause_ms;
     b->trial = false;
-    peri_warn(p->host->options.log, p->area, "stopped at its limits too often: resting for %lld s", (long long)(b->pause_ms / 1000));
+    peri_warn(p->host->options.log, p->area, "stopped at its limits too often: resting for %lld s",
+        (long long)(b->pause_ms / 1000));
 }
 
 void peri_breaker_result(struct peri_job *job, const struct peri_error *err)
@@ -93,15 +96,18 @@ static enum peri_status params_error(const char *id, const struct peri_schema_re
     size_t used = 0;
     for (size_t i = 0; i < report->count && i < 5 && used < sizeof(text); i++) {
         const struct peri_schema_error *e = &report->items[i];
-        int n = snprintf(text + used, sizeof(text) - used, "%s%s%s%s", i ? "; " : "", e->pointer, e->pointer[0] ? ": " : "", e->message);
+        int n = snprintf(text + used, sizeof(text) - used, "%s%s%s%s", i ? "; " : "", e->pointer,
+            e->pointer[0] ? ": " : "", e->message);
         used += n > 0 ? (size_t)n : 0;
     }
     return peri_error_set(err, PERI_EINVAL, "params", "parameters of %s: %s", id, text[0] ? text : "not accepted");
 }
 
-enum peri_status peri_operator_params(const struct peri_operator *op, const struct peri_value *params, struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_operator_params(
+    const struct peri_operator *op, const struct peri_value *params, struct peri_value **ret, struct peri_error *err)
 {
-    struct peri_value *given = params && !peri_value_is(params, PERI_NULL) ? peri_value_ref(params) : peri_value_map(), *filled = NULL;
+    struct peri_value *given = params && !peri_value_is(params, PERI_NULL) ? peri_value_ref(params) : peri_value_map(),
+                      *filled = NULL;
     struct peri_schema_report report = {0};
     if (!given)
         return peri_error_nomem(err);
@@ -152,20 +158,22 @@ static enum peri_status set_context(struct peri_job *job, const struct peri_call
     job->key = peri_strdup(call->idempotency_key);
     job->as_of = call->as_of;
     job->dry_run = call->dry_run;
-    bool lost = (call->rule_id && !job->rule_id) || (call->rule_name && !job->rule_name) || (call->run_id && !job->run_id) ||
-        (call->idempotency_key && !job->key);
+    bool lost = (call->rule_id && !job->rule_id) || (call->rule_name && !job->rule_name) ||
+                (call->run_id && !job->run_id) || (call->idempotency_key && !job->key);
     return lost ? PERI_ENOMEM : PERI_OK;
 }
 
-enum peri_status peri_host_call(struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
+enum peri_status peri_host_call(
+    struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
 {
     const struct peri_op_def *def = call->operator_id ? peri_map_get(host->operators, call->operator_id) : NULL;
     if (host->closing) /* the loop still turns while the last jobs end */
         return peri_error_set(err, PERI_ESTATE, "stopping", "the service is stopping");
     if (!def) {
         const char *near = call->operator_id ? peri_nearest(call->operator_id, host->ids) : NULL;
-        return peri_error_set(err, PERI_ENOTFOUND, "unknown_operator", "there is no operator \"%s\"%s%s%s", call->operator_id ? call->operator_id : "",
-            near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
+        return peri_error_set(err, PERI_ENOTFOUND, "unknown_operator", "there is no operator \"%s\"%s%s%s",
+            call->operator_id ? call->operator_id : "", near ? " (did you mean \"" : "", near ? near : "",
+            near ? "\"?)" : "");
     }
     struct peri_plugin *plugin = def->owner;
     if (plugin->state != PERI_PLUGIN_ACTIVE)

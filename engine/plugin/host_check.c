@@ -28,8 +28,8 @@ static bool is_secret(const struct peri_value *v)
     return peri_value_is(v, PERI_MAP) && peri_value_count(v) == 1 && peri_map_text(v, "$secret");
 }
 
-/* A secret stands for a text nobody may see: the schema is asked about "" instead, and what it says about that text is not
- * counted (see names_secret). */
+/* A secret stands for a text nobody may see: the schema is asked about "" instead, and what it says about that text is
+ * not counted (see names_secret). */
 static struct peri_value *without_secrets(const struct peri_value *v)
 {
     struct peri_value *out;
@@ -87,7 +87,9 @@ static struct peri_place settings_place(const struct peri_plugin_settings *s, co
 static void check_settings(struct peri_plugin *p, const struct peri_plugin_settings *s)
 {
     struct peri_host *host = p->host;
-    struct peri_value *given = s->config && peri_value_is(s->config, PERI_MAP) ? peri_value_ref(s->config) : peri_value_map(), *plain = NULL;
+    struct peri_value *given = s->config && peri_value_is(s->config, PERI_MAP) ? peri_value_ref(s->config)
+                                                                               : peri_value_map(),
+                      *plain = NULL;
     struct peri_schema_report report = {0};
     bool nothing = given && peri_value_count(given) == 0, only_missing = true;
     const struct peri_schema *schema = p->manifest->config_schema;
@@ -106,7 +108,8 @@ static void check_settings(struct peri_plugin *p, const struct peri_plugin_setti
         only_missing = only_missing && !strcmp(report.items[i].keyword, "required");
     if (nothing && only_missing) {
         p->state = PERI_PLUGIN_UNCONFIGURED;
-        peri_error_set(&p->error, PERI_ESTATE, "settings.missing", "waits for its settings under plugins.%s.config: %s", p->id, report.items[0].message);
+        peri_error_set(&p->error, PERI_ESTATE, "settings.missing", "waits for its settings under plugins.%s.config: %s",
+            p->id, report.items[0].message);
         goto out;
     }
     for (size_t i = 0; i < report.count; i++) {
@@ -114,11 +117,12 @@ static void check_settings(struct peri_plugin *p, const struct peri_plugin_setti
         if (names_secret(p->config, e->pointer))
             continue;
         if (!p->error.status)
-            peri_error_set(&p->error, PERI_EINVAL, "settings.invalid", "plugins.%s.config%s: %s", p->id, e->pointer, e->message);
+            peri_error_set(
+                &p->error, PERI_EINVAL, "settings.invalid", "plugins.%s.config%s: %s", p->id, e->pointer, e->message);
         p->state = PERI_PLUGIN_FAILED;
         if (host->load_diag)
-            peri_diag_add(host->load_diag, settings_place(s, e->pointer), PERI_SEV_ERROR, "settings", NULL, "plugins.%s.config%s: %s", p->id,
-                e->pointer, e->message);
+            peri_diag_add(host->load_diag, settings_place(s, e->pointer), PERI_SEV_ERROR, "settings", NULL,
+                "plugins.%s.config%s: %s", p->id, e->pointer, e->message);
     }
 out:
     peri_value_unref(plain);
@@ -155,7 +159,8 @@ static void set_metrics(struct peri_plugin *p)
     p->calls = peri_metrics_counter(m, "plugin_calls_total", labels, "Calls of a plugin's handlers.");
     p->failures = peri_metrics_counter(m, "plugin_failures_total", labels, "Calls that ended with an error.");
     p->limit_ends = peri_metrics_counter(m, "plugin_limit_ends_total", labels, "Calls that were stopped at a limit.");
-    p->instructions = peri_metrics_counter(m, "plugin_instructions_total", labels, "Lua instructions that a plugin used.");
+    p->instructions =
+        peri_metrics_counter(m, "plugin_instructions_total", labels, "Lua instructions that a plugin used.");
     free(labels);
 }
 
@@ -187,15 +192,18 @@ static bool read_folder(struct peri_plugin *p)
     const char *text = peri_package_text(p->package, "plugin.json", &len);
     if (!file || !text || peri_manifest_parse(file, text, len, &p->manifest, &own)) {
         if (own.count)
-            peri_error_set(&err, PERI_EINVAL, "manifest.invalid", "plugin.json:%d:%d: %s", own.items[0].line, own.items[0].column, own.items[0].message);
+            peri_error_set(&err, PERI_EINVAL, "manifest.invalid", "plugin.json:%d:%d: %s", own.items[0].line,
+                own.items[0].column, own.items[0].message);
         else
             peri_error_set(&err, PERI_EINVAL, "manifest.invalid", "plugin.json can not be read");
         set_failed(p, &err);
         goto out;
     }
     if (!peri_package_has(p->package, p->manifest->entrypoint)) {
-        peri_error_set(&err, PERI_EINVAL, "manifest.entrypoint", "entrypoint %s is not in the folder", p->manifest->entrypoint);
-        peri_diag_add(&own, (struct peri_place){.file = file}, PERI_SEV_ERROR, "bad-entrypoint", NULL, "%s", err.message);
+        peri_error_set(
+            &err, PERI_EINVAL, "manifest.entrypoint", "entrypoint %s is not in the folder", p->manifest->entrypoint);
+        peri_diag_add(
+            &own, (struct peri_place){.file = file}, PERI_SEV_ERROR, "bad-entrypoint", NULL, "%s", err.message);
         set_failed(p, &err);
         goto out;
     }
@@ -242,8 +250,12 @@ static void decide(struct peri_plugin *p, bool enable)
         set_failed(p, &err);
         return;
     }
-    struct peri_policy_question q = {.manifest = p->manifest, .hash = peri_package_hash(p->package), .bundled = p->bundled,
-        .approve_all = host->options.approve_all, .config = p->config, .given = s.config};
+    struct peri_policy_question q = {.manifest = p->manifest,
+        .hash = peri_package_hash(p->package),
+        .bundled = p->bundled,
+        .approve_all = host->options.approve_all,
+        .config = p->config,
+        .given = s.config};
     struct peri_error err = {0};
     if (peri_policy_decide(host->policy, host->shipped, &q, &p->grants, &err) && p->state != PERI_PLUGIN_FAILED) {
         p->state = PERI_PLUGIN_BLOCKED;

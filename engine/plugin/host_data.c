@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What handlers do with the model: reads go to the worker's own connection, writes are collected in the job's batch,
- * which the loop commits when the handler has ended well. Every permission check for data, storage and events is here. */
+ * which the loop commits when the handler has ended well. Every permission check for data, storage and events is here.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,9 +37,11 @@ bool peri_job_dirty(const struct peri_job *job)
     return job->batch && peri_batch_count(job->batch) > 0;
 }
 
-static enum peri_status denied(const struct peri_job *job, const char *permission, const char *arg, struct peri_error *err)
+static enum peri_status denied(
+    const struct peri_job *job, const char *permission, const char *arg, struct peri_error *err)
 {
-    return peri_error_set(err, PERI_EDENIED, "denied", "plugin %s was not granted %s%s", job->plugin->id, permission, arg);
+    return peri_error_set(
+        err, PERI_EDENIED, "denied", "plugin %s was not granted %s%s", job->plugin->id, permission, arg);
 }
 
 static enum peri_status may_read(const struct peri_job *job, const char *type, struct peri_error *err)
@@ -50,7 +53,8 @@ static enum peri_status may_change(const struct peri_job *job, const char *what,
 {
     if (job->kind != PERI_JOB_CONDITION)
         return PERI_OK;
-    return peri_error_set(err, PERI_EDENIED, "denied", "a condition may not %s: it is evaluated again and again, also for what-if questions", what);
+    return peri_error_set(err, PERI_EDENIED, "denied",
+        "a condition may not %s: it is evaluated again and again, also for what-if questions", what);
 }
 
 /* The job's batch, made when it is first needed and never larger than its bounds. */
@@ -61,8 +65,8 @@ static enum peri_status open_batch(struct peri_job *job, struct peri_error *err)
     if (!job->batch)
         return peri_error_nomem(err);
     if (peri_batch_count(job->batch) >= PERI_HOST_BATCH_ITEMS || peri_batch_bytes(job->batch) >= PERI_HOST_BATCH_BYTES)
-        return peri_error_set(err, PERI_ELIMIT, "limit.writes", "one call may write at most %d items or %u MiB", PERI_HOST_BATCH_ITEMS,
-            PERI_HOST_BATCH_BYTES >> 20);
+        return peri_error_set(err, PERI_ELIMIT, "limit.writes", "one call may write at most %d items or %u MiB",
+            PERI_HOST_BATCH_ITEMS, PERI_HOST_BATCH_BYTES >> 20);
     return PERI_OK;
 }
 
@@ -74,24 +78,26 @@ static enum peri_status check_query_keys(const struct peri_value *request, struc
         while (*k && strcmp(*k, peri_map_key(it, NULL)))
             k++;
         if (!*k)
-            return peri_error_set(err, PERI_EINVAL, "bad_argument", "unknown key \"%s\" in a query: where, order, limit, offset, count are there",
-                peri_map_key(it, NULL));
+            return peri_error_set(err, PERI_EINVAL, "bad_argument",
+                "unknown key \"%s\" in a query: where, order, limit, offset, count are there", peri_map_key(it, NULL));
     }
     return PERI_OK;
 }
 
-enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *request, bool count, struct peri_value **ret, size_t *ret_count,
-    struct peri_error *err)
+enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *request, bool count,
+    struct peri_value **ret, size_t *ret_count, struct peri_error *err)
 {
     const char *type = peri_map_text(request, "type");
-    enum peri_status st = type ? check_query_keys(request, err) : peri_error_set(err, PERI_EINVAL, "bad_argument", "a query needs a type");
+    enum peri_status st = type ? check_query_keys(request, err)
+                               : peri_error_set(err, PERI_EINVAL, "bad_argument", "a query needs a type");
     if (!st)
         st = may_read(job, type, err);
     if (st)
         return st;
     int64_t limit = peri_map_int(request, "limit", 0), offset = peri_map_int(request, "offset", 0);
     if (limit < 0 || limit > 10000 || offset < 0)
-        return peri_error_set(err, PERI_EINVAL, "bad_argument", "limit must lie between 1 and 10000, offset must not be negative");
+        return peri_error_set(
+            err, PERI_EINVAL, "bad_argument", "limit must lie between 1 and 10000, offset must not be negative");
     const struct peri_value *where = peri_map_at(request, "where");
     struct peri_query q = {
         .type = peri_entity_type_singular(type),
@@ -111,7 +117,8 @@ enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *r
     return peri_reader_query(reader, &q, ret, ret_count, err);
 }
 
-enum peri_status peri_job_get(struct peri_job *job, const char *type, const char *id, struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_job_get(
+    struct peri_job *job, const char *type, const char *id, struct peri_value **ret, struct peri_error *err)
 {
     enum peri_status st = may_read(job, type, err);
     if (st)
@@ -121,7 +128,8 @@ enum peri_status peri_job_get(struct peri_job *job, const char *type, const char
 }
 
 /* The id that the entity will have: known before the commit, so that the handler can refer to it. */
-static enum peri_status find_id(struct peri_job *job, const char *type, const struct peri_value *patch, char id[128], struct peri_error *err)
+static enum peri_status find_id(
+    struct peri_job *job, const char *type, const struct peri_value *patch, char id[128], struct peri_error *err)
 {
     const char *given = peri_map_text(patch, "id");
     int64_t now = peri_clock_wall_ms(&job->host->options.clock);
@@ -135,7 +143,8 @@ static enum peri_status find_id(struct peri_job *job, const char *type, const st
     return peri_ulid(now, id) ? peri_error_set(err, PERI_EIO, NULL, "no random numbers") : PERI_OK;
 }
 
-enum peri_status peri_job_put(struct peri_job *job, const char *type, const struct peri_value *fields, char id[128], struct peri_error *err)
+enum peri_status peri_job_put(
+    struct peri_job *job, const char *type, const struct peri_value *fields, char id[128], struct peri_error *err)
 {
     const char *entity = peri_entity_type_singular(type);
     if (!peri_grants_data(job->plugin->grants, "write", type))
@@ -185,7 +194,8 @@ enum peri_status peri_job_delete(struct peri_job *job, const char *type, const c
 
 /* --- events --- */
 
-static enum peri_status event_options(struct peri_event *event, const struct peri_value *options, struct peri_error *err)
+static enum peri_status event_options(
+    struct peri_event *event, const struct peri_value *options, struct peri_error *err)
 {
     static const char *const known[] = {"id", "time", "subject", "source", NULL};
     for (void *it = peri_map_first(options); it; it = peri_map_next(options, it)) {
@@ -194,17 +204,22 @@ static enum peri_status event_options(struct peri_event *event, const struct per
         while (*k && strcmp(*k, key))
             k++;
         if (!*k)
-            return peri_error_set(err, PERI_EINVAL, "bad_argument", "unknown key \"%s\" for an event: id, time, subject, source are there", key);
+            return peri_error_set(err, PERI_EINVAL, "bad_argument",
+                "unknown key \"%s\" for an event: id, time, subject, source are there", key);
         if (!strcmp(key, "time")) {
             if (peri_value_is_number(peri_map_item(it)))
                 event->time_ms = peri_value_as_int(peri_map_item(it));
             else if (!text || !peri_time_parse(text, strlen(text), &event->time_ms))
-                return peri_error_set(err, PERI_EINVAL, "bad_argument", "time must be an RFC 3339 text or ms since 1970");
+                return peri_error_set(
+                    err, PERI_EINVAL, "bad_argument", "time must be an RFC 3339 text or ms since 1970");
             continue;
         }
         if (!text || !*text || strlen(text) > 1024)
-            return peri_error_set(err, PERI_EINVAL, "bad_argument", "%s of an event must be a text of 1 to 1024 bytes", key);
-        char **to = !strcmp(key, "id") ? &event->external_id : !strcmp(key, "subject") ? &event->subject : &event->source;
+            return peri_error_set(
+                err, PERI_EINVAL, "bad_argument", "%s of an event must be a text of 1 to 1024 bytes", key);
+        char **to = !strcmp(key, "id")        ? &event->external_id
+                    : !strcmp(key, "subject") ? &event->subject
+                                              : &event->source;
         free(*to);
         if (!(*to = peri_strdup(text)))
             return peri_error_nomem(err);
@@ -212,8 +227,8 @@ static enum peri_status event_options(struct peri_event *event, const struct per
     return PERI_OK;
 }
 
-static enum peri_status fill_event(struct peri_job *job, struct peri_event *event, const char *type, const struct peri_value *data,
-    const struct peri_value *options, struct peri_error *err)
+static enum peri_status fill_event(struct peri_job *job, struct peri_event *event, const char *type,
+    const struct peri_value *data, const struct peri_value *options, struct peri_error *err)
 {
     int64_t now = peri_clock_wall_ms(&job->host->options.clock);
     event->type = peri_strdup(type);
@@ -230,8 +245,8 @@ static enum peri_status fill_event(struct peri_job *job, struct peri_event *even
     return event_options(event, options, err);
 }
 
-enum peri_status peri_job_emit(struct peri_job *job, const char *type, const struct peri_value *data, const struct peri_value *options,
-    struct peri_error *err)
+enum peri_status peri_job_emit(struct peri_job *job, const char *type, const struct peri_value *data,
+    const struct peri_value *options, struct peri_error *err)
 {
     enum peri_status st = peri_event_type_check(type, err);
     if (st) {
@@ -269,7 +284,8 @@ enum peri_status peri_job_kv_get(struct peri_job *job, const char *key, struct p
     return peri_reader_kv_get(reader, job->plugin->id, key, peri_clock_wall_ms(&job->host->options.clock), ret, err);
 }
 
-enum peri_status peri_job_kv_list(struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err)
+enum peri_status peri_job_kv_list(
+    struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_reader *reader = reader_of(job);
     if (!peri_grants_has(job->plugin->grants, "storage:read") && !peri_grants_has(job->plugin->grants, "storage:write"))
@@ -278,7 +294,8 @@ enum peri_status peri_job_kv_list(struct peri_job *job, const char *prefix, stru
         *ret = peri_value_list();
         return *ret ? PERI_OK : peri_error_nomem(err);
     }
-    return peri_reader_kv_list(reader, job->plugin->id, prefix, peri_clock_wall_ms(&job->host->options.clock), PERI_HOST_STORAGE_KEYS + 1, ret, err);
+    return peri_reader_kv_list(reader, job->plugin->id, prefix, peri_clock_wall_ms(&job->host->options.clock),
+        PERI_HOST_STORAGE_KEYS + 1, ret, err);
 }
 
 /* Room for one more key? Only asked for keys that are not there yet. */
@@ -295,12 +312,14 @@ static enum peri_status check_room(struct peri_job *job, const char *key, struct
         return PERI_OK;
     st = peri_reader_kv_list(reader, job->plugin->id, "", now, PERI_HOST_STORAGE_KEYS, &keys, err);
     if (!st && peri_value_count(keys) >= PERI_HOST_STORAGE_KEYS)
-        st = peri_error_set(err, PERI_ELIMIT, "limit.storage", "a plugin stores at most %d keys", PERI_HOST_STORAGE_KEYS);
+        st = peri_error_set(
+            err, PERI_ELIMIT, "limit.storage", "a plugin stores at most %d keys", PERI_HOST_STORAGE_KEYS);
     peri_value_unref(keys);
     return st;
 }
 
-enum peri_status peri_job_kv_set(struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms, struct peri_error *err)
+enum peri_status peri_job_kv_set(
+    struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms, struct peri_error *err)
 {
     if (!peri_grants_has(job->plugin->grants, "storage:write"))
         return denied(job, "storage:write", "", err);
@@ -361,10 +380,11 @@ void peri_job_log(struct peri_job *job, enum peri_log_level level, const char *t
     job->log_bytes += strlen(text) + (extra ? strlen(extra) : 0) + 32;
     if (job->log_bytes > PERI_HOST_LOG_BYTES) {
         job->log_full = true;
-        peri_warn(log, job->plugin->area, "logs more than %d bytes in one call: the rest is dropped", PERI_HOST_LOG_BYTES);
+        peri_warn(
+            log, job->plugin->area, "logs more than %d bytes in one call: the rest is dropped", PERI_HOST_LOG_BYTES);
     } else {
-        peri_log_write(log, level, job->plugin->area, "%.*s%s%.*s", PERI_HOST_LOG_LINE / 2, text, extra ? " " : "", PERI_HOST_LOG_LINE / 2,
-            extra ? extra : "");
+        peri_log_write(log, level, job->plugin->area, "%.*s%s%.*s", PERI_HOST_LOG_LINE / 2, text, extra ? " " : "",
+            PERI_HOST_LOG_LINE / 2, extra ? extra : "");
     }
     free(extra);
 }

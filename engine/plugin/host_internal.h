@@ -13,8 +13,8 @@
 
 /* What the host_*.c and lua_api_*.c files share.
  *
- * A job is one call of a handler. It belongs to the loop's thread or to a worker, never to both: it travels to a worker as
- * an item in its plugin's mailbox and comes back in the list of finished items, once for each time that Lua runs. In
+ * A job is one call of a handler. It belongs to the loop's thread or to a worker, never to both: it travels to a worker
+ * as an item in its plugin's mailbox and comes back in the list of finished items, once for each time that Lua runs. In
  * between, while it waits, the loop performs what it waits for (host_ops.c). So nothing in a job needs a lock.
  *
  * A plugin's state (VM) is used by the one worker that runs the plugin at the moment; which one may change. */
@@ -24,18 +24,18 @@ struct peri_vm_call;
 struct peri_job;
 struct peri_plugin;
 
-#define PERI_HOST_DEPTH 8              /* ctx.call and ctx.send inside each other */
-#define PERI_HOST_QUEUE 1024           /* calls that wait for one plugin */
-#define PERI_HOST_CALLS 10000          /* host functions in one call */
-#define PERI_HOST_EVENT_BYTES 65536    /* one emitted event */
-#define PERI_HOST_RESULT_BYTES 262144  /* an action's result */
-#define PERI_HOST_BODY_BYTES (5u << 20) /* of an HTTP answer or a webhook's */
+#define PERI_HOST_DEPTH 8                /* ctx.call and ctx.send inside each other */
+#define PERI_HOST_QUEUE 1024             /* calls that wait for one plugin */
+#define PERI_HOST_CALLS 10000            /* host functions in one call */
+#define PERI_HOST_EVENT_BYTES 65536      /* one emitted event */
+#define PERI_HOST_RESULT_BYTES 262144    /* an action's result */
+#define PERI_HOST_BODY_BYTES (5u << 20)  /* of an HTTP answer or a webhook's */
 #define PERI_HOST_BATCH_BYTES (4u << 20) /* written by one call */
 #define PERI_HOST_BATCH_ITEMS 5000
 #define PERI_HOST_STORAGE_KEYS 1000
 #define PERI_HOST_STORAGE_VALUE 65536
 #define PERI_HOST_LOG_LINE 4096
-#define PERI_HOST_LOG_BYTES 65536      /* logged by one call */
+#define PERI_HOST_LOG_BYTES 65536 /* logged by one call */
 
 /* --- mailboxes (host_worker.c) --- */
 
@@ -67,7 +67,7 @@ enum peri_plugin_state {
     PERI_PLUGIN_UNCONFIGURED, /* waits for its settings */
     PERI_PLUGIN_DISABLED,
     PERI_PLUGIN_LOADING,
-    PERI_PLUGIN_READY,        /* loaded, init has not ended */
+    PERI_PLUGIN_READY, /* loaded, init has not ended */
     PERI_PLUGIN_ACTIVE,
     PERI_PLUGIN_FAILED
 };
@@ -85,7 +85,8 @@ struct peri_web_def {
     char **methods; /* NULL-ended */
 };
 
-/* Opens after 3 ends by limit in a row or 5 in 60 s; lets one trial through after a pause that doubles up to an hour. */
+/* Opens after 3 ends by limit in a row or 5 in 60 s; lets one trial through after a pause that doubles up to an hour.
+ */
 struct peri_breaker {
     int in_row;
     int64_t ends_ms[5];
@@ -132,8 +133,8 @@ struct peri_plugin {
     struct peri_job *suspended;
 
     /* loop, while it loads */
-    bool enabling;                /* somebody switched it on */
-    bool candidate;               /* a new version beside the one in service: nobody else sees it yet */
+    bool enabling;  /* somebody switched it on */
+    bool candidate; /* a new version beside the one in service: nobody else sees it yet */
     void (*reload_done)(void *arg);
     void *reload_arg;
     struct peri_metric *calls, *failures, *limit_ends, *instructions;
@@ -154,13 +155,21 @@ struct peri_secret_text {
     char *secret; /* name or NULL */
 };
 
-enum peri_read_kind { PERI_READ_NONE, PERI_READ_QUERY, PERI_READ_COUNT, PERI_READ_GET, PERI_READ_KV, PERI_READ_KEYS, PERI_READ_CLEAR };
+enum peri_read_kind {
+    PERI_READ_NONE,
+    PERI_READ_QUERY,
+    PERI_READ_COUNT,
+    PERI_READ_GET,
+    PERI_READ_KV,
+    PERI_READ_KEYS,
+    PERI_READ_CLEAR
+};
 
 /* A read that has to wait for a flush. */
 struct peri_read {
     enum peri_read_kind kind;
-    char *type, *id;              /* entity type and id; storage key or prefix in id */
-    struct peri_value *request;   /* query */
+    char *type, *id;            /* entity type and id; storage key or prefix in id */
+    struct peri_value *request; /* query */
 };
 
 struct peri_op {
@@ -186,7 +195,7 @@ struct peri_op {
     struct peri_value *answer; /* headers of HTTP, result of SEND and CALL */
     char *text;
     size_t text_len;
-    struct peri_read read;     /* FLUSH: what to do when resumed */
+    struct peri_read read; /* FLUSH: what to do when resumed */
 };
 void peri_op_finish(struct peri_op *op);
 
@@ -213,7 +222,7 @@ struct peri_job {
     const struct peri_op_def *op_def; /* CONDITION, ACTION */
     const char *path[4];              /* of the handler, NULL-ended; points into name or constants */
     char *name;
-    struct peri_value *params;        /* params or message */
+    struct peri_value *params; /* params or message */
     struct peri_web_copy *web;
     struct peri_event *event;
     char *rule_id, *rule_name, *run_id, *key;
@@ -242,8 +251,8 @@ struct peri_job {
     struct peri_worker *worker; /* while it runs */
     struct peri_batch *batch;
     struct peri_op op;
-    char *scratch;              /* a text on its way into Lua */
-    int effects;                /* things that left the service: a failure's outcome is not known then */
+    char *scratch; /* a text on its way into Lua */
+    int effects;   /* things that left the service: a failure's outcome is not known then */
     int sends;
     int64_t host_calls;
     size_t log_bytes;
@@ -269,18 +278,18 @@ struct peri_host {
     struct peri_policy *policy, *shipped;
     struct peri_plugin **plugins; /* by discovery; one reference each */
     size_t plugin_count, plugin_cap;
-    struct peri_map *operators;   /* id -> struct peri_op_def *, of active plugins */
-    const char **ids;             /* sorted */
+    struct peri_map *operators; /* id -> struct peri_op_def *, of active plugins */
+    const char **ids;           /* sorted */
     struct peri_job *jobs;
     size_t job_count;
-    size_t commits;               /* under way */
+    size_t commits; /* under way */
     /* loading */
-    struct peri_watch **watches;  /* one a folder of plugin_path, NULL where none could be made */
+    struct peri_watch **watches; /* one a folder of plugin_path, NULL where none could be made */
     size_t watch_count;
-    bool change_seen;             /* while it was loading: once more afterwards */
+    bool change_seen; /* while it was loading: once more afterwards */
     struct peri_diag watch_diag;
     bool loading;
-    size_t load_pending;          /* plugins are loaded one after the other, their init handlers run side by side */
+    size_t load_pending; /* plugins are loaded one after the other, their init handlers run side by side */
     struct peri_diag *load_diag;
     void (*load_done)(void *arg);
     void *load_arg;
@@ -304,7 +313,8 @@ struct peri_host {
 enum peri_status peri_workers_start(struct peri_host *host, int count, struct peri_error *err) PERI_MUST_CHECK;
 void peri_workers_stop(struct peri_host *host);
 /* Puts an item into its plugin's mailbox. PERI_EBUSY: START and the mailbox is full. Loop. */
-enum peri_status peri_item_send(struct peri_host *host, struct peri_plugin *plugin, struct peri_item *item, bool urgent);
+enum peri_status peri_item_send(
+    struct peri_host *host, struct peri_plugin *plugin, struct peri_item *item, bool urgent);
 void peri_plugin_release(struct peri_plugin *plugin, bool broken); /* ends held */
 /* Takes back what workers have finished; also when the loop no longer runs. */
 void peri_host_collect(struct peri_host *host);
@@ -319,7 +329,7 @@ struct peri_job *peri_job_create(struct peri_plugin *plugin, enum peri_job_kind 
 /* Sends it off. On failure the job is freed and nothing is called. */
 enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_error *err) PERI_MUST_CHECK;
 void peri_job_returned(struct peri_job *job, enum peri_item_kind kind);
-void peri_job_resume(struct peri_job *job);  /* the operation has ended: op.answer or op.error is set */
+void peri_job_resume(struct peri_job *job); /* the operation has ended: op.answer or op.error is set */
 void peri_job_copy_context(struct peri_job *job, const struct peri_job *parent);
 void peri_job_fail_all(struct peri_host *host); /* destroy: everything ends with PERI_ESTATE */
 void peri_job_free(struct peri_job *job);
@@ -329,9 +339,11 @@ enum peri_status peri_plugin_hook(struct peri_plugin *plugin, const char *name, 
 
 /* host_call.c, loop */
 /* params with defaults filled, checked. */
-enum peri_status peri_operator_params(const struct peri_operator *op, const struct peri_value *params, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_operator_params(const struct peri_operator *op, const struct peri_value *params,
+    struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def) PERI_MUST_CHECK;
-enum peri_status peri_host_call_nested(struct peri_job *parent, const char *operator_id, const struct peri_value *params, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_host_call_nested(struct peri_job *parent, const char *operator_id,
+    const struct peri_value *params, struct peri_error *err) PERI_MUST_CHECK;
 /* PERI_ESTATE while the plugin rests; else it may go, perhaps as the trial. */
 enum peri_status peri_breaker_admit(struct peri_job *job, struct peri_error *err) PERI_MUST_CHECK;
 void peri_breaker_result(struct peri_job *job, const struct peri_error *err); /* err NULL: good */
@@ -348,14 +360,22 @@ void peri_host_operators_changed(struct peri_host *host);
 struct peri_plugin *peri_host_plugin(struct peri_host *host, const char *id);
 
 /* host_data.c, on a worker: what both kinds of plugin may do with the model. Permission checks are in here. */
-enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *request, bool count, struct peri_value **ret, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_job_get(struct peri_job *job, const char *type, const char *id, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_job_put(struct peri_job *job, const char *type, const struct peri_value *fields, char id[128], struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_job_delete(struct peri_job *job, const char *type, const char *id, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_job_emit(struct peri_job *job, const char *type, const struct peri_value *data, const struct peri_value *options, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_job_kv_get(struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_job_kv_set(struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_job_kv_list(struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *request, bool count,
+    struct peri_value **ret, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_get(struct peri_job *job, const char *type, const char *id, struct peri_value **ret,
+    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_put(struct peri_job *job, const char *type, const struct peri_value *fields, char id[128],
+    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_delete(
+    struct peri_job *job, const char *type, const char *id, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_emit(struct peri_job *job, const char *type, const struct peri_value *data,
+    const struct peri_value *options, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_kv_get(
+    struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_kv_set(struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms,
+    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_kv_list(
+    struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 bool peri_job_dirty(const struct peri_job *job); /* has writes that reads would not see */
 /* {id, type, source, subject?, time, data} or NULL. borrow */
 const struct peri_value *peri_job_event(struct peri_job *job);

@@ -136,14 +136,16 @@ static void count(struct peri_job *job, const struct peri_error *err)
         peri_metric_add(p->failures, 1);
     if (err && peri_str_starts(err->code, "limit.")) {
         peri_metric_add(p->limit_ends, 1);
-        peri_warn(p->host->options.log, p->area, "%s: %s [%s]", job->path[1] ? job->path[1] : job->path[0], err->message, err->code);
+        peri_warn(p->host->options.log, p->area, "%s: %s [%s]", job->path[1] ? job->path[1] : job->path[0],
+            err->message, err->code);
     }
 }
 
 static void answer(struct peri_job *job, const struct peri_error *err)
 {
     struct peri_host *host = job->host;
-    struct peri_call_result result = {.is_condition = job->kind == PERI_JOB_CONDITION, .holds = job->holds, .value = job->value, .usage = job->usage};
+    struct peri_call_result result = {
+        .is_condition = job->kind == PERI_JOB_CONDITION, .holds = job->holds, .value = job->value, .usage = job->usage};
     job->answered = true;
     peri_timer_cancel(job->timer);
     job->timer = NULL;
@@ -251,7 +253,8 @@ static void committed(void *arg, enum peri_status st, const struct peri_error *e
     job->flushing = false;
     job->batch = NULL; /* the pipeline destroys it */
     if (st) {
-        peri_error_set(&copy, st, err && err->code[0] ? err->code : NULL, "the writes were not stored: %s", err ? err->message : peri_status_name(st));
+        peri_error_set(&copy, st, err && err->code[0] ? err->code : NULL, "the writes were not stored: %s",
+            err ? err->message : peri_status_name(st));
         copy.retryable = st == PERI_EFULL || st == PERI_EIO || st == PERI_EBUSY;
     }
     if (job->finishing) {
@@ -275,7 +278,8 @@ static void committed(void *arg, enum peri_status st, const struct peri_error *e
     peri_op_perform(job);
 }
 
-/* True when a commit is under way (or has failed to start: *err then). Without a store, and in dry runs, writes go nowhere. */
+/* True when a commit is under way (or has failed to start: *err then). Without a store, and in dry runs, writes go
+ * nowhere. */
 static bool commit(struct peri_job *job, struct peri_error *err)
 {
     struct peri_host *host = job->host;
@@ -371,7 +375,8 @@ static void hook_finished(struct peri_job *job, const struct peri_call_result *r
     if (job->done.hook)
         job->done.hook(job->plugin, result->status ? &result->error : NULL);
     else if (result->status && !job->host->closing)
-        peri_warn(job->host->options.log, job->plugin->area, "%s failed: %s [%s]", job->path[0], result->error.message, result->error.code);
+        peri_warn(job->host->options.log, job->plugin->area, "%s failed: %s [%s]", job->path[0], result->error.message,
+            result->error.code);
 }
 
 enum peri_status peri_plugin_hook(struct peri_plugin *plugin, const char *name, bool urgent,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a folder to an active plugin: found, checked, granted (host_check.c), loaded on a worker, its operators claimed, its
- * init run. A reload builds the new version beside the old one and swaps them only when that has ended well. */
+/* From a folder to an active plugin: found, checked, granted (host_check.c), loaded on a worker, its operators claimed,
+ * its init run. A reload builds the new version beside the old one and swaps them only when that has ended well. */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +41,8 @@ static void one_ended(struct peri_host *host)
 }
 
 /* "init.lua:12: text" is a place in the package. */
-static void add_finding(struct peri_host *host, const struct peri_plugin *p, enum peri_severity severity, const struct peri_error *err)
+static void add_finding(
+    struct peri_host *host, const struct peri_plugin *p, enum peri_severity severity, const struct peri_error *err)
 {
     char file[256];
     int line = 0, used = 0;
@@ -53,8 +54,8 @@ static void add_finding(struct peri_host *host, const struct peri_plugin *p, enu
     if (placed)
         for (text += used; *text == ' '; text++)
             ;
-    peri_diag_add(host->load_diag, (struct peri_place){whole ? whole : p->path, placed ? line : 0, placed ? 1 : 0}, severity, err->code, NULL, "%s",
-        text);
+    peri_diag_add(host->load_diag, (struct peri_place){whole ? whole : p->path, placed ? line : 0, placed ? 1 : 0},
+        severity, err->code, NULL, "%s", text);
     free(whole);
 }
 
@@ -120,8 +121,9 @@ static bool claim(struct peri_plugin *p, bool test)
     for (size_t i = 0; i < p->op_count; i++) {
         const struct peri_op_def *other = peri_map_get(host->operators, p->ops[i].id);
         if (other && other->owner != p && strcmp(other->owner->id, p->id)) {
-            peri_error_set(&p->error, PERI_EEXIST, "plugin.operator", "operator \"%s\" is defined by %s and by %s: ids must be unique",
-                p->ops[i].id, other->owner->id, p->id);
+            peri_error_set(&p->error, PERI_EEXIST, "plugin.operator",
+                "operator \"%s\" is defined by %s and by %s: ids must be unique", p->ops[i].id, other->owner->id,
+                p->id);
             return false;
         }
         if (!test && !peri_map_set(host->operators, p->ops[i].id, &p->ops[i], NULL)) {
@@ -271,7 +273,8 @@ static bool being_loaded(struct peri_host *host, const char *id)
 }
 
 /* Puts p, freshly read, in the place of old: at once when there is nothing to run, else when it has loaded. p: take. */
-static enum peri_status replace(struct peri_plugin *old, struct peri_plugin *p, void (*done)(void *arg), void *arg, struct peri_error *err)
+static enum peri_status replace(
+    struct peri_plugin *old, struct peri_plugin *p, void (*done)(void *arg), void *arg, struct peri_error *err)
 {
     struct peri_host *host = old->host;
     if (p->state == PERI_PLUGIN_FAILED || (p->state == PERI_PLUGIN_BLOCKED && old->state == PERI_PLUGIN_ACTIVE)) {
@@ -279,7 +282,8 @@ static enum peri_status replace(struct peri_plugin *old, struct peri_plugin *p, 
         if (err)
             *err = p->error;
         enum peri_status st = p->error.status ? p->error.status : PERI_EINVAL;
-        peri_warn(host->options.log, p->area, "the new version is not loaded: %s [%s]", p->error.message, p->error.code);
+        peri_warn(
+            host->options.log, p->area, "the new version is not loaded: %s [%s]", p->error.message, p->error.code);
         peri_plugin_unref(p);
         return st;
     }
@@ -306,8 +310,9 @@ static bool unchanged(const struct peri_plugin *old, const struct peri_plugin *p
     bool runs = old->state == PERI_PLUGIN_ACTIVE && p->state == PERI_PLUGIN_LOADING;
     if (!old->package || !p->package || (!runs && old->state != p->state))
         return false;
-    return !strcmp(peri_package_hash(old->package), peri_package_hash(p->package)) && peri_grants_equal(old->grants, p->grants) &&
-        (!old->config || !p->config ? old->config == p->config : peri_value_equal(old->config, p->config));
+    return !strcmp(peri_package_hash(old->package), peri_package_hash(p->package)) &&
+           peri_grants_equal(old->grants, p->grants) &&
+           (!old->config || !p->config ? old->config == p->config : peri_value_equal(old->config, p->config));
 }
 
 /* A second load finds what is there already: perhaps a new version of it. */
@@ -336,7 +341,8 @@ static void found(struct peri_host *host, const char *dir, bool bundled)
     }
     if (other) {
         struct peri_error err = {0};
-        peri_error_set(&err, PERI_EEXIST, "plugin.duplicate", "plugin id \"%s\" is used by %s already", p->id, other->path);
+        peri_error_set(
+            &err, PERI_EEXIST, "plugin.duplicate", "plugin id \"%s\" is used by %s already", p->id, other->path);
         add_finding(host, p, PERI_SEV_ERROR, &err);
         peri_err(host->options.log, p->area, "%s: %s", p->path, err.message);
         peri_plugin_unref(p);
@@ -393,15 +399,16 @@ static void check_requirements(struct peri_host *host)
 {
     for (size_t i = 0; i < host->plugin_count; i++) {
         struct peri_plugin *p = host->plugins[i];
-        const struct peri_value *list = p->manifest ? peri_map_at(peri_map_at(p->manifest->source, "relationships"), "requires") : NULL;
+        const struct peri_value *list =
+            p->manifest ? peri_map_at(peri_map_at(p->manifest->source, "relationships"), "requires") : NULL;
         for (size_t k = 0; is_pending(p) && k < peri_value_count(list); k++) {
             const struct peri_value *item = peri_list_at(list, k);
             const char *id = peri_value_text(item) ? peri_value_text(item) : peri_map_text(item, "pluginId");
             const struct peri_plugin *other = id ? peri_host_plugin(host, id) : NULL;
             if (other && (other->state == PERI_PLUGIN_LOADING || other->state == PERI_PLUGIN_ACTIVE))
                 continue;
-            peri_error_set(&p->error, PERI_ESTATE, "relationship.missing", "it requires the plugin %s, which is %s", id ? id : "?",
-                other ? peri_plugin_state_name(other->state) : "not there");
+            peri_error_set(&p->error, PERI_ESTATE, "relationship.missing", "it requires the plugin %s, which is %s",
+                id ? id : "?", other ? peri_plugin_state_name(other->state) : "not there");
             p->state = PERI_PLUGIN_BLOCKED;
             add_finding(host, p, PERI_SEV_WARNING, &p->error);
             peri_warn(host->options.log, p->area, "blocked: %s [%s]", p->error.message, p->error.code);
@@ -431,8 +438,8 @@ static void watched_load_ended(void *arg)
 {
     struct peri_host *host = arg;
     for (size_t i = 0; i < host->watch_diag.count; i++)
-        peri_warn(host->options.log, "plugins", "%s:%d: %s", host->watch_diag.items[i].file, host->watch_diag.items[i].line,
-            host->watch_diag.items[i].message);
+        peri_warn(host->options.log, "plugins", "%s:%d: %s", host->watch_diag.items[i].file,
+            host->watch_diag.items[i].line, host->watch_diag.items[i].message);
     peri_diag_finish(&host->watch_diag);
     if (host->options.on_change && !host->closing)
         host->options.on_change(host->options.change_ctx);
@@ -460,7 +467,8 @@ static void start_watching(struct peri_host *host)
     host->watch_count = n;
     for (size_t i = 0; i < n; i++)
         if (peri_loop_watch(host->options.loop, host->plugin_path[i], 500, changed, host, &host->watches[i]))
-            peri_warn(host->options.log, "plugins", "cannot watch %s: changes are seen on SIGHUP only", host->plugin_path[i]);
+            peri_warn(
+                host->options.log, "plugins", "cannot watch %s: changes are seen on SIGHUP only", host->plugin_path[i]);
 }
 
 enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, void (*done)(void *arg), void *arg)
@@ -514,7 +522,8 @@ enum peri_status peri_host_load_now(struct peri_host *host, struct peri_diag *di
 
 /* --- reload, enable, disable --- */
 
-static enum peri_status start_reload(struct peri_host *host, struct peri_plugin *old, bool enable, void (*done)(void *arg), void *arg, struct peri_error *err)
+static enum peri_status start_reload(struct peri_host *host, struct peri_plugin *old, bool enable,
+    void (*done)(void *arg), void *arg, struct peri_error *err)
 {
     if (being_loaded(host, old->id))
         return peri_error_set(err, PERI_EBUSY, NULL, "plugin %s is being loaded already", old->id);
@@ -529,7 +538,8 @@ static enum peri_status start_reload(struct peri_host *host, struct peri_plugin 
     if (!p)
         return peri_error_nomem(err);
     if (strcmp(p->id, old->id) && p->manifest) {
-        enum peri_status st = peri_error_set(err, PERI_EINVAL, "plugin.id", "%s now says that it is %s, not %s", old->path, p->id, old->id);
+        enum peri_status st = peri_error_set(
+            err, PERI_EINVAL, "plugin.id", "%s now says that it is %s, not %s", old->path, p->id, old->id);
         peri_plugin_unref(p);
         return st;
     }
@@ -537,7 +547,8 @@ static enum peri_status start_reload(struct peri_host *host, struct peri_plugin 
     return replace(old, p, done, arg, err);
 }
 
-enum peri_status peri_host_reload(struct peri_host *host, const char *plugin_id, void (*done)(void *arg), void *arg, struct peri_error *err)
+enum peri_status peri_host_reload(
+    struct peri_host *host, const char *plugin_id, void (*done)(void *arg), void *arg, struct peri_error *err)
 {
     struct peri_plugin *old = peri_host_plugin(host, plugin_id);
     if (!old)
@@ -545,7 +556,8 @@ enum peri_status peri_host_reload(struct peri_host *host, const char *plugin_id,
     return start_reload(host, old, false, done, arg, err);
 }
 
-enum peri_status peri_host_set_enabled(struct peri_host *host, const char *plugin_id, bool enabled, struct peri_error *err)
+enum peri_status peri_host_set_enabled(
+    struct peri_host *host, const char *plugin_id, bool enabled, struct peri_error *err)
 {
     struct peri_plugin *p = peri_host_plugin(host, plugin_id);
     if (!p)

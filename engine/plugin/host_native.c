@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Handlers of C plugins: they run through at once on the worker, with the same rules for data, events and the log as Lua. */
+/* Handlers of C plugins: they run through at once on the worker, with the same rules for data, events and the log as
+ * Lua. */
 #include <stdio.h>
 #include <string.h>
 
 #include "plugin/host_internal.h"
 
-static enum peri_status query(void *user, const struct peri_value *request, struct peri_value **ret, struct peri_error *err)
+static enum peri_status query(
+    void *user, const struct peri_value *request, struct peri_value **ret, struct peri_error *err)
 {
     size_t count = 0;
     return peri_job_query(user, request, false, ret, &count, err);
 }
 
-static enum peri_status get(void *user, const char *type, const char *id, struct peri_value **ret, struct peri_error *err)
+static enum peri_status get(
+    void *user, const char *type, const char *id, struct peri_value **ret, struct peri_error *err)
 {
     return peri_job_get(user, type, id, ret, err);
 }
 
-static enum peri_status put(void *user, const char *type, const struct peri_value *fields, char *id, size_t id_size, struct peri_error *err)
+static enum peri_status put(
+    void *user, const char *type, const struct peri_value *fields, char *id, size_t id_size, struct peri_error *err)
 {
     char made[128];
     enum peri_status st = peri_job_put(user, type, fields, made, err);
@@ -37,7 +41,8 @@ static enum peri_status emit(void *user, const char *type, const struct peri_val
 
 static void write_log(void *user, int level, const char *text)
 {
-    peri_job_log(user, level < PERI_LOG_DEBUG || level > PERI_LOG_ERROR ? PERI_LOG_INFO : (enum peri_log_level)level, text, NULL);
+    peri_job_log(user, level < PERI_LOG_DEBUG || level > PERI_LOG_ERROR ? PERI_LOG_INFO : (enum peri_log_level)level,
+        text, NULL);
 }
 
 void peri_native_job(struct peri_job *job)
@@ -63,7 +68,8 @@ void peri_native_job(struct peri_job *job)
         return;
     }
     struct peri_mono from = peri_clock_mono(&host->options.clock);
-    enum peri_status st = peri_native_run(job->plugin->native, job->op_def->native, &env, job->params, &job->holds, &job->value, &job->error);
+    enum peri_status st = peri_native_run(
+        job->plugin->native, job->op_def->native, &env, job->params, &job->holds, &job->value, &job->error);
     struct peri_mono to = peri_clock_mono(&host->options.clock);
     job->usage.running_us = (to.ns - from.ns) / 1000;
     job->outcome = st ? PERI_JOB_FAILED : PERI_JOB_DONE;

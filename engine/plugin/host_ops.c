@@ -41,12 +41,13 @@ static enum peri_status check_host(struct peri_job *job, const char *host, int p
 {
     if (peri_grants_host(job->plugin->grants, host, port, NULL))
         return PERI_OK;
-    return peri_error_set(err, PERI_EDENIED, "denied", "plugin %s may not connect to %s:%d (network:outbound:%s is not granted)", job->plugin->id,
-        host, port, host);
+    return peri_error_set(err, PERI_EDENIED, "denied",
+        "plugin %s may not connect to %s:%d (network:outbound:%s is not granted)", job->plugin->id, host, port, host);
 }
 
 /* malloc'ed; zeroed by wipe. */
-static enum peri_status reveal(struct peri_job *job, const struct peri_secret_text *t, char **ret, struct peri_error *err)
+static enum peri_status reveal(
+    struct peri_job *job, const struct peri_secret_text *t, char **ret, struct peri_error *err)
 {
     char *secret = NULL;
     size_t len = 0;
@@ -59,7 +60,8 @@ static enum peri_status reveal(struct peri_job *job, const struct peri_secret_te
     enum peri_status st = peri_secrets_get(job->host->options.secrets, t->secret, &secret, &len, err);
     if (st) {
         if (err && st == PERI_ENOTFOUND)
-            peri_error_set(err, st, "secret.missing", "there is no secret \"%s\": set it with `perigee secrets set %s`", t->secret, t->secret);
+            peri_error_set(err, st, "secret.missing", "there is no secret \"%s\": set it with `perigee secrets set %s`",
+                t->secret, t->secret);
         return st;
     }
     *ret = peri_asprintf("%s%s", t->text ? t->text : "", secret);
@@ -73,7 +75,8 @@ static void wipe(char *text)
         peri_secret_free(text, strlen(text)); /* zeroes and frees */
 }
 
-static void network_done(void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
+static void network_done(
+    void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
 {
     struct peri_job *job = arg;
     struct peri_op *op = &job->op;
@@ -82,7 +85,8 @@ static void network_done(void *arg, enum peri_status st, const struct peri_http_
     if (effect)
         job->effects++;
     if (st) {
-        static const char *const sure[] = {"smtp.refused", "smtp.later", "smtp.auth", NULL}; /* the server has said no */
+        static const char *const sure[] = {
+            "smtp.refused", "smtp.later", "smtp.auth", NULL}; /* the server has said no */
         op->error = *err;
         op->error.status = st;
         op->error.outcome_unknown = effect;
@@ -129,7 +133,8 @@ static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
     struct peri_http_field *fields = calloc(op->header_count + 1, sizeof(*fields));
     enum peri_status st = fields ? no_network(job, err) : peri_error_nomem(err);
     if (!st && (!strstr(op->url, "://") || !peri_host_of(op->url, &host, &port)))
-        st = peri_error_set(err, PERI_EINVAL, "http.url", "\"%s\" is not an http or https URL that this can use", op->url);
+        st = peri_error_set(
+            err, PERI_EINVAL, "http.url", "\"%s\" is not an http or https URL that this can use", op->url);
     if (!st)
         st = check_host(job, host, port, err);
     for (size_t i = 0; !st && i < op->header_count; i++) {
@@ -145,9 +150,19 @@ static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
     if (!st && !(agent = peri_asprintf("perigee-plugin/%s", job->plugin->id)))
         st = peri_error_nomem(err);
     if (!st) {
-        struct peri_http_send send = {.method = op->method, .url = op->url, .headers = fields, .header_count = op->header_count, .body = op->body,
-            .body_len = op->body_len, .user = user, .password = password, .user_agent = agent, .timeout_ms = op->timeout_ms,
-            .max_response = PERI_HOST_BODY_BYTES, .allow = allow, .allow_ctx = job};
+        struct peri_http_send send = {.method = op->method,
+            .url = op->url,
+            .headers = fields,
+            .header_count = op->header_count,
+            .body = op->body,
+            .body_len = op->body_len,
+            .user = user,
+            .password = password,
+            .user_agent = agent,
+            .timeout_ms = op->timeout_ms,
+            .max_response = PERI_HOST_BODY_BYTES,
+            .allow = allow,
+            .allow_ctx = job};
         st = peri_http_client_send(job->host->options.http, &send, network_done, job, &job->http, err);
     }
     for (size_t i = 0; fields && i < op->header_count; i++)
@@ -177,9 +192,19 @@ static enum peri_status start_smtp(struct peri_job *job, struct peri_error *err)
     if (!st && auth)
         st = reveal(job, &op->password, &password, err);
     if (!st) {
-        struct peri_smtp_send mail = {.host = op->host, .port = op->port, .security = op->security, .user = user, .password = password,
-            .from = op->from, .to = to, .message = op->body, .message_len = op->body_len, .ca_file = op->ca_file, .timeout_ms = op->timeout_ms,
-            .allow = allow, .allow_ctx = job};
+        struct peri_smtp_send mail = {.host = op->host,
+            .port = op->port,
+            .security = op->security,
+            .user = user,
+            .password = password,
+            .from = op->from,
+            .to = to,
+            .message = op->body,
+            .message_len = op->body_len,
+            .ca_file = op->ca_file,
+            .timeout_ms = op->timeout_ms,
+            .allow = allow,
+            .allow_ctx = job};
         st = peri_smtp_client_send(job->host->options.http, &mail, network_done, job, &job->http, err);
     }
     free(to);
@@ -202,7 +227,8 @@ static void child_finished(struct peri_job *child, const struct peri_call_result
         job->op.error = result->error;
         job->op.error.status = result->status;
     } else {
-        job->op.answer = child->kind == PERI_JOB_CONDITION ? peri_value_bool(result->holds) : peri_value_ref(result->value);
+        job->op.answer =
+            child->kind == PERI_JOB_CONDITION ? peri_value_bool(result->holds) : peri_value_ref(result->value);
         if (child->kind == PERI_JOB_SEND && peri_value_is(job->op.answer, PERI_MAP)) {
             struct peri_value *own = peri_value_copy(job->op.answer);
             if (own && !peri_map_put_text(own, "channel", child->plugin->id)) {
@@ -231,7 +257,8 @@ static enum peri_status start_child(struct peri_job *job, struct peri_job *child
     return peri_job_start(child, false, err); /* freeing it on failure unlinks it */
 }
 
-enum peri_status peri_host_call_nested(struct peri_job *job, const char *operator_id, const struct peri_value *params, struct peri_error *err)
+enum peri_status peri_host_call_nested(
+    struct peri_job *job, const char *operator_id, const struct peri_value *params, struct peri_error *err)
 {
     const struct peri_operator *op = peri_host_operator(job->host, operator_id);
     if (!op)
@@ -295,17 +322,20 @@ static void outbox_stored(void *arg, enum peri_status st, const struct peri_erro
     job->host->commits--;
     job->flushing = false;
     if (st) {
-        peri_error_set(&job->op.error, st, NULL, "the message was not stored: %s", err ? err->message : peri_status_name(st));
+        peri_error_set(
+            &job->op.error, st, NULL, "the message was not stored: %s", err ? err->message : peri_status_name(st));
         job->op.error.retryable = true;
     }
     peri_job_resume(job);
 }
 
-static enum peri_status to_outbox(struct peri_job *job, struct peri_value *message, const char *key, struct peri_error *err)
+static enum peri_status to_outbox(
+    struct peri_job *job, struct peri_value *message, const char *key, struct peri_error *err)
 {
     struct peri_host *host = job->host;
     job->op.answer = peri_value_map();
-    if (!job->op.answer || peri_map_put_bool(job->op.answer, "ok", true) || peri_map_put_text(job->op.answer, "channel", "outbox")) {
+    if (!job->op.answer || peri_map_put_bool(job->op.answer, "ok", true) ||
+        peri_map_put_text(job->op.answer, "channel", "outbox")) {
         peri_value_unref(message);
         return peri_error_nomem(err);
     }
@@ -375,7 +405,8 @@ static enum peri_status start_send(struct peri_job *job, struct peri_error *err)
         }
     } else if (wanted && strcmp(wanted, "outbox")) {
         peri_value_unref(message);
-        st = peri_error_set(err, PERI_ESTATE, "channel.unavailable", "channel plugin %s, which is to serve %s, is not active", wanted, job->op.target);
+        st = peri_error_set(err, PERI_ESTATE, "channel.unavailable",
+            "channel plugin %s, which is to serve %s, is not active", wanted, job->op.target);
         err->retryable = true;
     } else {
         st = to_outbox(job, message, key, err);

@@ -31,7 +31,8 @@ static bool header_ok(const char *name, const char *value)
     return true;
 }
 
-static size_t answer_headers(const struct peri_value *map, struct peri_http_field *fields, size_t max, const char **ret_type)
+static size_t answer_headers(
+    const struct peri_value *map, struct peri_http_field *fields, size_t max, const char **ret_type)
 {
     size_t n = 0;
     for (void *it = peri_map_first(map); it && n < max; it = peri_map_next(map, it)) {
@@ -54,7 +55,8 @@ static void web_finished(struct peri_job *job, const struct peri_call_result *re
     char *text = NULL;
     if (result->status) {
         /* The sender learns nothing of why. */
-        peri_warn(job->host->options.log, job->plugin->area, "webhook %s failed: %s [%s]", job->web->path, result->error.message, result->error.code);
+        peri_warn(job->host->options.log, job->plugin->area, "webhook %s failed: %s [%s]", job->web->path,
+            result->error.message, result->error.code);
         bool again = result->status == PERI_EBUSY || !strcmp(result->error.code, "stopping");
         refuse(job->done.web, job->arg, again ? 503 : 500, &result->error);
         return;
@@ -72,7 +74,8 @@ static void web_finished(struct peri_job *job, const struct peri_call_result *re
             response.body = peri_value_textn(peri_map_at(v, "body"), &response.body_len);
         }
         response.headers = fields;
-        response.header_count = answer_headers(peri_map_at(v, "headers"), fields, sizeof(fields) / sizeof(fields[0]), &response.content_type);
+        response.header_count = answer_headers(
+            peri_map_at(v, "headers"), fields, sizeof(fields) / sizeof(fields[0]), &response.content_type);
         if (!response.body_len)
             response.content_type = NULL;
     }
@@ -135,7 +138,8 @@ static bool method_ok(const struct peri_web_def *def, const char *method)
     return false;
 }
 
-void peri_host_webhook(struct peri_host *host, const struct peri_webhook_request *request, peri_webhook_done done, void *arg)
+void peri_host_webhook(
+    struct peri_host *host, const struct peri_webhook_request *request, peri_webhook_done done, void *arg)
 {
     struct peri_error err = {0};
     struct peri_plugin *plugin = peri_host_plugin(host, request->plugin_id);

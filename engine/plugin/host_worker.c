@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The worker threads. A plugin with mail stands in one queue; a worker takes it, works through its mail for a short while and puts
- * it back when there is more, so that one busy plugin does not hold a worker for ever. Finished items go to the loop in one
- * list with one post. */
+/* The worker threads. A plugin with mail stands in one queue; a worker takes it, works through its mail for a short
+ * while and puts it back when there is more, so that one busy plugin does not hold a worker for ever. Finished items go
+ * to the loop in one list with one post. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,7 +121,8 @@ static void hand_over(struct peri_host *host, struct peri_items *done)
 
 static void lost(struct peri_job *job)
 {
-    peri_error_set(&job->error, PERI_ESTATE, "plugin_reset", "plugin %s was reset while this call waited", job->plugin->id);
+    peri_error_set(
+        &job->error, PERI_ESTATE, "plugin_reset", "plugin %s was reset while this call waited", job->plugin->id);
     job->error.retryable = true;
     job->outcome = PERI_JOB_FAILED;
 }
@@ -177,7 +178,8 @@ static void run_item(struct peri_worker *w, struct peri_plugin *p, struct peri_i
         return;
     }
     run_job(w, p, item);
-    bool spoilt = p->vm && item->job->outcome == PERI_JOB_FAILED && item->kind != PERI_ITEM_ABORT && peri_plugin_spoilt(p);
+    bool spoilt =
+        p->vm && item->job->outcome == PERI_JOB_FAILED && item->kind != PERI_ITEM_ABORT && peri_plugin_spoilt(p);
     put(done, item);
     if (spoilt)
         reset(p, done);

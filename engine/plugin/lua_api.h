@@ -10,9 +10,9 @@
 /* What Lua handlers see as ctx. One file an area: lua_api_<area>.c fills the state's API table with what the plugin was
  * granted (the rest is absent); each call's ctx is a fresh table with those members and the call's own facts.
  *
- * A host function reads its arguments first (reading may raise; what it has taken stands in a box or in the job), works,
- * then pushes its result. Nothing it owns may be lost when a limit ends the call in any Lua function: allocate into the
- * job, or free before the next push. */
+ * A host function reads its arguments first (reading may raise; what it has taken stands in a box or in the job),
+ * works, then pushes its result. Nothing it owns may be lost when a limit ends the call in any Lua function: allocate
+ * into the job, or free before the next push. */
 
 /* Each expects the API table on top of the stack and sets its members in it. */
 void peri_lua_api_log(lua_State *L, const struct peri_plugin *plugin);
@@ -30,9 +30,9 @@ void peri_lua_api_time(lua_State *L, const struct peri_plugin *plugin);
 /* The names of every area, for the lint test that compares them with lua/types: "data.query", ... NULL-ended. */
 extern const char *const peri_lua_api_names[];
 
-int peri_lua_api_open(lua_State *L, void *plugin);       /* peri_vm_options.open_api */
-int peri_lua_push_arguments(lua_State *L, void *job);    /* peri_vm_start.push */
-int peri_lua_push_answer(lua_State *L, void *job);       /* of what the call waited for */
+int peri_lua_api_open(lua_State *L, void *plugin);    /* peri_vm_options.open_api */
+int peri_lua_push_arguments(lua_State *L, void *job); /* peri_vm_start.push */
+int peri_lua_push_answer(lua_State *L, void *job);    /* of what the call waited for */
 int peri_lua_push_http_answer(lua_State *L, struct peri_job *job);
 /* The read that a job asked for: now, or after the flush of its writes. Pushes one value. */
 int peri_lua_push_read(lua_State *L, struct peri_job *job, struct peri_read *read);

@@ -36,8 +36,8 @@ static int push_digest(lua_State *L, const unsigned char *data, size_t len, int 
 }
 
 /* The HMAC key at idx, a text or a secret, applied before anything can be raised again. */
-static enum peri_status hmac_key(struct peri_job *job, const char *secret, const EVP_MD *md, const char *data, size_t len, unsigned char *out,
-    unsigned *out_len, struct peri_error *err)
+static enum peri_status hmac_key(struct peri_job *job, const char *secret, const EVP_MD *md, const char *data,
+    size_t len, unsigned char *out, unsigned *out_len, struct peri_error *err)
 {
     char *key = NULL;
     size_t key_len = 0;
@@ -45,7 +45,8 @@ static enum peri_status hmac_key(struct peri_job *job, const char *secret, const
         return peri_error_set(err, PERI_ENOTFOUND, "secret.missing", "there is no secret store for \"%s\"", secret);
     enum peri_status st = peri_secrets_get(job->host->options.secrets, secret, &key, &key_len, err);
     if (st)
-        return peri_error_set(err, st, "secret.missing", "there is no secret \"%s\": set it with `perigee secrets set %s`", secret, secret);
+        return peri_error_set(err, st, "secret.missing",
+            "there is no secret \"%s\": set it with `perigee secrets set %s`", secret, secret);
     if (!HMAC(md, key, (int)key_len, (const unsigned char *)data, len, out, out_len))
         st = peri_error_set(err, PERI_EINTERNAL, NULL, "HMAC failed");
     peri_secret_free(key, key_len);
@@ -190,8 +191,10 @@ static int crypto_equals(lua_State *L)
     for (int i = 0; !st && i < 2; i++) {
         if (text[i])
             continue;
-        st = job->host->options.secrets ? peri_secrets_get(job->host->options.secrets, name[i], &revealed[i], &len[i], &err)
-                                        : peri_error_set(&err, PERI_ENOTFOUND, "secret.missing", "there is no secret store for \"%s\"", name[i]);
+        st = job->host->options.secrets
+                 ? peri_secrets_get(job->host->options.secrets, name[i], &revealed[i], &len[i], &err)
+                 : peri_error_set(
+                       &err, PERI_ENOTFOUND, "secret.missing", "there is no secret store for \"%s\"", name[i]);
         text[i] = revealed[i];
     }
     bool equal = !st && peri_equal_secret(text[0], len[0], text[1], len[1]);
@@ -205,7 +208,8 @@ static int crypto_equals(lua_State *L)
 
 void peri_lua_api_crypto(lua_State *L, const struct peri_plugin *plugin)
 {
-    static const luaL_Reg functions[] = {{"hmac", crypto_hmac}, {"sha256", crypto_sha256}, {"uuid", crypto_uuid}, {"equals", crypto_equals}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"hmac", crypto_hmac}, {"sha256", crypto_sha256}, {"uuid", crypto_uuid},
+        {"equals", crypto_equals}, {NULL, NULL}};
     static const luaL_Reg base64[] = {{"encode", base64_encode}, {"decode", base64_decode}, {NULL, NULL}};
     lua_newtable(L);
     peri_lua_set_functions(L, functions);

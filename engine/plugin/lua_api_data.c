@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ctx.data and ctx.emit. Writes are collected; a read after a write waits until those are stored, so that a handler sees
- * what it did. */
+/* ctx.data and ctx.emit. Writes are collected; a read after a write waits until those are stored, so that a handler
+ * sees what it did. */
 #include <string.h>
 
 #include "plugin/lua_api.h"
@@ -86,7 +86,8 @@ static int data_query(lua_State *L)
     lua_settop(L, 2);
     const char *type = peri_lua_text(L, 1, "type");
     if (!lua_isnoneornil(L, 2) && !lua_istable(L, 2))
-        peri_vm_raisef(L, "bad_argument", "options of a query must be a table {where =, order =, limit =, offset =, count =}");
+        peri_vm_raisef(
+            L, "bad_argument", "options of a query must be a table {where =, order =, limit =, offset =, count =}");
     struct peri_value *options = peri_lua_value(L, 2, "options", FIELDS_BYTES);
     struct peri_value **request = peri_vm_push_box(L);
     *request = peri_value_map();
@@ -97,7 +98,8 @@ static int data_query(lua_State *L)
         st = peri_map_put_text(*request, "type", type);
     if (st)
         peri_vm_raisef(L, "out_of_memory", "out of memory");
-    struct peri_read read = {.kind = peri_map_bool(options, "count", false) ? PERI_READ_COUNT : PERI_READ_QUERY, .request = *request};
+    struct peri_read read = {
+        .kind = peri_map_bool(options, "count", false) ? PERI_READ_COUNT : PERI_READ_QUERY, .request = *request};
     return peri_lua_read(L, job, &read);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ctx.http: what a request table says is copied into the job's operation, then the call waits. Secrets travel by name. */
+/* ctx.http: what a request table says is copied into the job's operation, then the call waits. Secrets travel by name.
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,8 @@ static int field(lua_State *L, int t, const char *key)
 
 static void check_keys(lua_State *L, int t)
 {
-    static const char *const known[] = {"method", "url", "headers", "body", "json", "form", "query", "timeout_ms", "auth", NULL};
+    static const char *const known[] = {
+        "method", "url", "headers", "body", "json", "form", "query", "timeout_ms", "auth", NULL};
     lua_pushnil(L);
     while (lua_next(L, t)) {
         const char *const *k = known;
@@ -33,8 +35,8 @@ static void check_keys(lua_State *L, int t)
             k++;
         if (!*k) {
             const char *near = peri_nearest(key, known);
-            peri_vm_raisef(L, "bad_argument", "unknown key \"%s\" in a request%s%s%s", key, near ? " (did you mean \"" : "", near ? near : "",
-                near ? "\"?)" : "");
+            peri_vm_raisef(L, "bad_argument", "unknown key \"%s\" in a request%s%s%s", key,
+                near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
         }
         lua_pop(L, 1);
     }
@@ -219,7 +221,8 @@ static void read_url(lua_State *L, int t, struct peri_op *op)
 
 static void read_method(lua_State *L, int t, struct peri_op *op)
 {
-    const char *method = field(L, t, "method") == LUA_TNIL ? (op->body ? "POST" : "GET") : peri_lua_text(L, -1, "method");
+    const char *method =
+        field(L, t, "method") == LUA_TNIL ? (op->body ? "POST" : "GET") : peri_lua_text(L, -1, "method");
     size_t n = strlen(method);
     if (n == 0 || n > 20)
         peri_vm_raisef(L, "bad_argument", "method must be a word");
@@ -313,7 +316,8 @@ static int http_post(lua_State *L)
 
 void peri_lua_api_http(lua_State *L, const struct peri_plugin *plugin)
 {
-    static const luaL_Reg functions[] = {{"request", http_request}, {"get", http_get}, {"post", http_post}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"request", http_request}, {"get", http_get}, {"post", http_post}, {NULL, NULL}};
     if (!peri_grants_any(plugin->grants, "network:outbound:"))
         return;
     lua_newtable(L);

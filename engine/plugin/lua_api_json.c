@@ -63,7 +63,8 @@ static int json_array(lua_State *L)
 
 void peri_lua_api_json(lua_State *L, const struct peri_plugin *plugin)
 {
-    static const luaL_Reg functions[] = {{"encode", json_encode}, {"decode", json_decode}, {"array", json_array}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"encode", json_encode}, {"decode", json_decode}, {"array", json_array}, {NULL, NULL}};
     lua_newtable(L);
     peri_lua_set_functions(L, functions);
     peri_vm_push_null(L);

@@ -45,7 +45,8 @@ static int print_line(lua_State *L)
 
 void peri_lua_api_log(lua_State *L, const struct peri_plugin *plugin)
 {
-    static const luaL_Reg functions[] = {{"debug", log_debug}, {"info", log_info}, {"warn", log_warn}, {"error", log_error}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"debug", log_debug}, {"info", log_info}, {"warn", log_warn}, {"error", log_error}, {NULL, NULL}};
     lua_newtable(L);
     peri_lua_set_functions(L, functions);
     lua_setfield(L, -2, "log");

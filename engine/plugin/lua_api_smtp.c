@@ -15,7 +15,8 @@ static int field(lua_State *L, int t, const char *key)
 
 static void check_keys(lua_State *L, int t)
 {
-    static const char *const known[] = {"host", "port", "security", "user", "password", "from", "to", "message", "ca_file", "timeout_ms", NULL};
+    static const char *const known[] = {
+        "host", "port", "security", "user", "password", "from", "to", "message", "ca_file", "timeout_ms", NULL};
     lua_pushnil(L);
     while (lua_next(L, t)) {
         const char *const *k = known;

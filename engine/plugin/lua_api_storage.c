@@ -125,8 +125,10 @@ static int storage_clear(lua_State *L)
 void peri_lua_api_storage(lua_State *L, const struct peri_plugin *plugin)
 {
     static const luaL_Reg readers[] = {{"get", storage_get}, {"list", storage_list}, {NULL, NULL}};
-    static const luaL_Reg writers[] = {{"set", storage_set}, {"delete", storage_delete}, {"clear", storage_clear}, {NULL, NULL}};
-    bool reads = peri_grants_has(plugin->grants, "storage:read"), writes = peri_grants_has(plugin->grants, "storage:write");
+    static const luaL_Reg writers[] = {
+        {"set", storage_set}, {"delete", storage_delete}, {"clear", storage_clear}, {NULL, NULL}};
+    bool reads = peri_grants_has(plugin->grants, "storage:read"),
+         writes = peri_grants_has(plugin->grants, "storage:write");
     if (!reads && !writes)
         return;
     lua_newtable(L);

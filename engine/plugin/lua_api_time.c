@@ -74,7 +74,8 @@ static int time_format(lua_State *L)
     peri_vm_charge(L, 2000);
     struct peri_value **args = peri_vm_push_box(L), **out = peri_vm_push_box(L);
     *args = peri_value_map();
-    if (!*args || peri_map_put_int(*args, "t", ms) || peri_map_put_text(*args, "f", format) || peri_map_put_text(*args, "z", zone))
+    if (!*args || peri_map_put_int(*args, "t", ms) || peri_map_put_text(*args, "f", format) ||
+        peri_map_put_text(*args, "z", zone))
         return peri_vm_raisef(L, "bad_argument", "zone and format must be UTF-8 text");
     struct peri_scope scope = {.lookup = lookup, .ctx = *args, .tz = job->host->options.tz};
     enum peri_status st = peri_expr_compile(text, sizeof(text) - 1, NULL, &expr, NULL);
@@ -103,8 +104,8 @@ static int time_duration(lua_State *L)
 
 void peri_lua_api_time(lua_State *L, const struct peri_plugin *plugin)
 {
-    static const luaL_Reg functions[] = {{"now", time_now}, {"now_ms", time_now_ms}, {"parse", time_parse}, {"format", time_format},
-        {"duration", time_duration}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"now", time_now}, {"now_ms", time_now_ms}, {"parse", time_parse},
+        {"format", time_format}, {"duration", time_duration}, {NULL, NULL}};
     lua_newtable(L);
     peri_lua_set_functions(L, functions);
     lua_setfield(L, -2, "time");

@@ -46,7 +46,8 @@ static char *module_path(const char *name, const char *tail)
 }
 
 /* lua/perigee/<name>.lua of the share folder, read once and kept as long as the host lives. */
-static enum peri_status library(struct peri_plugin *p, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err)
+static enum peri_status library(
+    struct peri_plugin *p, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err)
 {
     struct peri_host *host = p->host;
     enum peri_status st = PERI_ENOTFOUND;
@@ -82,7 +83,8 @@ static enum peri_status library(struct peri_plugin *p, const char *name, const c
     return st;
 }
 
-static enum peri_status module(void *user, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err)
+static enum peri_status module(
+    void *user, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err)
 {
     struct peri_plugin *p = user;
     static const char *const tails[] = {".lua", "/init.lua", NULL};
@@ -106,7 +108,8 @@ enum peri_status peri_lua_build(struct peri_plugin *p, struct peri_error *err)
 {
     struct peri_vm_options options = {
         .name = p->id,
-        .limits = {.instructions = p->limits.instructions, .running_ms = p->limits.running_ms ? p->limits.running_ms : DEFAULT_HANDLER_MS,
+        .limits = {.instructions = p->limits.instructions,
+            .running_ms = p->limits.running_ms ? p->limits.running_ms : DEFAULT_HANDLER_MS,
             .memory_bytes = p->limits.memory_bytes},
         .open_api = peri_lua_api_open,
         .module = module,
@@ -117,7 +120,8 @@ enum peri_status peri_lua_build(struct peri_plugin *p, struct peri_error *err)
     peri_vm_destroy(p->vm);
     p->vm = NULL;
     if (!text)
-        return peri_error_set(err, PERI_ENOTFOUND, "manifest.entrypoint", "entrypoint %s is not in the folder", p->manifest->entrypoint);
+        return peri_error_set(
+            err, PERI_ENOTFOUND, "manifest.entrypoint", "entrypoint %s is not in the folder", p->manifest->entrypoint);
     enum peri_status st = peri_vm_create(&options, &p->vm, err);
     if (!st)
         st = peri_vm_load(p->vm, p->manifest->entrypoint, text, len, err);
@@ -148,7 +152,8 @@ static bool has(struct peri_plugin *p, const char *a, const char *b, const char 
     return peri_vm_has_function(p->vm, path);
 }
 
-static enum peri_status check_members(struct peri_plugin *p, const char *const *path, const char *const *known, const char *what, struct peri_error *err)
+static enum peri_status check_members(
+    struct peri_plugin *p, const char *const *path, const char *const *known, const char *what, struct peri_error *err)
 {
     char **keys = peri_vm_keys(p->vm, path);
     enum peri_status st = PERI_OK;
@@ -159,14 +164,15 @@ static enum peri_status check_members(struct peri_plugin *p, const char *const *
         if (*n)
             continue;
         const char *near = peri_nearest(*k, known);
-        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "%s has an unknown member \"%s\"%s%s%s", what, *k, near ? " (did you mean \"" : "",
-            near ? near : "", near ? "\"?)" : "");
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "%s has an unknown member \"%s\"%s%s%s", what, *k,
+            near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
     }
     free_keys(keys);
     return st;
 }
 
-static enum peri_status describe_operator(struct peri_plugin *p, const char *id, bool is_condition, struct peri_error *err)
+static enum peri_status describe_operator(
+    struct peri_plugin *p, const char *id, bool is_condition, struct peri_error *err)
 {
     static const char *const members[] = {"description", "params", "evaluate", "execute", "delivery", NULL};
     const char *kind = is_condition ? "conditions" : "actions", *handler = is_condition ? "evaluate" : "execute";
@@ -182,10 +188,14 @@ static enum peri_status describe_operator(struct peri_plugin *p, const char *id,
         return st;
     const char *delivery = peri_map_text(v, "delivery");
     if (delivery && strcmp(delivery, "once") && strcmp(delivery, "repeat") && strcmp(delivery, "lookup")) {
-        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "delivery of %s must be \"once\", \"repeat\" or \"lookup\"", id);
+        st = peri_error_set(
+            err, PERI_EINVAL, "plugin.package", "delivery of %s must be \"once\", \"repeat\" or \"lookup\"", id);
     } else {
-        struct peri_op_plan plan = {.id = id, .description = peri_map_text(v, "description"), .is_condition = is_condition,
-            .params = peri_map_at(v, "params"), .delivery = PERI_DELIVERY_ONCE};
+        struct peri_op_plan plan = {.id = id,
+            .description = peri_map_text(v, "description"),
+            .is_condition = is_condition,
+            .params = peri_map_at(v, "params"),
+            .delivery = PERI_DELIVERY_ONCE};
         if (delivery && delivery[0] != 'o')
             plan.delivery = delivery[0] == 'r' ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_LOOKUP;
         st = peri_plugin_add_operator(p, &plan, err);
@@ -211,7 +221,8 @@ static enum peri_status describe_webhook(struct peri_plugin *p, const char *at, 
     struct peri_value *methods = NULL;
     struct peri_web_def def = {0};
     if (at[0] != '/' || !has(p, "webhooks", at, "handle"))
-        return peri_error_set(err, PERI_EINVAL, "plugin.package", "webhooks[\"%s\"]: a path begins with / and has a function handle", at);
+        return peri_error_set(
+            err, PERI_EINVAL, "plugin.package", "webhooks[\"%s\"]: a path begins with / and has a function handle", at);
     enum peri_status st = peri_vm_peek(p->vm, path, &methods, err);
     if (st)
         return st;
@@ -246,7 +257,8 @@ static enum peri_status describe_webhooks(struct peri_plugin *p, struct peri_err
         st = describe_webhook(p, *at, err);
     free_keys(paths);
     if (!st && p->web_count && !peri_grants_has(p->grants, "network:inbound"))
-        peri_warn(p->host->options.log, p->area, "has webhooks but was not granted network:inbound: they are not served");
+        peri_warn(
+            p->host->options.log, p->area, "has webhooks but was not granted network:inbound: they are not served");
     return st;
 }
 
@@ -262,7 +274,8 @@ static enum peri_status describe_channel(struct peri_plugin *p, struct peri_erro
         return st;
     const char *type = peri_map_text(v, "type");
     if (!type || !*type || !has(p, "channel", "send", NULL))
-        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "channel needs a type (\"sms\", \"email\", ...) and a function send");
+        st = peri_error_set(
+            err, PERI_EINVAL, "plugin.package", "channel needs a type (\"sms\", \"email\", ...) and a function send");
     else if (!(p->channel_type = peri_strdup(type)))
         st = peri_error_nomem(err);
     peri_value_unref(v);
@@ -271,8 +284,8 @@ static enum peri_status describe_channel(struct peri_plugin *p, struct peri_erro
 
 enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err)
 {
-    static const char *const members[] = {"init", "ready", "stop", "on_enable", "on_disable", "conditions", "actions", "connector", "channel",
-        "webhooks", NULL};
+    static const char *const members[] = {"init", "ready", "stop", "on_enable", "on_disable", "conditions", "actions",
+        "connector", "channel", "webhooks", NULL};
     static const char *const root[] = {NULL};
     enum peri_status st = check_members(p, root, members, "the package table", err);
     if (!st)
@@ -329,7 +342,8 @@ static enum peri_status read_sent(struct peri_job *job)
     if (peri_map_bool(job->value, "ok", true))
         return PERI_OK;
     const char *code = peri_map_text(job->value, "code"), *message = peri_map_text(job->value, "message");
-    peri_error_set(&job->error, PERI_EIO, code ? code : "channel.refused", "%s", message ? message : "the channel did not take the message");
+    peri_error_set(&job->error, PERI_EIO, code ? code : "channel.refused", "%s",
+        message ? message : "the channel did not take the message");
     job->error.retryable = peri_map_bool(job->value, "retryable", false);
     return PERI_EIO;
 }
@@ -386,7 +400,8 @@ static void settle(struct peri_job *job, enum peri_vm_outcome outcome)
     }
     if (job->vm_call) {
         struct peri_vm_usage usage = peri_vm_call_usage(job->vm_call);
-        job->usage = (struct peri_usage){.instructions = usage.instructions, .running_us = usage.running_us, .memory_bytes = usage.memory_bytes};
+        job->usage = (struct peri_usage){
+            .instructions = usage.instructions, .running_us = usage.running_us, .memory_bytes = usage.memory_bytes};
     }
     if (outcome == PERI_VM_FAILED && !job->error.status)
         job->error.status = PERI_EINVAL;
@@ -404,7 +419,8 @@ void peri_lua_start(struct peri_job *job)
         .path = job->path,
         .push = peri_lua_push_arguments,
         .user = job,
-        .limits = {.instructions = p->limits.instructions, .running_ms = p->limits.running_ms ? p->limits.running_ms : standard},
+        .limits = {.instructions = p->limits.instructions,
+            .running_ms = p->limits.running_ms ? p->limits.running_ms : standard},
     };
     settle(job, peri_vm_call_start(p->vm, &start, &job->vm_call, &job->error));
 }

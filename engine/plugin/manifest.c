@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plugin.json is checked twice: as JSON (a file that only YAML would accept is refused) and as YAML, whose tree knows the
- * place of every node. Checks run over the JSON value and name what they dislike by pointer; the tree turns the
+/* plugin.json is checked twice: as JSON (a file that only YAML would accept is refused) and as YAML, whose tree knows
+ * the place of every node. Checks run over the JSON value and name what they dislike by pointer; the tree turns the
  * pointer into a line and a column. */
 #include "plugin/manifest.h"
 
@@ -30,7 +30,8 @@ static struct peri_place place_of(const struct reader *r, const char *pointer)
     return peri_node_at_pointer(r->root, pointer)->place;
 }
 
-#define FINDING(r, pointer, code, hint, ...) peri_diag_add((r)->diag, place_of(r, pointer), PERI_SEV_ERROR, code, hint, __VA_ARGS__)
+#define FINDING(r, pointer, code, hint, ...)                                                                           \
+    peri_diag_add((r)->diag, place_of(r, pointer), PERI_SEV_ERROR, code, hint, __VA_ARGS__)
 
 /* --- words --- */
 
@@ -103,9 +104,17 @@ bool peri_semver_ok(const char *version)
 static const struct {
     const char *plural, *singular;
 } plurals[] = {
-    {"calls", "call"}, {"tasks", "task"}, {"contacts", "contact"}, {"messages", "message"}, {"voicemails", "voicemail"},
-    {"places", "place"}, {"emails", "email"}, {"conversations", "conversation"}, {"calendar_events", "calendar_event"},
-    {"calendarEvents", "calendar_event"}, {"presences", "presence"},
+    {"calls", "call"},
+    {"tasks", "task"},
+    {"contacts", "contact"},
+    {"messages", "message"},
+    {"voicemails", "voicemail"},
+    {"places", "place"},
+    {"emails", "email"},
+    {"conversations", "conversation"},
+    {"calendar_events", "calendar_event"},
+    {"calendarEvents", "calendar_event"},
+    {"presences", "presence"},
 };
 
 const char *peri_entity_type_singular(const char *type)
@@ -171,13 +180,15 @@ static enum peri_status check_host(const char *arg, struct peri_error *err)
     size_t len = colon ? (size_t)(colon - p) : strlen(p);
     bool ok = len > 0 && len <= 253 && p[0] != '.' && p[0] != '-';
     for (size_t i = 0; ok && i < len; i++)
-        ok = isalnum((unsigned char)p[i]) || p[i] == '-' || p[i] == '_' || (p[i] == '.' && i + 1 < len && p[i + 1] != '.');
+        ok = isalnum((unsigned char)p[i]) || p[i] == '-' || p[i] == '_' ||
+             (p[i] == '.' && i + 1 < len && p[i + 1] != '.');
     if (ok && colon) {
         long long port;
         ok = peri_parse_i64(colon + 1, &port) && port >= 1 && port <= 65535;
     }
     if (!ok)
-        return peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" is no host: a name, \"*.\" and a name, or an address, without scheme or path", arg);
+        return peri_error_set(err, PERI_EINVAL, NULL,
+            "\"%s\" is no host: a name, \"*.\" and a name, or an address, without scheme or path", arg);
     return PERI_OK;
 }
 
@@ -185,11 +196,22 @@ static const struct permission_kind {
     const char *name; /* ends in ':' when an argument follows */
     enum peri_status (*check)(const char *arg, struct peri_error *err);
 } permission_kinds[] = {
-    {"network:outbound:", check_host}, {"network:inbound", NULL}, {"filesystem:read:", check_path},
-    {"event:publish:", check_event}, {"event:subscribe:", check_event}, {"data:read:", check_type},
-    {"data:write:", check_type}, {"storage:read", NULL}, {"storage:write", NULL}, {"scheduler:read", NULL},
-    {"scheduler:write", NULL}, {"operators:call", NULL}, {"channels:send:", check_type}, {"accounts:", check_word},
-    {"secrets:mtls", NULL}, {"contacts:read", NULL},
+    {"network:outbound:", check_host},
+    {"network:inbound", NULL},
+    {"filesystem:read:", check_path},
+    {"event:publish:", check_event},
+    {"event:subscribe:", check_event},
+    {"data:read:", check_type},
+    {"data:write:", check_type},
+    {"storage:read", NULL},
+    {"storage:write", NULL},
+    {"scheduler:read", NULL},
+    {"scheduler:write", NULL},
+    {"operators:call", NULL},
+    {"channels:send:", check_type},
+    {"accounts:", check_word},
+    {"secrets:mtls", NULL},
+    {"contacts:read", NULL},
 };
 #define PERMISSION_KINDS (sizeof(permission_kinds) / sizeof(permission_kinds[0]))
 
@@ -210,8 +232,8 @@ enum peri_status peri_permission_check(const char *permission, struct peri_error
     }
     names[PERMISSION_KINDS] = NULL;
     const char *near = peri_nearest(permission, names);
-    return peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" is no permission%s%s%s", permission, near ? " (did you mean \"" : "",
-        near ? near : "", near ? "\"?)" : "");
+    return peri_error_set(err, PERI_EINVAL, NULL, "\"%s\" is no permission%s%s%s", permission,
+        near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "");
 }
 
 /* --- keys --- */
@@ -222,11 +244,13 @@ static const char *describe(const struct peri_value *v)
     return words[peri_value_type(v)];
 }
 
-static bool want(struct reader *r, const struct peri_value *v, enum peri_type type, const char *pointer, const char *what)
+static bool want(
+    struct reader *r, const struct peri_value *v, enum peri_type type, const char *pointer, const char *what)
 {
     if (peri_value_is(v, type))
         return true;
-    static const char *const words[] = {"null", "a boolean", "an integer", "a number", "a string", "a list", "an object"};
+    static const char *const words[] = {
+        "null", "a boolean", "an integer", "a number", "a string", "a list", "an object"};
     FINDING(r, pointer, "bad-type", NULL, "%s must be %s, is %s", what, words[type], describe(v));
     return false;
 }
@@ -287,7 +311,10 @@ static void read_head(struct reader *r)
     struct peri_manifest *m = r->m;
     const char *s = required_text(r, "id");
     if (s && !peri_plugin_id_ok(s))
-        FINDING(r, "/id", "bad-id", NULL, "id \"%s\" must be 3 to 128 lower-case letters, digits, dots and dashes, beginning and ending with a letter or digit", s);
+        FINDING(r, "/id", "bad-id", NULL,
+            "id \"%s\" must be 3 to 128 lower-case letters, digits, dots and dashes, beginning and ending with a "
+            "letter or digit",
+            s);
     m->id = peri_strdup(s ? s : "");
     m->name = peri_strdup((s = required_text(r, "name")) ? s : "");
     s = required_text(r, "version");
@@ -315,11 +342,15 @@ static void read_api_version(struct reader *r)
     int major = -1, minor = -1, used = 0;
     if (!s)
         return;
-    if (!isdigit((unsigned char)s[0]) || strlen(s) > 9 || sscanf(s, "%d.%d%n", &major, &minor, &used) != 2 || s[used] || minor < 0)
+    if (!isdigit((unsigned char)s[0]) || strlen(s) > 9 || sscanf(s, "%d.%d%n", &major, &minor, &used) != 2 || s[used] ||
+        minor < 0)
         FINDING(r, "/apiVersion", "bad-version", "for example \"1.0\"", "apiVersion \"%s\" is not MAJOR.MINOR", s);
     else if (major != PERI_API_MAJOR || minor > PERI_API_MINOR)
-        FINDING(r, "/apiVersion", "api-version", NULL, "apiVersion %s is not offered: this perigee speaks %d.%d%s", s, PERI_API_MAJOR,
-            PERI_API_MINOR, major > PERI_API_MAJOR || (major == PERI_API_MAJOR && minor > PERI_API_MINOR) ? ", so it is too old for this plugin" : "");
+        FINDING(r, "/apiVersion", "api-version", NULL, "apiVersion %s is not offered: this perigee speaks %d.%d%s", s,
+            PERI_API_MAJOR, PERI_API_MINOR,
+            major > PERI_API_MAJOR || (major == PERI_API_MAJOR && minor > PERI_API_MINOR)
+                ? ", so it is too old for this plugin"
+                : "");
 }
 
 static void read_entrypoint(struct reader *r)
@@ -328,7 +359,8 @@ static void read_entrypoint(struct reader *r)
     if (!s)
         return;
     if (!peri_package_path_ok(s, &r->m->entrypoint))
-        FINDING(r, "/entrypoint", "bad-entrypoint", "for example \"./init.lua\"", "entrypoint \"%s\" must be a file inside the plugin's folder", s);
+        FINDING(r, "/entrypoint", "bad-entrypoint", "for example \"./init.lua\"",
+            "entrypoint \"%s\" must be a file inside the plugin's folder", s);
     else if (!peri_str_ends(s, ".lua") && !peri_str_ends(s, ".so"))
         FINDING(r, "/entrypoint", "bad-entrypoint", NULL, "entrypoint \"%s\" must end in .lua or .so", s);
     r->m->native = peri_str_ends(s, ".so");
@@ -414,7 +446,9 @@ static void check_relation_list(struct reader *r, const struct peri_value *list,
                 want(r, range, PERI_STRING, pointer, "versionRange");
         }
         if (!peri_plugin_id_ok(id))
-            FINDING(r, pointer, "bad-id", "for example {\"pluginId\": \"io.example.plugin\", \"versionRange\": \">=1.0 <2\"}", "an entry of %s needs a pluginId", name);
+            FINDING(r, pointer, "bad-id",
+                "for example {\"pluginId\": \"io.example.plugin\", \"versionRange\": \">=1.0 <2\"}",
+                "an entry of %s needs a pluginId", name);
     }
 }
 
@@ -440,7 +474,8 @@ static void check_load(struct reader *r)
     check_keys(r, load, "/load", known);
     if ((priority = peri_map_at(load, "priority")) && want(r, priority, PERI_STRING, "/load/priority", "priority") &&
         !key_known(peri_value_text(priority), priorities))
-        FINDING(r, "/load/priority", "bad-value", "one of: first, early, default, late, last", "unknown priority \"%s\"", peri_value_text(priority));
+        FINDING(r, "/load/priority", "bad-value", "one of: first, early, default, late, last",
+            "unknown priority \"%s\"", peri_value_text(priority));
 }
 
 static void check_event_entry(struct reader *r, const struct peri_value *item, const char *pointer)
@@ -484,8 +519,9 @@ static void check_lists(struct reader *r)
 
 static void read_all(struct reader *r)
 {
-    static const char *const known[] = {"id", "name", "version", "type", "apiVersion", "entrypoint", "permissions", "configSchema",
-        "relationships", "load", "events", "limits", "mtlsSecrets", "author", "description", "homepage", "license", "$schema", NULL};
+    static const char *const known[] = {"id", "name", "version", "type", "apiVersion", "entrypoint", "permissions",
+        "configSchema", "relationships", "load", "events", "limits", "mtlsSecrets", "author", "description", "homepage",
+        "license", "$schema", NULL};
     check_keys(r, r->doc, "", known);
     read_head(r);
     read_api_version(r);
@@ -505,10 +541,12 @@ static void syntax_finding(const char *file, const struct peri_error *err, struc
     const char *text = err->message;
     if (sscanf(text, "line %d, column %d: %n", &line, &column, &used) >= 2 && used > 0)
         text += used;
-    peri_diag_add(diag, (struct peri_place){file, line, column}, PERI_SEV_ERROR, "json-syntax", NULL, "not valid JSON: %s", text);
+    peri_diag_add(
+        diag, (struct peri_place){file, line, column}, PERI_SEV_ERROR, "json-syntax", NULL, "not valid JSON: %s", text);
 }
 
-enum peri_status peri_manifest_parse(const char *file, const char *text, size_t len, struct peri_manifest **ret, struct peri_diag *diag)
+enum peri_status peri_manifest_parse(
+    const char *file, const char *text, size_t len, struct peri_manifest **ret, struct peri_diag *diag)
 {
     static const char *const no_tags[] = {NULL};
     struct peri_error err = {0};

@@ -9,8 +9,9 @@
 #include "data/schema.h"
 #include "data/value.h"
 
-/* plugin.json, checked. Keys: id, name, version, type, apiVersion, entrypoint (all required); permissions, configSchema,
- * relationships, load, events, limits, mtlsSecrets, author, description, homepage, license. Anything else is an error. */
+/* plugin.json, checked. Keys: id, name, version, type, apiVersion, entrypoint (all required); permissions,
+ * configSchema, relationships, load, events, limits, mtlsSecrets, author, description, homepage, license. Anything else
+ * is an error. */
 
 #define PERI_API_MAJOR 1
 #define PERI_API_MINOR 0
@@ -23,21 +24,21 @@ struct peri_manifest_limits { /* 0: not given */
 };
 
 struct peri_manifest {
-    char *id, *name, *version, *entrypoint; /* entrypoint without "./" */
+    char *id, *name, *version, *entrypoint;          /* entrypoint without "./" */
     char *description, *author, *homepage, *license; /* "" when absent */
     enum peri_plugin_type type;
-    bool native;                            /* the entrypoint is a shared object */
-    char **permissions;                     /* NULL-ended, as written, without repeats */
+    bool native;        /* the entrypoint is a shared object */
+    char **permissions; /* NULL-ended, as written, without repeats */
     size_t permission_count;
-    struct peri_schema *config_schema;      /* NULL: no settings */
+    struct peri_schema *config_schema; /* NULL: no settings */
     struct peri_manifest_limits limits;
-    struct peri_value *source;              /* the whole document */
+    struct peri_value *source; /* the whole document */
 };
 
 /* Checks the text of a plugin.json. file names it in findings (copied). Every mistake goes to diag with its place;
  * PERI_EINVAL when there was an error. */
-enum peri_status peri_manifest_parse(const char *file, const char *text, size_t len, struct peri_manifest **ret,
-    struct peri_diag *diag) PERI_MUST_CHECK;
+enum peri_status peri_manifest_parse(
+    const char *file, const char *text, size_t len, struct peri_manifest **ret, struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_manifest_destroy(struct peri_manifest *manifest);
 
 /* ^[a-z0-9][a-z0-9.-]{1,126}[a-z0-9]$ */
@@ -46,14 +47,12 @@ bool peri_plugin_id_ok(const char *id);
 bool peri_semver_ok(const char *version);
 
 /* A permission is one of
- *   network:outbound:<host>[:port]   host name, "*.name" (exactly one label), address, or {config.KEY}: the host, the host
- *                                    of the URL, or each of the list, that the operator set under KEY in this plugin's
- *                                    settings (a host the operator names may be a private address)
- *   network:inbound  filesystem:read:<absolute path>  event:publish:<glob>  event:subscribe:<glob>
- *   data:read:<type>  data:write:<type>   an entity type, its plural ("calls"), or *
- *   storage:read  storage:write  scheduler:read  scheduler:write  operators:call  channels:send:<type or *>
- *   accounts:<provider>  secrets:mtls  contacts:read (the same as data:read:contact)
- * PERI_EINVAL says what is wrong. */
+ *   network:outbound:<host>[:port]   host name, "*.name" (exactly one label), address, or {config.KEY}: the host, the
+ * host of the URL, or each of the list, that the operator set under KEY in this plugin's settings (a host the operator
+ * names may be a private address) network:inbound  filesystem:read:<absolute path>  event:publish:<glob>
+ * event:subscribe:<glob> data:read:<type>  data:write:<type>   an entity type, its plural ("calls"), or * storage:read
+ * storage:write  scheduler:read  scheduler:write  operators:call  channels:send:<type or *> accounts:<provider>
+ * secrets:mtls  contacts:read (the same as data:read:contact) PERI_EINVAL says what is wrong. */
 enum peri_status peri_permission_check(const char *permission, struct peri_error *err);
 /* "calls" -> "call", "calendar_events" -> "calendar_event"; others unchanged. borrow. */
 const char *peri_entity_type_singular(const char *type);

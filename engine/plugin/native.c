@@ -124,7 +124,8 @@ static int api_map_put(struct perigee_value *map, const char *key, struct perige
 {
     return peri_map_put(in(map), key, in(item)) ? -1 : 0;
 }
-static int api_map_next(const struct perigee_value *map, void **cursor, const char **ret_key, struct perigee_value **ret_item)
+static int api_map_next(
+    const struct perigee_value *map, void **cursor, const char **ret_key, struct perigee_value **ret_item)
 {
     *cursor = *cursor ? peri_map_next(in(map), *cursor) : peri_map_first(in(map));
     if (!*cursor)
@@ -178,7 +179,8 @@ static enum perigee_status answer(enum peri_status st)
     return st == PERI_OK ? PERIGEE_OK : st == PERI_ENOTFOUND ? PERIGEE_NOT_FOUND : PERIGEE_FAILED;
 }
 
-static enum perigee_status api_query(struct perigee_call *call, const struct perigee_value *request, struct perigee_value **ret_items)
+static enum perigee_status api_query(
+    struct perigee_call *call, const struct perigee_value *request, struct perigee_value **ret_items)
 {
     struct peri_value *v = NULL;
     enum peri_status st = call->env->query(call->env->user, in(request), &v, &call->error);
@@ -187,7 +189,8 @@ static enum perigee_status api_query(struct perigee_call *call, const struct per
     return answer(st);
 }
 
-static enum perigee_status api_get(struct perigee_call *call, const char *type, const char *id, struct perigee_value **ret)
+static enum perigee_status api_get(
+    struct perigee_call *call, const char *type, const char *id, struct perigee_value **ret)
 {
     struct peri_value *v = NULL;
     enum peri_status st = call->env->get(call->env->user, type, id, &v, &call->error);
@@ -196,7 +199,8 @@ static enum perigee_status api_get(struct perigee_call *call, const char *type, 
     return answer(st);
 }
 
-static enum perigee_status api_put(struct perigee_call *call, const char *type, const struct perigee_value *fields, char *id, size_t id_size)
+static enum perigee_status api_put(
+    struct perigee_call *call, const char *type, const struct perigee_value *fields, char *id, size_t id_size)
 {
     return answer(call->env->put(call->env->user, type, in(fields), id, id_size, &call->error));
 }
@@ -291,11 +295,13 @@ static enum peri_status start(struct peri_native *native, const char *path, stru
     if (entry.init(&host_api, plugin, message, sizeof(message))) {
         message[sizeof(message) - 1] = '\0';
         plugin->unload = NULL;
-        return peri_error_set(err, PERI_EINVAL, "native.init", "%s: init failed%s%s", path, message[0] ? ": " : "", message);
+        return peri_error_set(
+            err, PERI_EINVAL, "native.init", "%s: init failed%s%s", path, message[0] ? ": " : "", message);
     }
     if (plugin->abi < host_api.abi_min || plugin->abi > host_api.abi_max)
-        return peri_error_set(err, PERI_EINVAL, "native.version", "%s is built for plugin ABI %u, this perigee speaks %u: build it against %s", path,
-            plugin->abi, host_api.abi_max, "the installed perigee/plugin.h");
+        return peri_error_set(err, PERI_EINVAL, "native.version",
+            "%s is built for plugin ABI %u, this perigee speaks %u: build it against %s", path, plugin->abi,
+            host_api.abi_max, "the installed perigee/plugin.h");
     return check_operators(native, path, err);
 }
 
@@ -345,8 +351,8 @@ void peri_native_operator(const struct peri_native *native, size_t i, struct per
     };
 }
 
-enum peri_status peri_native_run(struct peri_native *native, size_t i, const struct peri_native_env *env, const struct peri_value *params,
-    bool *ret_holds, struct peri_value **ret_value, struct peri_error *err)
+enum peri_status peri_native_run(struct peri_native *native, size_t i, const struct peri_native_env *env,
+    const struct peri_value *params, bool *ret_holds, struct peri_value **ret_value, struct peri_error *err)
 {
     const struct perigee_operator *op = native->plugin.operators[i];
     struct perigee_call call = {.env = env};
@@ -356,7 +362,8 @@ enum peri_status peri_native_run(struct peri_native *native, size_t i, const str
     if (st != PERIGEE_OK) {
         peri_value_unref(in(value));
         if (!call.error.status)
-            peri_error_set(&call.error, PERI_EINVAL, st == PERIGEE_NOT_FOUND ? "not_found" : "failed", "the operator failed without a reason");
+            peri_error_set(&call.error, PERI_EINVAL, st == PERIGEE_NOT_FOUND ? "not_found" : "failed",
+                "the operator failed without a reason");
         if (err)
             *err = call.error;
         return call.error.status;

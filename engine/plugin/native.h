@@ -10,8 +10,8 @@
 /* Shared objects that speak include/perigee/plugin.h. */
 struct peri_native;
 
-/* dlopen (RTLD_NOW | RTLD_LOCAL), version agreement, init. Codes: native.load, native.entry, native.version, native.init,
- * native.operator (a registration that makes no sense). */
+/* dlopen (RTLD_NOW | RTLD_LOCAL), version agreement, init. Codes: native.load, native.entry, native.version,
+ * native.init, native.operator (a registration that makes no sense). */
 enum peri_status peri_native_open(const char *path, struct peri_native **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* unload, dlclose. */
 void peri_native_close(struct peri_native *native);
@@ -28,16 +28,20 @@ struct peri_native_env {
     const struct peri_value *config, *event;
     const char *rule, *run, *key;
     int64_t now_ms;
-    enum peri_status (*query)(void *user, const struct peri_value *request, struct peri_value **ret, struct peri_error *err);
-    enum peri_status (*get)(void *user, const char *type, const char *id, struct peri_value **ret, struct peri_error *err);
-    enum peri_status (*put)(void *user, const char *type, const struct peri_value *fields, char *id, size_t id_size, struct peri_error *err);
+    enum peri_status (*query)(
+        void *user, const struct peri_value *request, struct peri_value **ret, struct peri_error *err);
+    enum peri_status (*get)(
+        void *user, const char *type, const char *id, struct peri_value **ret, struct peri_error *err);
+    enum peri_status (*put)(void *user, const char *type, const struct peri_value *fields, char *id, size_t id_size,
+        struct peri_error *err);
     enum peri_status (*remove)(void *user, const char *type, const char *id, struct peri_error *err);
     enum peri_status (*emit)(void *user, const char *type, const struct peri_value *data, struct peri_error *err);
     void (*log)(void *user, int level, const char *text);
     void *user;
 };
 /* Runs operator i. *ret_value (new reference or NULL) and *ret_holds on success. */
-enum peri_status peri_native_run(struct peri_native *native, size_t i, const struct peri_native_env *env, const struct peri_value *params,
-    bool *ret_holds, struct peri_value **ret_value, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_native_run(struct peri_native *native, size_t i, const struct peri_native_env *env,
+    const struct peri_value *params, bool *ret_holds, struct peri_value **ret_value,
+    struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

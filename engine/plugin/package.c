@@ -60,11 +60,13 @@ bool peri_package_path_ok(const char *path, char **ret_path)
     return true;
 }
 
-static enum peri_status read_file(struct peri_package *pkg, int fd, const struct stat *st, struct file *f, struct peri_error *err)
+static enum peri_status read_file(
+    struct peri_package *pkg, int fd, const struct stat *st, struct file *f, struct peri_error *err)
 {
     if ((size_t)st->st_size > MAX_FILE_BYTES || pkg->total + (size_t)st->st_size > MAX_TOTAL_BYTES)
-        return peri_error_set(err, PERI_EINVAL, "package.limit", "%s/%s: a plugin holds at most %zu MiB in a file and %zu MiB in all",
-            pkg->dir, f->path, MAX_FILE_BYTES >> 20, MAX_TOTAL_BYTES >> 20);
+        return peri_error_set(err, PERI_EINVAL, "package.limit",
+            "%s/%s: a plugin holds at most %zu MiB in a file and %zu MiB in all", pkg->dir, f->path,
+            MAX_FILE_BYTES >> 20, MAX_TOTAL_BYTES >> 20);
     struct peri_buf buf;
     peri_buf_init(&buf, MAX_FILE_BYTES);
     char chunk[16384];
@@ -88,10 +90,12 @@ static enum peri_status read_file(struct peri_package *pkg, int fd, const struct
     return PERI_OK;
 }
 
-static enum peri_status read_dir(struct peri_package *pkg, int fd, const char *prefix, int depth, struct peri_error *err);
+static enum peri_status read_dir(
+    struct peri_package *pkg, int fd, const char *prefix, int depth, struct peri_error *err);
 
 /* O_NOFOLLOW closes the gap between looking and opening. */
-static enum peri_status read_entry(struct peri_package *pkg, int dir, const char *name, const char *prefix, int depth, struct peri_error *err)
+static enum peri_status read_entry(
+    struct peri_package *pkg, int dir, const char *name, const char *prefix, int depth, struct peri_error *err)
 {
     enum peri_status st = PERI_OK;
     struct stat info;
@@ -104,12 +108,13 @@ static enum peri_status read_entry(struct peri_package *pkg, int dir, const char
         goto out;
     }
     if (S_ISLNK(info.st_mode)) {
-        st = peri_error_set(err, PERI_EINVAL, "package.symlink", "%s/%s is a symbolic link: a plugin may hold only files and folders",
-            pkg->dir, f.path);
+        st = peri_error_set(err, PERI_EINVAL, "package.symlink",
+            "%s/%s is a symbolic link: a plugin may hold only files and folders", pkg->dir, f.path);
         goto out;
     }
     if (!S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode)) {
-        st = peri_error_set(err, PERI_EINVAL, "package.special", "%s/%s is neither a file nor a folder", pkg->dir, f.path);
+        st = peri_error_set(
+            err, PERI_EINVAL, "package.special", "%s/%s is neither a file nor a folder", pkg->dir, f.path);
         goto out;
     }
     fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -124,7 +129,8 @@ static enum peri_status read_entry(struct peri_package *pkg, int dir, const char
         goto out;
     }
     if (pkg->count >= MAX_FILES) {
-        st = peri_error_set(err, PERI_EINVAL, "package.limit", "%s: a plugin holds at most %d files", pkg->dir, MAX_FILES);
+        st = peri_error_set(
+            err, PERI_EINVAL, "package.limit", "%s: a plugin holds at most %d files", pkg->dir, MAX_FILES);
         goto out;
     }
     if (!peri_vec_grow(&pkg->files, &pkg->cap, pkg->count + 1, sizeof(*pkg->files))) {
@@ -143,10 +149,12 @@ out:
     return st;
 }
 
-static enum peri_status read_dir(struct peri_package *pkg, int fd, const char *prefix, int depth, struct peri_error *err)
+static enum peri_status read_dir(
+    struct peri_package *pkg, int fd, const char *prefix, int depth, struct peri_error *err)
 {
     if (depth > MAX_DEPTH)
-        return peri_error_set(err, PERI_EINVAL, "package.limit", "%s: folders nested deeper than %d", pkg->dir, MAX_DEPTH);
+        return peri_error_set(
+            err, PERI_EINVAL, "package.limit", "%s: folders nested deeper than %d", pkg->dir, MAX_DEPTH);
     int own = dup(fd);
     DIR *dir = own < 0 ? NULL : fdopendir(own);
     if (!dir) {
@@ -196,7 +204,8 @@ enum peri_status peri_package_open(const char *dir, struct peri_package **ret, s
     enum peri_status st;
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        st = peri_error_set(err, errno == ENOENT || errno == ENOTDIR ? PERI_ENOTFOUND : PERI_EIO, NULL, "%s: %s", dir, strerror(errno));
+        st = peri_error_set(
+            err, errno == ENOENT || errno == ENOTDIR ? PERI_ENOTFOUND : PERI_EIO, NULL, "%s: %s", dir, strerror(errno));
         goto out;
     }
     st = read_dir(pkg, fd, "", 0, err);

@@ -6,13 +6,13 @@
 #include <stddef.h>
 #include "base/error.h"
 
-/* A plugin's folder as it was read: every file is read once, hashed from that reading, and what the host runs later (Lua
- * text, the manifest) comes from memory, so that nothing can change between approval and use.
+/* A plugin's folder as it was read: every file is read once, hashed from that reading, and what the host runs later
+ * (Lua text, the manifest) comes from memory, so that nothing can change between approval and use.
  *
  * The hash is the SHA-256 of one line for each file, sorted by path: "<sha-256 of the content>  <path>\n", so
  * `find . -type f | sed 's,^./,,' | LC_ALL=C sort | xargs sha256sum | sha256sum` in it gives the same.
- * Names that begin with a dot are left out and can not be loaded. Symbolic links, devices and the like refuse the package;
- * so do more than 1,000 files, 16 MiB in one file, 64 MiB in all, or folders nested deeper than 8. */
+ * Names that begin with a dot are left out and can not be loaded. Symbolic links, devices and the like refuse the
+ * package; so do more than 1,000 files, 16 MiB in one file, 64 MiB in all, or folders nested deeper than 8. */
 struct peri_package;
 
 /* PERI_ENOTFOUND no such folder; PERI_EINVAL with code package.symlink, package.special, package.limit; PERI_EIO. */

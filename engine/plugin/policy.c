@@ -35,13 +35,15 @@ static void check_texts(const struct peri_node *list, const char *what, bool per
 {
     struct peri_error err = {0};
     if (list->kind != PERI_NODE_LIST) {
-        peri_diag_add(diag, list->place, PERI_SEV_ERROR, "bad-type", NULL, "%s must be a list, is %s", what, peri_node_describe(list));
+        peri_diag_add(diag, list->place, PERI_SEV_ERROR, "bad-type", NULL, "%s must be a list, is %s", what,
+            peri_node_describe(list));
         return;
     }
     for (size_t i = 0; i < list->count; i++) {
         const struct peri_node *item = list->items[i];
         if (item->kind != PERI_NODE_SCALAR || item->type != PERI_STRING)
-            peri_diag_add(diag, item->place, PERI_SEV_ERROR, "bad-type", NULL, "%s must hold texts, not %s", what, peri_node_describe(item));
+            peri_diag_add(diag, item->place, PERI_SEV_ERROR, "bad-type", NULL, "%s must hold texts, not %s", what,
+                peri_node_describe(item));
         else if (permissions && peri_permission_check(item->text, &err))
             peri_diag_add(diag, item->place, PERI_SEV_ERROR, "bad-permission", NULL, "%s", err.message);
     }
@@ -52,9 +54,11 @@ static void check_entry(const struct peri_pair *pair, struct peri_diag *diag)
     static const char *const known[] = {"version", "sha256", "permissions", "hosts", "approved", "by", "bundled", NULL};
     const struct peri_node *entry = pair->value;
     if (!peri_plugin_id_ok(pair->key->text))
-        peri_diag_add(diag, pair->key->place, PERI_SEV_ERROR, "bad-id", NULL, "\"%s\" is no plugin id", pair->key->text);
+        peri_diag_add(
+            diag, pair->key->place, PERI_SEV_ERROR, "bad-id", NULL, "\"%s\" is no plugin id", pair->key->text);
     if (entry->kind != PERI_NODE_MAP) {
-        peri_diag_add(diag, entry->place, PERI_SEV_ERROR, "bad-type", NULL, "an entry must be a mapping, is %s", peri_node_describe(entry));
+        peri_diag_add(diag, entry->place, PERI_SEV_ERROR, "bad-type", NULL, "an entry must be a mapping, is %s",
+            peri_node_describe(entry));
         return;
     }
     for (size_t i = 0; i < entry->count; i++) {
@@ -64,7 +68,8 @@ static void check_entry(const struct peri_pair *pair, struct peri_diag *diag)
         else if (!strcmp(key->text, "permissions") || !strcmp(key->text, "hosts"))
             check_texts(value, key->text, !strcmp(key->text, "permissions"), diag);
         else if (!strcmp(key->text, "bundled") ? value->type != PERI_BOOL : value->kind != PERI_NODE_SCALAR)
-            peri_diag_add(diag, value->place, PERI_SEV_ERROR, "bad-type", NULL, "%s can not be %s", key->text, peri_node_describe(value));
+            peri_diag_add(diag, value->place, PERI_SEV_ERROR, "bad-type", NULL, "%s can not be %s", key->text,
+                peri_node_describe(value));
     }
 }
 
@@ -72,7 +77,8 @@ static void check_root(const struct peri_node *root, struct peri_diag *diag)
 {
     static const char *const known[] = {"plugins", NULL};
     if (root->kind != PERI_NODE_MAP) {
-        peri_diag_add(diag, root->place, PERI_SEV_ERROR, "bad-type", NULL, "a policy is a mapping, this is %s", peri_node_describe(root));
+        peri_diag_add(diag, root->place, PERI_SEV_ERROR, "bad-type", NULL, "a policy is a mapping, this is %s",
+            peri_node_describe(root));
         return;
     }
     for (size_t i = 0; i < root->count; i++) {
@@ -83,7 +89,8 @@ static void check_root(const struct peri_node *root, struct peri_diag *diag)
             for (size_t k = 0; k < value->count; k++)
                 check_entry(&value->pairs[k], diag);
         else if (value->type != PERI_NULL)
-            peri_diag_add(diag, value->place, PERI_SEV_ERROR, "bad-type", NULL, "plugins must be a mapping, is %s", peri_node_describe(value));
+            peri_diag_add(diag, value->place, PERI_SEV_ERROR, "bad-type", NULL, "plugins must be a mapping, is %s",
+                peri_node_describe(value));
     }
 }
 
@@ -93,12 +100,14 @@ static struct peri_value *entry_value(const struct peri_node *node)
     struct peri_value *v;
     enum peri_status st = PERI_OK;
     if (node->kind == PERI_NODE_SCALAR)
-        return node->type == PERI_BOOL ? peri_value_bool(!strcmp(node->text, "true") || !strcmp(node->text, "True") || !strcmp(node->text, "TRUE"))
+        return node->type == PERI_BOOL ? peri_value_bool(!strcmp(node->text, "true") || !strcmp(node->text, "True") ||
+                                                         !strcmp(node->text, "TRUE"))
                                        : peri_value_strn(node->text, node->len);
     v = node->kind == PERI_NODE_LIST ? peri_value_list() : peri_value_map();
     for (size_t i = 0; v && !st && i < node->count; i++)
-        st = node->kind == PERI_NODE_LIST ? peri_list_push(v, entry_value(node->items[i]))
-                                          : peri_map_put(v, node->pairs[i].key->text, entry_value(node->pairs[i].value));
+        st = node->kind == PERI_NODE_LIST
+                 ? peri_list_push(v, entry_value(node->items[i]))
+                 : peri_map_put(v, node->pairs[i].key->text, entry_value(node->pairs[i].value));
     if (st) {
         peri_value_unref(v);
         return NULL;
@@ -117,7 +126,8 @@ enum peri_status peri_policy_load(const char *path, struct peri_policy **ret, st
     if (path && (access(path, F_OK) == 0 || errno != ENOENT)) {
         if (!peri_yaml_load(path, no_tags, &doc, diag) && doc->count) {
             check_root(doc->roots[0], diag);
-            const struct peri_node *plugins = diag->errors > before ? NULL : peri_node_get(doc->roots[0], "plugins", NULL);
+            const struct peri_node *plugins =
+                diag->errors > before ? NULL : peri_node_get(doc->roots[0], "plugins", NULL);
             if (plugins && plugins->kind == PERI_NODE_MAP)
                 policy->plugins = entry_value(plugins);
         }
@@ -167,7 +177,8 @@ static enum peri_status refuse(const struct peri_manifest *m, const char *code, 
 }
 
 /* The operator's own entry for a plugin that did not come with the installation. */
-static enum peri_status check_approved(const struct peri_value *entry, const struct peri_policy_question *q, struct peri_error *err)
+static enum peri_status check_approved(
+    const struct peri_value *entry, const struct peri_policy_question *q, struct peri_error *err)
 {
     const struct peri_manifest *m = q->manifest;
     if (!entry)

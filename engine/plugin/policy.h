@@ -21,9 +21,9 @@
  *       approved: 2026-01-02T03:04:05.000Z
  *       by: ada
  *
- * The shipped file says `bundled: true` instead of version, hash and list: such a plugin is trusted because it came with the
- * installation, and only when it lies there. An entry of the operator's file for a bundled plugin narrows `permissions`
- * (when it has the key) and adds `hosts`; it needs no hash. */
+ * The shipped file says `bundled: true` instead of version, hash and list: such a plugin is trusted because it came
+ * with the installation, and only when it lies there. An entry of the operator's file for a bundled plugin narrows
+ * `permissions` (when it has the key) and adds `hosts`; it needs no hash. */
 struct peri_policy;
 
 /* A missing file is an empty policy. Findings go to diag; PERI_EINVAL when there was an error. path NULL: empty. */
@@ -37,12 +37,12 @@ struct peri_grants;
 
 struct peri_policy_question {
     const struct peri_manifest *manifest;
-    const char *hash;                   /* of the package */
-    bool bundled;                       /* it lies in the share folder */
-    bool approve_all;                   /* development: grant what is asked for */
-    const struct peri_value *config;    /* the plugin's settings with defaults, for {config.KEY}; NULL: none */
-    const struct peri_value *given;     /* the settings as the operator wrote them: only a host that stands here was named by
-                                           the operator; NULL: none */
+    const char *hash;                /* of the package */
+    bool bundled;                    /* it lies in the share folder */
+    bool approve_all;                /* development: grant what is asked for */
+    const struct peri_value *config; /* the plugin's settings with defaults, for {config.KEY}; NULL: none */
+    const struct peri_value *given;  /* the settings as the operator wrote them: only a host that stands here was named
+                                        by  the operator; NULL: none */
 };
 /* policy: the operator's; shipped: of the share folder; either may be NULL. PERI_EDENIED with a stable code and what to
  * type: policy.not-approved, policy.changed, policy.new-permission. */
@@ -51,7 +51,8 @@ enum peri_status peri_policy_decide(const struct peri_policy *policy, const stru
 
 void peri_grants_destroy(struct peri_grants *grants);
 bool peri_grants_has(const struct peri_grants *grants, const char *permission); /* exactly this one */
-bool peri_grants_any(const struct peri_grants *grants, const char *prefix);     /* one that begins so: "network:outbound:" */
+bool peri_grants_any(
+    const struct peri_grants *grants, const char *prefix); /* one that begins so: "network:outbound:" */
 /* access "read" or "write". A plural type is taken as its singular. */
 bool peri_grants_data(const struct peri_grants *grants, const char *access, const char *type);
 bool peri_grants_publish(const struct peri_grants *grants, const char *event_type);
@@ -64,8 +65,8 @@ struct peri_value *peri_grants_value(const struct peri_grants *grants);
 
 /* What approving would change: {id, version, sha256, permissions: [...], added: [...], removed: [...], known: bool,
  * warnings: [...]}. New reference. */
-enum peri_status peri_policy_preview(const struct peri_policy *policy, const struct peri_manifest *manifest, const char *hash,
-    struct peri_value **ret) PERI_MUST_CHECK;
+enum peri_status peri_policy_preview(const struct peri_policy *policy, const struct peri_manifest *manifest,
+    const char *hash, struct peri_value **ret) PERI_MUST_CHECK;
 
 struct peri_approval {
     const struct peri_manifest *manifest;
@@ -74,9 +75,10 @@ struct peri_approval {
     const char *by;
     int64_t now_ms;
 };
-/* Writes or replaces the plugin's entry. The file is written whole to a neighbour and renamed (0600 when it is new); comments in
- * it are not kept. PERI_EINVAL when the file that is there can not be read. */
-enum peri_status peri_policy_approve(const char *path, const struct peri_approval *approval, struct peri_error *err) PERI_MUST_CHECK;
+/* Writes or replaces the plugin's entry. The file is written whole to a neighbour and renamed (0600 when it is new);
+ * comments in it are not kept. PERI_EINVAL when the file that is there can not be read. */
+enum peri_status peri_policy_approve(
+    const char *path, const struct peri_approval *approval, struct peri_error *err) PERI_MUST_CHECK;
 /* PERI_ENOTFOUND when there is no entry. */
 enum peri_status peri_policy_revoke(const char *path, const char *plugin_id, struct peri_error *err) PERI_MUST_CHECK;
 

@@ -123,7 +123,8 @@ static enum peri_status load(const char *path, struct peri_value **ret_plugins, 
     peri_diag_init(&diag);
     enum peri_status st = peri_policy_load(path, &policy, &diag);
     if (st && diag.count)
-        peri_error_set(err, st, NULL, "%s:%d:%d: %s", diag.items[0].file, diag.items[0].line, diag.items[0].column, diag.items[0].message);
+        peri_error_set(err, st, NULL, "%s:%d:%d: %s", diag.items[0].file, diag.items[0].line, diag.items[0].column,
+            diag.items[0].message);
     else if (st)
         peri_error_nomem(err);
     peri_diag_finish(&diag);
@@ -234,7 +235,8 @@ static enum peri_status add_warnings(struct peri_value *out, const struct peri_m
     bool reads = false, net = false, any_data = false, calls = false, inbound = false;
     for (size_t i = 0; i < m->permission_count; i++) {
         const char *p = m->permissions[i];
-        reads = reads || peri_str_starts(p, "data:read:") || peri_str_starts(p, "filesystem:read:") || !strcmp(p, "contacts:read");
+        reads = reads || peri_str_starts(p, "data:read:") || peri_str_starts(p, "filesystem:read:") ||
+                !strcmp(p, "contacts:read");
         net = net || peri_str_starts(p, "network:outbound:");
         any_data = any_data || !strcmp(p, "data:read:*") || !strcmp(p, "data:write:*");
         calls = calls || !strcmp(p, "operators:call");
@@ -242,7 +244,8 @@ static enum peri_status add_warnings(struct peri_value *out, const struct peri_m
     }
     enum peri_status st = PERI_OK;
     if (m->native)
-        st = peri_list_push(out, peri_value_str("it is a shared object: it runs outside the sandbox and can do whatever the service can"));
+        st = peri_list_push(out,
+            peri_value_str("it is a shared object: it runs outside the sandbox and can do whatever the service can"));
     if (!st && reads && net)
         st = peri_list_push(out, peri_value_str("it reads data and reaches the network: it could send that data away"));
     if (!st && any_data)
@@ -250,14 +253,18 @@ static enum peri_status add_warnings(struct peri_value *out, const struct peri_m
     if (!st && calls)
         st = peri_list_push(out, peri_value_str("it may call any operator, with that operator's permissions"));
     if (!st && inbound)
-        st = peri_list_push(out, peri_value_str("it answers requests from outside: check that it verifies their signatures"));
+        st = peri_list_push(
+            out, peri_value_str("it answers requests from outside: check that it verifies their signatures"));
     return st;
 }
 
-enum peri_status peri_policy_preview(const struct peri_policy *policy, const struct peri_manifest *m, const char *hash, struct peri_value **ret)
+enum peri_status peri_policy_preview(
+    const struct peri_policy *policy, const struct peri_manifest *m, const char *hash, struct peri_value **ret)
 {
-    const struct peri_value *entry = policy ? peri_map_at(peri_policy_entries(policy), m->id) : NULL, *old = peri_map_at(entry, "permissions");
-    struct peri_value *out = peri_value_map(), *added = peri_value_list(), *removed = peri_value_list(), *warnings = peri_value_list();
+    const struct peri_value *entry = policy ? peri_map_at(peri_policy_entries(policy), m->id) : NULL,
+                            *old = peri_map_at(entry, "permissions");
+    struct peri_value *out = peri_value_map(), *added = peri_value_list(), *removed = peri_value_list(),
+                      *warnings = peri_value_list();
     struct peri_value *now = texts(m->permissions, m->permission_count);
     enum peri_status st = out && added && removed && warnings && now ? PERI_OK : PERI_ENOMEM;
     for (size_t i = 0; !st && i < m->permission_count; i++)

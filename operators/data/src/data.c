@@ -31,8 +31,8 @@ static struct perigee_value *map_of(const struct perigee_host_api *host, const c
 
 /* --- data.query --- */
 
-static enum perigee_status run_query(void *state, struct perigee_call *call, const struct perigee_value *params, int *ret_holds,
-    struct perigee_value **ret_value)
+static enum perigee_status run_query(void *state, struct perigee_call *call, const struct perigee_value *params,
+    int *ret_holds, struct perigee_value **ret_value)
 {
     const struct perigee_host_api *host = ((struct data_plugin *)state)->host;
     struct perigee_value *items = NULL;
@@ -57,8 +57,8 @@ static enum perigee_status run_query(void *state, struct perigee_call *call, con
 /* --- data.update --- */
 
 /* The entity with this external id; *ret stays NULL when there is none. */
-static enum perigee_status by_external_id(const struct perigee_host_api *host, struct perigee_call *call, const struct perigee_value *params,
-    struct perigee_value **ret)
+static enum perigee_status by_external_id(const struct perigee_host_api *host, struct perigee_call *call,
+    const struct perigee_value *params, struct perigee_value **ret)
 {
     const char *source = text_of(host, params, "source");
     struct perigee_value *items = NULL, *where = map_of(host, "externalId", text_of(host, params, "externalId"));
@@ -79,8 +79,8 @@ static enum perigee_status by_external_id(const struct perigee_host_api *host, s
     return st;
 }
 
-static enum perigee_status find(const struct perigee_host_api *host, struct perigee_call *call, const struct perigee_value *params,
-    struct perigee_value **ret)
+static enum perigee_status find(const struct perigee_host_api *host, struct perigee_call *call,
+    const struct perigee_value *params, struct perigee_value **ret)
 {
     const char *id = text_of(host, params, "id");
     if (!id && !text_of(host, params, "externalId"))
@@ -92,7 +92,8 @@ static enum perigee_status find(const struct perigee_host_api *host, struct peri
 }
 
 /* Copies the members of from into to; null removes nothing here, the result shows it as absent. */
-static int merge(const struct perigee_host_api *host, struct perigee_value *to, const struct perigee_value *from, int keep_null)
+static int merge(
+    const struct perigee_host_api *host, struct perigee_value *to, const struct perigee_value *from, int keep_null)
 {
     void *cursor = NULL;
     const char *key;
@@ -104,7 +105,8 @@ static int merge(const struct perigee_host_api *host, struct perigee_value *to, 
 }
 
 /* Members of before that set does not name. */
-static int keep_others(const struct perigee_host_api *host, struct perigee_value *to, const struct perigee_value *before, const struct perigee_value *set)
+static int keep_others(const struct perigee_host_api *host, struct perigee_value *to,
+    const struct perigee_value *before, const struct perigee_value *set)
 {
     void *cursor = NULL;
     const char *key;
@@ -115,8 +117,8 @@ static int keep_others(const struct perigee_host_api *host, struct perigee_value
     return 0;
 }
 
-static enum perigee_status store(const struct perigee_host_api *host, struct perigee_call *call, const struct perigee_value *params,
-    const struct perigee_value *before, struct perigee_value **ret_value)
+static enum perigee_status store(const struct perigee_host_api *host, struct perigee_call *call,
+    const struct perigee_value *params, const struct perigee_value *before, struct perigee_value **ret_value)
 {
     static const char *const names[] = {"id", "source", "externalId"};
     const struct perigee_value *set = host->map_at(params, "set");
@@ -131,9 +133,11 @@ static enum perigee_status store(const struct perigee_host_api *host, struct per
     const char *known = text_of(host, before, "id");
     if (!failed && known)
         failed = host->map_put(patch, "id", host->value_text(known));
-    enum perigee_status st = failed ? no_memory(host, call) : host->data_put(call, text_of(host, params, "type"), patch, id, sizeof(id));
-    if (st == PERIGEE_OK && (keep_others(host, after, before, set) || merge(host, after, patch, 0) || host->map_put(after, "id", host->value_text(id)) ||
-        host->map_put(after, "type", host->value_text(text_of(host, params, "type")))))
+    enum perigee_status st =
+        failed ? no_memory(host, call) : host->data_put(call, text_of(host, params, "type"), patch, id, sizeof(id));
+    if (st == PERIGEE_OK && (keep_others(host, after, before, set) || merge(host, after, patch, 0) ||
+                                host->map_put(after, "id", host->value_text(id)) ||
+                                host->map_put(after, "type", host->value_text(text_of(host, params, "type")))))
         st = no_memory(host, call);
     host->value_unref(patch);
     if (st == PERIGEE_OK)
@@ -143,8 +147,8 @@ static enum perigee_status store(const struct perigee_host_api *host, struct per
     return st;
 }
 
-static enum perigee_status run_update(void *state, struct perigee_call *call, const struct perigee_value *params, int *ret_holds,
-    struct perigee_value **ret_value)
+static enum perigee_status run_update(void *state, struct perigee_call *call, const struct perigee_value *params,
+    int *ret_holds, struct perigee_value **ret_value)
 {
     const struct perigee_host_api *host = ((struct data_plugin *)state)->host;
     struct perigee_value *before = NULL;
@@ -153,7 +157,8 @@ static enum perigee_status run_update(void *state, struct perigee_call *call, co
     if (st == PERIGEE_OK && !before && !host->value_as_bool(host->map_at(params, "create"))) {
         char text[300];
         const char *id = text_of(host, params, "id");
-        snprintf(text, sizeof(text), "there is no %.60s %.180s", text_of(host, params, "type"), id ? id : text_of(host, params, "externalId"));
+        snprintf(text, sizeof(text), "there is no %.60s %.180s", text_of(host, params, "type"),
+            id ? id : text_of(host, params, "externalId"));
         st = host->call_fail(call, "not_found", text, 0);
     }
     if (st == PERIGEE_OK)
@@ -169,12 +174,14 @@ static const struct perigee_operator query = {
     .kind = PERIGEE_ACTION,
     .id = "data.query",
     .description = "Looks up entities, so that a rule can go through them.",
-    .params_schema = "{\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"type\"], \"properties\": {"
-                     "\"type\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"call, task, contact, ...\"},"
-                     "\"where\": {\"type\": \"object\", \"description\": \"conditions on fields\"},"
-                     "\"order\": {\"type\": \"string\", \"description\": \"field or -field\"},"
-                     "\"limit\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 100, \"description\": \"how many at most\"},"
-                     "\"offset\": {\"type\": \"integer\", \"minimum\": 0, \"description\": \"leave out the first ones\"}}}",
+    .params_schema =
+        "{\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"type\"], \"properties\": {"
+        "\"type\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"call, task, contact, ...\"},"
+        "\"where\": {\"type\": \"object\", \"description\": \"conditions on fields\"},"
+        "\"order\": {\"type\": \"string\", \"description\": \"field or -field\"},"
+        "\"limit\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 100, \"description\": "
+        "\"how many at most\"},"
+        "\"offset\": {\"type\": \"integer\", \"minimum\": 0, \"description\": \"leave out the first ones\"}}}",
     .repeat = 1,
     .run = run_query,
 };
@@ -184,20 +191,24 @@ static const struct perigee_operator update = {
     .kind = PERIGEE_ACTION,
     .id = "data.update",
     .description = "Changes fields of an entity.",
-    .params_schema = "{\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"type\", \"set\"], \"properties\": {"
-                     "\"type\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"call, task, contact, ...\"},"
-                     "\"id\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 120, \"description\": \"which one\"},"
-                     "\"externalId\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"or its id where it comes from\"},"
-                     "\"source\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"who gave the external id\"},"
-                     "\"set\": {\"type\": \"object\", \"minProperties\": 1, \"description\": \"fields and their new values; null removes\"},"
-                     "\"create\": {\"type\": \"boolean\", \"default\": false, \"description\": \"make the entity when there is none\"}}}",
+    .params_schema =
+        "{\"type\": \"object\", \"additionalProperties\": false, \"required\": [\"type\", \"set\"], \"properties\": {"
+        "\"type\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"call, task, contact, ...\"},"
+        "\"id\": {\"type\": \"string\", \"minLength\": 1, \"maxLength\": 120, \"description\": \"which one\"},"
+        "\"externalId\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"or its id where it comes from\"},"
+        "\"source\": {\"type\": \"string\", \"minLength\": 1, \"description\": \"who gave the external id\"},"
+        "\"set\": {\"type\": \"object\", \"minProperties\": 1, \"description\": \"fields and their new values; null "
+        "removes\"},"
+        "\"create\": {\"type\": \"boolean\", \"default\": false, \"description\": \"make the entity when there is "
+        "none\"}}}",
     .repeat = 1,
     .run = run_update,
 };
 
 static const struct perigee_operator *const operators[] = {&query, &update, NULL};
 
-int perigee_plugin_init(const struct perigee_host_api *host, struct perigee_plugin *plugin, char *message, size_t message_size)
+int perigee_plugin_init(
+    const struct perigee_host_api *host, struct perigee_plugin *plugin, char *message, size_t message_size)
 {
     static struct data_plugin data; /* one for the process: the host opens a plugin once */
     if (host->abi_min > PERIGEE_ABI_VERSION || host->abi_max < PERIGEE_ABI_VERSION) {

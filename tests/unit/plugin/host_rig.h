@@ -115,8 +115,8 @@ static inline void rig_init(struct rig *rig)
 static inline void rig_show(struct rig *rig)
 {
     for (size_t i = 0; i < rig->diag.count; i++)
-        print_message("%s:%d:%d: %s [%s]\n", rig->diag.items[i].file, rig->diag.items[i].line, rig->diag.items[i].column, rig->diag.items[i].message,
-            rig->diag.items[i].code);
+        print_message("%s:%d:%d: %s [%s]\n", rig->diag.items[i].file, rig->diag.items[i].line,
+            rig->diag.items[i].column, rig->diag.items[i].message, rig->diag.items[i].code);
 }
 
 static inline void rig_load(struct rig *rig)
@@ -148,12 +148,15 @@ static inline void rig_finish(struct rig *rig)
 }
 
 /* plugins/<name>/ with a manifest and an init.lua. */
-static inline void rig_plugin(struct rig *rig, const char *name, const char *permissions, const char *more, const char *lua)
+static inline void rig_plugin(
+    struct rig *rig, const char *name, const char *permissions, const char *more, const char *lua)
 {
     char path[128], json[2048];
     snprintf(path, sizeof(path), "plugins/%s/plugin.json", name);
-    snprintf(json, sizeof(json), "{\"id\":\"test.%s\",\"name\":\"%s\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
-        "\"entrypoint\":\"./init.lua\",\"permissions\":%s%s}", name, name, permissions, more);
+    snprintf(json, sizeof(json),
+        "{\"id\":\"test.%s\",\"name\":\"%s\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
+        "\"entrypoint\":\"./init.lua\",\"permissions\":%s%s}",
+        name, name, permissions, more);
     files_put(&rig->files, path, json);
     snprintf(path, sizeof(path), "plugins/%s/init.lua", name);
     files_put(&rig->files, path, lua);

@@ -10,18 +10,19 @@
 #include "host_rig.h"
 #include "plugin/lua_api.h"
 
-#define ALL "[\"data:read:*\",\"data:write:*\",\"storage:read\",\"storage:write\",\"network:outbound:x.test\",\"event:publish:**\"," \
+#define ALL                                                                                                            \
+    "[\"data:read:*\",\"data:write:*\",\"storage:read\",\"storage:write\",\"network:outbound:x.test\",\"event:"        \
+    "publish:**\","                                                                                                    \
     "\"channels:send:*\",\"operators:call\",\"secrets:mtls\"]"
 
-static const char walk[] =
-    "local own = { id = true, manifest = true, config = true }\n"
-    "return { actions = { ['t.walk'] = { execute = function(p, ctx)\n"
-    "  local names = {}\n"
-    "  local function go(t, prefix) for k, v in pairs(t) do\n"
-    "    if prefix ~= '' or not own[k] then\n"
-    "      if type(v) ~= 'table' or k == 'base64' then names[#names + 1] = prefix .. k end\n"
-    "      if type(v) == 'table' then go(v, prefix .. k .. '.') end end end end\n"
-    "  go(ctx, '') table.sort(names) return names end } } }\n";
+static const char walk[] = "local own = { id = true, manifest = true, config = true }\n"
+                           "return { actions = { ['t.walk'] = { execute = function(p, ctx)\n"
+                           "  local names = {}\n"
+                           "  local function go(t, prefix) for k, v in pairs(t) do\n"
+                           "    if prefix ~= '' or not own[k] then\n"
+                           "      if type(v) ~= 'table' or k == 'base64' then names[#names + 1] = prefix .. k end\n"
+                           "      if type(v) == 'table' then go(v, prefix .. k .. '.') end end end end\n"
+                           "  go(ctx, '') table.sort(names) return names end } } }\n";
 
 /* What a handler with every permission can reach is what is documented, no more and no less. */
 static void ctx_holds_exactly_the_known_names(void **state)
@@ -110,22 +111,27 @@ static void odd_arguments_raise(void **state)
     struct rig rig;
     rig_init(&rig);
     rig_plugin(&rig, "odd", ALL, ",\"limits\":{\"instructions\":10000000}",
-        "local odd = { false, 0 / 0, 1e308, '', 'a\\0b', '\\xff\\xfe', function() end, coroutine.create(function() end), {}, { 1, nil, 3 }, { ['$secret'] = 'k' },\n"
-        "  setmetatable({}, { __index = function() error('x') end, __tostring = function() error('y') end, __len = function() return 1e9 end }), string.rep('x', 70000) }\n"
+        "local odd = { false, 0 / 0, 1e308, '', 'a\\0b', '\\xff\\xfe', function() end, coroutine.create(function() "
+        "end), {}, { 1, nil, 3 }, { ['$secret'] = 'k' },\n"
+        "  setmetatable({}, { __index = function() error('x') end, __tostring = function() error('y') end, __len = "
+        "function() return 1e9 end }), string.rep('x', 70000) }\n"
         "local cycle = {} cycle.a = cycle odd[#odd + 1] = cycle\n"
         "local deep = {} local d = deep for i = 1, 100 do d.a = {} d = d.a end odd[#odd + 1] = deep\n"
         "return { actions = { ['t.odd'] = { execute = function(p, ctx)\n"
         "  local bad = {}\n"
         "  local function try(name, f, ...) local ok, e = pcall(f, ...)\n"
-        "    if not ok and not (type(e) == 'table' and e.code and e.message) and not (name:find('^log') or name:find('^time') or name:find('^json')) then bad[#bad + 1] = name .. ': ' .. tostring(e) end end\n"
+        "    if not ok and not (type(e) == 'table' and e.code and e.message) and not (name:find('^log') or "
+        "name:find('^time') or name:find('^json')) then bad[#bad + 1] = name .. ': ' .. tostring(e) end end\n"
         "  local function go(t, prefix) for k, v in pairs(t) do\n"
         "    if type(v) == 'table' and k ~= 'manifest' and k ~= 'config' then go(v, prefix .. k .. '.')\n"
         "    elseif type(v) == 'function' and (prefix .. k):find('^' .. p.area) then\n"
         "      try(prefix .. k, v)\n"
-        "      for i = 1, #odd do try(prefix .. k, v, odd[i]) for j = 1, #odd do try(prefix .. k, v, odd[i], odd[j]) try(prefix .. k, v, 'x', odd[i], odd[j]) end end end end end\n"
+        "      for i = 1, #odd do try(prefix .. k, v, odd[i]) for j = 1, #odd do try(prefix .. k, v, odd[i], odd[j]) "
+        "try(prefix .. k, v, 'x', odd[i], odd[j]) end end end end end\n"
         "  go(ctx, '') return bad end } } }\n");
     rig_load_clean(&rig);
-    static const char *const areas[] = {"data", "storage", "emit", "http", "smtp", "send", "secret", "crypto", "json", "time", NULL};
+    static const char *const areas[] = {
+        "data", "storage", "emit", "http", "smtp", "send", "secret", "crypto", "json", "time", NULL};
     for (const char *const *a = areas; *a; a++) {
         char params[64];
         snprintf(params, sizeof(params), "{\"area\":\"%s\"}", *a);
@@ -181,8 +187,11 @@ static void the_documented_example_works(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ctx_holds_exactly_the_known_names), cmocka_unit_test(without_permissions_the_names_are_gone),
-        cmocka_unit_test(types_declare_every_name), cmocka_unit_test(odd_arguments_raise), cmocka_unit_test(the_documented_example_works),
+        cmocka_unit_test(ctx_holds_exactly_the_known_names),
+        cmocka_unit_test(without_permissions_the_names_are_gone),
+        cmocka_unit_test(types_declare_every_name),
+        cmocka_unit_test(odd_arguments_raise),
+        cmocka_unit_test(the_documented_example_works),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

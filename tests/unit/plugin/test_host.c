@@ -13,10 +13,12 @@ static void operators_are_called(void **state)
     rig_init(&rig);
     rig_plugin(&rig, "ops", "[]", "",
         "return {\n"
-        "  conditions = { ['t.more'] = { description = 'is it more', params = { type = 'object', properties = { n = { type = 'integer', default = 7 } }, required = {} },\n"
+        "  conditions = { ['t.more'] = { description = 'is it more', params = { type = 'object', properties = { n = { "
+        "type = 'integer', default = 7 } }, required = {} },\n"
         "    evaluate = function(params, ctx) return params.n > 5, { actual = params.n, wanted = '> 5' } end } },\n"
         "  actions = { ['t.echo'] = { params = {}, execute = function(params, ctx)\n"
-        "    return { params = params, rule = ctx.rule, run = ctx.run, key = ctx.idempotency_key, event = ctx.event, id = ctx.id,\n"
+        "    return { params = params, rule = ctx.rule, run = ctx.run, key = ctx.idempotency_key, event = ctx.event, "
+        "id = ctx.id,\n"
         "      data = ctx.data == nil, http = ctx.http == nil, version = ctx.manifest.version } end } } }\n");
     rig_load_clean(&rig);
     struct rig_answer a = rig_call(&rig, "t.more", "{}");
@@ -38,12 +40,20 @@ static void operators_are_called(void **state)
     event->source = strdup("/s");
     event->data = strdup("{\"x\":[1,null]}");
     event->data_len = strlen(event->data);
-    a = rig_call_with(&rig, (struct peri_call){.operator_id = "t.echo", .event = event, .rule_id = "r", .rule_name = "R", .run_id = "run-1",
-        .idempotency_key = "k1"}, "{\"a\":[]}");
+    a = rig_call_with(&rig,
+        (struct peri_call){.operator_id = "t.echo",
+            .event = event,
+            .rule_id = "r",
+            .rule_name = "R",
+            .run_id = "run-1",
+            .idempotency_key = "k1"},
+        "{\"a\":[]}");
     peri_event_unref(event);
-    assert_string_equal(a.text, "{\"data\":true,\"event\":{\"data\":{\"x\":[1,null]},\"id\":\"ev-12\",\"source\":\"/s\",\"time\":\"1970-01-01T00:00:00.000Z\","
-        "\"type\":\"a.B\"},\"http\":true,\"id\":\"test.ops\",\"key\":\"k1\",\"params\":{\"a\":[]},\"rule\":{\"id\":\"r\",\"name\":\"R\"},"
-        "\"run\":{\"id\":\"run-1\"},\"version\":\"1.0.0\"}");
+    assert_string_equal(a.text, "{\"data\":true,\"event\":{\"data\":{\"x\":[1,null]},\"id\":\"ev-12\",\"source\":\"/"
+                                "s\",\"time\":\"1970-01-01T00:00:00.000Z\","
+                                "\"type\":\"a.B\"},\"http\":true,\"id\":\"test.ops\",\"key\":\"k1\",\"params\":{\"a\":["
+                                "]},\"rule\":{\"id\":\"r\",\"name\":\"R\"},"
+                                "\"run\":{\"id\":\"run-1\"},\"version\":\"1.0.0\"}");
     const char *const *ids = peri_host_operator_ids(rig.host);
     assert_string_equal(ids[0], "t.echo");
     assert_string_equal(ids[1], "t.more");
@@ -55,22 +65,28 @@ static void writes_are_one_batch(void **state)
 {
     struct rig rig;
     rig_init(&rig);
-    rig_plugin(&rig, "data", "[\"data:read:tasks\",\"data:write:task\",\"event:publish:t.*\",\"storage:read\",\"storage:write\"]", "",
-        "local function two(ctx) local id = ctx.data.put('task', { title = 'a', externalId = 'x1' }); ctx.data.put('task', { title = 'b' })\n"
+    rig_plugin(&rig, "data",
+        "[\"data:read:tasks\",\"data:write:task\",\"event:publish:t.*\",\"storage:read\",\"storage:write\"]", "",
+        "local function two(ctx) local id = ctx.data.put('task', { title = 'a', externalId = 'x1' }); "
+        "ctx.data.put('task', { title = 'b' })\n"
         "  ctx.emit('t.Made', { id = id }, { id = 'e1', subject = 's' }); return id end\n"
         "return { conditions = {\n"
         "    ['t.none'] = { evaluate = function(p, ctx) return ctx.data.query('task', { count = true }) == 0 end },\n"
         "    ['t.write'] = { evaluate = function(p, ctx) ctx.data.put('task', {}) return true end } },\n"
         "  actions = {\n"
         "    ['t.two'] = { execute = function(p, ctx) return { id = two(ctx) } end },\n"
-        "    ['t.fail'] = { execute = function(p, ctx) two(ctx) error({ code = 'nope', message = 'no', retryable = true }) end },\n"
-        "    ['t.read'] = { execute = function(p, ctx) local id = ctx.data.put('task', { title = 'c' }) local e = ctx.data.get('task', id)\n"
-        "      return { title = e.title, n = #ctx.data.query('tasks', { where = { title = 'c' } }), missing = ctx.data.get('task', 'zz') == nil } end },\n"
+        "    ['t.fail'] = { execute = function(p, ctx) two(ctx) error({ code = 'nope', message = 'no', retryable = "
+        "true }) end },\n"
+        "    ['t.read'] = { execute = function(p, ctx) local id = ctx.data.put('task', { title = 'c' }) local e = "
+        "ctx.data.get('task', id)\n"
+        "      return { title = e.title, n = #ctx.data.query('tasks', { where = { title = 'c' } }), missing = "
+        "ctx.data.get('task', 'zz') == nil } end },\n"
         "    ['t.call'] = { execute = function(p, ctx) ctx.data.put('call', {}) end },\n"
         "    ['t.emit'] = { execute = function(p, ctx) ctx.emit('other.Thing', {}) end },\n"
         "    ['t.kv'] = { execute = function(p, ctx) local s = ctx.storage\n"
         "      s.set('a', { 1, 2 }); s.set('b', 'x', { namespace = 'n' }); s.set('c', true, { ttl = '1h' })\n"
-        "      local r = { a = s.get('a'), b = s.get('b'), nb = s.get('b', { namespace = 'n' }), list = s.list(), n = s.clear() }\n"
+        "      local r = { a = s.get('a'), b = s.get('b'), nb = s.get('b', { namespace = 'n' }), list = s.list(), n = "
+        "s.clear() }\n"
         "      r.after = s.list(); return r end } } }\n");
     rig_load_clean(&rig);
     assert_true(rig_call(&rig, "t.none", "{}").holds);
@@ -136,8 +152,10 @@ static void a_rest_ends_with_a_trial(void **state)
     struct peri_clock_fake clock;
     rig_init(&rig);
     rig.options.clock = peri_clock_fake_init(&clock, 1000000);
-    rig_plugin(&rig, "a", "[]", ",\"limits\":{\"instructions\":20000}", "return { actions = { ['t.loop'] = { execute = function() while true do end end },\n"
-        "  ['t.ok'] = { execute = function() return 1 end }, ['t.raise'] = { execute = function() error({ code = 'later', retryable = true }) end } } }");
+    rig_plugin(&rig, "a", "[]", ",\"limits\":{\"instructions\":20000}",
+        "return { actions = { ['t.loop'] = { execute = function() while true do end end },\n"
+        "  ['t.ok'] = { execute = function() return 1 end }, ['t.raise'] = { execute = function() error({ code = "
+        "'later', retryable = true }) end } } }");
     rig_load_clean(&rig);
     for (int i = 0; i < 3; i++)
         rig_fails(&rig, "t.loop", "{}", "limit.instructions");
@@ -164,7 +182,8 @@ static void a_bad_plugin_never_stops_the_rest(void **state)
     rig_plugin(&rig, "b", "[]", "", "return { actions = { ['t.a'] = { execute = function() return 2 end } } }");
     rig_plugin(&rig, "c", "[]", "", "local x = 1\nreturn {{ }");
     rig_plugin(&rig, "d", "[]", "", "return { action = {} }");
-    rig_plugin(&rig, "e", "[]", "", "return { init = function() error('not today') end, actions = { ['t.e'] = { execute = function() end } } }");
+    rig_plugin(&rig, "e", "[]", "",
+        "return { init = function() error('not today') end, actions = { ['t.e'] = { execute = function() end } } }");
     rig_plugin(&rig, "f", "[]", ",\"relationships\":{\"requires\":[{\"pluginId\":\"test.zzz\"}]}", "return {}");
     rig_plugin(&rig, "g", "[\"storage:fly\"]", "", "return {}");
     rig_plugin(&rig, "h", "[]", "", "while true do end");
@@ -172,16 +191,17 @@ static void a_bad_plugin_never_stops_the_rest(void **state)
     static const struct {
         const char *file, *code, *part;
         int line;
-    } expected[] = {{"b/plugin.json", "plugin.operator", "test.a and by test.b", 0}, {"c/init.lua", "", "", 2}, {"d/plugin.json", "plugin.package", "actions", 0},
-        {"e/plugin.json", "lua.error", "not today", 0}, {"f/plugin.json", "relationship.missing", "test.zzz", 0}, {"g/plugin.json", "bad-permission", "storage:fly", 1},
+    } expected[] = {{"b/plugin.json", "plugin.operator", "test.a and by test.b", 0}, {"c/init.lua", "", "", 2},
+        {"d/plugin.json", "plugin.package", "actions", 0}, {"e/plugin.json", "lua.error", "not today", 0},
+        {"f/plugin.json", "relationship.missing", "test.zzz", 0}, {"g/plugin.json", "bad-permission", "storage:fly", 1},
         {"h/plugin.json", "limit.instructions", "", 0}};
     size_t n = sizeof(expected) / sizeof(expected[0]);
     for (size_t i = 0; i < n; i++) {
         bool found = false;
         for (size_t f = 0; f < rig.diag.count && !found; f++) {
             const struct peri_finding *x = &rig.diag.items[f];
-            found = strstr(x->file, expected[i].file) && strstr(x->code, expected[i].code) && strstr(x->message, expected[i].part) &&
-                (!expected[i].line || x->line == expected[i].line);
+            found = strstr(x->file, expected[i].file) && strstr(x->code, expected[i].code) &&
+                    strstr(x->message, expected[i].part) && (!expected[i].line || x->line == expected[i].line);
         }
         if (!found) {
             rig_show(&rig);
@@ -193,7 +213,8 @@ static void a_bad_plugin_never_stops_the_rest(void **state)
     rig_fails(&rig, "t.e", "{}", "unknown_operator");
     struct peri_value *list = NULL;
     assert_int_equal(peri_host_plugins(rig.host, &list), PERI_OK);
-    static const char *const states[] = {"active", "failed", "failed", "failed", "failed", "blocked", "failed", "failed"};
+    static const char *const states[] = {
+        "active", "failed", "failed", "failed", "failed", "blocked", "failed", "failed"};
     for (size_t i = 0; i < 8; i++)
         assert_string_equal(peri_map_text(peri_list_at(list, i), "state"), states[i]);
     peri_value_unref(list);
@@ -205,7 +226,8 @@ static void unapproved_plugins_are_blocked(void **state)
     struct rig rig;
     rig_init(&rig);
     rig.options.approve_all = false;
-    rig_plugin(&rig, "a", "[\"storage:read\"]", "", "return { actions = { ['t.a'] = { execute = function() return 1 end } } }");
+    rig_plugin(&rig, "a", "[\"storage:read\"]", "",
+        "return { actions = { ['t.a'] = { execute = function() return 1 end } } }");
     rig_load(&rig);
     assert_int_equal(rig.diag.count, 1);
     assert_string_equal(rig.diag.items[0].code, "policy.not-approved");
@@ -218,13 +240,18 @@ static void settings_are_checked(void **state)
 {
     struct rig rig;
     rig_init(&rig);
-    const char *schema = ",\"configSchema\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\",\"default\":3},\"key\":{\"type\":\"string\",\"minLength\":4}}}";
-    rig_plugin(&rig, "a", "[]", schema, "return { actions = { ['t.a'] = { execute = function(p, ctx) return { n = ctx.config.n, key = type(ctx.config.key),\n"
-        "  shown = tostring(ctx.config.key):find('topsecret') ~= nil, mac = ctx.crypto.hmac('sha1', ctx.config.key, 'data', 'hex') } end } } }");
+    const char *schema = ",\"configSchema\":{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\","
+                         "\"default\":3},\"key\":{\"type\":\"string\",\"minLength\":4}}}";
+    rig_plugin(&rig, "a", "[]", schema,
+        "return { actions = { ['t.a'] = { execute = function(p, ctx) return { n = ctx.config.n, key = "
+        "type(ctx.config.key),\n"
+        "  shown = tostring(ctx.config.key):find('topsecret') ~= nil, mac = ctx.crypto.hmac('sha1', ctx.config.key, "
+        "'data', 'hex') } end } } }");
     snprintf(rig.config, sizeof(rig.config), "{\"key\":{\"$secret\":\"k\"}}");
     assert_int_equal(peri_secrets_set(rig.secrets, "k", "topsecret", 9, NULL), PERI_OK);
     rig_load_clean(&rig);
-    rig_gives(&rig, "t.a", "{}", "{\"key\":\"userdata\",\"mac\":\"5ce508184b4c7a485fdc5ae668c4c5ad8ef15fc7\",\"n\":3,\"shown\":false}");
+    rig_gives(&rig, "t.a", "{}",
+        "{\"key\":\"userdata\",\"mac\":\"5ce508184b4c7a485fdc5ae668c4c5ad8ef15fc7\",\"n\":3,\"shown\":false}");
     rig_finish(&rig);
 }
 
@@ -232,9 +259,12 @@ static void unconfigured_is_no_error(void **state)
 {
     struct rig rig;
     rig_init(&rig);
-    rig_plugin(&rig, "sms", "[]", ",\"configSchema\":{\"type\":\"object\",\"required\":[\"sid\"],\"properties\":{\"sid\":{\"type\":\"string\"}}}",
+    rig_plugin(&rig, "sms", "[]",
+        ",\"configSchema\":{\"type\":\"object\",\"required\":[\"sid\"],\"properties\":{\"sid\":{\"type\":\"string\"}}}",
         "return { channel = { type = 'sms', send = function() return { ok = true } end } }");
-    rig_plugin(&rig, "user", "[\"channels:send:sms\"]", "", "return { actions = { ['t.send'] = { execute = function(p, ctx) return ctx.send('sms', { to = '+1', body = p.body }) end } } }");
+    rig_plugin(&rig, "user", "[\"channels:send:sms\"]", "",
+        "return { actions = { ['t.send'] = { execute = function(p, ctx) return ctx.send('sms', { to = '+1', body = "
+        "p.body }) end } } }");
     rig_load_clean(&rig);
     rig_gives(&rig, "t.send", "{\"body\":\"hello\"}", "{\"channel\":\"outbox\",\"ok\":true}");
     struct peri_reader *reader = NULL;
@@ -253,18 +283,24 @@ static void channels_and_operators_are_called(void **state)
 {
     struct rig rig;
     rig_init(&rig);
-    rig_plugin(&rig, "chan", "[]", "", "local n = 0\nreturn { channel = { type = 'sms', send = function(ctx, m) n = n + 1\n"
+    rig_plugin(&rig, "chan", "[]", "",
+        "local n = 0\nreturn { channel = { type = 'sms', send = function(ctx, m) n = n + 1\n"
         "  if m.body == 'bad' then return { ok = false, code = 'sms.refused', message = 'no such number' } end\n"
         "  return { ok = true, n = n, key = m.idempotency_key, rule = m.rule, to = m.to } end } }");
-    rig_plugin(&rig, "user", "[\"channels:send:*\",\"operators:call\"]", "", "return { actions = {\n"
+    rig_plugin(&rig, "user", "[\"channels:send:*\",\"operators:call\"]", "",
+        "return { actions = {\n"
         "  ['t.send'] = { execute = function(p, ctx) return ctx.send('sms', { to = '+1', body = p.body }) end },\n"
-        "  ['t.twice'] = { execute = function(p, ctx) local a, b = ctx.send('sms', { to = 'a' }), ctx.send('sms', { to = 'b' }) return { a.key, b.key } end },\n"
+        "  ['t.twice'] = { execute = function(p, ctx) local a, b = ctx.send('sms', { to = 'a' }), ctx.send('sms', { to "
+        "= 'b' }) return { a.key, b.key } end },\n"
         "  ['t.deep'] = { execute = function(p, ctx) return ctx.call('t.deep', {}) end },\n"
-        "  ['t.call'] = { execute = function(p, ctx) local ok, e = pcall(ctx.call, 't.nothing', {}) return { e.code, ctx.call('t.yes'), ctx.call('t.send', { body = 'x' }).channel } end } },\n"
+        "  ['t.call'] = { execute = function(p, ctx) local ok, e = pcall(ctx.call, 't.nothing', {}) return { e.code, "
+        "ctx.call('t.yes'), ctx.call('t.send', { body = 'x' }).channel } end } },\n"
         "  conditions = { ['t.yes'] = { evaluate = function() return true end } } }");
     rig_load_clean(&rig);
-    struct rig_answer a = rig_call_with(&rig, (struct peri_call){.operator_id = "t.send", .idempotency_key = "key-1", .rule_id = "r"}, "{\"body\":\"x\"}");
-    assert_string_equal(a.text, "{\"channel\":\"test.chan\",\"key\":\"key-1\",\"n\":1,\"ok\":true,\"rule\":\"r\",\"to\":\"+1\"}");
+    struct rig_answer a = rig_call_with(&rig,
+        (struct peri_call){.operator_id = "t.send", .idempotency_key = "key-1", .rule_id = "r"}, "{\"body\":\"x\"}");
+    assert_string_equal(
+        a.text, "{\"channel\":\"test.chan\",\"key\":\"key-1\",\"n\":1,\"ok\":true,\"rule\":\"r\",\"to\":\"+1\"}");
     rig_fails(&rig, "t.send", "{\"body\":\"bad\"}", "sms.refused");
     a = rig_call_with(&rig, (struct peri_call){.operator_id = "t.twice", .idempotency_key = "k"}, "{}");
     assert_string_equal(a.text, "[\"k\",\"k#2\"]");
@@ -285,7 +321,8 @@ static void note_header(void *arg, const char *name, const char *value)
 {
     struct server *s = arg;
     size_t n = strlen(s->seen);
-    if (!strcasecmp(name, "authorization") || !strcasecmp(name, "content-type") || !strcasecmp(name, "user-agent") || !strcasecmp(name, "x-key"))
+    if (!strcasecmp(name, "authorization") || !strcasecmp(name, "content-type") || !strcasecmp(name, "user-agent") ||
+        !strcasecmp(name, "x-key"))
         snprintf(s->seen + n, sizeof(s->seen) - n, "|%s=%s", name, value);
 }
 
@@ -307,19 +344,31 @@ static void http_goes_where_it_may(void **state)
     struct server server = {0};
     struct peri_error err = {0};
     rig_init(&rig);
-    struct peri_http_server_options so = {.loop = rig.loop, .listen = "127.0.0.1:0", .max_body = 65536, .max_headers = 8192, .timeout_s = 10, .handler = serve, .ctx = &server};
+    struct peri_http_server_options so = {.loop = rig.loop,
+        .listen = "127.0.0.1:0",
+        .max_body = 65536,
+        .max_headers = 8192,
+        .timeout_s = 10,
+        .handler = serve,
+        .ctx = &server};
     assert_int_equal(peri_http_server_create(&so, &server.http, &err), PERI_OK);
     int port = peri_http_server_port(server.http);
     rig_plugin(&rig, "net", "[\"network:outbound:{config.url}\",\"network:outbound:localhost\"]", "",
         "return { actions = {\n"
-        "  ['t.get'] = { execute = function(p, ctx) local r = ctx.http.get(ctx.config.url .. '/a', { query = { q = 'x y', b = 2 }, headers = { ['X-Key'] = { ctx.config.key, prefix = 'K ' } } })\n"
+        "  ['t.get'] = { execute = function(p, ctx) local r = ctx.http.get(ctx.config.url .. '/a', { query = { q = 'x "
+        "y', b = 2 }, headers = { ['X-Key'] = { ctx.config.key, prefix = 'K ' } } })\n"
         "    return { r.status, r.headers['x-answer'], r.json, r.body } end },\n"
-        "  ['t.form'] = { execute = function(p, ctx) return ctx.http.post(ctx.config.url, { form = { To = '+1', M = { 'a', 'b' } }, auth = { user = 'u', password = ctx.config.key } }).status end },\n"
-        "  ['t.json'] = { execute = function(p, ctx) return ctx.http.request({ method = 'put', url = ctx.config.url, json = { a = ctx.json.array() } }).status end },\n"
+        "  ['t.form'] = { execute = function(p, ctx) return ctx.http.post(ctx.config.url, { form = { To = '+1', M = { "
+        "'a', 'b' } }, auth = { user = 'u', password = ctx.config.key } }).status end },\n"
+        "  ['t.json'] = { execute = function(p, ctx) return ctx.http.request({ method = 'put', url = ctx.config.url, "
+        "json = { a = ctx.json.array() } }).status end },\n"
         "  ['t.other'] = { execute = function(p, ctx) return ctx.http.get(p.url) end },\n"
-        "  ['t.forge'] = { execute = function(p, ctx) return ctx.http.get(ctx.config.url, { headers = { A = { ['$secret'] = 'k' } } }) end },\n"
-        "  ['t.mail'] = { execute = function(p, ctx) return ctx.smtp.send({ host = '127.0.0.1', port = p.port, security = 'plain', from = 'a@x.test', to = 'b@x.test', message = 'Subject: x\\r\\n\\r\\ny\\r\\n' }) end },\n"
-        "  ['t.both'] = { execute = function(p, ctx) local co = coroutine.wrap(function() return ctx.http.get(ctx.config.url).status end) return { co(), ctx.http.get(ctx.config.url).status } end } } }");
+        "  ['t.forge'] = { execute = function(p, ctx) return ctx.http.get(ctx.config.url, { headers = { A = { "
+        "['$secret'] = 'k' } } }) end },\n"
+        "  ['t.mail'] = { execute = function(p, ctx) return ctx.smtp.send({ host = '127.0.0.1', port = p.port, "
+        "security = 'plain', from = 'a@x.test', to = 'b@x.test', message = 'Subject: x\\r\\n\\r\\ny\\r\\n' }) end },\n"
+        "  ['t.both'] = { execute = function(p, ctx) local co = coroutine.wrap(function() return "
+        "ctx.http.get(ctx.config.url).status end) return { co(), ctx.http.get(ctx.config.url).status } end } } }");
     snprintf(rig.config, sizeof(rig.config), "{\"url\":\"http://127.0.0.1:%d\",\"key\":{\"$secret\":\"k\"}}", port);
     assert_int_equal(peri_secrets_set(rig.secrets, "k", "topsecret", 9, NULL), PERI_OK);
     rig_load_clean(&rig);
@@ -339,7 +388,8 @@ static void http_goes_where_it_may(void **state)
     rig_fails(&rig, "t.other", "{\"url\":\"http://user@127.0.0.1/\"}", "http.url");
     rig_fails(&rig, "t.other", "{\"url\":\"file:///etc/passwd\"}", "http.url");
     char params[100];
-    snprintf(params, sizeof(params), "{\"url\":\"http://localhost:%d/\"}", port); /* granted by the manifest only: private addresses stay closed */
+    snprintf(params, sizeof(params), "{\"url\":\"http://localhost:%d/\"}",
+        port); /* granted by the manifest only: private addresses stay closed */
     rig_fails(&rig, "t.other", params, "http.blocked");
     rig_fails(&rig, "t.forge", "{}", "bad_argument");
     struct rig_answer a = rig_call_with(&rig, (struct peri_call){.operator_id = "t.form", .dry_run = true}, "{}");
@@ -381,12 +431,21 @@ static void web_answered(void *arg, const struct peri_webhook_response *r)
         snprintf(a->header, sizeof(a->header), "%s: %s", r->headers[0].name, r->headers[0].value);
 }
 
-static struct web_answer web(struct rig *rig, const char *plugin, const char *method, const char *path, const char *type, const char *body)
+static struct web_answer web(
+    struct rig *rig, const char *plugin, const char *method, const char *path, const char *type, const char *body)
 {
     struct web_answer a = {0};
     const struct peri_http_field headers[] = {{"Content-Type", type}, {"X-Sig", "abc"}};
-    struct peri_webhook_request r = {.plugin_id = plugin, .path = path, .method = method, .url = "https://x.test/hooks/a?q=1%2B1", .headers = headers,
-        .header_count = 2, .query = "q=1%2B1&q=2", .body = body, .body_len = strlen(body), .remote = "192.0.2.1"};
+    struct peri_webhook_request r = {.plugin_id = plugin,
+        .path = path,
+        .method = method,
+        .url = "https://x.test/hooks/a?q=1%2B1",
+        .headers = headers,
+        .header_count = 2,
+        .query = "q=1%2B1&q=2",
+        .body = body,
+        .body_len = strlen(body),
+        .remote = "192.0.2.1"};
     peri_host_webhook(rig->host, &r, web_answered, &a);
     rig_wait(rig, &a.done);
     return a;
@@ -401,11 +460,13 @@ static void webhooks_answer(void **state)
         "  if r.body == 'fail' then error('secret detail') end\n"
         "  if r.form and r.form.Bad then return { status = 403, body = 'forged' } end\n"
         "  ctx.data.put('call', { n = 1 }); ctx.emit('t.Called', {})\n"
-        "  return { status = 200, headers = { ['X-A'] = 'b' }, json = { form = r.form, list = r.params_list, q = r.query.q, sig = r.headers['x-sig'], m = r.method, u = r.url, j = r.json, remote = r.remote } } end },\n"
+        "  return { status = 200, headers = { ['X-A'] = 'b' }, json = { form = r.form, list = r.params_list, q = "
+        "r.query.q, sig = r.headers['x-sig'], m = r.method, u = r.url, j = r.json, remote = r.remote } } end },\n"
         "  ['/quiet'] = { handle = function() end } } }");
     rig_plugin(&rig, "closed", "[]", "", "return { webhooks = { ['/in'] = { handle = function() end } } }");
     rig_load_clean(&rig);
-    struct web_answer a = web(&rig, "test.hook", "POST", "/in", "application/x-www-form-urlencoded; charset=utf-8", "To=%2B1&A=x+y&A=z&E");
+    struct web_answer a = web(
+        &rig, "test.hook", "POST", "/in", "application/x-www-form-urlencoded; charset=utf-8", "To=%2B1&A=x+y&A=z&E");
     assert_string_equal(a.error.message, "");
     assert_int_equal(a.status, 200);
     assert_string_equal(a.type, "application/json");
@@ -413,8 +474,11 @@ static void webhooks_answer(void **state)
     struct peri_value *v = NULL;
     assert_int_equal(peri_json_parse(a.body, strlen(a.body), &v, NULL), PERI_OK);
     char *text = peri_json_text(v, PERI_JSON_SORTED);
-    assert_string_equal(text, "{\"form\":{\"A\":\"x y\",\"E\":\"\",\"To\":\"+1\"},\"list\":[{\"name\":\"To\",\"value\":\"+1\"},{\"name\":\"A\",\"value\":\"x y\"},"
-        "{\"name\":\"A\",\"value\":\"z\"},{\"name\":\"E\",\"value\":\"\"}],\"m\":\"POST\",\"q\":\"1+1\",\"remote\":\"192.0.2.1\",\"sig\":\"abc\",\"u\":\"https://x.test/hooks/a?q=1%2B1\"}");
+    assert_string_equal(text,
+        "{\"form\":{\"A\":\"x "
+        "y\",\"E\":\"\",\"To\":\"+1\"},\"list\":[{\"name\":\"To\",\"value\":\"+1\"},{\"name\":\"A\",\"value\":\"x y\"},"
+        "{\"name\":\"A\",\"value\":\"z\"},{\"name\":\"E\",\"value\":\"\"}],\"m\":\"POST\",\"q\":\"1+1\",\"remote\":"
+        "\"192.0.2.1\",\"sig\":\"abc\",\"u\":\"https://x.test/hooks/a?q=1%2B1\"}");
     free(text);
     peri_value_unref(v);
     assert_int_equal(rig.submits, 1);
@@ -451,7 +515,8 @@ static void reload_swaps_only_what_loads(void **state)
     rig_init(&rig);
     rig_plugin(&rig, "a", "[]", "", "return { actions = { ['t.a'] = { execute = function() return 1 end } } }");
     rig_load_clean(&rig);
-    files_put(&rig.files, "plugins/a/init.lua", "return { actions = { ['t.b'] = { execute = function() return 2 end } } }");
+    files_put(
+        &rig.files, "plugins/a/init.lua", "return { actions = { ['t.b'] = { execute = function() return 2 end } } }");
     rig_gives(&rig, "t.a", "{}", "1");
     assert_int_equal(peri_host_reload(rig.host, "test.a", set_done, &done, &err), PERI_OK);
     rig_wait(&rig, &done);
@@ -462,7 +527,8 @@ static void reload_swaps_only_what_loads(void **state)
     assert_int_equal(peri_host_reload(rig.host, "test.a", set_done, &done, &err), PERI_OK);
     rig_wait(&rig, &done);
     rig_gives(&rig, "t.b", "{}", "2"); /* the last good version stays */
-    files_put(&rig.files, "plugins/a/init.lua", "return { actions = { ['t.c'] = { execute = function() return 3 end } } }");
+    files_put(
+        &rig.files, "plugins/a/init.lua", "return { actions = { ['t.c'] = { execute = function() return 3 end } } }");
     rig_plugin(&rig, "b", "[]", "", "return { actions = { ['t.new'] = { execute = function() return 4 end } } }");
     assert_int_equal(peri_host_load_now(rig.host, &rig.diag), PERI_OK); /* as on SIGHUP: both are there when it ends */
     rig_gives(&rig, "t.c", "{}", "3");
@@ -470,7 +536,9 @@ static void reload_swaps_only_what_loads(void **state)
     rig_fails(&rig, "t.b", "{}", "unknown_operator");
     assert_int_equal(peri_host_set_enabled(rig.host, "test.a", false, &err), PERI_OK);
     rig_fails(&rig, "t.c", "{}", "unknown_operator");
-    files_put(&rig.files, "plugins/a/init.lua", "local on = 0\nreturn { on_enable = function() on = on + 1 end, actions = { ['t.on'] = { execute = function() return on end } } }");
+    files_put(&rig.files, "plugins/a/init.lua",
+        "local on = 0\nreturn { on_enable = function() on = on + 1 end, actions = { ['t.on'] = { execute = function() "
+        "return on end } } }");
     assert_int_equal(peri_host_set_enabled(rig.host, "test.a", true, &err), PERI_OK);
     for (int i = 0; !peri_host_operator(rig.host, "t.on") && i < 500; i++)
         peri_loop_once(rig.loop, 10);
@@ -484,7 +552,8 @@ static void changed_folders_are_noticed(void **state)
     struct rig rig;
     rig_init(&rig);
     rig.options.watch = true;
-    rig_plugin(&rig, "a", "[]", "", "local n = 0\nreturn { actions = { ['t.a'] = { execute = function() n = n + 1 return n end } } }");
+    rig_plugin(&rig, "a", "[]", "",
+        "local n = 0\nreturn { actions = { ['t.a'] = { execute = function() n = n + 1 return n end } } }");
     rig_load_clean(&rig);
     rig_gives(&rig, "t.a", "{}", "1");
     rig_plugin(&rig, "b", "[]", "", "return { actions = { ['t.b'] = { execute = function() return 'b' end } } }");
@@ -518,7 +587,13 @@ static void hold(void *ctx, struct peri_http_request *req)
 static void silent_start(struct rig *rig, struct silent *s)
 {
     struct peri_error err = {0};
-    struct peri_http_server_options so = {.loop = rig->loop, .listen = "127.0.0.1:0", .max_body = 65536, .max_headers = 8192, .timeout_s = 10, .handler = hold, .ctx = s};
+    struct peri_http_server_options so = {.loop = rig->loop,
+        .listen = "127.0.0.1:0",
+        .max_body = 65536,
+        .max_headers = 8192,
+        .timeout_s = 10,
+        .handler = hold,
+        .ctx = s};
     memset(s, 0, sizeof(*s));
     assert_int_equal(peri_http_server_create(&so, &s->http, &err), PERI_OK);
     snprintf(rig->config, sizeof(rig->config), "{\"url\":\"http://127.0.0.1:%d\"}", peri_http_server_port(s->http));
@@ -531,8 +606,10 @@ static void silent_answer(struct silent *s)
     s->count = 0;
 }
 
-static const char waiting[] = "local n = 0\nreturn { stop = function(ctx) ctx.log.info('stopping') end, actions = {\n"
-    "  ['t.post'] = { execute = function(p, ctx) n = n + 1 return { ctx.http.post(ctx.config.url, { body = 'x' }).body, n } end },\n"
+static const char waiting[] =
+    "local n = 0\nreturn { stop = function(ctx) ctx.log.info('stopping') end, actions = {\n"
+    "  ['t.post'] = { execute = function(p, ctx) n = n + 1 return { ctx.http.post(ctx.config.url, { body = 'x' "
+    "}).body, n } end },\n"
     "  ['t.get'] = { execute = function(p, ctx) return ctx.http.get(ctx.config.url).body end },\n"
     "  ['t.n'] = { execute = function(p, ctx) return n end },\n"
     "  ['t.loop'] = { execute = function() while true do end end } } }";
@@ -589,7 +666,8 @@ static void destroy_ends_every_call(void **state)
     rig_init(&rig);
     silent_start(&rig, &s);
     rig_plugin(&rig, "wait", "[\"network:outbound:{config.url}\"]", "", waiting);
-    rig_plugin(&rig, "user", "[\"operators:call\"]", "", "return { actions = { ['t.nested'] = { execute = function(p, ctx) return ctx.call('t.post', {}) end } } }");
+    rig_plugin(&rig, "user", "[\"operators:call\"]", "",
+        "return { actions = { ['t.nested'] = { execute = function(p, ctx) return ctx.call('t.post', {}) end } } }");
     rig_load_clean(&rig);
     struct rig_answer answers[3] = {0};
     static const char *const ids[] = {"t.post", "t.nested", "t.get"};
@@ -615,7 +693,8 @@ static void queues_are_bounded(void **state)
 {
     struct rig rig;
     rig_init(&rig);
-    rig_plugin(&rig, "a", "[]", "", "return { conditions = { ['t.c'] = { evaluate = function() for i = 1, 1000 do end return true end } } }");
+    rig_plugin(&rig, "a", "[]", "",
+        "return { conditions = { ['t.c'] = { evaluate = function() for i = 1, 1000 do end return true end } } }");
     rig_load_clean(&rig);
     static struct rig_answer answers[5000];
     memset(answers, 0, sizeof(answers));
@@ -644,13 +723,19 @@ static void print_goes_to_the_log_and_require_finds_modules(void **state)
     struct rig rig;
     rig_init(&rig);
     files_put(&rig.files, "plugins/a/lib/util.lua", "return { twice = function(n) return n * 2 end }");
-    rig_plugin(&rig, "a", "[]", "", "local util = require('lib.util')\nreturn { actions = { ['t.a'] = { execute = function(p, ctx)\n"
+    rig_plugin(&rig, "a", "[]", "",
+        "local util = require('lib.util')\nreturn { actions = { ['t.a'] = { execute = function(p, ctx)\n"
         "  print('hello', 1) ctx.log.info('line', { a = 1 })\n"
-        "  return { util.twice(4), ctx.crypto.base64('hi'), ctx.crypto.base64.decode('aGk='), #ctx.crypto.uuid(), ctx.crypto.sha256('abc'):sub(1, 8),\n"
-        "    ctx.time.parse('2026-01-02T03:04:05Z'), ctx.time.format(0), ctx.time.format(0, 'UTC', '%d.%m.%Y'), ctx.time.duration('1h30m'), ctx.json.decode('[1,null]')[2] == ctx.json.null,\n"
-        "    ctx.json.encode({ a = { 1 } }), ctx.crypto.equals('a', 'a'), ctx.crypto.hmac('sha1', 'key', 'The quick brown fox jumps over the lazy dog') } end } } }");
+        "  return { util.twice(4), ctx.crypto.base64('hi'), ctx.crypto.base64.decode('aGk='), #ctx.crypto.uuid(), "
+        "ctx.crypto.sha256('abc'):sub(1, 8),\n"
+        "    ctx.time.parse('2026-01-02T03:04:05Z'), ctx.time.format(0), ctx.time.format(0, 'UTC', '%d.%m.%Y'), "
+        "ctx.time.duration('1h30m'), ctx.json.decode('[1,null]')[2] == ctx.json.null,\n"
+        "    ctx.json.encode({ a = { 1 } }), ctx.crypto.equals('a', 'a'), ctx.crypto.hmac('sha1', 'key', 'The quick "
+        "brown fox jumps over the lazy dog') } end } } }");
     rig_load_clean(&rig);
-    rig_gives(&rig, "t.a", "{}", "[8,\"aGk=\",\"hi\",36,\"ba7816bf\",1767323045000,\"1970-01-01T00:00:00.000Z\",\"01.01.1970\",5400000,true,\"{\\\"a\\\":[1]}\",true,"
+    rig_gives(&rig, "t.a", "{}",
+        "[8,\"aGk=\",\"hi\",36,\"ba7816bf\",1767323045000,\"1970-01-01T00:00:00.000Z\",\"01.01.1970\",5400000,true,\"{"
+        "\\\"a\\\":[1]}\",true,"
         "\"de7c9b85b8b78aa6bc8a7a36f70a90701c9db4d9\"]");
     rig_finish(&rig);
 }
@@ -658,12 +743,23 @@ static void print_goes_to_the_log_and_require_finds_modules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(operators_are_called), cmocka_unit_test(writes_are_one_batch), cmocka_unit_test(limits_end_a_call_and_the_plugin_goes_on),
+        cmocka_unit_test(operators_are_called),
+        cmocka_unit_test(writes_are_one_batch),
+        cmocka_unit_test(limits_end_a_call_and_the_plugin_goes_on),
         cmocka_unit_test(a_rest_ends_with_a_trial),
-        cmocka_unit_test(a_bad_plugin_never_stops_the_rest), cmocka_unit_test(unapproved_plugins_are_blocked), cmocka_unit_test(settings_are_checked),
-        cmocka_unit_test(unconfigured_is_no_error), cmocka_unit_test(channels_and_operators_are_called), cmocka_unit_test(http_goes_where_it_may),
-        cmocka_unit_test(webhooks_answer), cmocka_unit_test(reload_swaps_only_what_loads), cmocka_unit_test(changed_folders_are_noticed), cmocka_unit_test(the_deadline_covers_waiting), cmocka_unit_test(a_reset_fails_what_waits),
-        cmocka_unit_test(destroy_ends_every_call), cmocka_unit_test(queues_are_bounded),
+        cmocka_unit_test(a_bad_plugin_never_stops_the_rest),
+        cmocka_unit_test(unapproved_plugins_are_blocked),
+        cmocka_unit_test(settings_are_checked),
+        cmocka_unit_test(unconfigured_is_no_error),
+        cmocka_unit_test(channels_and_operators_are_called),
+        cmocka_unit_test(http_goes_where_it_may),
+        cmocka_unit_test(webhooks_answer),
+        cmocka_unit_test(reload_swaps_only_what_loads),
+        cmocka_unit_test(changed_folders_are_noticed),
+        cmocka_unit_test(the_deadline_covers_waiting),
+        cmocka_unit_test(a_reset_fails_what_waits),
+        cmocka_unit_test(destroy_ends_every_call),
+        cmocka_unit_test(queues_are_bounded),
         cmocka_unit_test(print_goes_to_the_log_and_require_finds_modules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

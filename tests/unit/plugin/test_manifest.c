@@ -9,19 +9,26 @@
 
 #include "plugin/manifest.h"
 
-#define HEAD "\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":\"./init.lua\""
+#define HEAD                                                                                                           \
+    "\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","       \
+    "\"entrypoint\":\"./init.lua\""
 
 static void whole_manifest_is_read(void **state)
 {
-    static const char text[] = "{\n  \"id\": \"io.madeopen.comms-rules\", \"name\": \"Communications\", \"version\": \"1.0.0-rc.1\",\n"
+    static const char text[] =
+        "{\n  \"id\": \"io.madeopen.comms-rules\", \"name\": \"Communications\", \"version\": \"1.0.0-rc.1\",\n"
         "\t\"type\": \"connector\", \"apiVersion\": \"1.0\", \"entrypoint\": \"./init.lua\",\n"
-        "  \"permissions\": [\"data:read:calls\", \"network:outbound:*.example.com\", \"network:outbound:{config.host}\", \"data:read:calls\"],\n"
+        "  \"permissions\": [\"data:read:calls\", \"network:outbound:*.example.com\", "
+        "\"network:outbound:{config.host}\", \"data:read:calls\"],\n"
         "  \"configSchema\": {\"type\": \"object\", \"properties\": {\"host\": {\"type\": \"string\"}}},\n"
-        "  \"relationships\": {\"requires\": [{\"pluginId\": \"io.example.b\", \"versionRange\": \">=1.0 <2\"}], \"optional\": []},\n"
+        "  \"relationships\": {\"requires\": [{\"pluginId\": \"io.example.b\", \"versionRange\": \">=1.0 <2\"}], "
+        "\"optional\": []},\n"
         "  \"load\": {\"priority\": \"default\"},\n"
-        "  \"events\": [{\"eventName\": \"comms.CallMissed\", \"direction\": \"publish\", \"schema\": {}, \"maxPayloadBytes\": 65536}],\n"
+        "  \"events\": [{\"eventName\": \"comms.CallMissed\", \"direction\": \"publish\", \"schema\": {}, "
+        "\"maxPayloadBytes\": 65536}],\n"
         "  \"limits\": {\"instructions\": 5000, \"runningMs\": 100, \"memoryBytes\": 8388608, \"wallMs\": 30000},\n"
-        "  \"mtlsSecrets\": [\"cert\"], \"author\": \"\", \"description\": \"d\", \"homepage\": \"\", \"license\": \"Apache-2.0\"\n}\n";
+        "  \"mtlsSecrets\": [\"cert\"], \"author\": \"\", \"description\": \"d\", \"homepage\": \"\", \"license\": "
+        "\"Apache-2.0\"\n}\n";
     struct peri_manifest *m = NULL;
     struct peri_diag diag;
     peri_diag_init(&diag);
@@ -49,14 +56,31 @@ static const struct mistake mistakes[] = {
     {"{\"id\": ", "json-syntax", 1, 0, "JSON"},
     {"{" HEAD ",\n \"permission\": []}", "unknown-key", 2, 2, "permissions"},
     {"{" HEAD ",\n \"id\": \"x.y\"}", "json-syntax", 0, 0, "duplicate"},
-    {"{\"id\":\"io.example.a\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":\"./init.lua\"}", "missing-key", 1, 1, "\"name\""},
-    {"{\n\"id\": \"Io.Example\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":\"./init.lua\"}", "bad-id", 2, 7, "Io.Example"},
-    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":\"./init.lua\"}", "bad-version", 1, 0, "semantic"},
-    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"plugin\",\"apiVersion\":\"1.0\",\"entrypoint\":\"./init.lua\"}", "bad-value", 1, 0, "connector"},
-    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"2.0\",\"entrypoint\":\"./init.lua\"}", "api-version", 1, 0, "too old"},
-    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.1\",\"entrypoint\":\"./init.lua\"}", "api-version", 1, 0, "1.0"},
-    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":\"../init.lua\"}", "bad-entrypoint", 1, 0, "inside"},
-    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":\"init.py\"}", "bad-entrypoint", 1, 0, ".lua"},
+    {"{\"id\":\"io.example.a\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":\"./"
+     "init.lua\"}",
+        "missing-key", 1, 1, "\"name\""},
+    {"{\n\"id\": "
+     "\"Io.Example\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":"
+     "\"./init.lua\"}",
+        "bad-id", 2, 7, "Io.Example"},
+    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
+     "\"entrypoint\":\"./init.lua\"}",
+        "bad-version", 1, 0, "semantic"},
+    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"plugin\",\"apiVersion\":\"1.0\","
+     "\"entrypoint\":\"./init.lua\"}",
+        "bad-value", 1, 0, "connector"},
+    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"2.0\","
+     "\"entrypoint\":\"./init.lua\"}",
+        "api-version", 1, 0, "too old"},
+    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.1\","
+     "\"entrypoint\":\"./init.lua\"}",
+        "api-version", 1, 0, "1.0"},
+    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
+     "\"entrypoint\":\"../init.lua\"}",
+        "bad-entrypoint", 1, 0, "inside"},
+    {"{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
+     "\"entrypoint\":\"init.py\"}",
+        "bad-entrypoint", 1, 0, ".lua"},
     {"{" HEAD ",\"permissions\": [\n\"storage:reed\"]}", "bad-permission", 2, 1, "storage:read"},
     {"{" HEAD ",\"permissions\": [\n\"network:outbound:https://x.example\"]}", "bad-permission", 2, 1, "host"},
     {"{" HEAD ",\"permissions\": \"storage:read\"}", "bad-type", 1, 0, "list"},
@@ -97,13 +121,15 @@ static void each_mistake_has_its_place(void **state)
 
 static void permissions_are_checked(void **state)
 {
-    static const char *const good[] = {"network:outbound:api.example.com", "network:outbound:*.example.com:8443", "network:outbound:10.0.0.1",
-        "network:outbound:[::1]:80", "network:outbound:{config.server.url}", "network:inbound", "filesystem:read:/var/data", "event:publish:comms.*",
-        "event:publish:comms.**", "event:subscribe:a.b", "data:read:calls", "data:write:*", "storage:write", "scheduler:read", "operators:call",
+    static const char *const good[] = {"network:outbound:api.example.com", "network:outbound:*.example.com:8443",
+        "network:outbound:10.0.0.1", "network:outbound:[::1]:80", "network:outbound:{config.server.url}",
+        "network:inbound", "filesystem:read:/var/data", "event:publish:comms.*", "event:publish:comms.**",
+        "event:subscribe:a.b", "data:read:calls", "data:write:*", "storage:write", "scheduler:read", "operators:call",
         "channels:send:sms", "channels:send:*", "accounts:google", "secrets:mtls", "contacts:read", NULL};
-    static const char *const bad[] = {"", "storage", "storage:read:x", "network:outbound:", "network:outbound:a b", "network:outbound:a:99999",
-        "network:outbound:{env.X}", "network:outbound:user@host", "network:outbound:a..b", "filesystem:read:relative", "filesystem:read:/a/../b",
-        "event:publish:", "event:publish:a..b", "data:read:", "data:erase:call", "*", NULL};
+    static const char *const bad[] = {"", "storage", "storage:read:x", "network:outbound:", "network:outbound:a b",
+        "network:outbound:a:99999", "network:outbound:{env.X}", "network:outbound:user@host", "network:outbound:a..b",
+        "filesystem:read:relative", "filesystem:read:/a/../b", "event:publish:", "event:publish:a..b",
+        "data:read:", "data:erase:call", "*", NULL};
     for (const char *const *p = good; *p; p++)
         if (peri_permission_check(*p, NULL))
             fail_msg("refused: %s", *p);
@@ -114,8 +140,10 @@ static void permissions_are_checked(void **state)
 
 static void versions_are_strict(void **state)
 {
-    static const char *const good[] = {"0.0.0", "1.2.3", "1.2.3-alpha.1", "1.2.3-0a", "1.2.3+build.007", "1.2.3-x-y+z", NULL};
-    static const char *const bad[] = {"", "1", "1.2", "v1.2.3", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3+", "1.2.3.4", "1.2.3 ", NULL};
+    static const char *const good[] = {
+        "0.0.0", "1.2.3", "1.2.3-alpha.1", "1.2.3-0a", "1.2.3+build.007", "1.2.3-x-y+z", NULL};
+    static const char *const bad[] = {
+        "", "1", "1.2", "v1.2.3", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3+", "1.2.3.4", "1.2.3 ", NULL};
     for (const char *const *p = good; *p; p++)
         assert_true(peri_semver_ok(*p));
     for (const char *const *p = bad; *p; p++)
@@ -125,7 +153,9 @@ static void versions_are_strict(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(whole_manifest_is_read), cmocka_unit_test(each_mistake_has_its_place), cmocka_unit_test(permissions_are_checked),
+        cmocka_unit_test(whole_manifest_is_read),
+        cmocka_unit_test(each_mistake_has_its_place),
+        cmocka_unit_test(permissions_are_checked),
         cmocka_unit_test(versions_are_strict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,8 @@ static void c_operators_follow_the_same_rules(void **state)
 {
     struct rig rig;
     rig_init(&rig);
-    files_put(&rig.files, "plugins/mock/plugin.json", "{\"id\":\"test.mock\",\"name\":\"m\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
+    files_put(&rig.files, "plugins/mock/plugin.json",
+        "{\"id\":\"test.mock\",\"name\":\"m\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
         "\"entrypoint\":\"./mock0.so\",\"permissions\":[\"data:write:task\",\"event:publish:mock.*\"]}");
     copy(&rig, "mock0.so", "plugins/mock/mock0.so");
     rig_load_clean(&rig);
@@ -82,7 +83,8 @@ static void bundled_plugins_load(void **state)
             fail_msg("%s is %s", peri_map_text(peri_list_at(list, i), "id"), state_name);
     }
     peri_value_unref(list);
-    struct rig_answer a = rig_call(&rig, "data.update", "{\"type\":\"task\",\"externalId\":\"x\",\"source\":\"s\",\"set\":{\"title\":\"a\",\"n\":1},\"create\":true}");
+    struct rig_answer a = rig_call(&rig, "data.update",
+        "{\"type\":\"task\",\"externalId\":\"x\",\"source\":\"s\",\"set\":{\"title\":\"a\",\"n\":1},\"create\":true}");
     assert_string_equal(a.error.message, "");
     rig_fails(&rig, "data.update", "{\"type\":\"task\",\"id\":\"zz\",\"set\":{\"title\":\"a\"}}", "not_found");
     rig_fails(&rig, "data.update", "{\"type\":\"task\",\"set\":{\"title\":\"a\"}}", "bad_params");
@@ -101,7 +103,9 @@ static void bundled_plugins_load(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_can_not_work_is_refused), cmocka_unit_test(c_operators_follow_the_same_rules), cmocka_unit_test(bundled_plugins_load),
+        cmocka_unit_test(what_can_not_work_is_refused),
+        cmocka_unit_test(c_operators_follow_the_same_rules),
+        cmocka_unit_test(bundled_plugins_load),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,8 +101,8 @@ static void a_missing_folder_is_not_found(void **state)
 
 static void paths_stay_inside(void **state)
 {
-    static const char *const bad[] = {"", "/etc/passwd", "../x.lua", "a/../../x", "a//b", "a/", ".", "..", "./", "./../x", ".hidden",
-        "a/.hidden", "a\\b", "a\nb", NULL};
+    static const char *const bad[] = {"", "/etc/passwd", "../x.lua", "a/../../x", "a//b", "a/", ".", "..", "./",
+        "./../x", ".hidden", "a/.hidden", "a\\b", "a\nb", NULL};
     char *path = NULL;
     for (const char *const *b = bad; *b; b++)
         assert_false(peri_package_path_ok(*b, NULL));
@@ -115,8 +115,12 @@ static void paths_stay_inside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hash_is_that_of_sorted_lines), cmocka_unit_test(one_byte_changes_the_hash), cmocka_unit_test(links_are_refused),
-        cmocka_unit_test(pipes_are_refused), cmocka_unit_test(deep_folders_are_refused), cmocka_unit_test(a_missing_folder_is_not_found),
+        cmocka_unit_test(hash_is_that_of_sorted_lines),
+        cmocka_unit_test(one_byte_changes_the_hash),
+        cmocka_unit_test(links_are_refused),
+        cmocka_unit_test(pipes_are_refused),
+        cmocka_unit_test(deep_folders_are_refused),
+        cmocka_unit_test(a_missing_folder_is_not_found),
         cmocka_unit_test(paths_stay_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

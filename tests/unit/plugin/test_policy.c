@@ -15,8 +15,10 @@ static struct peri_manifest *manifest(const char *permissions)
     struct peri_manifest *m = NULL;
     struct peri_diag diag;
     peri_diag_init(&diag);
-    snprintf(text, sizeof(text), "{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
-        "\"entrypoint\":\"init.lua\",\"permissions\":%s}", permissions);
+    snprintf(text, sizeof(text),
+        "{\"id\":\"io.example.a\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
+        "\"entrypoint\":\"init.lua\",\"permissions\":%s}",
+        permissions);
     assert_int_equal(peri_manifest_parse("plugin.json", text, strlen(text), &m, &diag), PERI_OK);
     peri_diag_finish(&diag);
     return m;
@@ -60,14 +62,18 @@ static void approval_is_for_these_files_and_permissions(void **state)
     struct peri_manifest *m = manifest("[\"storage:read\"]"), *more = manifest("[\"storage:read\",\"storage:write\"]");
     files_init(&f);
     snprintf(path, sizeof(path), "%s/new/policy.yaml", f.dir);
-    assert_string_equal(decide(path, NULL, (struct peri_policy_question){.manifest = m, .hash = "aa"}), "policy.not-approved");
+    assert_string_equal(
+        decide(path, NULL, (struct peri_policy_question){.manifest = m, .hash = "aa"}), "policy.not-approved");
     const char *const hosts[] = {"localhost:9000", NULL};
     struct peri_approval approval = {.manifest = m, .hash = "aa", .hosts = hosts, .by = "ada", .now_ms = 0};
     assert_int_equal(peri_policy_approve(path, &approval, &err), PERI_OK);
     assert_string_equal(decide(path, NULL, (struct peri_policy_question){.manifest = m, .hash = "aa"}), "");
-    assert_string_equal(decide(path, NULL, (struct peri_policy_question){.manifest = m, .hash = "ab"}), "policy.changed");
-    assert_string_equal(decide(path, NULL, (struct peri_policy_question){.manifest = more, .hash = "ab"}), "policy.new-permission");
-    assert_string_equal(decide(path, NULL, (struct peri_policy_question){.manifest = more, .hash = "ab", .approve_all = true}), "");
+    assert_string_equal(
+        decide(path, NULL, (struct peri_policy_question){.manifest = m, .hash = "ab"}), "policy.changed");
+    assert_string_equal(
+        decide(path, NULL, (struct peri_policy_question){.manifest = more, .hash = "ab"}), "policy.new-permission");
+    assert_string_equal(
+        decide(path, NULL, (struct peri_policy_question){.manifest = more, .hash = "ab", .approve_all = true}), "");
     approval.hosts = NULL; /* an update keeps the hosts */
     approval.manifest = more;
     approval.hash = "0123";
@@ -75,13 +81,16 @@ static void approval_is_for_these_files_and_permissions(void **state)
     assert_string_equal(decide(path, NULL, (struct peri_policy_question){.manifest = more, .hash = "0123"}), "");
     struct peri_policy *p = policy(path);
     char *text = peri_json_text(peri_policy_entries(p), PERI_JSON_COMPACT);
-    assert_string_equal(text, "{\"io.example.a\":{\"version\":\"1.0.0\",\"sha256\":\"0123\",\"permissions\":[\"storage:read\",\"storage:write\"],"
-                              "\"hosts\":[\"localhost:9000\"],\"approved\":\"1970-01-01T00:00:00.000Z\",\"by\":\"ada\"}}");
+    assert_string_equal(text,
+        "{\"io.example.a\":{\"version\":\"1.0.0\",\"sha256\":\"0123\",\"permissions\":[\"storage:read\",\"storage:"
+        "write\"],"
+        "\"hosts\":[\"localhost:9000\"],\"approved\":\"1970-01-01T00:00:00.000Z\",\"by\":\"ada\"}}");
     free(text);
     peri_policy_destroy(p);
     assert_int_equal(peri_policy_revoke(path, "io.example.a", &err), PERI_OK);
     assert_int_equal(peri_policy_revoke(path, "io.example.a", &err), PERI_ENOTFOUND);
-    assert_string_equal(decide(path, NULL, (struct peri_policy_question){.manifest = more, .hash = "0123"}), "policy.not-approved");
+    assert_string_equal(
+        decide(path, NULL, (struct peri_policy_question){.manifest = more, .hash = "0123"}), "policy.not-approved");
     peri_manifest_destroy(m);
     peri_manifest_destroy(more);
     files_finish(&f);
@@ -94,8 +103,10 @@ static void bundled_means_lying_there(void **state)
     struct peri_manifest *m = manifest("[\"storage:read\"]");
     files_init(&f);
     snprintf(path, sizeof(path), "%s", files_put(&f, "policy.yaml", "plugins:\n  io.example.a: {bundled: true}\n"));
-    assert_string_equal(decide(NULL, path, (struct peri_policy_question){.manifest = m, .hash = "x", .bundled = true}), "");
-    assert_string_equal(decide(NULL, path, (struct peri_policy_question){.manifest = m, .hash = "x"}), "policy.not-approved");
+    assert_string_equal(
+        decide(NULL, path, (struct peri_policy_question){.manifest = m, .hash = "x", .bundled = true}), "");
+    assert_string_equal(
+        decide(NULL, path, (struct peri_policy_question){.manifest = m, .hash = "x"}), "policy.not-approved");
     peri_manifest_destroy(m);
     files_finish(&f);
 }
@@ -106,8 +117,9 @@ static void mistakes_in_the_file_are_found(void **state)
         const char *text;
         int line, column;
     } bad[] = {{"- 1\n", 1, 1}, {"plugin: {}\n", 1, 1}, {"plugins:\n  io.example.a:\n    permision: []\n", 3, 5},
-        {"plugins:\n  io.example.a:\n    permissions: [\"storage:fly\"]\n", 3, 19}, {"plugins:\n  io.example.a:\n    permissions: x\n", 3, 18},
-        {"plugins:\n  BAD: {}\n", 2, 3}, {"plugins: 7\n", 1, 10}};
+        {"plugins:\n  io.example.a:\n    permissions: [\"storage:fly\"]\n", 3, 19},
+        {"plugins:\n  io.example.a:\n    permissions: x\n", 3, 18}, {"plugins:\n  BAD: {}\n", 2, 3},
+        {"plugins: 7\n", 1, 10}};
     struct files f;
     files_init(&f);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -130,7 +142,8 @@ static struct peri_grants *grants(const char *permissions, const char *config, c
     struct peri_grants *g = NULL;
     struct peri_policy *p = policy(policy_path);
     assert_int_equal(peri_json_parse(config, strlen(config), &v, NULL), PERI_OK);
-    struct peri_policy_question q = {.manifest = m, .hash = "", .approve_all = true, .config = v, .given = peri_map_at(v, "list") ? v : NULL};
+    struct peri_policy_question q = {
+        .manifest = m, .hash = "", .approve_all = true, .config = v, .given = peri_map_at(v, "list") ? v : NULL};
     assert_int_equal(peri_policy_decide(p, NULL, &q, &g, NULL), PERI_OK);
     peri_value_unref(v);
     peri_policy_destroy(p);
@@ -140,7 +153,9 @@ static struct peri_grants *grants(const char *permissions, const char *config, c
 
 static void grants_answer_exactly(void **state)
 {
-    struct peri_grants *g = grants("[\"storage:read\",\"data:read:calls\",\"data:write:task\",\"contacts:read\",\"event:publish:comms.*\",\"channels:send:sms\"]", "{}", NULL);
+    struct peri_grants *g = grants("[\"storage:read\",\"data:read:calls\",\"data:write:task\",\"contacts:read\","
+                                   "\"event:publish:comms.*\",\"channels:send:sms\"]",
+        "{}", NULL);
     assert_true(peri_grants_has(g, "storage:read"));
     assert_false(peri_grants_has(g, "storage:write"));
     assert_true(peri_grants_data(g, "read", "call"));
@@ -159,8 +174,11 @@ static void grants_answer_exactly(void **state)
 
 static void hosts_are_exact_or_one_label(void **state)
 {
-    struct peri_grants *g = grants("[\"network:outbound:api.example.com\",\"network:outbound:*.example.org:8443\",\"network:outbound:{config.url}\","
-        "\"network:outbound:{config.list}\"]", "{\"url\":\"http://LocalHost:8025/x\",\"list\":[\"https://a.test\",\"[::1]:99\",\"http://u@evil.test\"]}", NULL);
+    struct peri_grants *g = grants("[\"network:outbound:api.example.com\",\"network:outbound:*.example.org:8443\","
+                                   "\"network:outbound:{config.url}\","
+                                   "\"network:outbound:{config.list}\"]",
+        "{\"url\":\"http://LocalHost:8025/x\",\"list\":[\"https://a.test\",\"[::1]:99\",\"http://u@evil.test\"]}",
+        NULL);
     bool named = true;
     assert_true(peri_grants_host(g, "API.example.com", 443, &named));
     assert_false(named); /* the manifest's word does not open private addresses */
@@ -179,7 +197,8 @@ static void hosts_are_exact_or_one_label(void **state)
     assert_true(peri_grants_host(g, "::1", 99, NULL));
     assert_false(peri_grants_host(g, "evil.test", 80, NULL));
     peri_grants_destroy(g);
-    g = grants("[\"network:outbound:{config.url}\"]", "{\"url\":\"http://localhost\"}", NULL); /* a default, not the operator's word */
+    g = grants("[\"network:outbound:{config.url}\"]", "{\"url\":\"http://localhost\"}",
+        NULL); /* a default, not the operator's word */
     assert_true(peri_grants_host(g, "localhost", 80, &named));
     assert_false(named);
     peri_grants_destroy(g);
@@ -189,7 +208,8 @@ static void preview_shows_what_changes(void **state)
 {
     struct files f;
     files_init(&f);
-    struct peri_policy *p = policy(files_put(&f, "p.yaml", "plugins: {io.example.a: {permissions: [storage:write], sha256: aa}}"));
+    struct peri_policy *p =
+        policy(files_put(&f, "p.yaml", "plugins: {io.example.a: {permissions: [storage:write], sha256: aa}}"));
     struct peri_manifest *m = manifest("[\"data:read:*\",\"network:outbound:x.test\"]");
     struct peri_value *v = NULL;
     assert_int_equal(peri_policy_preview(p, m, "bb", &v), PERI_OK);
@@ -206,8 +226,11 @@ static void preview_shows_what_changes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(approval_is_for_these_files_and_permissions), cmocka_unit_test(bundled_means_lying_there),
-        cmocka_unit_test(mistakes_in_the_file_are_found), cmocka_unit_test(grants_answer_exactly), cmocka_unit_test(hosts_are_exact_or_one_label),
+        cmocka_unit_test(approval_is_for_these_files_and_permissions),
+        cmocka_unit_test(bundled_means_lying_there),
+        cmocka_unit_test(mistakes_in_the_file_are_found),
+        cmocka_unit_test(grants_answer_exactly),
+        cmocka_unit_test(hosts_are_exact_or_one_label),
         cmocka_unit_test(preview_shows_what_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,8 @@
 
 static const struct perigee_host_api *host;
 
-static enum perigee_status is_more(void *state, struct perigee_call *call, const struct perigee_value *params, int *ret_holds, struct perigee_value **ret_value)
+static enum perigee_status is_more(void *state, struct perigee_call *call, const struct perigee_value *params,
+    int *ret_holds, struct perigee_value **ret_value)
 {
     int64_t n = host->value_as_int(host->map_at(params, "n"));
     *ret_holds = n > 5;
@@ -18,7 +19,8 @@ static enum perigee_status is_more(void *state, struct perigee_call *call, const
     return PERIGEE_OK;
 }
 
-static enum perigee_status note(void *state, struct perigee_call *call, const struct perigee_value *params, int *ret_holds, struct perigee_value **ret_value)
+static enum perigee_status note(void *state, struct perigee_call *call, const struct perigee_value *params,
+    int *ret_holds, struct perigee_value **ret_value)
 {
     char id[128];
     const char *what = host->value_as_text(host->map_at(params, "what"));
@@ -27,7 +29,8 @@ static enum perigee_status note(void *state, struct perigee_call *call, const st
     if (what && !strcmp(what, "silent"))
         return PERIGEE_FAILED;
     host->log(call, PERIGEE_INFO, "noted");
-    enum perigee_status st = host->data_put(call, what && !strcmp(what, "contact") ? "contact" : "task", params, id, sizeof(id));
+    enum perigee_status st =
+        host->data_put(call, what && !strcmp(what, "contact") ? "contact" : "task", params, id, sizeof(id));
     if (st == PERIGEE_OK)
         st = host->emit(call, "mock.Noted", params);
     if (st != PERIGEE_OK)
@@ -37,14 +40,20 @@ static enum perigee_status note(void *state, struct perigee_call *call, const st
     return PERIGEE_OK;
 }
 
-static const struct perigee_operator more_op = {.size = sizeof(more_op), .kind = PERIGEE_CONDITION, .id = "mock.more", .description = "more than 5",
-    .params_schema = "{\"type\":\"object\",\"required\":[\"n\"]}", .run = is_more};
-static const struct perigee_operator note_op = {.size = sizeof(note_op), .kind = PERIGEE_ACTION, .id = "mock.note", .repeat = 1, .run = note};
+static const struct perigee_operator more_op = {.size = sizeof(more_op),
+    .kind = PERIGEE_CONDITION,
+    .id = "mock.more",
+    .description = "more than 5",
+    .params_schema = "{\"type\":\"object\",\"required\":[\"n\"]}",
+    .run = is_more};
+static const struct perigee_operator note_op = {
+    .size = sizeof(note_op), .kind = PERIGEE_ACTION, .id = "mock.note", .repeat = 1, .run = note};
 static const struct perigee_operator nameless_op = {.size = sizeof(nameless_op), .kind = PERIGEE_ACTION, .run = note};
 static const struct perigee_operator *const operators[] = {&more_op, &note_op, NULL};
 static const struct perigee_operator *const nameless[] = {&nameless_op, NULL};
 
-int perigee_plugin_init(const struct perigee_host_api *api, struct perigee_plugin *plugin, char *message, size_t message_size)
+int perigee_plugin_init(
+    const struct perigee_host_api *api, struct perigee_plugin *plugin, char *message, size_t message_size)
 {
     host = api;
     plugin->abi = MOCK == 1 ? 99 : PERIGEE_ABI_VERSION;
