@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/json.h"
 #include "data/schema_internal.h"
 
 void peri_schema_destroy(struct peri_schema *schema)
@@ -27,6 +28,29 @@ const struct peri_value *peri_schema_source(const struct peri_schema *schema)
 bool peri_schema_is_secret(const struct peri_value *v)
 {
     return peri_value_is(v, PERI_MAP) && peri_value_count(v) == 1 && peri_map_text(v, "$secret") != NULL;
+}
+
+static bool names_secret(const struct peri_value *v, int depth)
+{
+    if (depth > PERI_JSON_DEPTH)
+        return true;
+    if (peri_value_is(v, PERI_LIST)) {
+        for (size_t i = 0; i < peri_value_count(v); i++)
+            if (names_secret(peri_list_at(v, i), depth + 1))
+                return true;
+    } else if (peri_value_is(v, PERI_MAP)) {
+        if (peri_map_at(v, "$secret"))
+            return true;
+        for (void *it = peri_map_first(v); it; it = peri_map_next(v, it))
+            if (names_secret(peri_map_item(it), depth + 1))
+                return true;
+    }
+    return false;
+}
+
+bool peri_value_names_secret(const struct peri_value *v)
+{
+    return names_secret(v, 0);
 }
 
 static struct peri_value *fill(const struct peri_schema_node *node, const struct peri_value *data);

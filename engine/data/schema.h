@@ -32,6 +32,9 @@ void peri_schema_report_finish(struct peri_schema_report *report);
 /* A new value: data with absent members filled from "default", parents first. */
 enum peri_status peri_schema_defaults(
     const struct peri_schema *schema, const struct peri_value *data, struct peri_value **ret) PERI_MUST_CHECK;
+/* Does v hold a member "$secret" anywhere (or is it nested too deep to tell)? Only a rule's own text and the
+ * configuration may name a secret: whatever comes from elsewhere is refused when this is true. */
+bool peri_value_names_secret(const struct peri_value *v);
 /* The schema's own source. borrow. */
 const struct peri_value *peri_schema_source(const struct peri_schema *schema);
 

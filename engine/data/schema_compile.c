@@ -193,6 +193,8 @@ static enum peri_status on_const(struct compiler *c, struct peri_schema_node *no
 static enum peri_status on_default(
     struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
+    if (peri_value_names_secret(v)) /* a plugin would name a secret that nobody gave it */
+        return refuse(c, "a default cannot name a secret");
     node->fallback = v;
     return PERI_OK;
 }

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/json.h"
+#include "data/schema.h"
 #include "lang/expr_internal.h"
 #include "lang/template_internal.h"
 
@@ -457,30 +458,12 @@ enum peri_status peri_template_compile_expr(const struct peri_node *node, const 
 /* ---- rendering ---- */
 
 /* What comes out of an expression must not pass for a !secret of the author: event data could ask for any. */
-static bool holds_secret(const struct peri_value *v, int depth)
-{
-    if (depth > PERI_JSON_DEPTH)
-        return true;
-    if (peri_value_is(v, PERI_LIST)) {
-        for (size_t i = 0; i < peri_value_count(v); i++)
-            if (holds_secret(peri_list_at(v, i), depth + 1))
-                return true;
-    } else if (peri_value_is(v, PERI_MAP)) {
-        if (peri_map_at(v, "$secret"))
-            return true;
-        for (void *it = peri_map_first(v); it; it = peri_map_next(v, it))
-            if (holds_secret(peri_map_item(it), depth + 1))
-                return true;
-    }
-    return false;
-}
-
 static enum peri_status evaluate(
     const struct peri_template *t, const struct peri_scope *scope, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_value *v = NULL;
     enum peri_status st = peri_expr_eval(t->expr, scope, &v, err);
-    if (st == PERI_OK && holds_secret(v, 0)) {
+    if (st == PERI_OK && peri_value_names_secret(v)) {
         peri_value_unref(v);
         return peri_error_set(
             err, PERI_EINVAL, "secret", "the value holds a member \"$secret\", which only !secret may make");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "data/schema.h"
 #include "plugin/host_internal.h"
 
 /* --- breaker --- */
@@ -163,6 +164,16 @@ static enum peri_status set_context(struct peri_job *job, const struct peri_call
     return lost ? PERI_ENOMEM : PERI_OK;
 }
 
+/* Rendered parameters of rules hold "$secret" only where the rule's text says !secret; anybody else would name a secret
+ * by guessing. */
+static enum peri_status refuse_secrets(const struct peri_call *call, struct peri_error *err)
+{
+    if (call->rule_id || !peri_value_names_secret(call->params))
+        return PERI_OK;
+    return peri_error_set(
+        err, PERI_EDENIED, "secret", "the parameters hold a member \"$secret\", which only a rule's !secret may make");
+}
+
 enum peri_status peri_host_call(
     struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
 {
@@ -179,7 +190,9 @@ enum peri_status peri_host_call(
     if (plugin->state != PERI_PLUGIN_ACTIVE)
         return peri_error_set(err, PERI_ESTATE, "plugin_inactive", "plugin %s is not active", def->public.plugin);
     struct peri_value *params = NULL;
-    enum peri_status st = peri_operator_params(&def->public, call->params, &params, err);
+    enum peri_status st = refuse_secrets(call, err);
+    if (!st)
+        st = peri_operator_params(&def->public, call->params, &params, err);
     if (st)
         return st;
     struct peri_job *job = peri_job_create(plugin, def->public.is_condition ? PERI_JOB_CONDITION : PERI_JOB_ACTION);

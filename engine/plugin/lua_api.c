@@ -245,7 +245,7 @@ int peri_lua_push_arguments(lua_State *L, void *user)
     switch (job->kind) {
     case PERI_JOB_CONDITION:
     case PERI_JOB_ACTION:
-        peri_vm_push_value(L, job->params, false);
+        peri_vm_push_value(L, job->params, true); /* a rule's !secret becomes a handle; see refuse_secrets */
         push_ctx(L, job);
         return 2;
     case PERI_JOB_SEND:

@@ -174,6 +174,24 @@ static void a_rest_ends_with_a_trial(void **state)
     rig_finish(&rig);
 }
 
+static void only_a_rule_names_secrets(void **state)
+{
+    struct rig rig;
+    rig_init(&rig);
+    rig_plugin(&rig, "s", "[]", "",
+        "return { actions = { ['t.s'] = { execute = function(p) return { kind = type(p.k) } end } } }");
+    rig_plugin(&rig, "d", "[]", ",\"configSchema\":{\"properties\":{\"k\":{\"default\":{\"$secret\":\"other\"}}}}",
+        "return {}");
+    rig_load(&rig);
+    assert_int_equal(rig.diag.count, 1);
+    assert_non_null(strstr(rig.diag.items[0].message, "a default cannot name a secret"));
+    rig_fails(&rig, "t.s", "{\"k\":{\"$secret\":\"tok\"}}", "secret");
+    struct rig_answer a =
+        rig_call_with(&rig, (struct peri_call){.operator_id = "t.s", .rule_id = "r"}, "{\"k\":{\"$secret\":\"tok\"}}");
+    assert_string_equal(a.text, "{\"kind\":\"userdata\"}");
+    rig_finish(&rig);
+}
+
 static void a_bad_plugin_never_stops_the_rest(void **state)
 {
     struct rig rig;
@@ -747,6 +765,7 @@ int main(void)
         cmocka_unit_test(writes_are_one_batch),
         cmocka_unit_test(limits_end_a_call_and_the_plugin_goes_on),
         cmocka_unit_test(a_rest_ends_with_a_trial),
+        cmocka_unit_test(only_a_rule_names_secrets),
         cmocka_unit_test(a_bad_plugin_never_stops_the_rest),
         cmocka_unit_test(unapproved_plugins_are_blocked),
         cmocka_unit_test(settings_are_checked),
