@@ -68,9 +68,13 @@ char *peri_path_config(void)
     const char *dir = getenv("CONFIGURATION_DIRECTORY");
     if (dir && *dir)
         return first_of(dir);
-    if (getuid() == 0 && peri_path_is_dir("/etc/perigee"))
-        return peri_strdup("/etc/perigee");
-    return xdg("XDG_CONFIG_HOME", ".config");
+    char *own = xdg("XDG_CONFIG_HOME", ".config");
+    /* A user's own folder counts before the system's; root's is the system's. */
+    bool system = peri_path_is_dir("/etc/perigee") && (getuid() == 0 || !own || !peri_path_is_dir(own));
+    if (!system)
+        return own;
+    free(own);
+    return peri_strdup("/etc/perigee");
 }
 
 /* The folder above bin/, where the program lies. */

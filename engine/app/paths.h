@@ -15,7 +15,8 @@ char *peri_path_share(void);
 char *peri_path_bundled_rules(void);
 /* $STATE_DIRECTORY, else $XDG_STATE_HOME/perigee, else ~/.local/state/perigee. */
 char *peri_path_state(void);
-/* $CONFIGURATION_DIRECTORY, else /etc/perigee for root when it exists, else $XDG_CONFIG_HOME/perigee. */
+/* $CONFIGURATION_DIRECTORY; else for root /etc/perigee when it exists; else $XDG_CONFIG_HOME/perigee when it exists, then
+ * /etc/perigee when that exists. */
 char *peri_path_config(void);
 char *peri_path_join(const char *folder, const char *name);
 /* name relative to the folder of file, unless it is absolute or starts with ~/. */
