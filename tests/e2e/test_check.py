@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""perigee check: codes and their explanations, SARIF."""
+import json
+import os
+
+import harness
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def whole(part, i):
+    """A rule of its own from the keys of an example."""
+    heads = {line.split(":")[0] for line in part.splitlines() if line[:1].isalpha()}
+    text = part
+    if "name" not in heads:
+        text = f"name: Example {i}\n" + text
+    if not heads & {"trigger", "triggers"}:
+        text += "\ntrigger: {event: demo.Hello}"
+    if "actions" not in heads:
+        text += "\nactions:\n  - stop: true"
+    return text + "\n"
+
+
+class Codes(harness.Case):
+    def setUp(self):
+        self.p = self.service(start=False)
+        self.codes = lines(self.p.cli("check", "--codes", "--json", expect=0, config=False).stdout)
+
+    def examples(self, side):
+        """{file name: finding codes} of all examples of rules, checked in one go."""
+        folder = os.path.join(self.p.dir, side)
+        os.mkdir(folder)
+        for i, c in enumerate(self.codes):
+            if c.get("example") in ("rule", "file"):
+                with open(os.path.join(folder, f"{c['code']}.yaml"), "w") as f:
+                    f.write(whole(c[side], i) if c["example"] == "rule" else c[side].replace("name: Hello", f"name: Hello {i}") + "\n")
+        found = {name: [] for name in os.listdir(folder)}
+        for finding in lines(self.p.cli("check", folder, "--json").stdout):
+            if finding["file"].startswith(folder):
+                found[os.path.basename(finding["file"])].append(finding["code"])
+        self.assertGreater(len(found), 40)
+        return found
+
+    def test_every_wrong_example_has_its_finding(self):
+        for name, found in self.examples("before").items():
+            self.assertEqual(found, [name[:-5]])
+
+    def test_every_right_example_is_right(self):
+        for name, found in self.examples("after").items():
+            self.assertEqual(found, [], name)
+
+    def test_examples_of_the_configuration(self):
+        os.environ["TZ"] = "UTC"
+        for c in self.codes:
+            if c.get("example") == "config":
+                for side, want in (("before", [c["code"]]), ("after", [])):
+                    self.p.write_rule("none.yaml", "")
+                    with open(self.p.config_file, "w") as f:
+                        f.write(f"rules: [{self.p.rules}]\n{c[side]}\n")
+                    self.assertEqual([f["code"] for f in lines(self.p.cli("check", "--json").stdout)], want, c[side])
+
+    def test_examples_of_manifests(self):
+        good = {"id": "org.example.t", "name": "T", "version": "1.0.0", "type": "operator", "apiVersion": "1.0", "entrypoint": "./init.lua"}
+        folder = os.path.join(self.p.dir, "plugin")
+        os.mkdir(folder)
+        with open(os.path.join(folder, "init.lua"), "w") as f:
+            f.write("return { }\n")
+        for c in self.codes:
+            if c.get("example") != "manifest":
+                continue
+            for side in ("before", "after"):
+                text = c[side]
+                if not text.startswith("{"):
+                    text = json.dumps({**good, **json.loads("{" + text + "}")})
+                elif side == "after":
+                    text = json.dumps({**good, **json.loads(text)})
+                with open(os.path.join(folder, "plugin.json"), "w") as f:
+                    f.write(text)
+                found = [f["code"] for f in lines(self.p.cli("plugins", "check", folder, "--json").stdout) if "code" in f]
+                self.assertEqual(found, [c["code"]] if side == "before" else [], c)
+
+    def test_explain(self):
+        text = self.p.cli("check", "--explain", "cron-never", expect=0, config=False).stdout
+        self.assertIn("a schedule that never fires", text)
+        self.assertIn("31 2 *", text)
+        one = json.loads(self.p.cli("check", "--explain", "cron-never", "--json", expect=0, config=False).stdout)
+        self.assertEqual((one["code"], one["example"]), ("cron-never", "rule"))
+        self.assertIn('did you mean "unknown-operator"?', self.p.cli("check", "--explain", "unknown-operater", expect=1, config=False).stderr)
+        self.assertIn("--codes", self.p.cli("check", "--explain", "xyzzy", expect=1, config=False).stderr)
+
+
+class Sarif(harness.Case):
+    def test_findings(self):
+        p = self.service(start=False, rules={"a b.yaml": 'name: A\ntrigger: {event: demo.Hello}\nactions:\n  - operator: core.logg\n    params: {message: "ä {{ evnt.x }}"}\n'})
+        log = json.loads(p.cli("check", "--sarif", expect=1).stdout)
+        self.assertEqual((log["version"], log["$schema"]), ("2.1.0", "https://json.schemastore.org/sarif-2.1.0.json"))
+        run, = log["runs"]
+        self.assertEqual(run["columnKind"], "unicodeCodePoints")
+        self.assertEqual(run["tool"]["driver"]["name"], "perigee")
+        self.assertEqual({r["id"] for r in run["tool"]["driver"]["rules"]}, {r["ruleId"] for r in run["results"]})
+        first, second = run["results"]
+        self.assertEqual((first["ruleId"], first["level"]), ("unknown-operator", "error"))
+        self.assertIn('did you mean "core.log"', first["message"]["text"])
+        place = second["locations"][0]["physicalLocation"]
+        self.assertEqual(place["region"], {"startLine": 5, "startColumn": 29})
+        self.assertTrue(place["artifactLocation"]["uri"].startswith("file:///") and place["artifactLocation"]["uri"].endswith("a%20b.yaml"))
+
+    def test_nothing_found(self):
+        p = self.service(start=False, rules={"a.yaml": "name: A\ntrigger: {event: demo.Hello}\nactions:\n  - stop: true\n"})
+        self.assertEqual(json.loads(p.cli("check", "--sarif", expect=0).stdout)["runs"][0]["results"], [])
+
+    def test_a_broken_configuration_is_in_it_too(self):
+        p = self.service("log: {level: loud}", start=False)
+        result, = json.loads(p.cli("check", "--sarif", expect=1).stdout)["runs"][0]["results"]
+        self.assertEqual(result["ruleId"], "wrong-value")
+
+
+if __name__ == "__main__":
+    harness.main()
