@@ -95,6 +95,38 @@ static void end_handled(struct machine *m)
     m_end(m, PERI_RUN_FAILED);
 }
 
+static void drop(struct machine *m, struct peri_value **map, const char *name)
+{
+    if (!name || !peri_map_at(*map, name))
+        return;
+    struct peri_value *copy = peri_value_copy(*map);
+    if (!copy) {
+        m_nomem(m);
+        return;
+    }
+    peri_map_drop(copy, name);
+    peri_value_unref(*map);
+    *map = copy;
+}
+
+/* A new round begins: what the last one left under the names of its steps would pass for this one's where a step is
+ * skipped or fails. */
+static void forget(struct machine *m, const struct peri_block *block)
+{
+    for (size_t i = 0; block && i < block->count; i++) {
+        const struct peri_step *step = block->steps[i];
+        drop(m, &m->run->steps, step->id);
+        if (step->kind != PERI_STEP_FOR_EACH)
+            drop(m, &m->run->bound, step->as);
+        forget(m, step->then);
+        forget(m, step->els);
+        forget(m, step->body);
+        forget(m, step->on_error);
+        for (size_t k = 0; k < step->choice_count; k++)
+            forget(m, step->choices[k].then);
+    }
+}
+
 void m_leave(struct machine *m)
 {
     struct peri_track *track = &m->run->track;
@@ -109,6 +141,7 @@ void m_leave(struct machine *m)
     if (top->list && top->index + 1 < peri_value_count(top->list)) {
         top->index++;
         top->i = 0;
+        forget(m, top->block);
         return;
     }
     m_pop_to(m->run, track->depth - 1);

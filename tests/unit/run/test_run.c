@@ -344,6 +344,23 @@ static void test_for_each_binds_its_item_and_numbers_each_round_anew(void **stat
     close_bed(&bed);
 }
 
+static void test_a_round_sees_no_results_of_the_last_one(void **state)
+{
+    struct bed bed;
+    open_bed(&bed,
+        "actions:\n  - for_each: {in: \"{{ event.list }}\", as: item}\n    do:\n"
+        "      - if: item == 1\n        then: [{operator: x.a, id: a, as: got}]\n"
+        "      - set: {log: \"{{ (vars.log or '') .. (steps.a.n | default('-')) .. (got.n | default('-')) .. ' ' "
+        "}}\"}\n"
+        "  - operator: x.last\n    params: {log: \"{{ vars.log }}\"}\n",
+        "{\"list\":[1,2,1]}");
+    assert_int_equal(go(&bed), PERI_NEXT_CALL);
+    assert_int_equal(ok(&bed, "{\"n\":5}"), PERI_NEXT_CALL); /* the second round skipped it */
+    assert_int_equal(ok(&bed, "{\"n\":6}"), PERI_NEXT_CALL);
+    kit_assert_json(bed.run->track.params, "{\"log\":\"55 -- 66 \"}");
+    close_bed(&bed);
+}
+
 static void test_for_each_refuses_what_is_no_list_or_too_long(void **state)
 {
     struct bed bed;
@@ -777,6 +794,7 @@ int main(void)
         cmocka_unit_test(test_a_guard_with_an_operator_is_asked_outside),
         cmocka_unit_test(test_choose),
         cmocka_unit_test(test_for_each_binds_its_item_and_numbers_each_round_anew),
+        cmocka_unit_test(test_a_round_sees_no_results_of_the_last_one),
         cmocka_unit_test(test_for_each_refuses_what_is_no_list_or_too_long),
         cmocka_unit_test(test_set_and_emit_and_stop),
         cmocka_unit_test(test_an_emit_of_a_bad_type_fails),
