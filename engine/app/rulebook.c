@@ -28,8 +28,9 @@ struct folder {
 struct peri_rulebook {
     struct folder *folders;
     size_t folder_count;
-    struct file **files; /* sorted by path */
+    struct file **files; /* sorted by path, but not while folders are scanned */
     size_t count, cap;
+    struct peri_map *by_path;
     struct peri_rule_list rules; /* of all files, ids distinct */
 };
 
@@ -39,10 +40,12 @@ struct peri_rulebook *peri_rulebook_create(const char *const *folders)
     size_t n = 0;
     while (folders[n])
         n++;
-    if (book)
+    if (book) {
         book->folders = calloc(n + 1, sizeof(*book->folders));
-    if (!book || !book->folders) {
-        free(book);
+        book->by_path = peri_map_create();
+    }
+    if (!book || !book->folders || !book->by_path) {
+        peri_rulebook_destroy(book);
         return NULL;
     }
     for (size_t i = 0; i < n; i++) {
@@ -72,6 +75,7 @@ void peri_rulebook_destroy(struct peri_rulebook *book)
     for (size_t i = 0; i < book->folder_count; i++)
         free(book->folders[i].path);
     peri_rule_list_finish(&book->rules);
+    peri_map_destroy(book->by_path, NULL);
     free(book->folders);
     free(book->files);
     free(book);
@@ -79,21 +83,25 @@ void peri_rulebook_destroy(struct peri_rulebook *book)
 
 static struct file *find_file(struct peri_rulebook *book, const char *path)
 {
-    for (size_t i = 0; i < book->count; i++)
-        if (peri_streq(book->files[i]->path, path))
-            return book->files[i];
+    struct file *f = peri_map_get(book->by_path, path);
+    if (f)
+        return f;
     if (!peri_vec_grow(&book->files, &book->cap, book->count + 1, sizeof(*book->files)))
         return NULL;
-    struct file *f = calloc(1, sizeof(*f));
-    if (!f || !(f->path = peri_strdup(path))) {
+    f = calloc(1, sizeof(*f));
+    if (!f || !(f->path = peri_strdup(path)) || !peri_map_set(book->by_path, path, f, NULL)) {
+        if (f)
+            free(f->path);
         free(f);
         return NULL;
     }
-    size_t at = book->count++;
-    for (; at > 0 && strcmp(book->files[at - 1]->path, path) > 0; at--)
-        book->files[at] = book->files[at - 1];
-    book->files[at] = f;
+    book->files[book->count++] = f;
     return f;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp((*(struct file *const *)a)->path, (*(struct file *const *)b)->path);
 }
 
 static bool is_rule_file(const char *name)
@@ -219,12 +227,16 @@ enum peri_status peri_rulebook_load(struct peri_rulebook *book, const struct per
     scan_all(book, diag);
     size_t kept = 0;
     for (size_t i = 0; i < book->count; i++) {
-        if (book->files[i]->seen)
+        if (book->files[i]->seen) {
             book->files[kept++] = book->files[i];
-        else
+        } else {
+            peri_map_remove(book->by_path, book->files[i]->path);
             file_destroy(book->files[i]);
+        }
     }
     book->count = kept;
+    if (kept)
+        qsort(book->files, kept, sizeof(*book->files), by_path);
     for (size_t i = 0; i < book->count; i++) {
         if (!peri_path_is_file(book->files[i]->path))
             continue;

@@ -33,9 +33,9 @@ struct connection {
     size_t out_len, out_at;
     char in[16384];
     size_t in_len;
-    size_t events;      /* in the request under way */
-    size_t skip;        /* bytes of the answer's body that are still to come */
-    int status;         /* of the answer whose body is being skipped */
+    size_t events;       /* in the request under way */
+    size_t skip;         /* bytes of the answer's body that are still to come */
+    int status;          /* of the answer whose body is being skipped */
     double begun, again; /* again: when to repeat it; 0: not to be repeated */
 };
 
@@ -104,7 +104,8 @@ static size_t write_request(struct load *l, char *out)
     if (l->batch > 1) {
         len = write_batch(l, body, sizeof(body));
     } else {
-        snprintf(id, sizeof(id), "ce-specversion: 1.0\r\nce-source: bench\r\nce-id: %d-%lu\r\n", (int)getpid(), l->serial);
+        snprintf(
+            id, sizeof(id), "ce-specversion: 1.0\r\nce-source: bench\r\nce-id: %d-%lu\r\n", (int)getpid(), l->serial);
         len = (size_t)write_data(body, sizeof(body), l->serial++);
     }
     int head = snprintf(out, BODY_MAX,
@@ -330,7 +331,8 @@ static int latency(struct load *l, size_t count)
     post.fd = connect_to(l->port);
     post.out = malloc(2 * BODY_MAX);
     stream.fd = connect_to(l->port);
-    snprintf(text, sizeof(text), "GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n", l->token);
+    snprintf(
+        text, sizeof(text), "GET /v1/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %s\r\n\r\n", l->token);
     send_all(stream.fd, text, strlen(text));
     read_until(&stream, ": listening\n\n");
     for (size_t i = 0; i < count; i++) {
@@ -342,9 +344,9 @@ static int latency(struct load *l, size_t count)
         read_until(&stream, "\"state\":\"succeeded\"");
         to_end[i] = now() - post.begun;
     }
-    printf("{\"events\":%zu,\"answer_p50_us\":%.0f,\"answer_p99_us\":%.0f,\"end_p50_us\":%.0f,\"end_p99_us\":%.0f}\n", count,
-        quantile(to_answer, count, 0.5) * 1e6, quantile(to_answer, count, 0.99) * 1e6, quantile(to_end, count, 0.5) * 1e6,
-        quantile(to_end, count, 0.99) * 1e6);
+    printf("{\"events\":%zu,\"answer_p50_us\":%.0f,\"answer_p99_us\":%.0f,\"end_p50_us\":%.0f,\"end_p99_us\":%.0f}\n",
+        count, quantile(to_answer, count, 0.5) * 1e6, quantile(to_answer, count, 0.99) * 1e6,
+        quantile(to_end, count, 0.5) * 1e6, quantile(to_end, count, 0.99) * 1e6);
     return 0;
 }
 
