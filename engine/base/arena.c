@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ARENA_FIRST 1024
+/* Chunks grow with what has been used, so that at most a third of an arena is empty: there is one in every pattern. */
+#define ARENA_FIRST 512
+#define ARENA_LEAST 256
 #define ARENA_LARGEST (64 * 1024)
 
 struct chunk {
@@ -17,7 +19,7 @@ struct chunk {
 
 struct peri_arena {
     struct chunk *chunks;
-    size_t used, max, next_size;
+    size_t used, max;
 };
 
 struct peri_arena *peri_arena_create(size_t max)
@@ -26,7 +28,6 @@ struct peri_arena *peri_arena_create(size_t max)
     if (!arena)
         return NULL;
     arena->max = max;
-    arena->next_size = ARENA_FIRST;
     return arena;
 }
 
@@ -41,6 +42,16 @@ void peri_arena_destroy(struct peri_arena *arena)
     free(arena);
 }
 
+static size_t chunk_size(const struct peri_arena *arena, size_t size)
+{
+    size_t want = arena->chunks ? arena->used / 2 / ARENA_LEAST * ARENA_LEAST : ARENA_FIRST;
+    if (want < ARENA_LEAST)
+        want = ARENA_LEAST;
+    if (want > ARENA_LARGEST)
+        want = ARENA_LARGEST;
+    return want > size ? want : size;
+}
+
 void *peri_arena_alloc(struct peri_arena *arena, size_t size)
 {
     const size_t align = alignof(max_align_t);
@@ -49,15 +60,13 @@ void *peri_arena_alloc(struct peri_arena *arena, size_t size)
     size = (size + align - 1) / align * align;
     struct chunk *c = arena->chunks;
     if (!c || c->size - c->used < size) {
-        size_t want = arena->next_size > size ? arena->next_size : size;
+        size_t want = chunk_size(arena, size);
         c = calloc(1, sizeof(*c) + want);
         if (!c)
             return NULL;
         c->size = want;
         c->next = arena->chunks;
         arena->chunks = c;
-        if (arena->next_size < ARENA_LARGEST)
-            arena->next_size *= 2;
     }
     void *p = c->data + c->used;
     c->used += size;

@@ -241,6 +241,16 @@ static enum peri_status check_member(struct parser *p, const struct expr_node *n
     return p->names->member(p->names->ctx, n->root, n->parts[0].key, problem) ? PERI_OK : PERI_EINVAL;
 }
 
+/* Paths are short and there are many of them. */
+static void trim_parts(struct expr_node *path)
+{
+    struct expr_part *fit = path->part_count ? realloc(path->parts, path->part_count * sizeof(*fit)) : NULL;
+    if (fit) {
+        path->parts = fit;
+        path->part_cap = path->part_count;
+    }
+}
+
 /* .name and [index] behind a primary. A primary that is no path becomes the base of one. */
 static enum peri_status parse_parts(struct parser *p, struct expr_node **node)
 {
@@ -273,6 +283,7 @@ static enum peri_status parse_parts(struct parser *p, struct expr_node **node)
         if (st == PERI_OK)
             st = next(p);
     }
+    trim_parts(*node);
     return st == PERI_OK ? check_member(p, *node, first) : st;
 }
 

@@ -7,7 +7,7 @@
  *
  * There are two trees. `source` is as written: reports walk it. `plan` is what is evaluated: in it no key of an object
  * occurs twice among its fields and its alternatives ($or), because conditions on one key may look through the same
- * array and must then agree on the element (pattern_plan.c). */
+ * array and must then agree on the element (pattern_plan.c). Without $or both are one tree. */
 
 #include "base/arena.h"
 #include "data/json_scan.h"

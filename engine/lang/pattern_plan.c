@@ -8,7 +8,7 @@
  *
  *     {a: A, b: B, $or: [{a: X}, {c: Y}]}  ->  {b: B, $or: [{a: A and X}, {a: A, c: Y}]}
  *
- * Everything else keeps its size. */
+ * Everything else keeps its size. A pattern without $or is its own plan. */
 #include "lang/pattern_internal.h"
 
 #include <string.h>
@@ -217,8 +217,40 @@ static struct pattern_object *join(struct plan *p, struct parts parts)
     return object;
 }
 
+static bool any_or(const struct pattern_object *object)
+{
+    if (object->or_count)
+        return true;
+    for (size_t i = 0; i < object->field_count; i++)
+        if (object->fields[i].node->object && any_or(object->fields[i].node->object))
+            return true;
+    return false;
+}
+
+/* What join finds out about a tree without $or, written into that tree. */
+static void mark(struct pattern_object *object)
+{
+    object->may_miss = true;
+    for (size_t i = 0; i < object->field_count; i++) {
+        struct pattern_node *node = object->fields[i].node;
+        node->may_miss = true;
+        for (size_t k = 0; k < node->leaf_count; k++)
+            node->may_miss &= node->leaves[k]->may_miss;
+        if (node->object) {
+            mark(node->object);
+            node->may_miss &= node->object->may_miss;
+        }
+        object->may_miss &= node->may_miss;
+    }
+}
+
 enum peri_status pattern_plan(struct peri_pattern *pattern)
 {
+    if (!any_or(pattern->source)) {
+        mark(pattern->source);
+        pattern->plan = pattern->source;
+        return PERI_OK;
+    }
     struct plan p = {.arena = pattern->arena};
     const struct pattern_object *source = pattern->source;
     p.owners = get(&p, pattern->key_count * sizeof(*p.owners));

@@ -64,7 +64,6 @@ static void write_node(struct peri_buf *out, const struct peri_node *node)
 void peri_rule_write_text(struct rule_reader *r, const struct peri_node *node)
 {
     struct peri_buf out;
-    size_t len = 0;
     peri_buf_init(&out, PERI_RULE_MAX_TEXT);
     write_node(&out, node);
     if (out.failed == PERI_ELIMIT) {
@@ -73,12 +72,12 @@ void peri_rule_write_text(struct rule_reader *r, const struct peri_node *node)
         peri_buf_finish(&out);
         return;
     }
-    r->rule->text = peri_buf_take(&out, &len);
-    peri_buf_finish(&out);
+    r->rule->text = out.failed ? NULL : peri_strndup(peri_buf_text(&out), out.len); /* a buffer has room to spare */
     if (r->rule->text)
-        peri_sha256_hex(r->rule->text, len, r->rule->hash);
+        peri_sha256_hex(r->rule->text, out.len, r->rule->hash);
     else
         peri_rule_nomem(r);
+    peri_buf_finish(&out);
 }
 
 enum peri_status peri_rule_from_text(
