@@ -54,7 +54,7 @@ struct peri_host_options {
     struct peri_metrics *metrics;
     struct peri_clock clock;
     struct peri_store *store;      /* NULL: no writes (checks) */
-    const char *database;          /* without a store: what the workers read; NULL: an empty database */
+    const char *database;          /* what the workers read; NULL: the store's own data, or nothing without a store */
     struct peri_http_client *http; /* NULL: network calls fail with "http.unavailable" */
     struct peri_secrets *secrets;
     const struct peri_tz_source *tz;
