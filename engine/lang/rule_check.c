@@ -148,9 +148,11 @@ static void check_required(struct rule_reader *r, const struct peri_value *schem
         (void)peri_buf_printf(&names, "%s\"%s\"", n++ ? ", " : "", name);
         description = peri_map_text(peri_map_at(peri_map_at(schema, "properties"), name), "description");
     }
+    char *hint = n == 1 && description ? peri_asprintf("%s: %s", peri_buf_text(&names), description) : NULL;
     if (n > 0)
-        peri_rule_fault(r, place, "param-missing", n == 1 ? description : NULL, "%s %s of %s %s missing",
-            n == 1 ? "parameter" : "parameters", peri_buf_text(&names), operator_id, n == 1 ? "is" : "are");
+        peri_rule_fault(r, place, "param-missing", hint, "%s %s of %s %s missing", n == 1 ? "parameter" : "parameters",
+            peri_buf_text(&names), operator_id, n == 1 ? "is" : "are");
+    free(hint);
     peri_buf_finish(&names);
 }
 
