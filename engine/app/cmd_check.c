@@ -150,6 +150,8 @@ int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
         return peri_cli_fail_error(cli, &err);
     }
     if (cli->config_loaded)
+        peri_config_check_plugins(&cli->config, bench.host, &diag);
+    if (cli->config_loaded)
         st = check_all(&bench, &args, &diag, &counts);
     if (cli->config_loaded)
         peri_workbench_close(&bench);

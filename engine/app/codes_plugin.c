@@ -53,6 +53,10 @@ const struct peri_code peri_codes_plugin[] = {
     {"settings.invalid", "settings that do not fit the plugin",
         "See the findings [settings] beside it; the plugin is not loaded until they are mended.", PERI_EXAMPLE_NONE,
         NULL, NULL},
+    {"unknown-plugin", "settings for a plugin that is not there",
+        "No folder of plugin_path, and no bundled plugin, has this id. `perigee plugins list` shows those that are "
+        "there.",
+        PERI_EXAMPLE_CONFIG, "plugins: {twilo: {enabled: true}}", "plugins: {twilio: {enabled: true}}"},
     {"settings.missing", "the plugin waits for its settings",
         "It needs settings that are not there. Put them under plugins.<id>.config of perigee.yaml; nothing else is "
         "wrong.",

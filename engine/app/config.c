@@ -10,13 +10,15 @@
 #include <string.h>
 
 #include "app/paths.h"
+#include "app/zones.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "lang/duration.h"
+#include "lang/tz.h"
 
-enum kind { TEXT, PATH, INTEGER, DURATION, NUMBER, LEVEL, FORMAT, BUS };
+enum kind { INTEGER, DURATION, NUMBER, TEXT, PATH, ZONE, LEVEL, FORMAT, BUS }; /* texts from TEXT on */
 
 struct key {
     const char *path;
@@ -30,7 +32,7 @@ struct key {
 static const struct key keys[] = {
     {"state_dir", PATH, AT(state_dir), NULL},
     {"policy", PATH, AT(policy), NULL},
-    {"timezone", TEXT, AT(timezone), NULL},
+    {"timezone", ZONE, AT(timezone), NULL},
     {"bus", BUS, AT(bus), "local"},
     {"location.latitude", NUMBER, AT(latitude), NULL},
     {"location.longitude", NUMBER, AT(longitude), NULL},
@@ -54,6 +56,18 @@ static const struct key keys[] = {
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 
+/* Numbers that are bounded on both sides; the others are not negative. */
+static const struct range {
+    const char *path;
+    int64_t min, max;
+} ranges[] = {
+    {"location.latitude", -90, 90},
+    {"location.longitude", -180, 180},
+    {"http.max_body_bytes", 1024, 1 << 30},
+    {"limits.max_event_bytes", 1024, 16 << 20},
+    {"limits.workers", 1, 64},
+};
+
 static const char *const top_keys[] = {"state_dir", "rules", "plugin_path", "policy", "timezone", "location", "http",
     "log", "limits", "retention", "channels", "plugins", "bus", NULL};
 static const char *const tags[] = {"!secret", "!env", NULL};
@@ -76,9 +90,33 @@ static bool one_of(const char *text, const char *const *words)
     return false;
 }
 
+/* NULL, or what would be right. */
+static const char *check_range(const struct key *key, double n, char why[128])
+{
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        const struct range *r = &ranges[i];
+        if (!peri_streq(r->path, key->path) || (n >= (double)r->min && n <= (double)r->max))
+            continue;
+        snprintf(why, 128, "must lie between %lld and %lld", (long long)r->min, (long long)r->max);
+        return why;
+    }
+    return NULL;
+}
+
+static bool is_zone(const char *name)
+{
+    struct peri_tz_source files = peri_tz_files();
+    struct peri_tz *tz = NULL;
+    struct peri_error err;
+    bool found = peri_tz_load(&files, name, &tz, &err) == PERI_OK;
+    peri_tz_destroy(tz);
+    return found;
+}
+
 /* Stores the text of a scalar; on a mistake says what would be right. base is the file that relative paths start from.
  */
-static const char *store(struct peri_config *config, const struct key *key, const char *text, const char *base)
+static const char *store(
+    struct peri_config *config, const struct key *key, const char *text, const char *base, char why[128])
 {
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL},
                              *const formats[] = {"text", "json", NULL}, *const buses[] = {"local", NULL};
@@ -90,14 +128,20 @@ static const char *store(struct peri_config *config, const struct key *key, cons
         if (!peri_parse_i64(text, &i) || i < 0)
             return "must be a whole number that is not negative";
         *(int64_t *)slot = i;
-        return NULL;
+        return check_range(key, (double)i, why);
     case DURATION:
         if (peri_duration_parse(text, strlen(text), (int64_t *)slot, NULL))
             return "must be a duration such as 14d, 12h or 30m";
         return NULL;
     case NUMBER:
         *(double *)slot = strtod(text, &end);
-        return end == text || *end || !isfinite(*(double *)slot) ? "must be a number" : NULL;
+        if (end == text || *end || !isfinite(*(double *)slot))
+            return "must be a number";
+        return check_range(key, *(double *)slot, why);
+    case ZONE:
+        if (!is_zone(text))
+            return "must be a time zone such as Europe/Berlin";
+        break;
     case LEVEL:
         if (!one_of(text, levels))
             return "must be debug, info, warn or error";
@@ -112,6 +156,8 @@ static const char *store(struct peri_config *config, const struct key *key, cons
         break;
     case TEXT:
     case PATH:
+        if (!*text)
+            return "must not be empty";
         break;
     }
     free(*(char **)slot);
@@ -147,7 +193,8 @@ static enum peri_status resolve_tag(
 static void read_scalar(struct loader *l, const struct key *key, const struct peri_node *node)
 {
     const char *text = node->text;
-    if (node->kind != PERI_NODE_SCALAR) {
+    char why[128];
+    if (node->kind != PERI_NODE_SCALAR || (node->type == PERI_NULL && !node->tag)) {
         peri_diag_add(l->diag, node->place, PERI_SEV_ERROR, "wrong-type", NULL, "\"%s\" must be a single value, is %s",
             key->path, peri_node_describe(node));
         return;
@@ -164,7 +211,7 @@ static void read_scalar(struct loader *l, const struct key *key, const struct pe
             l->diag, node->place, PERI_SEV_ERROR, "env", NULL, "the environment has no variable %s", node->text);
         return;
     }
-    const char *wrong = store(l->config, key, text, l->config->file);
+    const char *wrong = store(l->config, key, text, l->config->file, why);
     if (wrong)
         peri_diag_add(l->diag, node->place, PERI_SEV_ERROR, "wrong-value", NULL, "\"%s\" %s", key->path, wrong);
 }
@@ -326,6 +373,7 @@ static void read_top(struct loader *l, const struct peri_node *key, const struct
 
 static void read_environment(struct loader *l)
 {
+    char why[128];
     for (size_t i = 0; i < KEY_COUNT; i++) {
         char name[96] = "PERIGEE_";
         size_t n = strlen(name);
@@ -335,7 +383,7 @@ static void read_environment(struct loader *l)
         const char *text = getenv(name);
         if (!text || !*text)
             continue;
-        const char *wrong = store(l->config, &keys[i], text, NULL);
+        const char *wrong = store(l->config, &keys[i], text, NULL, why);
         struct peri_place place = {"environment", 0, 0};
         if (wrong)
             peri_diag_add(l->diag, place, PERI_SEV_ERROR, "wrong-value", NULL, "%s %s", name, wrong);
@@ -366,9 +414,10 @@ static enum peri_status find_file(const struct peri_config_flags *flags, char **
 
 static void fill_defaults(struct peri_config *c)
 {
+    char why[128];
     for (size_t i = 0; i < KEY_COUNT; i++)
         if (keys[i].fallback)
-            store(c, &keys[i], keys[i].fallback, NULL);
+            (void)store(c, &keys[i], keys[i].fallback, NULL, why);
 }
 
 static void finish_paths(struct peri_config *c, const struct peri_config_flags *flags)
@@ -436,7 +485,7 @@ enum peri_status peri_config_load(
 void peri_config_finish(struct peri_config *c)
 {
     for (size_t i = 0; i < KEY_COUNT; i++)
-        if (keys[i].kind == TEXT || keys[i].kind == PATH || keys[i].kind >= LEVEL)
+        if (keys[i].kind >= TEXT)
             free(*text_slot(c, &keys[i]));
     for (size_t i = 0; i < c->plugin_count; i++) {
         free(c->plugins[i].id);

@@ -56,6 +56,9 @@ enum peri_status peri_config_load(
     const struct peri_config_flags *flags, struct peri_config *config, struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_config_finish(struct peri_config *config);
 
+/* Warns of settings for plugins that are not there, and of channels that no plugin of that name serves: after loading. */
+void peri_config_check_plugins(const struct peri_config *config, struct peri_host *host, struct peri_diag *diag);
+
 /* For peri_host_options: ctx is the config. */
 bool peri_config_settings(void *config, const char *plugin_id, struct peri_plugin_settings *ret);
 const char *peri_config_channel(void *config, const char *type);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "app/paths.h"
 #include "base/map.h"
@@ -110,20 +111,46 @@ static bool is_rule_file(const char *name)
            !peri_str_ends(name, ".test.yaml") && !peri_str_ends(name, ".test.yml");
 }
 
-static void scan(struct peri_rulebook *book, const char *folder, int depth, struct peri_diag *diag)
+/* The folders that lead to one, to notice a link back to one of them. */
+struct chain {
+    const struct chain *above;
+    dev_t device;
+    ino_t inode;
+    int depth;
+};
+
+static bool leads_back(const struct chain *chain, const struct stat *info)
+{
+    for (; chain; chain = chain->above)
+        if (chain->device == info->st_dev && chain->inode == info->st_ino)
+            return true;
+    return false;
+}
+
+static void scan(struct peri_rulebook *book, const char *folder, const struct chain *above, struct peri_diag *diag)
 {
     DIR *dir = opendir(folder);
+    struct stat info;
     if (!dir) {
         peri_diag_add(diag, (struct peri_place){folder, 0, 0}, PERI_SEV_ERROR, "folder", NULL,
             "cannot read this folder: %s", strerror(errno));
         return;
     }
+    struct chain here = {.above = above, .depth = above ? above->depth + 1 : 0};
+    if (fstat(dirfd(dir), &info) == 0) {
+        if (leads_back(above, &info)) {
+            closedir(dir);
+            return;
+        }
+        here.device = info.st_dev;
+        here.inode = info.st_ino;
+    }
     for (struct dirent *e; (e = readdir(dir));) {
         if (e->d_name[0] == '.')
             continue;
         char *path = peri_path_join(folder, e->d_name);
-        if (path && peri_path_is_dir(path) && depth < MAX_FOLDER_DEPTH) {
-            scan(book, path, depth + 1, diag);
+        if (path && peri_path_is_dir(path) && here.depth < MAX_FOLDER_DEPTH) {
+            scan(book, path, &here, diag);
         } else if (path && is_rule_file(e->d_name) && peri_path_is_file(path)) {
             struct file *f = find_file(book, path);
             if (f)
@@ -159,7 +186,7 @@ static void scan_all(struct peri_rulebook *book, struct peri_diag *diag)
             folder->was_there = true;
         } else if (peri_path_is_dir(folder->path)) {
             folder->was_there = true;
-            scan(book, folder->path, 0, diag);
+            scan(book, folder->path, NULL, diag);
         } else if (folder->was_there) {
             peri_diag_add(diag, place, PERI_SEV_ERROR, "folder", NULL,
                 "this rule folder has vanished: its last good rules keep running");

@@ -247,14 +247,15 @@ static void finish_start(void *arg)
     struct keeper *k = arg;
     struct peri_service *s = &k->s;
     struct peri_error err;
+    peri_config_check_plugins(s->config, s->host, &s->findings);
     log_findings(s);
+    watch_folders(k); /* before they are read: no edit is missed */
     peri_service_reload_rules(s);
     if (peri_pipeline_start(s->pipeline, s->host, &err)) {
         s->exit_code = fail(s, "recovery", &err);
         peri_loop_stop(s->loop);
         return;
     }
-    watch_folders(k);
     s->ready = true;
     malloc_trim(0); /* loading needed more than running does */
     peri_info(s->log, "service", "ready on %s, state in %s", s->address, s->config->state_dir);

@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Mistakes of operators, unkind surroundings and unkind plugins: a clear word each, and the service goes on."""
+import json
+import os
+
+import harness
+
+STOP = "name: {0}\ntrigger: {{event: t.A}}\nactions: [{{stop: true}}]\n"
+
+
+def put_plugin(service, id, lua, permissions=(), **more):
+    """A plugin in the folder <service.dir>/plugins, for start("--plugins", ..., "--approve-all")."""
+    folder = os.path.join(service.dir, "plugins", id)
+    os.makedirs(folder, exist_ok=True)
+    manifest = {"id": id, "name": id, "version": "1.0.0", "type": "operator", "apiVersion": "1.0", "entrypoint": "./init.lua",
+                "permissions": list(permissions), **more}
+    with open(os.path.join(folder, "plugin.json"), "w") as f:
+        json.dump(manifest, f)
+    with open(os.path.join(folder, "init.lua"), "w") as f:
+        f.write(lua)
+
+
+class Configuration(harness.Case):
+    def check(self, extra):
+        self.p.write_config(extra, [self.p.rules])
+        result = self.p.cli("check", "--json")
+        return result.returncode, [json.loads(line) for line in result.stdout.splitlines()]
+
+    def test_values_that_cannot_work_are_refused(self):
+        self.p = self.service(start=False)
+        for extra, column, word in (("timezone: ../../etc/passwd", 11, "time zone"), ("timezone: Mars/Olympus", 11, "time zone"), ("timezone: ''", 11, "time zone"),
+                                    ("limits: {workers: 100000}", 19, "between 1 and 64"), ("limits: {workers: 0}", 19, "between"),
+                                    ("location: {latitude: 200, longitude: 0}", 22, "between -90 and 90"), ("policy: ''", 9, "empty"), ("policy:", 8, "single value")):
+            code, findings = self.check(extra)
+            self.assertEqual((code, len(findings)), (1, 1), (extra, findings))
+            self.assertEqual((findings[0]["line"], findings[0]["column"]), (4, column), findings)
+            self.assertIn(word, findings[0]["message"])
+        with open(self.p.config_file, "w") as f:
+            f.write(f"state_dir: {self.p.state}\nhttp: {{token: ''}}\n")
+        self.assertIn("must not be empty", self.p.cli("run", expect=1).stderr)
+
+    def test_settings_for_nobody_are_told(self):
+        self.p = self.service(start=False)
+        code, findings = self.check("plugins: {twilo: {config: {}}}\nchannels: {sms: nosuch, email: outbox}")
+        self.assertEqual(code, 0)
+        self.assertEqual([(f["line"], f["severity"], f["code"]) for f in findings], [(4, "warning", "unknown-plugin"), (5, "warning", "unknown-plugin")])
+        self.assertIn("twilio", findings[0]["hint"])
+
+
+class RuleFolder(harness.Case):
+    def test_a_link_back_to_the_folder_is_not_followed(self):
+        p = self.service(rules={"a.yaml": STOP.format("A")}, start=False)
+        os.symlink(p.rules, os.path.join(p.rules, "loop"))
+        self.assertIn("1 rules in 1 files: 0 errors", p.cli("check", expect=0).stderr)
+
+
+if __name__ == "__main__":
+    harness.main()
