@@ -74,6 +74,62 @@ static int no_operator(struct peri_cli *cli, struct peri_workbench *bench, const
     return peri_cli_fail(cli, PERI_EXIT_NO, "there is no operator \"%s\"", id);
 }
 
+/* A parameter as a row of the table; NULL when memory is out. */
+static struct peri_value *parameter_row(
+    const struct peri_value *schema, const char *name, const struct peri_value *property)
+{
+    struct peri_value *row = peri_value_map();
+    const struct peri_value *required = peri_map_at(schema, "required"), *choices = peri_map_at(property, "enum");
+    bool needed = false;
+    for (size_t i = 0; i < peri_value_count(required); i++)
+        needed |= peri_streq(peri_value_text(peri_list_at(required, i)), name);
+    enum peri_status st = row ? peri_map_put_text(row, "name", name) : PERI_ENOMEM;
+    if (st == PERI_OK)
+        st = choices                         ? peri_map_put_ref(row, "type", choices)
+             : peri_map_at(property, "type") ? peri_map_put_ref(row, "type", peri_map_at(property, "type"))
+                                             : peri_map_put_text(row, "type", "any");
+    if (st == PERI_OK)
+        st = peri_map_put_text(row, "needed", needed ? "yes" : "");
+    if (st == PERI_OK && peri_map_at(property, "default"))
+        st = peri_map_put_ref(row, "default", peri_map_at(property, "default"));
+    if (st == PERI_OK)
+        st = peri_map_put_text(row, "meaning", peri_map_text(property, "description"));
+    if (st == PERI_OK)
+        return row;
+    peri_value_unref(row);
+    return NULL;
+}
+
+#define PARAMETERS_MAX 100
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void print_operator(const struct peri_value *v)
+{
+    static const struct peri_column parameters[] = {{"name", "PARAMETER", 0}, {"type", "TYPE", 40},
+        {"needed", "REQUIRED", 0}, {"default", "DEFAULT", 20}, {"meaning", "MEANING", 0}, {0}};
+    static const char *const keys[] = {"id", "kind", "plugin", "delivery", "description", NULL};
+    const struct peri_value *schema = peri_map_at(v, "params"), *properties = peri_map_at(schema, "properties");
+    struct peri_value *rows = peri_value_list();
+    const char *names[PARAMETERS_MAX];
+    for (size_t i = 0; keys[i]; i++)
+        if (peri_map_text(v, keys[i]))
+            printf("%-12s %s\n", keys[i], peri_map_text(v, keys[i]));
+    size_t n = 0;
+    for (void *it = peri_map_first(properties); it && n < PARAMETERS_MAX; it = peri_map_next(properties, it))
+        names[n++] = peri_map_key(it, NULL);
+    qsort(names, n, sizeof(names[0]), by_name); /* Lua tables have no order */
+    for (size_t i = 0; rows && i < n; i++)
+        if (peri_list_push(rows, parameter_row(schema, names[i], peri_map_at(properties, names[i]))))
+            break;
+    putchar('\n');
+    peri_print_table(rows, parameters, "no parameters");
+    peri_value_unref(rows);
+}
+
 static int show(struct peri_cli *cli, const struct peri_args *args)
 {
     struct peri_workbench bench = {0};
@@ -87,7 +143,7 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
         if (cli->json)
             peri_print_json(v);
         else
-            peri_print_record(v);
+            print_operator(v);
         code = PERI_EXIT_OK;
     }
     peri_value_unref(v);

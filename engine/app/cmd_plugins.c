@@ -143,7 +143,7 @@ static void check_settings(const char *file, const struct peri_manifest *manifes
     else if (manifest->config_schema && peri_schema_check(manifest->config_schema, value, &report))
         for (size_t i = 0; i < report.count; i++)
             peri_diag_add(diag, peri_node_at_pointer(doc->roots[0], report.items[i].pointer)->place, PERI_SEV_ERROR,
-                "settings", NULL, "%s %s", report.items[i].pointer[0] ? report.items[i].pointer : "the settings",
+                "settings", NULL, "%s%s%s", report.items[i].pointer, report.items[i].pointer[0] ? " " : "",
                 report.items[i].message);
     peri_schema_report_finish(&report);
     peri_value_unref(value);
