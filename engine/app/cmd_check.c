@@ -7,6 +7,7 @@
 #include "app/rulebook.h"
 #include "app/sarif.h"
 #include "app/workbench.h"
+#include "lang/rule_warn.h"
 
 enum { EXPLAIN, CODES, SARIF };
 
@@ -104,6 +105,18 @@ static void check_paths(const struct peri_args *args, struct peri_diag *diag)
     }
 }
 
+static enum peri_status warn_of(
+    struct peri_workbench *bench, const struct peri_rule_list *rules, struct peri_diag *diag)
+{
+    struct peri_event_types types;
+    enum peri_status st = peri_event_types_of(bench->host, &types);
+    if (st)
+        return st;
+    peri_rules_warn(rules->items, rules->count, types.items, diag);
+    peri_event_types_finish(&types);
+    return PERI_OK;
+}
+
 static enum peri_status check_all(
     struct peri_workbench *bench, struct peri_args *args, struct peri_diag *diag, struct counts *ret)
 {
@@ -114,6 +127,8 @@ static enum peri_status check_all(
     check_paths(args, diag);
     if (st == PERI_OK)
         st = peri_rulebook_load(book, &bench->env, diag);
+    if (st == PERI_OK)
+        st = warn_of(bench, peri_rulebook_rules(book), diag);
     if (st == PERI_OK)
         *ret = (struct counts){peri_rulebook_rules(book)->count, peri_rulebook_files(book)};
     peri_rulebook_destroy(book);

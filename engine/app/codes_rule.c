@@ -138,5 +138,22 @@ const struct peri_code peri_codes_rule[] = {
     {"unknown-var", "no step sets this variable", "vars.<name> is what a step `set: {name: value}` has set.",
         PERI_EXAMPLE_RULE, "actions:\n  - if: vars.load == 'high'\n    then:\n      - stop: true",
         "actions:\n  - set: {load: high}\n  - if: vars.load == 'high'\n    then:\n      - stop: true"},
+    {"always-false", "a condition that never holds",
+        "A warning. Nothing that an event brings changes it: a text is never equal to a number, nor greater or less; "
+        "`x and false` is false. A comparison with a result of date needs | number first.",
+        PERI_EXAMPLE_RULE, "conditions:\n  - expr: (trigger.time | date('%H')) < 8",
+        "conditions:\n  - expr: (trigger.time | date('%H') | number) < 8"},
+    {"always-true", "a condition that always holds",
+        "A warning. Everything but false and nil counts as true, the number 0 and the empty text too; `x == 'a' or "
+        "'b'` is true because 'b' is.",
+        PERI_EXAMPLE_RULE, "conditions:\n  - expr: event.kind == 'call' or 'sms'",
+        "conditions:\n  - expr: event.kind == 'call' or event.kind == 'sms'"},
+    {"unreachable-step", "a step that is never reached", "A warning. Every way to it leads over a step stop.",
+        PERI_EXAMPLE_RULE, "actions:\n  - stop: true\n  - operator: core.log\n    params: {message: hello}",
+        "actions:\n  - stop: true\n    if: event.quiet == true\n  - operator: core.log\n    params: {message: hello}"},
+    {"unknown-event", "an event type that nobody is known to send",
+        "A warning. No plugin declares the type and no rule emits it, but one that is nearly the same exists. Types "
+        "that come from outside need no declaration, so only near ones are reported.",
+        PERI_EXAMPLE_RULE, "trigger:\n  event: comms.CallMised", "trigger:\n  event: comms.CallMissed"},
     {0},
 };

@@ -6,6 +6,8 @@
 
 #include "app/paths.h"
 #include "app/zones.h"
+#include "base/str.h"
+#include "base/vec.h"
 
 static bool operator_facts(void *ctx, const char *id, struct peri_operator_facts *ret)
 {
@@ -137,4 +139,37 @@ void peri_workbench_close(struct peri_workbench *bench)
     peri_loop_destroy(bench->loop);
     peri_log_destroy(bench->log);
     memset(bench, 0, sizeof(*bench));
+}
+
+enum peri_status peri_event_types_of(struct peri_host *host, struct peri_event_types *ret)
+{
+    struct peri_event_types types = {0};
+    size_t n = 0, cap = 0;
+    enum peri_status st = peri_host_plugins(host, &types.plugins);
+    if (st == PERI_OK && !peri_vec_grow(&types.items, &cap, 1, sizeof(*types.items)))
+        st = PERI_ENOMEM;
+    for (size_t i = 0; st == PERI_OK && i < peri_value_count(types.plugins); i++) {
+        const struct peri_value *events = peri_map_at(peri_list_at(types.plugins, i), "events");
+        for (size_t k = 0; st == PERI_OK && k < peri_value_count(events); k++) {
+            const struct peri_value *event = peri_list_at(events, k);
+            if (peri_streq(peri_map_text(event, "direction"), "subscribe"))
+                continue;
+            if (!peri_vec_grow(&types.items, &cap, n + 2, sizeof(*types.items)))
+                st = PERI_ENOMEM;
+            else
+                types.items[n++] = peri_map_text(event, "eventName");
+        }
+    }
+    if (st == PERI_OK)
+        *ret = types;
+    else
+        peri_event_types_finish(&types);
+    return st;
+}
+
+void peri_event_types_finish(struct peri_event_types *types)
+{
+    free(types->items);
+    peri_value_unref(types->plugins);
+    memset(types, 0, sizeof(*types));
 }

@@ -34,4 +34,12 @@ void peri_workbench_close(struct peri_workbench *bench);
 /* What a rule checker needs of a host; used by the service too. */
 struct peri_rule_env peri_rule_env_of(struct peri_host *host, const struct peri_tz_source *tz, const char *timezone);
 
+/* The event types that the host's plugins say they publish, active or not. */
+struct peri_event_types {
+    const char **items;         /* NULL-ended; types and globs. borrow from plugins */
+    struct peri_value *plugins; /* of peri_host_plugins */
+};
+enum peri_status peri_event_types_of(struct peri_host *host, struct peri_event_types *ret) PERI_MUST_CHECK;
+void peri_event_types_finish(struct peri_event_types *types);
+
 #endif

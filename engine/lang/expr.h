@@ -54,6 +54,10 @@ enum peri_status peri_expr_eval(const struct peri_expr *expr, const struct peri_
 /* For a comparison at the top of the expression: a map {left, op, right} with the values it compared, for verdicts.
  * NULL when the expression is none or the values are missing. New reference. */
 struct peri_value *peri_expr_explain(const struct peri_expr *expr, const struct peri_scope *scope);
+/* What is certain of the expression's truth before any event: `1 == 2` never holds, `#event.items` and
+ * `event.x == 'a' or 'b'` always do when they can be evaluated. why gets half a sentence, or stays empty. */
+enum peri_truth { PERI_TRUTH_OPEN, PERI_TRUTH_YES, PERI_TRUTH_NO };
+enum peri_truth peri_expr_truth(const struct peri_expr *expr, struct peri_buf *why);
 /* Lua's truth: everything but false and null. */
 bool peri_truthy(const struct peri_value *v);
 

@@ -24,7 +24,8 @@ struct peri_trigger {
     enum peri_trigger_kind kind;
     char *id; /* given, or "t1", "t2", ... by position */
     struct peri_place place;
-    char *event;                /* exact type or glob */
+    char *event; /* exact type or glob */
+    struct peri_place event_place;
     struct peri_pattern *match; /* NULL: any payload */
     struct peri_schedule schedule;
 };

@@ -178,6 +178,7 @@ static void read_event(
     const struct peri_node *match = peri_node_get(map, "match", NULL);
     const char *event = peri_rule_text(r, node, "event");
     t->kind = PERI_TRIGGER_EVENT;
+    t->event_place = peri_rule_place(r, node);
     if (event && peri_glob_check(event, &err) != PERI_OK)
         peri_rule_fault(
             r, node->place, "event-type", "for example comms.CallMissed, comms.* or comms.**", "%s", err.message);

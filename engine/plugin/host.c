@@ -259,6 +259,13 @@ static struct peri_value *channel_list(const struct peri_plugin *p)
     return list;
 }
 
+/* What the manifest says of events, schemas included. */
+static struct peri_value *event_list(const struct peri_manifest *m)
+{
+    struct peri_value *events = m ? peri_map_at(m->source, "events") : NULL;
+    return events ? peri_value_ref(events) : peri_value_list();
+}
+
 static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **ret)
 {
     const struct peri_manifest *m = p->manifest;
@@ -290,6 +297,8 @@ static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **
         st = peri_map_put(v, "channels", channel_list(p));
     if (!st)
         st = peri_map_put(v, "webhooks", web_paths(p));
+    if (!st)
+        st = peri_map_put(v, "events", event_list(m));
     if (!st)
         st = peri_map_put_text(v, "description", m ? m->description : "");
     if (st)

@@ -162,7 +162,7 @@ void peri_host_webhook(
     struct peri_host *host, const struct peri_webhook_request *request, peri_webhook_done done, void *arg);
 
 /* Lists for the API and the command line; new references. plugins: [{id, name, version, type, state, path, bundled,
- * permissions, granted, refusal?, error?, operators, channels, webhooks, description}]. */
+ * permissions, granted, refusal?, error?, operators, channels, webhooks, events, description}]. */
 enum peri_status peri_host_plugins(struct peri_host *host, struct peri_value **ret) PERI_MUST_CHECK;
 /* [{id, kind: "condition"|"action", plugin, description, params, delivery}]; id NULL: all, else one map. */
 enum peri_status peri_host_operators(struct peri_host *host, const char *id, struct peri_value **ret) PERI_MUST_CHECK;

@@ -92,6 +92,17 @@ class Codes(harness.Case):
         self.assertIn("--codes", self.p.cli("check", "--explain", "xyzzy", expect=1, config=False).stderr)
 
 
+class Warnings(harness.Case):
+    def test_what_plugins_declare_and_rules_emit(self):
+        rule = "name: {0}\ntrigger: {{event: {1}}}\nactions:\n  - emit: {{event: {2}}}\n"
+        p = self.service(start=False, rules={"a.yaml": rule.format("A", "comms.CallMised", "garden.Dry"), "b.yaml": rule.format("B", "garden.Dri", "x.Y"),
+                                             "c.yaml": rule.format("C", "device.Sensor", "x.Y")})
+        found = lines(p.cli("check", "--json", expect=0).stdout)
+        self.assertEqual([(f["severity"], f["code"], f["hint"]) for f in found],
+                         [("warning", "unknown-event", 'did you mean "comms.CallMissed"?'), ("warning", "unknown-event", 'did you mean "garden.Dry"?')])
+        self.assertIn("0 errors, 2 warnings", p.cli("check", expect=0).stderr)
+
+
 class Sarif(harness.Case):
     def test_findings(self):
         p = self.service(start=False, rules={"a b.yaml": 'name: A\ntrigger: {event: demo.Hello}\nactions:\n  - operator: core.logg\n    params: {message: "ä {{ evnt.x }}"}\n'})
