@@ -81,6 +81,7 @@ void match_finish(struct peri_pipeline *p)
 
 struct match_tx {
     struct peri_pipeline *p;
+    struct pipe_start start;
     struct match_event **events;
     size_t count;
     int64_t now_ms;
@@ -95,8 +96,8 @@ static enum peri_status insert_run(
         .event = mr->event->event->seq,
         .trigger = mr->fired->id,
         .state = PERI_RUN_READY,
-        .pos = mr->pos,
-        .vars = mr->vars,
+        .pos = mt->start.pos,
+        .vars = mt->start.vars,
         .kprefix = mt->kprefix,
         .created_ms = mt->now_ms};
     char id[PERI_ID_TEXT];
@@ -174,7 +175,7 @@ static void start_run(struct peri_pipeline *p, struct match_rule *mr, int64_t no
     if (run) {
         run->id = mr->run;
         run->event = peri_value_ref(me->payload);
-        run->trigger = peri_scope_trigger(me->event, me->payload, mr->fired->id);
+        run->trigger = peri_value_ref(mr->trigger_value);
         run->run_value = peri_scope_run(mr->run, mr->rule, me->event->seq, now_ms);
     }
     struct live *live = run ? live_add(p, run, me->event) : NULL;
@@ -288,14 +289,14 @@ static void match_tx_done(void *arg, enum peri_status st, const struct peri_erro
     free(mt);
 }
 
-/* Position and variables of a run that has not begun. */
-static bool prepare_run(struct peri_pipeline *p, struct match_rule *mr)
+/* Position and variables of a run that has not begun: the same for all, so they are written once. */
+static bool prepare_start(struct peri_pipeline *p, const struct match_rule *mr)
 {
     char *error = NULL;
-    if (mr->pos)
+    if (p->start.pos)
         return true;
     struct peri_run *run = peri_run_create(mr->rule, p->kprefix, 0);
-    bool ok = run && peri_run_write(run, &mr->pos, &mr->vars, &error) == PERI_OK;
+    bool ok = run && peri_run_write(run, &p->start.pos, &p->start.vars, &error) == PERI_OK;
     free(error);
     peri_run_destroy(run);
     return ok;
@@ -310,7 +311,7 @@ static size_t complete_prefix(struct peri_pipeline *p, size_t *ret_bytes)
         bool ok = me->undecided == 0;
         for (size_t i = 0; ok && i < me->rule_count; i++) {
             if (me->rules[i].fired)
-                ok = prepare_run(p, &me->rules[i]);
+                ok = prepare_start(p, &me->rules[i]);
             *ret_bytes += 512;
         }
         if (!ok)
@@ -336,7 +337,8 @@ static void commit_prefix(struct peri_pipeline *p)
     }
     for (size_t i = 0; i < count; i++)
         events[i] = window_at(p, i);
-    *mt = (struct match_tx){.p = p, .events = events, .count = count, .now_ms = pipe_now(p), .kprefix = p->kprefix};
+    *mt = (struct match_tx){
+        .p = p, .start = p->start, .events = events, .count = count, .now_ms = pipe_now(p), .kprefix = p->kprefix};
     p->match_in_tx = count;
     if (pipe_commit(p, bytes, match_tx, match_tx_done, mt, true) != PERI_OK) {
         p->match_in_tx = 0;

@@ -19,8 +19,7 @@ struct match_rule {
     struct peri_match_scope roots;
     struct evaluation *evaluation;
     bool decided;
-    uint64_t run;     /* set by T2 */
-    char *pos, *vars; /* of the run to be made */
+    uint64_t run; /* set by T2 */
 };
 
 struct match_event {

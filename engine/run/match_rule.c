@@ -21,8 +21,6 @@ void match_free(struct match_event *me)
         peri_value_unref(mr->rule_value);
         peri_value_unref(mr->verdict);
         free(mr->triggers);
-        free(mr->pos);
-        free(mr->vars);
     }
     free(me->rules);
     free(me->verdicts);

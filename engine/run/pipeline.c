@@ -57,6 +57,8 @@ static void free_pipeline(struct peri_pipeline *p)
     free(p->window);
     free(p->resume);
     free(p->kprefix);
+    free(p->start.pos);
+    free(p->start.vars);
     free(p);
 }
 

@@ -99,6 +99,9 @@ struct peri_pipeline {
     size_t window_begun; /* how many of the front have been begun */
     size_t evaluating;
     uint64_t taken_seq; /* highest seq that was put into the window */
+    struct pipe_start {
+        char *pos, *vars; /* of a run that has not begun; NULL until the first one */
+    } start;
     bool behind;        /* the journal has unmatched events that the window has not */
     size_t match_in_tx; /* how many of the front are in the T2 under way */
     size_t batch_limit; /* 1 after a batch failed, until the culprit is found */

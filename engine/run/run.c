@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/vec.h"
 #include "run/result.h"
 #include "run/run_internal.h"
 #include "run/scope.h"
@@ -46,12 +47,13 @@ struct peri_run *peri_run_create(struct peri_rule *rule, const char *kprefix, in
     run->steps = peri_value_map();
     run->bound = peri_value_map();
     run->rule_value = peri_scope_rule(rule);
-    run->track.depth = 1;
-    run->track.frames[0].block = rule->actions;
-    if (!run->kprefix || !run->vars || !run->steps || !run->bound || !run->rule_value) {
+    bool room = peri_vec_grow(&run->track.frames, &run->track.cap, 1, sizeof(*run->track.frames));
+    if (!room || !run->kprefix || !run->vars || !run->steps || !run->bound || !run->rule_value) {
         peri_run_destroy(run);
         return NULL;
     }
+    run->track.depth = 1;
+    run->track.frames[0].block = rule->actions;
     return run;
 }
 
@@ -60,6 +62,7 @@ void peri_run_destroy(struct peri_run *run)
     if (!run)
         return;
     m_pop_to(run, 0);
+    free(run->track.frames);
     peri_value_unref(run->track.params);
     free(run->track.key);
     peri_value_unref(run->vars);

@@ -50,8 +50,8 @@ struct peri_frame {
 };
 
 struct peri_track {
-    struct peri_frame frames[PERI_RUN_DEPTH_MAX];
-    size_t depth;
+    struct peri_frame *frames; /* PERI_RUN_DEPTH_MAX at most */
+    size_t depth, cap;
     enum peri_phase phase;
     int n;              /* of the step under way */
     int attempt;        /* of that step; 0 before the first */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/vec.h"
 #include "data/json.h"
 #include "run/run_internal.h"
 
@@ -208,6 +209,8 @@ static bool read_track(struct peri_run *run, const struct peri_value *pos)
         return false;
     track->phase = (enum peri_phase)p;
     track->depth = 0;
+    if (!peri_vec_grow(&track->frames, &track->cap, depth, sizeof(*track->frames)))
+        return false;
     for (size_t k = 0; k < depth; k++) {
         if (!read_frame(run->rule, peri_list_at(frames, k), &track->frames[k]))
             return false;

@@ -59,6 +59,12 @@ void m_push(struct machine *m, const struct peri_block *block, struct peri_value
         m_end(m, PERI_RUN_FAILED);
         return;
     }
+    if (!peri_vec_grow(&track->frames, &track->cap, track->depth + 1, sizeof(*track->frames))) {
+        peri_value_unref(list);
+        peri_value_unref(error);
+        m_nomem(m);
+        return;
+    }
     struct peri_frame *frame = &track->frames[track->depth++];
     memset(frame, 0, sizeof(*frame));
     frame->block = block;
