@@ -10,3 +10,5 @@ if(SCDOC)
   install(FILES ${man_page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 endif()
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.yaml")
+# Beside rules/ as in the source tree: the examples name it as ../docs/rule.schema.json.
+install(FILES docs/rule.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/perigee/docs)

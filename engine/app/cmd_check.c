@@ -7,14 +7,18 @@
 #include "app/rulebook.h"
 #include "app/sarif.h"
 #include "app/workbench.h"
+#include "data/json.h"
+#include "lang/rule_schema.h"
 #include "lang/rule_warn.h"
 
-enum { EXPLAIN, CODES, SARIF };
+enum { EXPLAIN, CODES, SARIF, SCHEMA };
 
 static const struct argp_option options[] = {
     {"explain", PERI_OPTION(EXPLAIN), "CODE", 0, "what the code of a finding means, with an example", 1},
     {"codes", PERI_OPTION(CODES), 0, 0, "lists all codes", 1},
     {"sarif", PERI_OPTION(SARIF), 0, 0, "prints the findings as a SARIF 2.1.0 document", 1},
+    {"schema", PERI_OPTION(SCHEMA), 0, 0, "prints the JSON Schema of rule files, with the parameters of all operators",
+        1},
     {0},
 };
 
@@ -145,6 +149,17 @@ static bool print_sarif(struct peri_diag *diag)
     return log && !diag->lost;
 }
 
+static int print_schema(struct peri_cli *cli, struct peri_workbench *bench)
+{
+    struct peri_value *schema = peri_rule_schema(&bench->env);
+    char *text = schema ? peri_json_text(schema, cli->json ? PERI_JSON_COMPACT : PERI_JSON_INDENT) : NULL;
+    if (text)
+        puts(text);
+    free(text);
+    peri_value_unref(schema);
+    return text ? PERI_EXIT_OK : PERI_EXIT_INTERNAL;
+}
+
 int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
 {
     struct peri_args args;
@@ -166,6 +181,12 @@ int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
     }
     if (cli->config_loaded)
         peri_config_check_plugins(&cli->config, bench.host, &diag);
+    if (cli->config_loaded && args.value[SCHEMA]) {
+        int code = print_schema(cli, &bench);
+        peri_workbench_close(&bench);
+        peri_diag_finish(&diag);
+        return code;
+    }
     if (cli->config_loaded)
         st = check_all(&bench, &args, &diag, &counts);
     if (cli->config_loaded)
@@ -179,7 +200,7 @@ int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
     if (st)
         return peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
     if (!cli->json)
-        fprintf(
-            stderr, "%zu rules in %zu files: %zu errors, %zu warnings\n", counts.rules, counts.files, errors, others);
+        fprintf(stderr, "%zu rule%s in %zu file%s: %zu error%s, %zu warning%s\n", counts.rules, &"s"[counts.rules == 1],
+            counts.files, &"s"[counts.files == 1], errors, &"s"[errors == 1], others, &"s"[others == 1]);
     return errors ? PERI_EXIT_NO : PERI_EXIT_OK;
 }

@@ -14,7 +14,7 @@ static bool operator_facts(void *ctx, const char *id, struct peri_operator_facts
     const struct peri_operator *op = peri_host_operator(ctx, id);
     if (!op)
         return false;
-    *ret = (struct peri_operator_facts){op->is_condition, !op->is_condition, op->params};
+    *ret = (struct peri_operator_facts){op->is_condition, !op->is_condition, op->params, op->description};
     return true;
 }
 

@@ -135,6 +135,7 @@ struct peri_rule {
 struct peri_operator_facts {
     bool is_condition, is_action;
     const struct peri_schema *params; /* NULL: anything goes. borrow */
+    const char *description;          /* may be NULL. borrow */
 };
 
 struct peri_rule_env {

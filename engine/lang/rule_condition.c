@@ -5,7 +5,7 @@
 #include "base/str.h"
 #include "lang/rule_internal.h"
 
-static const struct rule_key condition_keys[] = {{"operator", KEY_KNOWN}, {"params", KEY_KNOWN}, {"all", KEY_KNOWN},
+const struct rule_key peri_rule_condition_keys[] = {{"operator", KEY_KNOWN}, {"params", KEY_KNOWN}, {"all", KEY_KNOWN},
     {"any", KEY_KNOWN}, {"not", KEY_KNOWN}, {"expr", KEY_KNOWN}, {"lua", KEY_LATER}, {NULL, KEY_END}};
 
 static const struct {
@@ -135,7 +135,7 @@ static struct peri_condition *read_not(struct rule_reader *r, const struct peri_
 static bool find_kind(struct rule_reader *r, const struct peri_node *map, size_t *ret)
 {
     const struct peri_node *first = NULL;
-    if (peri_rule_check_keys(r, map, condition_keys, "a condition") > 0)
+    if (peri_rule_check_keys(r, map, peri_rule_condition_keys, "a condition") > 0)
         return false;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         const struct peri_node *key = peri_rule_key_node(map, kinds[i].key);

@@ -57,6 +57,10 @@ struct rule_key {
     const char *name;
     enum key_kind kind;
 };
+/* Each in the file that reads the mapping; ended by KEY_END. */
+extern const struct rule_key peri_rule_head_keys[], peri_rule_trigger_keys[], peri_rule_schedule_keys[],
+    peri_rule_condition_keys[], peri_rule_step_keys[], peri_rule_for_each_keys[], peri_rule_choice_keys[],
+    peri_rule_emit_keys[], peri_rule_retry_keys[];
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
 void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,
@@ -97,6 +101,8 @@ struct peri_condition *peri_rule_read_conditions(
 struct peri_block *peri_rule_read_block(
     struct rule_reader *r, const struct peri_node *node, const char *path, const char *what);
 
+/* The key that makes the i-th kind of step, NULL behind the last; *ret_own: the keys that go with it alone. */
+const char *peri_rule_step_kind(size_t i, const char *const **ret_own);
 bool peri_rule_is_step_key(const char *key);
 /* Has it a key that only steps have? */
 bool peri_rule_looks_like_step(const struct peri_node *map);

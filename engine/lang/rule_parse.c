@@ -9,7 +9,7 @@
 #include "lang/rule_internal.h"
 
 /* When you change a key table of rule_*.c, change all_keys and docs/rules.md. */
-static const struct rule_key rule_keys[] = {{"name", KEY_KNOWN}, {"id", KEY_KNOWN}, {"description", KEY_KNOWN},
+const struct rule_key peri_rule_head_keys[] = {{"name", KEY_KNOWN}, {"id", KEY_KNOWN}, {"description", KEY_KNOWN},
     {"enabled", KEY_KNOWN}, {"tags", KEY_KNOWN}, {"priority", KEY_KNOWN}, {"trigger", KEY_KNOWN},
     {"triggers", KEY_KNOWN}, {"conditions", KEY_KNOWN}, {"actions", KEY_KNOWN}, {"on_error", KEY_KNOWN},
     {"key", KEY_LATER}, {"throttle", KEY_LATER}, {"once_within", KEY_LATER}, {"once_after", KEY_LATER},
@@ -137,7 +137,7 @@ static void read_head(struct rule_reader *r, const struct peri_node *map)
 static bool has_unknown(const struct peri_node *map)
 {
     for (size_t i = 0; i < map->count; i++)
-        if (!peri_rule_find_key(rule_keys, map->pairs[i].key->text))
+        if (!peri_rule_find_key(peri_rule_head_keys, map->pairs[i].key->text))
             return true;
     return false;
 }
@@ -190,7 +190,7 @@ static void check_same_id(struct rule_reader *r, struct loader *l, const struct 
 static void read_fields(struct rule_reader *r, struct loader *l, const struct peri_node *map)
 {
     const struct peri_node *id_node = map;
-    (void)peri_rule_check_keys(r, map, rule_keys, "a rule");
+    (void)peri_rule_check_keys(r, map, peri_rule_head_keys, "a rule");
     if (peri_node_get(map, "name", NULL) || !has_unknown(map))
         read_name(r, map);
     read_id(r, map, &id_node);

@@ -11,7 +11,7 @@
 #include "lang/rule_internal.h"
 
 /* Everything a step may say, whatever its kind. */
-static const struct rule_key step_keys[] = {{"operator", KEY_KNOWN}, {"params", KEY_KNOWN}, {"delay", KEY_KNOWN},
+const struct rule_key peri_rule_step_keys[] = {{"operator", KEY_KNOWN}, {"params", KEY_KNOWN}, {"delay", KEY_KNOWN},
     {"if", KEY_KNOWN}, {"then", KEY_KNOWN}, {"else", KEY_KNOWN}, {"choose", KEY_KNOWN}, {"for_each", KEY_KNOWN},
     {"do", KEY_KNOWN}, {"set", KEY_KNOWN}, {"emit", KEY_KNOWN}, {"stop", KEY_KNOWN}, {"id", KEY_KNOWN},
     {"as", KEY_KNOWN}, {"timeout", KEY_KNOWN}, {"retry", KEY_KNOWN}, {"idempotency_key", KEY_KNOWN},
@@ -19,11 +19,11 @@ static const struct rule_key step_keys[] = {{"operator", KEY_KNOWN}, {"params", 
     {"parallel", KEY_LATER}, {"approve", KEY_LATER}, {"rate_limit", KEY_LATER}, {"quiet_hours", KEY_LATER},
     {NULL, KEY_END}};
 
-static const struct rule_key for_each_keys[] = {
+const struct rule_key peri_rule_for_each_keys[] = {
     {"in", KEY_KNOWN}, {"as", KEY_KNOWN}, {"max", KEY_KNOWN}, {"parallel", KEY_LATER}, {NULL, KEY_END}};
-static const struct rule_key emit_keys[] = {{"event", KEY_KNOWN}, {"data", KEY_KNOWN}, {NULL, KEY_END}};
-static const struct rule_key choice_keys[] = {{"if", KEY_KNOWN}, {"do", KEY_KNOWN}, {NULL, KEY_END}};
-static const struct rule_key retry_keys[] = {{"initial_interval", KEY_KNOWN}, {"backoff_coefficient", KEY_KNOWN},
+const struct rule_key peri_rule_emit_keys[] = {{"event", KEY_KNOWN}, {"data", KEY_KNOWN}, {NULL, KEY_END}};
+const struct rule_key peri_rule_choice_keys[] = {{"if", KEY_KNOWN}, {"do", KEY_KNOWN}, {NULL, KEY_END}};
+const struct rule_key peri_rule_retry_keys[] = {{"initial_interval", KEY_KNOWN}, {"backoff_coefficient", KEY_KNOWN},
     {"maximum_interval", KEY_KNOWN}, {"maximum_attempts", KEY_KNOWN}, {"non_retryable", KEY_KNOWN}, {NULL, KEY_END}};
 
 static void read_operator(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
@@ -55,9 +55,17 @@ static const struct step_kind {
 
 static const char *const common[] = {"id", "if", "continue_on_error", "on_error"};
 
+const char *peri_rule_step_kind(size_t i, const char *const **ret_own)
+{
+    if (i >= KIND_COUNT)
+        return NULL;
+    *ret_own = kinds[i].own;
+    return kinds[i].key;
+}
+
 bool peri_rule_is_step_key(const char *key)
 {
-    return peri_rule_find_key(step_keys, key) != NULL;
+    return peri_rule_find_key(peri_rule_step_keys, key) != NULL;
 }
 
 bool peri_rule_looks_like_step(const struct peri_node *map)
@@ -154,7 +162,7 @@ static void read_retry(struct rule_reader *r, const struct peri_node *node, stru
     int64_t attempts = 0;
     if (!peri_rule_expect(r, node, PERI_NODE_MAP, "retry"))
         return;
-    (void)peri_rule_check_keys(r, node, retry_keys, "retry");
+    (void)peri_rule_check_keys(r, node, peri_rule_retry_keys, "retry");
     if ((n = peri_node_get(node, "initial_interval", NULL)))
         (void)peri_rule_duration(r, n, "initial_interval", 1, &retry->initial_ms);
     if ((n = peri_node_get(node, "maximum_interval", NULL)))
@@ -295,7 +303,7 @@ static void read_choice(struct rule_reader *r, const struct peri_node *node, str
 {
     struct peri_choice *choice = &s->choices[s->choice_count++];
     if (!peri_rule_expect(r, node, PERI_NODE_MAP, "choose") ||
-        peri_rule_check_keys(r, node, choice_keys, "a choice") > 0)
+        peri_rule_check_keys(r, node, peri_rule_choice_keys, "a choice") > 0)
         return;
     const struct peri_node *when = peri_node_get(node, "if", NULL), *body = peri_node_get(node, "do", NULL);
     if (!when || !body) {
@@ -357,7 +365,7 @@ static void read_for_each(struct rule_reader *r, const struct peri_node *map, st
     s->max = PERI_RULE_FOR_EACH_DEFAULT;
     if (!peri_rule_expect(r, loop, PERI_NODE_MAP, "for_each"))
         return;
-    bool keys_good = peri_rule_check_keys(r, loop, for_each_keys, "for_each") == 0;
+    bool keys_good = peri_rule_check_keys(r, loop, peri_rule_for_each_keys, "for_each") == 0;
     n = peri_node_get(loop, "in", NULL);
     if (!n && !keys_good)
         s->in = NULL; /* the unknown key may be it */
@@ -421,7 +429,7 @@ static void read_emit(struct rule_reader *r, const struct peri_node *map, struct
     const struct peri_node *emit = peri_node_get(map, "emit", NULL);
     if (!peri_rule_expect(r, emit, PERI_NODE_MAP, "emit"))
         return;
-    size_t wrong = peri_rule_check_keys(r, emit, emit_keys, "emit");
+    size_t wrong = peri_rule_check_keys(r, emit, peri_rule_emit_keys, "emit");
     const struct peri_node *event = peri_node_get(emit, "event", NULL), *data = peri_node_get(emit, "data", NULL);
     if (!event && wrong == 0)
         peri_rule_fault(
@@ -474,7 +482,7 @@ static void read_step(struct rule_reader *r, const struct peri_node *node, struc
         return;
     if (++r->steps == PERI_RULE_MAX_STEPS + 1)
         peri_rule_fault(r, node->place, "too-many", NULL, "more than %d steps in one rule", PERI_RULE_MAX_STEPS);
-    bool keys_good = peri_rule_check_keys(r, node, step_keys, "a step") == 0;
+    bool keys_good = peri_rule_check_keys(r, node, peri_rule_step_keys, "a step") == 0;
     bool has_kind = false;
     r->names_doubtful = r->names_doubtful || !keys_good;
     r->params_doubtful = !keys_good;

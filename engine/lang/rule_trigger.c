@@ -10,11 +10,11 @@
 
 #define CATCH_UP_DEFAULT_MS 3600000
 
-static const struct rule_key trigger_keys[] = {{"id", KEY_KNOWN}, {"event", KEY_KNOWN}, {"match", KEY_KNOWN},
+const struct rule_key peri_rule_trigger_keys[] = {{"id", KEY_KNOWN}, {"event", KEY_KNOWN}, {"match", KEY_KNOWN},
     {"schedule", KEY_KNOWN}, {"for", KEY_LATER}, {"sun", KEY_LATER}, {"webhook", KEY_LATER}, {"count", KEY_LATER},
     {"absence", KEY_LATER}, {"sequence", KEY_LATER}, {NULL, KEY_END}};
 
-static const struct rule_key schedule_keys[] = {{"cron", KEY_KNOWN}, {"every", KEY_KNOWN}, {"at", KEY_KNOWN},
+const struct rule_key peri_rule_schedule_keys[] = {{"cron", KEY_KNOWN}, {"every", KEY_KNOWN}, {"at", KEY_KNOWN},
     {"timezone", KEY_KNOWN}, {"dst", KEY_KNOWN}, {"catch_up", KEY_KNOWN}, {"overlap", KEY_LATER}, {"jitter", KEY_LATER},
     {NULL, KEY_END}};
 
@@ -146,7 +146,7 @@ static void read_schedule(struct rule_reader *r, const struct peri_node *map, st
     s->catch_up_ms = CATCH_UP_DEFAULT_MS;
     s->dst = PERI_DST_ONCE;
     if (!peri_rule_expect(r, map, PERI_NODE_MAP, "schedule") ||
-        peri_rule_check_keys(r, map, schedule_keys, "a schedule") > 0)
+        peri_rule_check_keys(r, map, peri_rule_schedule_keys, "a schedule") > 0)
         return;
     const struct peri_node *kind = schedule_kind(r, map);
     if (!kind)
@@ -213,7 +213,7 @@ static void read_trigger(struct rule_reader *r, const struct peri_node *map, siz
     t->place = peri_rule_place(r, map);
     if (!peri_rule_expect(r, map, PERI_NODE_MAP, "trigger"))
         return;
-    bool keys_good = peri_rule_check_keys(r, map, trigger_keys, "a trigger") == 0;
+    bool keys_good = peri_rule_check_keys(r, map, peri_rule_trigger_keys, "a trigger") == 0;
     struct peri_node *event_key = NULL, *schedule_key = NULL;
     const struct peri_node *event = peri_node_get(map, "event", &event_key);
     const struct peri_node *schedule = peri_node_get(map, "schedule", &schedule_key);

@@ -51,7 +51,7 @@ static inline bool kit_facts(void *ctx, const char *id, struct peri_operator_fac
     for (size_t i = 0; i < KIT_COUNT; i++) {
         if (strcmp(kit_operators[i].id, id) != 0)
             continue;
-        *ret = (struct peri_operator_facts){kit_operators[i].condition, !kit_operators[i].condition, kit->schemas[i]};
+        *ret = (struct peri_operator_facts){kit_operators[i].condition, !kit_operators[i].condition, kit->schemas[i], NULL};
         return true;
     }
     return false;

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A table says for every key what it means and what it takes; the key tables of the reader say which keys there are. */
+#include "lang/rule_schema.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "data/json.h"
+#include "lang/rule_internal.h"
+
+#define REF(name) "{\"$ref\": \"#/definitions/" name "\"}"
+#define LIST_OF(schema) "{\"type\": \"array\", \"minItems\": 1, \"items\": " schema "}"
+
+struct shape {
+    const char *key, *schema, *help;
+};
+
+static const struct shape rule_shapes[] = {
+    {"name", "{\"type\": \"string\", \"maxLength\": 200, \"pattern\": \"\\\\S\"}",
+        "What the rule is for, in a few words."},
+    {"id", "{\"type\": \"string\", \"maxLength\": 200, \"pattern\": \"^[^\\\\s/\\\\\\\\\\\"'{}\\\\[\\\\],#]+$\"}",
+        "How the rule is called everywhere else; default: the name in lower case with dashes."},
+    {"description", REF("text"), "For people."},
+    {"enabled", "{\"type\": \"boolean\", \"default\": true}", "false: the rule is checked, but never fires."},
+    {"tags", "{\"type\": \"array\", \"items\": " REF("text") "}", "A list of texts."},
+    {"priority", "{\"type\": \"integer\", \"minimum\": -1000000, \"maximum\": 1000000, \"default\": 0}",
+        "Rules that hear the same event go by falling priority."},
+    {"trigger", REF("trigger"), "What wakes the rule."},
+    {"triggers", "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": 100, \"items\": " REF("trigger") "}",
+        "What wakes the rule: any of these."},
+    {"conditions", "{\"type\": \"array\", \"items\": " REF("condition") "}",
+        "All must hold. Without it every trigger fires."},
+    {"actions", REF("block"), "The steps, carried out in order."},
+    {"on_error", REF("block"), "Steps for when a step failed and nothing else took care of it."},
+    {0},
+};
+
+static const struct shape trigger_shapes[] = {
+    {"id", REF("name"), "What templates see as trigger.id; default t1, t2, ... by position."},
+    {"event", "{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_*-]+(\\\\.[A-Za-z0-9_*-]+)*$\"}",
+        "An event type, or a glob on its dotted segments: * is one segment or a part of one, ** any number."},
+    {"match", REF("pattern"), "Which payloads: fields with lists of alternatives."},
+    {"schedule", REF("schedule"), "Fires by the clock."},
+    {0},
+};
+
+static const struct shape schedule_shapes[] = {
+    {"cron", REF("text"), "Five fields: minute, hour, day of month, month, day of week; or @daily and the like."},
+    {"every", REF("duration"), "Fires at that distance; at least 1s."},
+    {"at", REF("text"), "08:30: every day at that time; 2026-12-24T18:00: once."},
+    {"timezone", REF("text"), "A name such as Europe/Berlin; default: the service's."},
+    {"dst", "{\"enum\": [\"once\", \"skip\", \"both\"], \"default\": \"once\"}", "What happens when clocks change."},
+    {"catch_up", REF("duration"), "How old a missed time may be to be made up for; default 1h."},
+    {0},
+};
+
+static const struct shape condition_shapes[] = {
+    {"operator", "{\"type\": \"string\"}", "A condition operator."},
+    {"params", "{\"type\": \"object\"}", "What the operator takes."},
+    {"all", LIST_OF(REF("condition")), "Holds when each holds."},
+    {"any", LIST_OF(REF("condition")), "Holds when one holds."},
+    {"not", REF("condition"), "Holds when this does not; of a list: when not all of it holds."},
+    {"expr", "{\"anyOf\": [" REF("text") ", {\"type\": \"boolean\"}]}",
+        "An expression that is neither false nor nil; the braces may be left out."},
+    {0},
+};
+
+static const struct shape step_shapes[] = {
+    {"operator", "{\"type\": \"string\"}", "An action operator."},
+    {"params", "{\"type\": \"object\"}", "What the operator takes."},
+    {"delay", "{\"anyOf\": [" REF("duration") ", {\"type\": \"number\", \"minimum\": 0}, " REF("template") "]}",
+        "Waits: a duration, a number of seconds, or a template of either."},
+    {"if", REF("condition"), "The step is left out when this does not hold; with then: which block runs."},
+    {"then", REF("block"), "The steps for when the condition holds."},
+    {"else", REF("block"), "The steps for when no condition holds."},
+    {"choose", LIST_OF(REF("choice")), "The first block whose condition holds."},
+    {"for_each", REF("for_each"), "Carries out do: once for each element of a list."},
+    {"do", REF("block"), "The steps for each element."},
+    {"set", "{\"type\": \"object\", \"minProperties\": 1, \"propertyNames\": " REF("name") "}",
+        "Sets variables, read as vars.name."},
+    {"emit", REF("emit"), "Sends an event, which other rules hear."},
+    {"stop", "{\"anyOf\": [{\"const\": true}, {\"type\": \"string\"}]}", "Ends the run: true, or a reason."},
+    {"id", REF("name"), "steps.<id> is the result of the step."},
+    {"as", REF("name"), "Binds the result to a name for the steps that follow."},
+    {"timeout", REF("duration"), "How long one attempt may take."},
+    {"retry", REF("retry"), "How failures that a later try can mend are tried again."},
+    {"idempotency_key", REF("text"), "The same key means the same effect; default: made of run and step."},
+    {"continue_on_error", "{\"type\": \"boolean\", \"default\": false}",
+        "true: the run goes on although the step failed."},
+    {"on_error", REF("block"), "Steps for when it failed; then the run goes on behind it."},
+    {0},
+};
+
+static const struct shape for_each_shapes[] = {
+    {"in", "{\"anyOf\": [{\"type\": \"array\"}, " REF("template") "]}", "The list."},
+    {"as", REF("name"), "What an element is called in do:."},
+    {"max", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 10000, \"default\": 1000}",
+        "Longer lists are an error."},
+    {0},
+};
+
+static const struct shape choice_shapes[] = {
+    {"if", REF("condition"), "When this block is chosen."},
+    {"do", REF("block"), "Its steps."},
+    {0},
+};
+
+static const struct shape emit_shapes[] = {
+    {"event", REF("text"), "The event's type."},
+    {"data", "true", "The event's payload."},
+    {0},
+};
+
+static const struct shape retry_shapes[] = {
+    {"initial_interval", REF("duration"), "The longest first wait; default 1s."},
+    {"backoff_coefficient", "{\"type\": \"number\", \"minimum\": 1, \"maximum\": 100, \"default\": 2}",
+        "By how much waits grow."},
+    {"maximum_interval", REF("duration"), "The longest wait; default 5m."},
+    {"maximum_attempts", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000, \"default\": 8}",
+        "1 is no retry."},
+    {"non_retryable", "{\"type\": \"array\", \"items\": " REF("text") "}", "Error codes that are not tried again."},
+    {0},
+};
+
+/* more: members beside properties. */
+static const struct mapping {
+    const char *name, *definition;
+    const struct rule_key *keys;
+    const struct shape *shapes;
+    const char *more;
+} mappings[] = {
+    {"rule", "rule", peri_rule_head_keys, rule_shapes,
+        "{\"required\": [\"name\", \"actions\"], \"oneOf\": [{\"required\": [\"trigger\"]}, {\"required\": "
+        "[\"triggers\"]}]}"},
+    {"trigger", "trigger", peri_rule_trigger_keys, trigger_shapes,
+        "{\"oneOf\": [{\"required\": [\"event\"]}, {\"required\": [\"schedule\"]}], \"dependencies\": {\"match\": "
+        "[\"event\"]}}"},
+    {"schedule", "schedule", peri_rule_schedule_keys, schedule_shapes,
+        "{\"oneOf\": [{\"required\": [\"cron\"]}, {\"required\": [\"every\"]}, {\"required\": [\"at\"]}]}"},
+    {"condition", "condition_mapping", peri_rule_condition_keys, condition_shapes,
+        "{\"oneOf\": [{\"required\": [\"operator\"]}, {\"required\": [\"all\"]}, {\"required\": [\"any\"]}, "
+        "{\"required\": [\"not\"]}, {\"required\": [\"expr\"]}], \"dependencies\": {\"params\": [\"operator\"]}}"},
+    {"step", "step", peri_rule_step_keys, step_shapes, NULL}, /* put_kinds */
+    {"for_each", "for_each", peri_rule_for_each_keys, for_each_shapes, "{\"required\": [\"in\", \"as\"]}"},
+    {"choice", "choice", peri_rule_choice_keys, choice_shapes, "{\"required\": [\"if\", \"do\"]}"},
+    {"emit", "emit", peri_rule_emit_keys, emit_shapes, "{\"required\": [\"event\"]}"},
+    {"retry", "retry", peri_rule_retry_keys, retry_shapes, NULL},
+};
+#define MAPPING_COUNT (sizeof(mappings) / sizeof(mappings[0]))
+
+/* Definitions that are no mapping with fixed keys. */
+static const struct shape parts[] = {
+    {"text", "{\"type\": \"string\", \"pattern\": \"\\\\S\"}", NULL},
+    {"template", "{\"type\": \"string\", \"pattern\": \"\\\\{\\\\{\"}", "A text with {{ expressions }}."},
+    {"name", "{\"type\": \"string\", \"pattern\": \"^[A-Za-z_][A-Za-z0-9_]{0,63}$\"}", NULL},
+    {"duration",
+        "{\"type\": \"string\", \"pattern\": "
+        "\"^(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$\"}",
+        "A duration such as 90s, 10m, 1h30m or 2d."},
+    {"block", LIST_OF(REF("step")), NULL},
+    {"condition",
+        "{\"type\": [\"string\", \"boolean\", \"array\", \"object\"], \"pattern\": \"\\\\S\", \"minItems\": 1, "
+        "\"items\": " REF("condition") ", \"if\": {\"type\": \"object\"}, \"then\": " REF("condition_mapping") "}",
+        "An expression, a list of conditions that must all hold, or a mapping."},
+    {"pattern",
+        "{\"type\": \"object\", \"properties\": {\"$or\": {\"type\": \"array\", \"minItems\": 2, \"items\": " REF(
+            "pattern") "}}, \"additionalProperties\": {\"anyOf\": [{\"type\": \"array\", \"minItems\": 1, "
+                       "\"items\": " REF("alternative") "}, " REF("pattern") "]}}",
+        "Fields are \"and\", the alternatives of a list \"or\"."},
+    {"alternative",
+        "{\"type\": [\"string\", \"number\", \"boolean\", \"null\", \"object\"], \"minProperties\": 1, "
+        "\"maxProperties\": 1, "
+        "\"additionalProperties\": false, \"properties\": {\"prefix\": true, \"suffix\": true, \"equals-ignore-case\": "
+        "true, "
+        "\"wildcard\": {\"type\": \"string\"}, \"anything-but\": true, \"numeric\": {\"type\": \"array\", "
+        "\"minItems\": 2, \"maxItems\": 4}, "
+        "\"exists\": {\"type\": \"boolean\"}, \"cidr\": {\"type\": \"string\"}, \"regex\": {\"type\": \"string\"}, "
+        "\"all\": {\"type\": \"array\", \"minItems\": 1, \"items\": " REF("alternative") "}}}",
+        "A value, or an operator such as {prefix: x} or {numeric: [\">\", 1]}."},
+};
+
+static const struct mapping *find_mapping(const char *name)
+{
+    for (size_t i = 0; i < MAPPING_COUNT; i++)
+        if (strcmp(mappings[i].name, name) == 0)
+            return &mappings[i];
+    return NULL;
+}
+
+static const struct shape *find_shape(const struct shape *shapes, const char *key)
+{
+    for (; shapes->key; shapes++)
+        if (strcmp(shapes->key, key) == 0)
+            return shapes;
+    return NULL;
+}
+
+const char *peri_rule_key_at(const char *mapping, size_t i, const char **ret_help)
+{
+    const struct mapping *m = find_mapping(mapping);
+    for (const struct rule_key *k = m ? m->keys : NULL; k && k->kind != KEY_END; k++) {
+        if (k->kind != KEY_KNOWN || i-- > 0)
+            continue;
+        const struct shape *shape = find_shape(m->shapes, k->name);
+        if (ret_help)
+            *ret_help = shape ? shape->help : "";
+        return k->name;
+    }
+    return NULL;
+}
+
+/* ---- building ---- */
+
+static struct peri_value *parse(const char *json)
+{
+    struct peri_value *v = NULL;
+    return peri_json_parse(json, strlen(json), &v, NULL) == PERI_OK ? v : NULL;
+}
+
+/* Takes v; beside a $ref a description would not count. */
+static struct peri_value *describe(struct peri_value *v, const char *help)
+{
+    if (!v || !help || !peri_value_is(v, PERI_MAP))
+        return v;
+    struct peri_value *out = v;
+    if (peri_map_at(v, "$ref")) {
+        struct peri_value *list = peri_value_list();
+        out = peri_value_map();
+        if (!list || !out || peri_list_push(list, v) != PERI_OK || peri_map_put(out, "allOf", list) != PERI_OK) {
+            peri_value_unref(out);
+            return NULL;
+        }
+    }
+    if (peri_map_put_text(out, "description", help) == PERI_OK)
+        return out;
+    peri_value_unref(out);
+    return NULL;
+}
+
+/* Moves all members of from (consumed) into map. */
+static bool merge(struct peri_value *map, struct peri_value *from)
+{
+    bool good = from != NULL;
+    for (void *it = peri_map_first(from); it && good; it = peri_map_next(from, it))
+        good = peri_map_put_ref(map, peri_map_key(it, NULL), peri_map_item(it)) == PERI_OK;
+    peri_value_unref(from);
+    return good;
+}
+
+static struct peri_value *mapping_schema(const struct mapping *m)
+{
+    struct peri_value *schema = parse("{\"type\": \"object\", \"additionalProperties\": false}"),
+                      *properties = peri_value_map();
+    bool good = schema && properties;
+    for (const struct rule_key *k = m->keys; good && k->kind != KEY_END; k++) {
+        const struct shape *shape = find_shape(m->shapes, k->name);
+        if (k->kind == KEY_KNOWN)
+            good = peri_map_put(properties, k->name,
+                       describe(parse(shape ? shape->schema : "true"), shape ? shape->help : NULL)) == PERI_OK;
+    }
+    good = good && peri_map_put_ref(schema, "properties", properties) == PERI_OK &&
+           (!m->more || merge(schema, parse(m->more)));
+    peri_value_unref(properties);
+    if (good)
+        return schema;
+    peri_value_unref(schema);
+    return NULL;
+}
+
+/* ---- kinds of steps ---- */
+
+static struct peri_value *requires(const char *key)
+{
+    struct peri_value *v = peri_value_map(), *list = peri_value_list();
+    if (v && list && peri_list_push(list, peri_value_str(key)) == PERI_OK &&
+        peri_map_put_ref(v, "required", list) == PERI_OK) {
+        peri_value_unref(list);
+        return v;
+    }
+    peri_value_unref(list);
+    peri_value_unref(v);
+    return NULL;
+}
+
+/* Exactly one of the keys that make a kind; what goes with some kinds only needs one of them. */
+static bool put_kinds(struct peri_value *step)
+{
+    struct peri_value *one_of = peri_value_list(), *dependencies = peri_value_map();
+    const char *const *own;
+    const char *key;
+    bool good = one_of && dependencies;
+    for (size_t i = 0; good && (key = peri_rule_step_kind(i, &own)); i++) {
+        good = peri_list_push(one_of, requires(key)) == PERI_OK;
+        for (size_t k = 0; good && own[k]; k++) {
+            struct peri_value *entry = peri_map_at(dependencies, own[k]);
+            if (!entry) {
+                entry = parse("{\"anyOf\": []}");
+                good = entry && peri_map_put(dependencies, own[k], entry) == PERI_OK;
+            }
+            good = good && peri_list_push(peri_map_at(entry, "anyOf"), requires(key)) == PERI_OK;
+        }
+    }
+    good = good && peri_map_put(dependencies, "then", requires("if")) == PERI_OK &&
+           peri_map_put_ref(step, "oneOf", one_of) == PERI_OK &&
+           peri_map_put_ref(step, "dependencies", dependencies) == PERI_OK;
+    peri_value_unref(one_of);
+    peri_value_unref(dependencies);
+    return good;
+}
+
+/* ---- parameters ---- */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The keys of a map, sorted: plugins in Lua have none of their own order. NULL-ended; caller frees. */
+static const char **sorted_keys(const struct peri_value *map)
+{
+    const char **keys = calloc(peri_value_count(map) + 1, sizeof(*keys));
+    size_t n = 0;
+    for (void *it = keys ? peri_map_first(map) : NULL; it; it = peri_map_next(map, it))
+        keys[n++] = peri_map_key(it, NULL);
+    if (keys && n > 1)
+        qsort(keys, n, sizeof(*keys), by_text);
+    return keys;
+}
+
+/* A map with f of each member; NULL when memory is out. */
+static struct peri_value *map_each(const struct peri_value *map, struct peri_value *(*f)(const struct peri_value *v))
+{
+    struct peri_value *out = peri_value_map();
+    const char **keys = sorted_keys(map);
+    bool good = out && keys;
+    for (size_t i = 0; good && keys[i]; i++)
+        good = peri_map_put(out, keys[i], f(peri_map_at(map, keys[i]))) == PERI_OK;
+    free(keys);
+    if (good)
+        return out;
+    peri_value_unref(out);
+    return NULL;
+}
+
+static struct peri_value *with_templates(const struct peri_value *schema);
+
+static struct peri_value *parameters(const struct peri_value *schema)
+{
+    struct peri_value *out = peri_value_map();
+    const char **keys = sorted_keys(schema);
+    bool good = out && keys;
+    for (size_t i = 0; good && keys[i]; i++) {
+        const struct peri_value *v = peri_map_at(schema, keys[i]);
+        bool schemas = strcmp(keys[i], "properties") == 0;
+        bool one = (strcmp(keys[i], "items") == 0 || strcmp(keys[i], "additionalProperties") == 0) &&
+                   peri_value_is(v, PERI_MAP);
+        good = peri_map_put(out, keys[i],
+                   schemas ? map_each(v, with_templates)
+                   : one   ? with_templates(v)
+                           : peri_value_ref(v)) == PERI_OK;
+    }
+    free(keys);
+    if (good)
+        return out;
+    peri_value_unref(out);
+    return NULL;
+}
+
+/* Does every text pass? */
+static bool takes_any_text(const struct peri_value *schema)
+{
+    static const char *const narrow[] = {"enum", "const", "pattern", "minLength", "maxLength", "format"};
+    const struct peri_value *type = peri_map_at(schema, "type");
+    bool text = !type || peri_streq(peri_value_text(type), "string");
+    for (size_t i = 0; i < peri_value_count(type); i++)
+        text = text || peri_streq(peri_value_text(peri_list_at(type, i)), "string");
+    for (size_t i = 0; i < sizeof(narrow) / sizeof(narrow[0]); i++)
+        text = text && !peri_map_at(schema, narrow[i]);
+    return text;
+}
+
+/* The schema, or a template in its place. */
+static struct peri_value *with_templates(const struct peri_value *schema)
+{
+    if (!peri_value_is(schema, PERI_MAP))
+        return peri_value_ref(schema);
+    struct peri_value *plain = parameters(schema);
+    if (!plain || takes_any_text(schema))
+        return plain;
+    struct peri_value *out = peri_value_map(), *any = peri_value_list();
+    const char *help = peri_map_text(schema, "description");
+    bool good = out && any && peri_list_push(any, peri_value_ref(plain)) == PERI_OK &&
+                peri_list_push(any, parse(REF("template"))) == PERI_OK &&
+                peri_map_put_ref(out, "anyOf", any) == PERI_OK &&
+                peri_map_put_text(out, "description", help) == PERI_OK;
+    peri_value_unref(any);
+    peri_value_unref(plain);
+    if (good)
+        return out;
+    peri_value_unref(out);
+    return NULL;
+}
+
+/* {if: operator is this one, then: its params} */
+static struct peri_value *operator_schema(const char *id, const struct peri_operator_facts *facts)
+{
+    struct peri_value *rule = parse(
+        "{\"if\": {\"properties\": {\"operator\": {}}, \"required\": [\"operator\"]}, \"then\": {\"properties\": {}}}");
+    const struct peri_value *schema = facts->params ? peri_schema_source(facts->params) : NULL;
+    struct peri_value *then = peri_map_at(rule, "then"),
+                      *when = peri_map_at(peri_map_at(peri_map_at(rule, "if"), "properties"), "operator");
+    bool good = rule && peri_map_put_text(when, "const", id) == PERI_OK;
+    if (good && peri_value_is(schema, PERI_MAP))
+        good = peri_map_put(peri_map_at(then, "properties"), "params",
+                   describe(parameters(schema), facts->description)) == PERI_OK;
+    if (good && peri_value_count(peri_map_at(schema, "required")) > 0)
+        good = merge(then, requires("params"));
+    if (good)
+        return rule;
+    peri_value_unref(rule);
+    return NULL;
+}
+
+static bool put_operators(struct peri_value *mapping, const struct peri_rule_env *env, bool conditions)
+{
+    struct peri_value *ids = peri_value_list(), *rules = peri_value_list();
+    const char *const *all = env && env->operator_ids ? env->operator_ids(env->ctx) : NULL;
+    bool good = ids && rules;
+    for (; good && all && *all; all++) {
+        struct peri_operator_facts facts = {0};
+        if (!env->operator_facts(env->ctx, *all, &facts) || !(conditions ? facts.is_condition : facts.is_action))
+            continue;
+        good = peri_list_push(ids, peri_value_str(*all)) == PERI_OK &&
+               peri_list_push(rules, operator_schema(*all, &facts)) == PERI_OK;
+    }
+    if (good && peri_value_count(ids) > 0)
+        good = peri_map_put_ref(peri_map_at(peri_map_at(mapping, "properties"), "operator"), "enum", ids) == PERI_OK &&
+               peri_map_put_ref(mapping, "allOf", rules) == PERI_OK;
+    peri_value_unref(ids);
+    peri_value_unref(rules);
+    return good;
+}
+
+static bool put_definitions(struct peri_value *definitions, const struct peri_rule_env *env)
+{
+    bool good = true;
+    for (size_t i = 0; good && i < sizeof(parts) / sizeof(parts[0]); i++)
+        good = peri_map_put(definitions, parts[i].key, describe(parse(parts[i].schema), parts[i].help)) == PERI_OK;
+    for (size_t i = 0; good && i < MAPPING_COUNT; i++)
+        good = peri_map_put(definitions, mappings[i].definition, mapping_schema(&mappings[i])) == PERI_OK;
+    return good && put_kinds(peri_map_at(definitions, "step")) &&
+           put_operators(peri_map_at(definitions, "step"), env, false) &&
+           put_operators(peri_map_at(definitions, "condition_mapping"), env, true);
+}
+
+struct peri_value *peri_rule_schema(const struct peri_rule_env *env)
+{
+    struct peri_value *schema =
+        parse("{\"$schema\": \"http://json-schema.org/draft-07/schema#\", \"title\": \"perigee rule file\", "
+              "\"description\": \"One rule, or a list of them under rules:.\", \"type\": \"object\", "
+              "\"if\": {\"required\": [\"rules\"]}, "
+              "\"then\": {\"properties\": {\"rules\": {\"type\": \"array\", \"items\": " REF(
+                  "rule") "}}, \"additionalProperties\": false}, \"else\": " REF("rule") ", \"definitions\": {}}");
+    if (schema && put_definitions(peri_map_at(schema, "definitions"), env))
+        return schema;
+    peri_value_unref(schema);
+    return NULL;
+}
