@@ -195,8 +195,10 @@ static int check(struct peri_cli *cli, const struct peri_args *args)
         if (args->value[SETTINGS])
             check_settings(args->value[SETTINGS], manifest, &diag);
         check_loading(cli, dir, manifest->id, &diag);
-        if (!cli->json && diag.errors == 0)
-            printf("%s %s: good\nsha256 %s\n", manifest->id, manifest->version, peri_package_hash(package));
+        if (diag.errors == 0)
+            printf(cli->json ? "{\"id\":\"%s\",\"version\":\"%s\",\"ok\":true,\"sha256\":\"%s\"}\n"
+                             : "%s %s: good\nsha256 %s\n",
+                manifest->id, manifest->version, peri_package_hash(package));
         peri_manifest_destroy(manifest);
         peri_package_destroy(package);
     } else if (diag.errors == 0) {
