@@ -34,6 +34,7 @@ void peri_plugin_unref(struct peri_plugin *p)
     for (size_t i = 0; i < p->op_count; i++) {
         free(p->ops[i].id);
         free(p->ops[i].description);
+        free(p->ops[i].channel);
         peri_schema_destroy(p->ops[i].schema);
     }
     free(p->ops);
@@ -329,7 +330,7 @@ enum peri_status peri_host_plugins(struct peri_host *host, struct peri_value **r
 
 static enum peri_status operator_value(const struct peri_operator *op, struct peri_value **ret)
 {
-    static const char *const deliveries[] = {"once", "repeat", "lookup"};
+    static const char *const deliveries[] = {"once", "repeat", "lookup", "channel"};
     struct peri_value *v = peri_value_map();
     enum peri_status st = v ? peri_map_put_text(v, "id", op->id) : PERI_ENOMEM;
     if (!st)

@@ -24,7 +24,12 @@
 struct peri_host;
 
 /* How a step that calls this operator may be repeated when the outcome of an attempt is not known. */
-enum peri_delivery { PERI_DELIVERY_ONCE, PERI_DELIVERY_REPEAT, PERI_DELIVERY_LOOKUP };
+enum peri_delivery {
+    PERI_DELIVERY_ONCE,
+    PERI_DELIVERY_REPEAT,
+    PERI_DELIVERY_LOOKUP,
+    PERI_DELIVERY_CHANNEL /* as the channel that the operator sends over: see peri_host_delivery */
+};
 
 /* Limits of one plugin; 0 takes the default of docs/plugins.md. */
 struct peri_limits {
@@ -100,6 +105,9 @@ struct peri_operator {
 };
 /* borrow; NULL when unknown or its plugin is not active. Valid until plugins change. */
 const struct peri_operator *peri_host_operator(struct peri_host *host, const char *id);
+/* The class of an operator at this moment, never PERI_DELIVERY_CHANNEL: an operator that sends over a channel has the class of
+ * the plugin that serves it; the outbox recognises keys, so it may be repeated. Unknown operators: once. */
+enum peri_delivery peri_host_delivery(struct peri_host *host, const char *id);
 const char *const *peri_host_operator_ids(struct peri_host *host); /* sorted, NULL-ended, valid until plugins change */
 
 struct peri_call {

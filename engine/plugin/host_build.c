@@ -73,9 +73,12 @@ enum peri_status peri_plugin_add_operator(
     }
     def.id = peri_strdup(plan->id);
     def.description = peri_strdup(plan->description ? plan->description : "");
-    if (!def.id || !def.description || !peri_vec_grow(&p->ops, &p->op_cap, p->op_count + 1, sizeof(*p->ops))) {
+    def.channel = peri_strdup(plan->channel);
+    if (!def.id || !def.description || (plan->channel && !def.channel) ||
+        !peri_vec_grow(&p->ops, &p->op_cap, p->op_count + 1, sizeof(*p->ops))) {
         free(def.id);
         free(def.description);
+        free(def.channel);
         peri_schema_destroy(def.schema);
         return peri_error_nomem(err);
     }

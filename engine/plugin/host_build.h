@@ -10,6 +10,7 @@ struct peri_op_plan {
     bool is_condition;
     const struct peri_value *params; /* schema or NULL */
     enum peri_delivery delivery;
+    const char *channel; /* with PERI_DELIVERY_CHANNEL: a channel type, or "{config.KEY}" */
     size_t native;
 };
 /* Copies. */

@@ -76,6 +76,7 @@ struct peri_op_def {
     struct peri_operator public;
     struct peri_plugin *owner; /* borrow: the plugin holds this */
     char *id, *description;
+    char *channel; /* of an operator whose class is its channel's; else NULL */
     struct peri_schema *schema;
     size_t native; /* index in the shared object */
 };
@@ -116,7 +117,8 @@ struct peri_plugin {
     size_t op_count, op_cap;
     struct peri_web_def *webs;
     size_t web_count, web_cap;
-    char *channel_type; /* or NULL */
+    char *channel_type;  /* or NULL */
+    bool channel_repeats; /* sending twice under one key does no harm */
     bool has_init, has_ready, has_stop, has_enable, has_disable;
 
     /* host->lock */

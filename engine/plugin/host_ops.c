@@ -316,6 +316,32 @@ static struct peri_plugin *find_channel(struct peri_host *host, const char *type
     return NULL;
 }
 
+/* The channel type that an operator sends over: a word, or what its plugin's settings say. */
+static const char *type_of(const struct peri_op_def *def)
+{
+    const char *text = def->channel;
+    size_t len = strlen(text);
+    if (!peri_str_starts(text, "{config.") || text[len - 1] != '}')
+        return text;
+    struct peri_value *v = peri_map_atn(def->owner->config, text + 8, len - 9);
+    return peri_value_text(v);
+}
+
+enum peri_delivery peri_host_delivery(struct peri_host *host, const char *id)
+{
+    const struct peri_op_def *def = id ? peri_map_get(host->operators, id) : NULL;
+    if (!def || def->owner->state != PERI_PLUGIN_ACTIVE)
+        return PERI_DELIVERY_ONCE;
+    if (def->public.delivery != PERI_DELIVERY_CHANNEL)
+        return def->public.delivery;
+    const char *wanted = NULL, *type = type_of(def);
+    if (!type)
+        return PERI_DELIVERY_ONCE;
+    const struct peri_plugin *plugin = find_channel(host, type, &wanted);
+    bool outbox = !plugin && (!wanted || peri_streq(wanted, "outbox"));
+    return outbox || (plugin && plugin->channel_repeats) ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_ONCE;
+}
+
 static void outbox_stored(void *arg, enum peri_status st, const struct peri_error *err)
 {
     struct peri_job *job = arg;

@@ -171,10 +171,27 @@ static enum peri_status check_members(
     return st;
 }
 
+/* -1: no such class. */
+static int delivery_class(const char *name)
+{
+    static const char *const names[] = {
+        [PERI_DELIVERY_ONCE] = "once",
+        [PERI_DELIVERY_REPEAT] = "repeat",
+        [PERI_DELIVERY_LOOKUP] = "lookup",
+        [PERI_DELIVERY_CHANNEL] = "channel",
+    };
+    if (!name)
+        return PERI_DELIVERY_ONCE;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(name, names[i]))
+            return (int)i;
+    return -1;
+}
+
 static enum peri_status describe_operator(
     struct peri_plugin *p, const char *id, bool is_condition, struct peri_error *err)
 {
-    static const char *const members[] = {"description", "params", "evaluate", "execute", "delivery", NULL};
+    static const char *const members[] = {"description", "params", "evaluate", "execute", "delivery", "channel", NULL};
     const char *kind = is_condition ? "conditions" : "actions", *handler = is_condition ? "evaluate" : "execute";
     const char *const path[] = {kind, id, NULL};
     struct peri_value *v = NULL;
@@ -187,17 +204,21 @@ static enum peri_status describe_operator(
     if (st)
         return st;
     const char *delivery = peri_map_text(v, "delivery");
-    if (delivery && strcmp(delivery, "once") && strcmp(delivery, "repeat") && strcmp(delivery, "lookup")) {
-        st = peri_error_set(
-            err, PERI_EINVAL, "plugin.package", "delivery of %s must be \"once\", \"repeat\" or \"lookup\"", id);
+    const char *channel = peri_map_text(v, "channel");
+    int class = delivery_class(delivery);
+    if (class < 0) {
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package",
+            "delivery of %s must be \"once\", \"repeat\", \"lookup\" or \"channel\"", id);
+    } else if ((class == PERI_DELIVERY_CHANNEL) != (channel != NULL)) {
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package",
+            "%s: delivery = \"channel\" and channel = \"<type>\" go together", id);
     } else {
         struct peri_op_plan plan = {.id = id,
             .description = peri_map_text(v, "description"),
             .is_condition = is_condition,
             .params = peri_map_at(v, "params"),
-            .delivery = PERI_DELIVERY_ONCE};
-        if (delivery && delivery[0] != 'o')
-            plan.delivery = delivery[0] == 'r' ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_LOOKUP;
+            .delivery = (enum peri_delivery)class,
+            .channel = channel};
         st = peri_plugin_add_operator(p, &plan, err);
     }
     peri_value_unref(v);
@@ -264,7 +285,8 @@ static enum peri_status describe_webhooks(struct peri_plugin *p, struct peri_err
 
 static enum peri_status describe_channel(struct peri_plugin *p, struct peri_error *err)
 {
-    static const char *const members[] = {"type", "send", "handle_incoming_event", "place_call", "access_token", NULL};
+    static const char *const members[] = {
+        "type", "send", "delivery", "handle_incoming_event", "place_call", "access_token", NULL};
     const char *const path[] = {"channel", NULL};
     struct peri_value *v = NULL;
     enum peri_status st = check_members(p, path, members, "channel", err);
@@ -278,6 +300,7 @@ static enum peri_status describe_channel(struct peri_plugin *p, struct peri_erro
             err, PERI_EINVAL, "plugin.package", "channel needs a type (\"sms\", \"email\", ...) and a function send");
     else if (!(p->channel_type = peri_strdup(type)))
         st = peri_error_nomem(err);
+    p->channel_repeats = peri_streq(peri_map_text(v, "delivery"), "repeat");
     peri_value_unref(v);
     return st;
 }

@@ -7,7 +7,7 @@ static bool host_lookup(void *ctx, const char *operator_id, enum peri_delivery *
 {
     const struct peri_operator *op = peri_host_operator(ctx, operator_id);
     if (op)
-        *ret_delivery = op->delivery;
+        *ret_delivery = peri_host_delivery(ctx, operator_id);
     return op != NULL;
 }
 

@@ -22,7 +22,8 @@
 ---@class perigee.Action
 ---@field description? string
 ---@field params? table JSON Schema of the parameters
----@field delivery? "once"|"repeat"|"lookup" may an attempt of unknown outcome be repeated? default "once"
+---@field delivery? "once"|"repeat"|"lookup"|"channel" may an attempt of unknown outcome be repeated? default "once"
+---@field channel? string with delivery "channel": the channel type, or "{config.KEY}"
 ---@field execute fun(params: table, ctx: perigee.Context): any the result of the step
 
 ---@class perigee.Message
@@ -43,6 +44,7 @@
 
 ---@class perigee.Channel
 ---@field type string "sms", "email", ...
+---@field delivery? "once"|"repeat" does sending twice under one key do no harm? default "once"
 ---@field send fun(ctx: perigee.Context, message: perigee.Message): perigee.Sent?
 ---@field handle_incoming_event? fun(ctx: perigee.Context, request: perigee.WebhookRequest)
 ---@field place_call? function

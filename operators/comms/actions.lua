@@ -18,6 +18,8 @@ end
 
 M["comms.sendSms"] = {
   description = "Sends an SMS to a contact or a phone number.",
+  delivery = "channel",
+  channel = "sms",
   params = {
     type = "object",
     additionalProperties = false,
@@ -54,6 +56,8 @@ end
 
 M["comms.sendEmail"] = {
   description = "Sends an e-mail to a contact or an address.",
+  delivery = "channel",
+  channel = "email",
   params = {
     type = "object",
     additionalProperties = false,

@@ -19,6 +19,8 @@ end
 
 actions["notify.send"] = {
   description = "Sends a notification over the configured channel.",
+  delivery = "channel",
+  channel = "{config.channel}",
   params = {
     type = "object",
     additionalProperties = false,
@@ -26,14 +28,13 @@ actions["notify.send"] = {
       message = { type = "string", minLength = 1, description = "text" },
       title = { type = "string", description = "one line; the subject of an e-mail" },
       to = { type = "string", minLength = 1, description = "contact id or address; default: the plugin's setting" },
-      channel = { type = "string", minLength = 1, description = "channel type; default: the plugin's setting" },
       priority = { enum = { "min", "low", "default", "high", "max" }, description = "for channels that know one" },
       data = { type = "object", description = "more for the channel" },
     },
     required = { "message" },
   },
   execute = function(params, ctx)
-    local channel = params.channel or ctx.config.channel
+    local channel = ctx.config.channel
     local to = recipient(ctx, channel, params.to or ctx.config.to)
     local result = ctx.send(channel, {
       to = to,

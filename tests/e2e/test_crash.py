@@ -68,6 +68,55 @@ class Crash(harness.Case):
                 return
             after = "&after=" + urllib.parse.quote(page["next"])
 
+    def test_effects_happen_once_over_kills(self):
+        """Outbox messages are keyed: a run that was killed in its step goes on by itself and nothing is sent twice."""
+        total, batch = 600, 50
+        rule = """
+rules:
+  - name: Tell
+    trigger: {event: s.T}
+    actions:
+      - operator: notify.send
+        params: {message: "n{{ event.n }}"}
+      - delay: 300ms
+      - emit: {event: s.U, data: {n: "{{ event.n }}"}}
+  - name: Follow
+    trigger: {event: s.U}
+    conditions:
+      - operator: comms.missedCalls
+    actions:
+      - set: {n: "{{ event.n }}"}
+"""
+        self.p = self.service(rules={"r.yaml": rule})
+        self.p.put("call", {"missed": True, "direction": "inbound", "startedAt": self.p.get("/v1/status")["started"]})
+        state = {"sent": 0}
+
+        def send():
+            for first in range(0, total, batch):
+                body = json.dumps([{"specversion": "1.0", "id": str(n), "source": "/s", "type": "s.T", "data": {"n": n}} for n in range(first, first + batch)])
+                while True:
+                    try:
+                        if self.p.request("POST", "/v1/events", body, {"Content-Type": "application/cloudevents-batch+json"}).status == 202:
+                            break
+                    except (OSError, http.client.HTTPException):
+                        pass
+                    self.gone.wait(0.01)
+                state["sent"] += batch
+
+        self.gone = threading.Event()
+        thread = threading.Thread(target=send, daemon=True)
+        thread.start()
+        for kill in range(4):
+            harness.wait_for(lambda: state["sent"] >= (kill + 1) * total // 6, "some events")
+            self.p.kill()
+            self.p.start()
+        harness.wait_for(lambda: state["sent"] == total, "all events", 240)
+        thread.join()
+        harness.wait_for(lambda: sum(r["state"] == "succeeded" for r in self.pages("/v1/runs?rule=follow")) == total, "every run to end", 240)
+        told = [r["state"] for r in self.pages("/v1/runs?rule=tell")]
+        self.assertEqual(told, ["succeeded"] * total)
+        self.assertEqual(sorted(m["body"] for m in self.pages("/v1/outbox?")), sorted(f"n{n}" for n in range(total)))
+
     def test_a_delay_goes_on_after_a_kill(self):
         self.p = self.service(rules={"delay.yaml": "name: Late\ntrigger: {event: t.Late}\nactions:\n  - delay: 2s\n  - operator: notify.send\n    params: {message: late}\n"})
         event = self.p.emit("t.Late")
