@@ -38,26 +38,26 @@ foreach(kind operators connectors channels)
     endif()
   endforeach()
 endforeach()
-# lua/perigee: what plugins may require beside their own files.
-file(GLOB library CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lua/perigee/*.lua)
-set(copies)
-foreach(file ${library})
-  list(APPEND copies COMMAND ${CMAKE_COMMAND} -E copy ${file} ${PERIGEE_STAGE}/lua/perigee/)
+# Folders that lie beside them as they are: lua/perigee (what plugins may require), lua/testkit (fakes for their specs), lua/types (for
+# editors), templates (of `perigee plugins new`).
+foreach(folder lua/perigee lua/testkit lua/types templates)
+  file(GLOB_RECURSE files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*)
+  string(REPLACE "/" "-" short ${folder})
+  set(stamp ${CMAKE_BINARY_DIR}/stage/${short}.stamp)
+  add_custom_command(OUTPUT ${stamp} COMMAND ${CMAKE_COMMAND} -E rm -rf ${PERIGEE_STAGE}/${folder}
+    COMMAND ${CMAKE_COMMAND} -E copy_directory ${PROJECT_SOURCE_DIR}/${folder} ${PERIGEE_STAGE}/${folder}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/stage
+    COMMAND ${CMAKE_COMMAND} -E touch ${stamp} DEPENDS ${files} VERBATIM COMMENT "staging ${folder}")
+  list(APPEND staged_stamps ${stamp})
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/perigee/${folder})
 endforeach()
-add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/stage/lua.stamp COMMAND ${CMAKE_COMMAND} -E make_directory ${PERIGEE_STAGE}/lua/perigee ${CMAKE_BINARY_DIR}/stage
-  ${copies} COMMAND ${CMAKE_COMMAND} -E touch ${CMAKE_BINARY_DIR}/stage/lua.stamp DEPENDS ${library} COMMENT "staging lua/perigee")
-list(APPEND staged_stamps ${CMAKE_BINARY_DIR}/stage/lua.stamp)
-install(FILES ${library} DESTINATION ${CMAKE_INSTALL_DATADIR}/perigee/lua/perigee)
+# What C plugins are built with.
+configure_file(${PROJECT_SOURCE_DIR}/engine/include/perigee/plugin.h ${CMAKE_BINARY_DIR}/include/perigee/plugin.h COPYONLY)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/perigee.pc.in ${CMAKE_BINARY_DIR}/share/pkgconfig/perigee.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/share/pkgconfig/perigee.pc DESTINATION ${CMAKE_INSTALL_DATADIR}/pkgconfig)
 if(EXISTS ${PROJECT_SOURCE_DIR}/operators/policy.yaml)
   configure_file(${PROJECT_SOURCE_DIR}/operators/policy.yaml ${PERIGEE_STAGE}/policy.yaml COPYONLY)
   install(FILES ${PROJECT_SOURCE_DIR}/operators/policy.yaml DESTINATION ${CMAKE_INSTALL_DATADIR}/perigee)
 endif()
-# The Lua library that plugins may require (perigee.*), beside them.
-file(GLOB library CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/lua/perigee/*.lua)
-foreach(file ${library})
-  get_filename_component(name ${file} NAME)
-  configure_file(${file} ${PERIGEE_STAGE}/lua/perigee/${name} COPYONLY)
-endforeach()
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/lua/perigee DESTINATION ${CMAKE_INSTALL_DATADIR}/perigee/lua)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/rules DESTINATION ${CMAKE_INSTALL_DATADIR}/perigee)
 add_custom_target(stage_plugins ALL DEPENDS ${staged_stamps})

@@ -7,8 +7,6 @@
 #include "app/commands.h"
 #include "app/workbench.h"
 #include "base/str.h"
-#include "base/timefmt.h"
-#include "data/json.h"
 
 enum { PARAMS, EVENT };
 
@@ -164,39 +162,6 @@ static void called(void *arg, const struct peri_call_result *result)
     w->answer = peri_call_value(result);
 }
 
-static const char *text_or(const struct peri_value *map, const char *key, const char *fallback)
-{
-    const char *text = peri_map_text(map, key);
-    return text ? text : fallback;
-}
-
-/* The event that a call by hand sees: a payload, or a CloudEvent with its attributes. */
-static enum peri_status make_event(
-    const struct peri_value *given, int64_t now, struct peri_event **ret, struct peri_error *err)
-{
-    bool whole = peri_map_at(given, "specversion") != NULL;
-    struct peri_event *event = peri_event_create();
-    if (!event)
-        return peri_error_nomem(err);
-    const struct peri_value *data = whole ? peri_map_at(given, "data") : given;
-    event->type = peri_strdup(whole ? text_or(given, "type", "cli.call") : "cli.call");
-    event->source = peri_strdup(whole ? text_or(given, "source", "cli") : "cli");
-    event->external_id = peri_strdup(whole ? peri_map_text(given, "id") : NULL);
-    event->subject = peri_strdup(whole ? peri_map_text(given, "subject") : NULL);
-    event->time_ms = event->received_ms = now;
-    const char *time = whole ? peri_map_text(given, "time") : NULL;
-    if (time && !peri_time_parse(time, strlen(time), &event->time_ms))
-        event->time_ms = now;
-    event->data = peri_json_text(data, PERI_JSON_COMPACT);
-    event->data_len = event->data ? strlen(event->data) : 0;
-    if (event->type && event->source && event->data) {
-        *ret = event;
-        return PERI_OK;
-    }
-    peri_event_unref(event);
-    return peri_error_nomem(err);
-}
-
 static int call_by_hand(struct peri_cli *cli, struct peri_workbench *bench, const char *id,
     const struct peri_value *params, struct peri_event *event)
 {
@@ -231,7 +196,7 @@ static int call(struct peri_cli *cli, const struct peri_args *args)
         return peri_cli_fail(cli, PERI_EXIT_USAGE, "%s", err.message);
     }
     if (open_bench(cli, &bench, &code)) {
-        if (given && make_event(given, peri_clock_wall_ms(&bench.clock), &event, &err))
+        if (given && peri_call_event(given, peri_clock_wall_ms(&bench.clock), &event, &err))
             code = peri_cli_fail_error(cli, &err);
         else
             code = call_by_hand(cli, &bench, args->words[0], params, event);

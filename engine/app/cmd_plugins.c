@@ -9,6 +9,8 @@
 #include "app/client.h"
 #include "app/commands.h"
 #include "app/paths.h"
+#include "app/plugin_new.h"
+#include "app/plugin_test.h"
 #include "app/workbench.h"
 #include "base/str.h"
 #include "data/json.h"
@@ -17,18 +19,24 @@
 #include "plugin/package.h"
 #include "plugin/policy.h"
 
-enum { YES, SETTINGS, HOST };
+enum { YES, SETTINGS, HOST, TYPE, LANG, FOLDER };
 
 static const struct argp_option options[] = {
     {"yes", PERI_OPTION(YES), 0, 0, "approve: without asking", 0},
     {"settings", PERI_OPTION(SETTINGS), "FILE", 0,
         "check: also validates these settings (YAML or JSON) against the configSchema", 0},
     {"host", PERI_OPTION(HOST), "HOST[:PORT]", 0, "approve: also lets it reach this host, even a private one", 0},
+    {"type", PERI_OPTION(TYPE), "TYPE", 0, "new: operator, connector or channel", 0},
+    {"lang", PERI_OPTION(LANG), "LANG", 0, "new: lua (the default) or c (operators only)", 0},
+    {"dir", PERI_OPTION(FOLDER), "DIR", 0, "new: makes the plugin's folder in DIR (default: the current folder)", 0},
     {0},
 };
 static const struct peri_usage_text usage = {
-    "list | show ID | check DIR | approve ID | revoke ID | enable ID | disable ID | reload ID",
-    "Plugin packages. `check' validates a package: manifest, files, Lua, operators. `approve' shows what it asks for "
+    "list | show ID | new NAME | check DIR | test DIR | approve ID | revoke ID | enable ID | disable ID | reload ID",
+    "Plugin packages. `new' makes the folder of a plugin that works, to be changed. `check' validates a package: "
+    "manifest, files, Lua, operators. `test' runs its specs "
+    "(spec/*_spec.lua, with busted) and then, in the sandbox, its examples (examples.json). `approve' shows what it "
+    "asks for "
     "(on an update, what "
     "changed), asks on a terminal, and writes the operator's policy file. enable, disable and reload need the service.",
     options, 0, 2};
@@ -211,6 +219,37 @@ static int check(struct peri_cli *cli, const struct peri_args *args)
     return bad ? PERI_EXIT_NO : PERI_EXIT_OK;
 }
 
+static int make(struct peri_cli *cli, const struct peri_args *args)
+{
+    struct peri_error err;
+    char *folder = NULL;
+    if (!args->value[TYPE])
+        return peri_cli_usage(cli, "plugins", "say --type operator, --type connector or --type channel");
+    struct peri_plugin_plan plan = {args->words[0], args->value[TYPE], args->value[LANG] ? args->value[LANG] : "lua",
+        args->value[FOLDER] ? args->value[FOLDER] : "."};
+    enum peri_status st = peri_plugin_new(&plan, &folder, &err);
+    if (st == PERI_EINVAL)
+        return peri_cli_usage(cli, "plugins", "%s", err.message);
+    if (st)
+        return peri_cli_fail_error(cli, &err);
+    const char *shown = peri_str_starts(folder, "./") ? folder + 2 : folder;
+    if (cli->json) {
+        struct peri_value *v = peri_value_map();
+        if (v && !peri_map_put_text(v, "id", plan.id) && !peri_map_put_text(v, "path", shown))
+            peri_print_json(v);
+        peri_value_unref(v);
+    } else {
+        printf("%s is there. Next: README.md in it, then `perigee plugins test %s'\n", shown, shown);
+    }
+    free(folder);
+    return PERI_EXIT_OK;
+}
+
+static int test(struct peri_cli *cli, const struct peri_args *args)
+{
+    return peri_plugin_test(cli, args->words[0]);
+}
+
 static void print_permissions(const char *title, const struct peri_value *list)
 {
     if (peri_value_count(list) == 0)
@@ -370,8 +409,9 @@ static int reload(struct peri_cli *cli, const struct peri_args *args)
 int peri_cmd_plugins(struct peri_cli *cli, int argc, char **argv)
 {
     static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
-        {"check", check, 1, 1, "DIR"}, {"approve", approve, 1, 1, "ID"}, {"revoke", revoke_plugin, 1, 1, "ID"},
-        {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"}, {"reload", reload, 1, 1, "ID"}, {0}};
+        {"new", make, 1, 1, "NAME"}, {"check", check, 1, 1, "DIR"}, {"test", test, 1, 1, "DIR"},
+        {"approve", approve, 1, 1, "ID"}, {"revoke", revoke_plugin, 1, 1, "ID"}, {"enable", enable, 1, 1, "ID"},
+        {"disable", disable, 1, 1, "ID"}, {"reload", reload, 1, 1, "ID"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "plugins", verbs, &args);

@@ -21,7 +21,7 @@ const struct peri_command peri_commands[] = {
     {"eval", "evaluates a template expression", peri_cmd_eval},
     {"cron", "the next instants of a cron expression", peri_cmd_cron},
     {"operators", "conditions and actions: list, show, call", peri_cmd_operators},
-    {"plugins", "packages: list, show, check, approve, revoke, enable, disable, reload", peri_cmd_plugins},
+    {"plugins", "packages: list, show, new, check, test, approve, revoke, enable, disable, reload", peri_cmd_plugins},
     {"data", "the unified model: query, get, put, delete, import", peri_cmd_data},
     {"outbox", "messages that no channel took: list, show, clear", peri_cmd_outbox},
     {"secrets", "secret values: list, set, remove", peri_cmd_secrets},

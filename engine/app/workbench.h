@@ -15,6 +15,10 @@
 struct peri_workbench {
     struct peri_cli *cli;
     bool leave_bundled; /* set before opening: only the plugins of plugin_path */
+    bool empty;         /* set before opening: no database is read, only what was written here */
+    /* set before opening: settings of plugins instead of the configuration's; NULL: those */
+    bool (*settings)(void *ctx, const char *plugin_id, struct peri_plugin_settings *ret);
+    void *settings_ctx;
     struct peri_log *log;
     struct peri_loop *loop;
     struct peri_store *scratch;
@@ -26,7 +30,7 @@ struct peri_workbench {
     struct peri_clock clock;
 };
 
-/* The configuration must be loaded; bench is zero but for leave_bundled. Findings about plugins go to diag. */
+/* The configuration must be loaded; bench is zero but for what is set before. Findings about plugins go to diag. */
 enum peri_status peri_workbench_open(
     struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err) PERI_MUST_CHECK;
 void peri_workbench_close(struct peri_workbench *bench);

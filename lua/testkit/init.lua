@@ -8,13 +8,16 @@
 ---   local holds, why = plugin.conditions["contact.HasTag"].evaluate({ tag = "vip" }, ctx)
 
 local dkjson = require("dkjson")
-local times = require("testkit.times")
 local memory = require("testkit.memory")
+local real = require("testkit.real")
+local storage = require("testkit.storage")
+local times = require("testkit.times")
 
-local M = {}
+--- real(id, params, options): the operator as the program itself runs it.
+local M = { real = real.call }
 
 --- Runs the package's init.lua as the host does: its own modules and lua/perigee by require, fresh each time.
----@param folder string from the top of the tree
+---@param folder string "." in the specs of a package
 ---@return table package
 ---@return fun(name: string): any require the package's own require
 function M.load(folder)
@@ -26,8 +29,8 @@ function M.load(folder)
     local path = folder .. "/" .. name:gsub("%.", "/") .. ".lua"
     local file = io.open(path, "r")
     if not file then
-      path = "lua/" .. name:gsub("%.", "/") .. ".lua"
-      file = assert(io.open(path, "r"), "no module " .. name)
+      path = assert(package.searchpath(name, package.path), "no module " .. name)
+      file = assert(io.open(path, "r"))
     end
     local text = file:read("a")
     file:close()
@@ -124,6 +127,24 @@ function M.call(plugin, id, params, ctx)
   return (operator.evaluate or operator.execute)(M.params(operator.params or {}, params), ctx)
 end
 
+local function http(kit, options)
+  local api = {}
+  function api.request(request)
+    kit.requests[#kit.requests + 1] = request
+    return assert(options.http, "this spec has no http")(request)
+  end
+  for _, method in ipairs({ "GET", "POST" }) do
+    api[method:lower()] = function(url, more)
+      local request = { method = method, url = url }
+      for key, value in pairs(more or {}) do
+        request[key] = value
+      end
+      return api.request(request)
+    end
+  end
+  return api
+end
+
 --- A ctx. Options: now (RFC 3339), config, event (envelope; data is its payload), data ({type = {entities}}), idempotency_key,
 --- http (function(request) -> response), send (function(type, message) -> result), smtp (function(mail) -> answer).
 --- Afterwards ctx.kit has sent, emitted, requests, mails, logged and store.
@@ -140,6 +161,7 @@ function M.context(options)
     idempotency_key = options.idempotency_key or "key.1/1",
     crypto = crypto,
     data = kit.store,
+    storage = storage.new(clock),
     json = { null = dkjson.null, encode = dkjson.encode, decode = dkjson.decode, array = function(list) return list end },
     log = {},
   }
@@ -156,12 +178,7 @@ function M.context(options)
     kit.sent[#kit.sent + 1] = { type = type, message = message }
     return options.send and options.send(type, message) or { messageId = "m" .. #kit.sent, channel = "fake" }
   end
-  ctx.http = {
-    request = function(request)
-      kit.requests[#kit.requests + 1] = request
-      return options.http(request)
-    end,
-  }
+  ctx.http = http(kit, options)
   ctx.smtp = {
     send = function(mail)
       kit.mails[#kit.mails + 1] = mail
