@@ -28,4 +28,13 @@ void peri_pattern_destroy(struct peri_pattern *pattern);
 enum peri_status peri_pattern_match(const struct peri_pattern *pattern, const char *json, size_t len, bool *ret_matches,
     struct peri_value **ret_why, struct peri_error *err) PERI_MUST_CHECK;
 
+/* The same in two steps, for an event that many patterns look at: it is scanned once. json is borrowed and must live as
+ * long as the result. One thread at a time. */
+struct peri_pattern_event;
+enum peri_status peri_pattern_event_read(
+    const char *json, size_t len, struct peri_pattern_event **ret, struct peri_error *err) PERI_MUST_CHECK;
+void peri_pattern_event_destroy(struct peri_pattern_event *event);
+enum peri_status peri_pattern_match_event(const struct peri_pattern *pattern, struct peri_pattern_event *event,
+    bool *ret_matches, struct peri_value **ret_why, struct peri_error *err) PERI_MUST_CHECK;
+
 #endif

@@ -228,30 +228,73 @@ enum pattern_outcome pattern_eval(
     return all;
 }
 
-enum peri_status peri_pattern_match(const struct peri_pattern *pattern, const char *json, size_t len, bool *ret_matches,
+struct peri_pattern_event {
+    struct pattern_match m;
+};
+
+static enum peri_status match(const struct peri_pattern *pattern, struct pattern_match *m, bool *ret_matches,
     struct peri_value **ret_why, struct peri_error *err)
 {
-    struct pattern_match m = {0};
     struct peri_value *why = NULL;
-    enum peri_status st = peri_json_scan(json, len, &m.tape, err);
-    if (st != PERI_OK)
-        goto out;
-    bool matches = m.tape.items[0].kind == PERI_JSON_OBJECT &&
-                   pattern_eval(&m, pattern->plan, (struct pattern_view){0, 0, 1}) != PATTERN_NO;
-    if (!matches && ret_why && !m.nomem)
-        m.nomem = !(why = pattern_why(&m, pattern));
-    if (m.nomem) {
+    m->nomem = false;
+    m->stack_len = 0;
+    bool matches = m->tape.items[0].kind == PERI_JSON_OBJECT &&
+                   pattern_eval(m, pattern->plan, (struct pattern_view){0, 0, 1}) != PATTERN_NO;
+    if (!matches && ret_why && !m->nomem)
+        m->nomem = !(why = pattern_why(m, pattern));
+    if (m->nomem) {
         peri_value_unref(why);
-        st = peri_error_nomem(err);
-        goto out;
+        return peri_error_nomem(err);
     }
     *ret_matches = matches;
     if (ret_why)
         *ret_why = why;
-out:
-    peri_json_tape_finish(&m.tape);
-    free(m.stack);
-    free(m.scratch.text);
-    free(m.scratch.folded);
+    return PERI_OK;
+}
+
+static void finish(struct pattern_match *m)
+{
+    peri_json_tape_finish(&m->tape);
+    free(m->stack);
+    free(m->scratch.text);
+    free(m->scratch.folded);
+}
+
+enum peri_status peri_pattern_match(const struct peri_pattern *pattern, const char *json, size_t len, bool *ret_matches,
+    struct peri_value **ret_why, struct peri_error *err)
+{
+    struct pattern_match m = {0};
+    enum peri_status st = peri_json_scan(json, len, &m.tape, err);
+    if (st == PERI_OK)
+        st = match(pattern, &m, ret_matches, ret_why, err);
+    finish(&m);
     return st;
+}
+
+enum peri_status peri_pattern_event_read(
+    const char *json, size_t len, struct peri_pattern_event **ret, struct peri_error *err)
+{
+    struct peri_pattern_event *event = calloc(1, sizeof(*event));
+    if (!event)
+        return peri_error_nomem(err);
+    enum peri_status st = peri_json_scan(json, len, &event->m.tape, err);
+    if (st == PERI_OK)
+        *ret = event;
+    else
+        peri_pattern_event_destroy(event);
+    return st;
+}
+
+void peri_pattern_event_destroy(struct peri_pattern_event *event)
+{
+    if (!event)
+        return;
+    finish(&event->m);
+    free(event);
+}
+
+enum peri_status peri_pattern_match_event(const struct peri_pattern *pattern, struct peri_pattern_event *event,
+    bool *ret_matches, struct peri_value **ret_why, struct peri_error *err)
+{
+    return match(pattern, &event->m, ret_matches, ret_why, err);
 }

@@ -12,7 +12,10 @@
 /* From the journal to runs. Events wait in a window in order of seq; up to PIPE_EVALUATING of them are evaluated at the
  * same time, and whatever is complete at the front of the window becomes one T2 transaction: verdicts, runs, event
  * state. One T2 is under way at a time, so that the batches grow with the load. When more events come in than the
- * window holds, they stay in the journal and are read back once there is room. */
+ * window holds, they stay in the journal and are read back once there is room. An event that many rules hear has as many
+ * verdicts, so what is begun is bounded by (event, rule) pairs too. */
+
+#define MATCH_TEXT_MAX (32 << 20) /* bytes of an event's verdicts of patterns that do not match */
 
 /* --- the window --- */
 
@@ -30,6 +33,7 @@ static bool window_push(struct peri_pipeline *p, struct peri_event *event)
         return false;
     me->p = p;
     me->event = peri_event_ref(event);
+    peri_buf_init(&me->texts, MATCH_TEXT_MAX);
     p->window[(p->window_head + p->window_count++) % PIPE_WINDOW] = me;
     p->taken_seq = event->seq;
     return true;
@@ -124,34 +128,51 @@ static enum peri_status event_done(
     return st == PERI_ESTATE ? PERI_OK : st;
 }
 
+static void write_verdict(struct peri_buf *out, const struct match_event *me, const struct match_rule *mr)
+{
+    if (!mr->verdict && mr->text_len == 0)
+        return;
+    (void)peri_buf_putc(out, out->len > 0 ? ',' : '[');
+    if (mr->verdict && peri_json_write(out, mr->verdict, PERI_JSON_COMPACT) != PERI_OK)
+        return; /* the buffer remembers it */
+    if (!mr->verdict)
+        (void)peri_buf_append(out, me->texts.data + mr->text_at, mr->text_len);
+}
+
+/* The list of all verdicts as JSON. */
+static enum peri_status write_verdicts(struct match_event *me, struct peri_error *err)
+{
+    struct peri_buf out;
+    struct peri_value *dead = me->dead ? peri_verdict_dead(me->dead) : NULL;
+    peri_buf_init(&out, 2 * MATCH_TEXT_MAX);
+    if (me->dead)
+        write_verdict(&out, me, &(struct match_rule){.verdict = dead});
+    for (size_t i = 0; !me->dead && i < me->rule_count; i++)
+        write_verdict(&out, me, &me->rules[i]);
+    (void)peri_buf_puts(&out, out.len > 0 ? "]" : "[]");
+    free(me->verdicts);
+    me->verdicts = out.failed ? NULL : peri_buf_take(&out, NULL);
+    enum peri_status st = out.failed;
+    peri_buf_finish(&out);
+    peri_value_unref(dead);
+    if (st == PERI_ELIMIT)
+        return peri_error_set(err, st, NULL, "the verdicts of one event are larger than %d MiB", MATCH_TEXT_MAX >> 19);
+    return me->verdicts && (dead || !me->dead) ? PERI_OK : peri_error_nomem(err);
+}
+
 static enum peri_status finish_event(
     struct peri_tx *tx, const struct match_tx *mt, struct match_event *me, struct peri_error *err)
 {
     enum peri_status st = PERI_OK;
-    struct peri_value *list = NULL;
-    free(me->verdicts);
-    me->verdicts = NULL;
     if (!me->dead && me->rule_count == 0)
         return event_done(tx, me, PERI_EVENT_MATCHED, err);
-    list = peri_value_list();
-    if (!list)
-        return peri_error_nomem(err);
-    if (me->dead)
-        st = peri_list_push(list, peri_verdict_dead(me->dead));
-    for (size_t i = 0; st == PERI_OK && !me->dead && i < me->rule_count; i++) {
-        struct match_rule *mr = &me->rules[i];
-        if (mr->fired)
-            st = insert_run(tx, mt, mr, err);
-        if (st == PERI_OK && mr->verdict)
-            st = peri_list_push(list, peri_value_ref(mr->verdict));
-    }
-    if (st == PERI_OK) {
-        me->verdicts = peri_json_text(list, PERI_JSON_COMPACT);
-        st = me->verdicts ? PERI_OK : peri_error_nomem(err);
-    }
+    for (size_t i = 0; st == PERI_OK && !me->dead && i < me->rule_count; i++)
+        if (me->rules[i].fired)
+            st = insert_run(tx, mt, &me->rules[i], err);
+    if (st == PERI_OK)
+        st = write_verdicts(me, err);
     if (st == PERI_OK)
         st = event_done(tx, me, me->dead ? PERI_EVENT_DEAD : PERI_EVENT_MATCHED, err);
-    peri_value_unref(list);
     return st;
 }
 
@@ -351,7 +372,7 @@ static void commit_prefix(struct peri_pipeline *p)
 static bool may_begin(const struct peri_pipeline *p)
 {
     return !p->draining && p->window_begun < p->window_count && p->evaluating < PIPE_EVALUATING &&
-           p->live_memory < PIPE_LIVES && p->live_runs < PIPE_LIVE_RUNS;
+           p->pairs < PIPE_PAIRS && p->live_memory < PIPE_LIVES && p->live_runs < PIPE_LIVE_RUNS;
 }
 
 void match_pump(struct peri_pipeline *p)

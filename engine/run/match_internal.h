@@ -15,7 +15,8 @@ struct match_rule {
     const struct peri_trigger *fired;
     struct peri_value *trigger_value; /* of triggers[at] */
     struct peri_value *rule_value;
-    struct peri_value *verdict; /* the furthest so far */
+    struct peri_value *verdict; /* the furthest so far; NULL: it is text */
+    size_t text_at, text_len;   /* in the event's texts */
     struct peri_match_scope roots;
     struct evaluation *evaluation;
     bool decided;
@@ -26,6 +27,8 @@ struct match_event {
     struct peri_pipeline *p;
     struct peri_event *event;
     struct peri_value *payload;
+    struct peri_pattern_event *scanned; /* while patterns may still look at it */
+    struct peri_buf texts;              /* verdicts of patterns that do not match */
     struct match_rule *rules;
     size_t rule_count, undecided;
     bool begun, counted; /* counted: one of p->evaluating */

@@ -22,8 +22,11 @@ void match_free(struct match_event *me)
         peri_value_unref(mr->verdict);
         free(mr->triggers);
     }
+    me->p->pairs -= me->rule_count;
     free(me->rules);
     free(me->verdicts);
+    peri_buf_finish(&me->texts);
+    peri_pattern_event_destroy(me->scanned);
     peri_value_unref(me->payload);
     peri_event_unref(me->event);
     free(me);
@@ -36,7 +39,11 @@ static void decide(struct match_rule *mr)
     struct match_event *me = mr->event;
     struct peri_pipeline *p = me->p;
     mr->decided = true;
-    if (--me->undecided == 0 && me->counted) {
+    if (--me->undecided > 0)
+        return;
+    peri_pattern_event_destroy(me->scanned);
+    me->scanned = NULL;
+    if (me->counted) {
         me->counted = false;
         p->evaluating--;
     }
@@ -51,6 +58,37 @@ static void keep_verdict(struct match_rule *mr, struct peri_value *verdict)
     }
     peri_value_unref(mr->verdict);
     mr->verdict = verdict;
+    mr->text_len = 0;
+}
+
+/* False: memory is out. */
+static bool keep_unmatched(struct match_rule *mr, const struct peri_trigger *trigger, const struct peri_value *why)
+{
+    struct peri_buf *texts = &mr->event->texts;
+    size_t at = texts->len;
+    if (mr->verdict || mr->text_len > 0)
+        return true;
+    enum peri_status st = peri_verdict_write_unmatched(texts, mr->rule, trigger, why);
+    if (st == PERI_ELIMIT) { /* without what was compared it may still fit */
+        texts->len = at;
+        texts->failed = PERI_OK;
+        st = peri_verdict_write_unmatched(texts, mr->rule, trigger, NULL);
+    }
+    if (st != PERI_OK)
+        return false;
+    mr->text_at = at;
+    mr->text_len = texts->len - at;
+    return true;
+}
+
+/* *ret_why: new reference, NULL when it matches. */
+static enum peri_status match_pattern(struct match_event *me, const struct peri_pattern *pattern, bool *ret_matches,
+    struct peri_value **ret_why, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    if (!me->scanned)
+        st = peri_pattern_event_read(me->event->data, me->event->data_len, &me->scanned, err);
+    return st == PERI_OK ? peri_pattern_match_event(pattern, me->scanned, ret_matches, ret_why, err) : st;
 }
 
 static void next_trigger(struct match_rule *mr);
@@ -83,14 +121,14 @@ static bool try_pattern(struct match_rule *mr, const struct peri_trigger *trigge
     bool matches = true;
     *ret_ready = false;
     if (trigger->match && trigger->kind == PERI_TRIGGER_EVENT &&
-        peri_pattern_match(trigger->match, me->event->data, me->event->data_len, &matches, &why, &err) != PERI_OK) {
+        match_pattern(me, trigger->match, &matches, &why, &err) != PERI_OK) {
         keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "match", err.message));
         return true;
     }
     if (!matches) {
-        keep_verdict(mr, peri_verdict_unmatched(mr->rule, trigger, why));
+        bool kept = keep_unmatched(mr, trigger, why);
         peri_value_unref(why);
-        return true;
+        return kept;
     }
     peri_value_unref(why);
     if (!me->payload)
@@ -154,6 +192,7 @@ static bool add_hit(struct match_event *me, struct peri_rule *rule, const struct
         mr->event = me;
         mr->rule = peri_rule_ref(rule);
         me->rule_count++;
+        me->p->pairs++;
     }
     if (mr->trigger_count < rule->trigger_count)
         mr->triggers[mr->trigger_count++] = trigger;

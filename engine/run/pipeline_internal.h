@@ -10,12 +10,13 @@
 
 /* What the files of the pipeline share. Everything is for the loop's thread, except the peri_store_fn functions. */
 
-#define PIPE_WINDOW 1024                        /* unmatched events in memory; the rest waits in the journal */
-#define PIPE_EVALUATING 64                      /* events whose conditions are under way at the same time */
-#define PIPE_MATCH_BATCH 512                    /* events in one T2 transaction */
-#define PIPE_LIVES 2000                         /* runs in memory: ready or with a call in flight */
-#define PIPE_LIVE_RUNS 100000                   /* runs that are not final: above, matching pauses */
-#define PIPE_CALLS 256                          /* action calls in flight */
+#define PIPE_WINDOW 1024      /* unmatched events in memory; the rest waits in the journal */
+#define PIPE_EVALUATING 64    /* events whose conditions are under way at the same time */
+#define PIPE_PAIRS 4096       /* (event, rule) pairs in memory, above which no further event is begun */
+#define PIPE_MATCH_BATCH 512  /* events in one T2 transaction */
+#define PIPE_LIVES 2000       /* runs in memory: ready or with a call in flight */
+#define PIPE_LIVE_RUNS 100000 /* runs that are not final: above, matching pauses */
+#define PIPE_CALLS 256        /* action calls in flight */
 #define PIPE_SCHEDULE_SOURCE "perigee:schedule" /* nobody else may use it: its ids make occurrences unique */
 #define PIPE_HOPS_MAX 16
 #define PIPE_RETRY_MS 1000 /* store failed: the same transaction again after this */
@@ -98,6 +99,7 @@ struct peri_pipeline {
     size_t window_head, window_count;
     size_t window_begun; /* how many of the front have been begun */
     size_t evaluating;
+    size_t pairs;       /* (event, rule) pairs in memory */
     uint64_t taken_seq; /* highest seq that was put into the window */
     struct pipe_start {
         char *pos, *vars; /* of a run that has not begun; NULL until the first one */

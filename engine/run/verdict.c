@@ -2,8 +2,10 @@
 #include "run/verdict.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/str.h"
+#include "data/json.h"
 
 static struct peri_value *verdict(const struct peri_rule *rule, const struct peri_trigger *trigger, const char *word,
     const char *at, const char *operator_id, const char *reason, const struct peri_value *detail)
@@ -34,8 +36,14 @@ struct peri_value *peri_verdict_fired(const struct peri_rule *rule, const struct
     return verdict(rule, trigger, PERI_VERDICT_FIRED, NULL, NULL, NULL, NULL);
 }
 
-struct peri_value *peri_verdict_unmatched(
-    const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why)
+static void write_member(struct peri_buf *out, const char *name, const char *text)
+{
+    peri_buf_puts(out, name);
+    (void)peri_json_write_string(out, text, strlen(text));
+}
+
+enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct peri_rule *rule,
+    const struct peri_trigger *trigger, const struct peri_value *why)
 {
     const char *field = peri_map_text(why, "field"), *reason = peri_map_text(why, "reason");
     char text[320];
@@ -43,7 +51,19 @@ struct peri_value *peri_verdict_unmatched(
         snprintf(text, sizeof(text), "%.120s: %.180s", field, reason);
     else
         snprintf(text, sizeof(text), "%.300s", reason ? reason : "the payload does not match");
-    return verdict(rule, trigger, PERI_VERDICT_NO, "match", NULL, text, why);
+    write_member(out, "{\"rule\":", rule->id);
+    write_member(out, ",\"name\":", rule->name);
+    write_member(out, ",\"trigger\":", trigger->id);
+    write_member(out, ",\"verdict\":", PERI_VERDICT_NO);
+    write_member(out, ",\"at\":", "match");
+    write_member(out, ",\"reason\":", text);
+    if (why) {
+        peri_buf_puts(out, ",\"detail\":");
+        if (peri_json_write(out, why, PERI_JSON_COMPACT) != PERI_OK)
+            return out->failed;
+    }
+    peri_buf_putc(out, '}');
+    return out->failed;
 }
 
 struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const struct peri_trigger *trigger,
@@ -79,5 +99,5 @@ int peri_verdict_rank(const struct peri_value *v)
         return 4;
     if (peri_streq(word, PERI_VERDICT_ERROR))
         return 3;
-    return peri_streq(peri_map_text(v, "at"), "match") ? 1 : 2;
+    return peri_streq(peri_map_text(v, "at"), "match") ? PERI_VERDICT_RANK_UNMATCHED : 2;
 }

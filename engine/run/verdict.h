@@ -2,6 +2,7 @@
 #ifndef PERI_RUN_VERDICT_H
 #define PERI_RUN_VERDICT_H
 
+#include "base/buf.h"
 #include "data/value.h"
 #include "lang/rule.h"
 #include "run/condition.h"
@@ -24,13 +25,16 @@
 
 /* New references; NULL when memory is out. */
 struct peri_value *peri_verdict_fired(const struct peri_rule *rule, const struct peri_trigger *trigger);
-struct peri_value *peri_verdict_unmatched(
-    const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why);
 struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const struct peri_trigger *trigger,
     enum peri_cond_outcome outcome, const struct peri_cond_eval *eval);
 struct peri_value *peri_verdict_error(
     const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason);
 struct peri_value *peri_verdict_dead(const char *reason);
+/* That the pattern does not match, appended as JSON text: an event has one from each rule that hears it in vain, so no
+ * value is made of it. Its rank is PERI_VERDICT_RANK_UNMATCHED. */
+enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct peri_rule *rule,
+    const struct peri_trigger *trigger, const struct peri_value *why) PERI_MUST_CHECK;
+#define PERI_VERDICT_RANK_UNMATCHED 1
 /* How far a rule came: of the verdicts of several triggers of one rule the highest is kept. */
 int peri_verdict_rank(const struct peri_value *verdict);
 

@@ -36,6 +36,19 @@ static bool match(const char *pattern, const char *event, struct peri_value **wh
         fail_msg("%s: %s", pattern, err.message);
     if (peri_pattern_match(p, event, strlen(event), &matches, why, &err) != PERI_OK)
         fail_msg("%s: %s", event, err.message);
+    /* Scanned once and looked at twice the answer is the same. */
+    struct peri_pattern_event *scanned = NULL;
+    assert_int_equal(peri_pattern_event_read(event, strlen(event), &scanned, &err), PERI_OK);
+    for (int i = 0; i < 2; i++) {
+        struct peri_value *again = NULL;
+        bool holds = !matches;
+        assert_int_equal(peri_pattern_match_event(p, scanned, &holds, &again, &err), PERI_OK);
+        assert_int_equal(holds, matches);
+        if (why)
+            assert_true(peri_value_equal(*why, again));
+        peri_value_unref(again);
+    }
+    peri_pattern_event_destroy(scanned);
     peri_pattern_destroy(p);
     return matches;
 }

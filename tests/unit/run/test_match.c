@@ -193,6 +193,43 @@ static void test_more_events_than_the_window_holds_wait_in_the_journal(void **st
     kit_close(&bed);
 }
 
+static void test_many_rules_of_one_type_do_not_fill_the_memory(void **state)
+{
+    struct bed bed;
+    struct kit_sent sent = {.batch = peri_batch_create()};
+    struct peri_error err = {0};
+    struct peri_buf rules;
+    peri_buf_init(&rules, 1 << 20);
+    peri_buf_puts(&rules, "rules:\n  - {name: Slow, trigger: {event: a.Slow}, conditions: [{operator: c.slow}], "
+                          "actions: [{stop: true}]}\n");
+    for (int i = 0; i < 200; i++)
+        peri_buf_printf(
+            &rules, "  - {name: R%d, trigger: {event: a.B, match: {n: [%d]}}, actions: [{operator: x.ok}]}\n", i, i);
+    kit_open(&bed, peri_buf_text(&rules));
+    (void)kit_send(&bed, "a.Slow", "{}"); /* nothing is stored before it is decided */
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(peri_batch_event(sent.batch, kit_event("a.B", "{\"n\":7}", NULL)), PERI_OK);
+    assert_int_equal(peri_pipeline_submit(bed.pipe, sent.batch, kit_sent_done, &sent, &err), PERI_OK);
+    KIT_UNTIL(&bed, sent.done);
+    assert_int_equal(kit_status(&bed, "unmatched"), 61);
+    assert_true(bed.pipe->pairs >= PIPE_PAIRS && bed.pipe->pairs < PIPE_PAIRS + 200);
+    kit_reply(&bed, "c.slow", true);
+    KIT_QUIET(&bed);
+    assert_int_equal(bed.pipe->pairs, 0);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 60);
+    struct peri_value *list = kit_verdicts(&bed, sent.seq[59]);
+    assert_int_equal(peri_value_count(list), 200);
+    for (size_t i = 0; i < 200; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "r%zu", i);
+        assert_text(peri_list_at(list, i), "rule", id);
+        assert_text(peri_list_at(list, i), "verdict", i == 7 ? "fired" : "no");
+    }
+    peri_value_unref(list);
+    peri_buf_finish(&rules);
+    kit_close(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_a_disabled_rule_hears_nothing),
         cmocka_unit_test(test_rules_can_be_swapped_while_conditions_are_evaluated),
         cmocka_unit_test(test_more_events_than_the_window_holds_wait_in_the_journal),
+        cmocka_unit_test(test_many_rules_of_one_type_do_not_fill_the_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
