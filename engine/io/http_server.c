@@ -301,6 +301,8 @@ void peri_http_server_destroy(struct peri_http_server *server)
     if (!server)
         return;
     struct peri_http_request *orphans = NULL;
+    if (server->adopt) /* accepted in the round in which the loop was stopped: evhttp frees only what it sees */
+        http_server_adopt(-1, 0, server);
     while (server->requests) {
         struct peri_http_request *req = server->requests;
         bool connected = req->conn != NULL;

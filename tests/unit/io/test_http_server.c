@@ -63,6 +63,9 @@ static void handle(void *ctx, struct peri_http_request *req)
     } else if (strcmp(path, "/later") == 0) {
         w->kept = req;
         peri_http_on_close(req, on_close, w);
+    } else if (strcmp(path, "/stop") == 0) {
+        peri_http_answer(req, 204, NULL, NULL, 0);
+        peri_loop_stop(w->loop);
     } else if (strcmp(path, "/none") == 0) {
         peri_http_answer(req, 204, NULL, NULL, 0);
     } else if (strcmp(path, "/401") == 0) {
@@ -756,6 +759,24 @@ static void a_unix_socket_serves_and_leaves_nothing_behind(void **state)
     free(listen);
 }
 
+static void the_server_goes_in_the_moment_of_an_accept(void **state)
+{
+    static const char first[] = "GET /stop HTTP/1.1\r\nHost: x\r\n\r\n", second[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    struct world *w = *state;
+    int a = connect_to(w);
+    pump(w, 3);
+    int b = connect_to(w); /* accepted in the very round in which the handler of the other one stops the loop */
+    assert_int_equal(send(b, second, sizeof(second) - 1, 0), sizeof(second) - 1);
+    assert_int_equal(send(a, first, sizeof(first) - 1, 0), sizeof(first) - 1);
+    peri_loop_once(w->loop, 0);
+    peri_http_server_destroy(w->server);
+    w->server = NULL;
+    pump(w, 5);
+    assert_int_equal(w->handled, 1);
+    close(a);
+    close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -773,6 +794,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_flood_behind_an_open_request_ends_the_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(streams_flow_and_end, setup, teardown),
         cmocka_unit_test_setup_teardown(open_requests_get_503_when_the_server_goes, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_server_goes_in_the_moment_of_an_accept, setup, teardown),
         cmocka_unit_test_setup_teardown(metrics_count_answers_refusals_and_connections, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_addresses_are_explained, setup_loop, teardown),
         cmocka_unit_test_setup_teardown(a_unix_socket_serves_and_leaves_nothing_behind, setup_loop, teardown),
