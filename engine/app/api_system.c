@@ -87,7 +87,11 @@ static void hook_answered(void *arg, const struct peri_webhook_response *respons
 {
     struct peri_api_op *op = arg;
     if (op->req && response->error.status != PERI_OK) {
-        peri_http_problem(op->req, response->status, response->error.message, NULL);
+        /* Why a plugin failed stands in the log: the sender is a stranger. */
+        const char *text = response->status == 503   ? "the webhook is not available now"
+                           : response->status == 500 ? "the webhook failed"
+                                                     : response->error.message;
+        peri_http_problem(op->req, response->status, text, NULL);
     } else if (op->req) {
         bool ok = true;
         for (size_t i = 0; i < response->header_count; i++)
@@ -118,8 +122,9 @@ static void hook(struct peri_api_op *op)
     struct peri_http_request *req = op->req;
     const char *rest = peri_http_path(req) + strlen("/hooks/"), *slash = strchr(rest, '/');
     const char *target = peri_http_target(req), *question = strchr(target, '?');
-    if (!op->service->ready) {
-        peri_api_problem(op, 503, "rules and plugins are still being loaded");
+    if (!op->service->ready || op->service->draining) {
+        peri_api_problem(
+            op, 503, op->service->draining ? "the service is stopping" : "rules and plugins are still being loaded");
         return;
     }
     struct fields fields = {0};

@@ -25,6 +25,7 @@
 #define WATCH_DEBOUNCE_MS 100
 #define PRUNE_EVERY_MS 60000
 #define DRAIN_MS 10000
+#define HOOKS_LOOK_MS 20
 #define MAX_WATCHES 32
 
 struct watches {
@@ -36,7 +37,7 @@ struct watches {
 struct keeper {
     struct peri_service s;
     struct watches watches;
-    struct peri_timer *prune, *drain;
+    struct peri_timer *prune, *drain, *hooks;
     bool approve_all;
     char *share;
 };
@@ -306,9 +307,13 @@ static void prune_later(struct keeper *k, int64_t ms)
         peri_warn(k->s.log, "retention", "cannot set a timer: old events stay until the next start");
 }
 
+/* Nothing is left but, perhaps, webhooks: their senders hear an answer. */
 static void drained(void *arg)
 {
-    peri_loop_stop(((struct keeper *)arg)->s.loop);
+    struct keeper *k = arg;
+    k->hooks = NULL;
+    if (!peri_host_webhooks(k->s.host) || peri_loop_after(k->s.loop, HOOKS_LOOK_MS, drained, k, &k->hooks))
+        peri_loop_stop(k->s.loop);
 }
 
 static void drain_timeout(void *arg)
@@ -470,6 +475,7 @@ static void dismantle(struct keeper *k)
     free(file);
     peri_timer_cancel(k->prune);
     peri_timer_cancel(k->drain);
+    peri_timer_cancel(k->hooks);
     for (size_t i = 0; i < k->watches.count; i++)
         peri_watch_destroy(k->watches.items[i]);
     peri_api_close(s->api);

@@ -312,6 +312,8 @@ void peri_http_server_destroy(struct peri_http_server *server)
             orphans = req;
         }
     }
+    for (struct conn *conn = server->conns; conn; conn = conn->next)
+        http_server_flush(conn); /* also what was answered in the round in which the loop was stopped */
     peri_timer_cancel(server->accept_again);
     if (server->http)
         evhttp_free(server->http); /* with listener and connections */

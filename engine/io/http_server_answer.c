@@ -223,14 +223,13 @@ void http_server_refuse(
     peri_buf_finish(&body);
 }
 
-/* What is written already goes out as far as the socket takes it: for the last moment of a server. */
-static void flush(struct peri_http_request *req)
+void http_server_flush(struct conn *conn)
 {
-    struct evbuffer *out = bufferevent_get_output(req->conn->bev);
-    if (req->server->tls)
+    struct evbuffer *out = bufferevent_get_output(conn->bev);
+    if (conn->server->tls)
         return;
     evbuffer_unfreeze(out, 1);
-    while (evbuffer_get_length(out) > 0 && evbuffer_write(out, req->conn->fd) > 0)
+    while (evbuffer_get_length(out) > 0 && evbuffer_write(out, conn->fd) > 0)
         continue;
     evbuffer_freeze(out, 1);
 }
@@ -251,8 +250,6 @@ void http_request_orphan(struct peri_http_request *req)
             body.len);
         peri_buf_finish(&body);
     }
-    if (req->conn)
-        flush(req);
     unlink_request(req);
     req->conn = NULL;
     req->server = NULL;

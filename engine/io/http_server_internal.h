@@ -113,6 +113,8 @@ void http_server_refuse(
 /* The server goes before the handler answered: the peer hears 503 now, and the request lives on without connection
  * until its handler is done with it. */
 void http_request_orphan(struct peri_http_request *req);
+/* What is written already goes out as far as the socket takes it: for the last moment of a server. */
+void http_server_flush(struct conn *conn);
 void http_request_free(struct peri_http_request *req);
 enum peri_status http_problem_body(
     int status, const char *detail, const struct peri_value *extra, struct peri_buf *out);

@@ -168,6 +168,8 @@ typedef void (*peri_webhook_done)(void *arg, const struct peri_webhook_response 
  * it returns (404). */
 void peri_host_webhook(
     struct peri_host *host, const struct peri_webhook_request *request, peri_webhook_done done, void *arg);
+/* How many are under way. */
+size_t peri_host_webhooks(const struct peri_host *host);
 
 /* Lists for the API and the command line; new references. plugins: [{id, name, version, type, state, path, bundled,
  * permissions, granted, refusal?, error?, operators, channels, webhooks, events, description}]. */

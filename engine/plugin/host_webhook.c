@@ -184,3 +184,11 @@ void peri_host_webhook(
     if (peri_job_start(job, false, &err))
         refuse(done, arg, 503, &err);
 }
+
+size_t peri_host_webhooks(const struct peri_host *host)
+{
+    size_t n = 0;
+    for (const struct peri_job *job = host->jobs; job; job = job->next)
+        n += job->kind == PERI_JOB_WEBHOOK && !job->answered;
+    return n;
+}

@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Mistakes of operators, unkind surroundings and unkind plugins: a clear word each, and the service goes on."""
+import http.server
 import json
 import os
+import signal
+import threading
 
 import harness
 
@@ -19,6 +22,76 @@ def put_plugin(service, id, lua, permissions=(), **more):
         json.dump(manifest, f)
     with open(os.path.join(folder, "init.lua"), "w") as f:
         f.write(lua)
+
+
+class Held(http.server.ThreadingHTTPServer):
+    """Answers when it is told to."""
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), HeldHandler)
+        self.go, self.asked = threading.Event(), threading.Event()
+        self.at = f"127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.go.set()
+        self.shutdown()
+        self.server_close()
+
+
+class HeldHandler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.asked.set()
+        self.server.go.wait(harness.DEADLINE)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+HOOK = """return { webhooks = {
+  ["/slow"] = { methods = { "GET" }, handle = function(ctx)
+    ctx.http.get("http://" .. ctx.config.host .. "/")
+    ctx.emit("t.Hook", {})
+    return { status = 201 }
+  end },
+  ["/fails"] = { methods = { "GET" }, handle = function() error("the key is 4711") end } } }"""
+
+
+class Webhooks(harness.Case):
+    def setUp(self):
+        self.held = Held()
+        self.addCleanup(self.held.close)
+        self.p = self.service(f"plugins: {{test.hook: {{config: {{host: '{self.held.at}'}}}}}}", start=False)
+        put_plugin(self.p, "test.hook", HOOK, ["network:inbound", "event:publish:t.*", "network:outbound:{config.host}"],
+                   configSchema={"type": "object", "properties": {"host": {"type": "string"}}})
+        self.start()
+
+    def start(self):
+        self.p.start("--plugins", os.path.join(self.p.dir, "plugins"), "--approve-all")
+
+    def test_one_that_is_under_way_at_the_stop_gets_its_answer(self):
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(self.p.request("GET", "/hooks/test.hook/slow")))
+        thread.start()
+        self.assertTrue(self.held.asked.wait(harness.DEADLINE))
+        self.p.process.send_signal(signal.SIGTERM)
+        harness.wait_for(lambda: "stopping" in self.p.log_text(), "the stop to begin")
+        self.assertEqual(self.p.request("GET", "/hooks/test.hook/slow").status, 503)
+        self.held.go.set()
+        thread.join()
+        self.assertEqual(answers[0].status, 201)
+        self.assertEqual(self.p.process.wait(harness.DEADLINE), 0)
+        self.start()
+        self.assertEqual(len(self.p.get("/v1/events?type=t.Hook")["items"]), 1)
+
+    def test_strangers_do_not_learn_why_a_plugin_failed(self):
+        answer = self.p.request("GET", "/hooks/test.hook/fails")
+        self.assertEqual(answer.status, 500)
+        self.assertNotIn(b"4711", answer.body)
+        self.assertIn("4711", self.p.log_text())
 
 
 class Configuration(harness.Case):
