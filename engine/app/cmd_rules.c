@@ -4,16 +4,26 @@
 
 #include "app/client.h"
 #include "app/commands.h"
+#include "app/graph_view.h"
 #include "app/rule_view.h"
 #include "app/rulebook.h"
 #include "app/workbench.h"
 #include "base/str.h"
 
-static const struct peri_usage_text usage = {"list | show ID | enable ID | disable ID | reload",
+enum { DOT };
+
+static const struct argp_option options[] = {
+    {"dot", PERI_OPTION(DOT), 0, 0, "graph: as a document for Graphviz", 0},
+    {0},
+};
+
+static const struct peri_usage_text usage = {"list | show ID | enable ID | disable ID | reload | graph",
     "The rules. With a running service `list' and `show' print what it runs; without one they read the rule folders. "
     "`disable' keeps a rule from hearing events until `enable', also over restarts; `reload' reads "
-    "the rule folders now instead of within a second (both need the service).",
-    NULL, 0, 2};
+    "the rule folders now instead of within a second (both need the service). `graph' reads the rule folders and shows "
+    "which rule emits what which rule hears, cycles, "
+    "and the rules that nothing is known to start.",
+    options, 0, 2};
 
 static const struct peri_column columns[] = {{"id", "ID", 40}, {"name", "NAME", 40}, {"enabled", "ENABLED", 0},
     {"hears", "HEARS", 40}, {"place", "PLACE", 60}, {0}};
@@ -175,11 +185,45 @@ static int reload(struct peri_cli *cli, const struct peri_args *args)
     return code;
 }
 
+/* The rules of the folders as they are, whatever a service runs. */
+static int graph(struct peri_cli *cli, const struct peri_args *args)
+{
+    struct peri_workbench bench = {0};
+    struct peri_diag diag;
+    struct peri_error err;
+    struct peri_value *doc = NULL;
+    if (!peri_cli_config(cli))
+        return PERI_EXIT_NO;
+    peri_diag_init(&diag);
+    if (peri_workbench_open(&bench, cli, &diag, &err)) {
+        peri_diag_finish(&diag);
+        return peri_cli_fail_error(cli, &err);
+    }
+    struct peri_rulebook *book = peri_rulebook_create((const char *const *)cli->config.rules);
+    if (book && peri_rulebook_load(book, &bench.env, &diag) == PERI_OK)
+        doc = peri_graph_of(bench.host, peri_rulebook_rules(book));
+    peri_rulebook_destroy(book);
+    peri_workbench_close(&bench);
+    if (diag.errors)
+        fprintf(stderr, "perigee: %zu errors in rules or plugins; `perigee check' shows them\n", diag.errors);
+    peri_diag_finish(&diag);
+    if (!doc)
+        return peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
+    if (cli->json)
+        peri_print_json(doc);
+    else if (args->value[DOT])
+        peri_graph_print_dot(doc);
+    else
+        peri_graph_print(doc);
+    peri_value_unref(doc);
+    return PERI_EXIT_OK;
+}
+
 int peri_cmd_rules(struct peri_cli *cli, int argc, char **argv)
 {
     static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
-        {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"},
-        {"reload", reload, 0, 0, ""}, {0}};
+        {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"}, {"reload", reload, 0, 0, ""},
+        {"graph", graph, 0, 0, ""}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "rules", verbs, &args);

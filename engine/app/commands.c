@@ -14,7 +14,7 @@ const struct peri_command peri_commands[] = {
     {"check", "validates configuration, plugins and rules", peri_cmd_check},
     {"emit", "sends an event to the service", peri_cmd_emit},
     {"events", "the journal: list, show, replay", peri_cmd_events},
-    {"rules", "the rules: list, show, enable, disable, reload", peri_cmd_rules},
+    {"rules", "the rules: list, show, graph, enable, disable, reload", peri_cmd_rules},
     {"runs", "what rules did: list, show, retry, cancel, resolve", peri_cmd_runs},
     {"why", "why a rule did or did not run for an event", peri_cmd_why},
     {"match", "filters JSON events by a pattern, like grep", peri_cmd_match},
