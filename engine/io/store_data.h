@@ -48,6 +48,9 @@ enum peri_status peri_tx_kv_set(struct peri_tx *tx, const char *plugin, const ch
     int64_t expires_ms, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_reader_kv_get(struct peri_reader *reader, const char *plugin, const char *key, int64_t now_ms,
     struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* How much is there, keys and values as stored. */
+enum peri_status peri_reader_kv_size(struct peri_reader *reader, const char *plugin, int64_t now_ms, int64_t *ret_keys,
+    int64_t *ret_bytes, struct peri_error *err) PERI_MUST_CHECK;
 /* A list of keys. */
 enum peri_status peri_reader_kv_list(struct peri_reader *reader, const char *plugin, const char *prefix, int64_t now_ms,
     size_t limit, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;

@@ -64,6 +64,29 @@ enum peri_status peri_reader_kv_get(struct peri_reader *reader, const char *plug
     return st;
 }
 
+enum peri_status peri_reader_kv_size(struct peri_reader *reader, const char *plugin, int64_t now_ms, int64_t *ret_keys,
+    int64_t *ret_bytes, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    enum peri_status st = peri_stmt_open(&q, &reader->db,
+        "SELECT count(*), ifnull(sum(length(CAST(key AS BLOB))+length(CAST(value AS BLOB))),0) FROM kv"
+        " WHERE plugin=? AND (expires=0 OR expires>?)",
+        err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, plugin);
+    peri_stmt_int(&q, now_ms);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && row) {
+        *ret_keys = peri_stmt_get_int(&q, 0);
+        *ret_bytes = peri_stmt_get_int(&q, 1);
+    }
+    peri_stmt_close(&q);
+    return st;
+}
+
 static enum peri_status push_keys(
     struct peri_stmt *q, const char *prefix, size_t limit, struct peri_value *list, struct peri_error *err)
 {

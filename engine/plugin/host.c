@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "plugin/host_internal.h"
 #include "plugin/lua_vm.h"
+#include "plugin/refusal.h"
 
 #define STOP_MS 2000   /* for all stop handlers together */
 #define COMMIT_MS 5000 /* for commits under way at the end */
@@ -220,6 +221,8 @@ static enum peri_status put_error(struct peri_value *v, const char *key, const s
     enum peri_status st = e ? peri_map_put_text(e, "code", err->code) : PERI_ENOMEM;
     if (!st)
         st = peri_map_put_text(e, "message", err->message);
+    if (!st)
+        st = peri_map_put_text(e, "remedy", peri_refusal_remedy(err->code));
     if (st)
         peri_value_unref(e);
     return st ? st : peri_map_put(v, key, e);

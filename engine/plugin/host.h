@@ -35,6 +35,8 @@ enum peri_delivery {
 struct peri_limits {
     int64_t instructions, running_ms, wall_ms;
     size_t memory_bytes;
+    int64_t operations_per_second; /* host functions that reach data, storage, network, other plugins */
+    int64_t storage_bytes, storage_keys, log_bytes;
 };
 
 /* What the host asks of the layers above. */

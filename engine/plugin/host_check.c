@@ -131,23 +131,35 @@ out:
 
 /* --- limits --- */
 
-static int64_t pick(int64_t asked, int64_t set, int64_t standard)
+/* What the manifest asks for, else the installation's value; at most the policy's cap, or without one ten times the
+ * installation's value. */
+static int64_t pick(int64_t asked, int64_t set, int64_t standard, int64_t cap)
 {
-    int64_t base = set > 0 ? set : standard;
-    if (asked <= 0)
-        return base;
-    return asked > base * 10 ? base * 10 : asked;
+    int64_t base = set > 0 ? set : standard, most = cap > 0 ? cap : base * 10;
+    int64_t want = asked > 0 ? asked : base;
+    return want < most ? want : most;
 }
 
 static void set_limits(struct peri_plugin *p)
 {
     const struct peri_limits *set = &p->host->options.limits;
     const struct peri_manifest_limits *asked = &p->manifest->limits;
-    p->limits.instructions = pick(asked->instructions, set->instructions, 1000000);
-    p->limits.memory_bytes = (size_t)pick(asked->memory_bytes, (int64_t)set->memory_bytes, 8 << 20);
-    p->limits.wall_ms = pick(asked->wall_ms, set->wall_ms, 30000);
+    struct peri_manifest_limits cap;
+    struct peri_limits *to = &p->limits;
+    peri_policy_caps(p->host->policy, p->id, &cap);
+    to->instructions = pick(asked->instructions, set->instructions, 1000000, cap.instructions);
+    to->memory_bytes = (size_t)pick(asked->memory_bytes, (int64_t)set->memory_bytes, 8 << 20, cap.memory_bytes);
+    to->wall_ms = pick(asked->wall_ms, set->wall_ms, 30000, cap.wall_ms);
     /* 0 stands for the two defaults: 250 ms for a condition, 1 s for other handlers */
-    p->limits.running_ms = asked->running_ms || set->running_ms ? pick(asked->running_ms, set->running_ms, 1000) : 0;
+    bool given = asked->running_ms || set->running_ms || cap.running_ms;
+    to->running_ms = given ? pick(asked->running_ms, set->running_ms, 1000, cap.running_ms) : 0;
+    to->operations_per_second =
+        pick(asked->operations_per_second, set->operations_per_second, PERI_HOST_RATE, cap.operations_per_second);
+    if (p->bundled && !asked->operations_per_second && !cap.operations_per_second)
+        to->operations_per_second = 0; /* came with perigee: not rated */
+    to->storage_bytes = pick(asked->storage_bytes, set->storage_bytes, PERI_HOST_STORAGE_BYTES, cap.storage_bytes);
+    to->storage_keys = pick(asked->storage_keys, set->storage_keys, PERI_HOST_STORAGE_KEYS, cap.storage_keys);
+    to->log_bytes = pick(asked->log_bytes, set->log_bytes, PERI_HOST_LOG_BYTES, cap.log_bytes);
 }
 
 static void set_metrics(struct peri_plugin *p)

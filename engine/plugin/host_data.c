@@ -12,6 +12,8 @@
 #include "lang/glob.h"
 #include "plugin/host_internal.h"
 
+#define STORED_AGE_MAX 256 /* writes between two counts of what a plugin stores */
+
 /* NULL without a database: reads find nothing then. */
 static struct peri_reader *reader_of(struct peri_job *job)
 {
@@ -37,6 +39,32 @@ bool peri_job_dirty(const struct peri_job *job)
     return job->batch && peri_batch_count(job->batch) > 0;
 }
 
+/* One operation of the plugin's allowance: data, storage, events, network, other plugins. */
+enum peri_status peri_job_spend(struct peri_job *job, struct peri_error *err)
+{
+    struct peri_plugin *p = job->plugin;
+    struct peri_bucket *b = &p->bucket;
+    int64_t rate = p->limits.operations_per_second, now = peri_clock_mono(&job->host->options.clock).ns / 1000000;
+    double most = (double)rate * PERI_HOST_RATE_BURST;
+    if (rate <= 0 || p->native)
+        return PERI_OK;
+    b->tokens = b->filled_ms ? b->tokens + (double)(now - b->filled_ms) * (double)rate / 1000 : most;
+    if (b->tokens > most)
+        b->tokens = most;
+    b->filled_ms = now ? now : 1;
+    if (b->tokens >= 1) {
+        b->tokens--;
+        return PERI_OK;
+    }
+    peri_error_set(err, PERI_ELIMIT, "limit.rate", "a plugin may use %lld operations a second (%d times that at once)",
+        (long long)rate, PERI_HOST_RATE_BURST);
+    if (err) {
+        err->retryable = true;
+        err->retry_after_ms = (long)((1 - b->tokens) * 1000 / (double)rate) + 1;
+    }
+    return PERI_ELIMIT;
+}
+
 static enum peri_status denied(
     const struct peri_job *job, const char *permission, const char *arg, struct peri_error *err)
 {
@@ -60,8 +88,10 @@ static enum peri_status may_change(const struct peri_job *job, const char *what,
 /* The job's batch, made when it is first needed and never larger than its bounds. */
 static enum peri_status open_batch(struct peri_job *job, struct peri_error *err)
 {
-    if (!job->batch)
+    if (!job->batch) {
         job->batch = peri_batch_create();
+        job->stored_keys = job->stored_bytes = 0;
+    }
     if (!job->batch)
         return peri_error_nomem(err);
     if (peri_batch_count(job->batch) >= PERI_HOST_BATCH_ITEMS || peri_batch_bytes(job->batch) >= PERI_HOST_BATCH_BYTES)
@@ -90,6 +120,8 @@ enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *r
     const char *type = peri_map_text(request, "type");
     enum peri_status st = type ? check_query_keys(request, err)
                                : peri_error_set(err, PERI_EINVAL, "bad_argument", "a query needs a type");
+    if (!st)
+        st = peri_job_spend(job, err);
     if (!st)
         st = may_read(job, type, err);
     if (st)
@@ -121,6 +153,8 @@ enum peri_status peri_job_get(
     struct peri_job *job, const char *type, const char *id, struct peri_value **ret, struct peri_error *err)
 {
     enum peri_status st = may_read(job, type, err);
+    if (!st)
+        st = peri_job_spend(job, err);
     if (st)
         return st;
     struct peri_reader *reader = reader_of(job);
@@ -150,6 +184,8 @@ enum peri_status peri_job_put(
     if (!peri_grants_data(job->plugin->grants, "write", type))
         return denied(job, "data:write:", type, err);
     enum peri_status st = may_change(job, "write data", err);
+    if (!st)
+        st = peri_job_spend(job, err);
     if (!st && !peri_value_is(fields, PERI_MAP))
         st = peri_error_set(err, PERI_EINVAL, "bad_argument", "the fields of an entity are a table with names");
     if (!st)
@@ -180,6 +216,8 @@ enum peri_status peri_job_delete(struct peri_job *job, const char *type, const c
     if (!peri_grants_data(job->plugin->grants, "write", type))
         return denied(job, "data:write:", type, err);
     enum peri_status st = may_change(job, "delete data", err);
+    if (!st)
+        st = peri_job_spend(job, err);
     if (!st)
         st = peri_entity_type_check(peri_entity_type_singular(type), err);
     if (!st && !*id)
@@ -257,6 +295,8 @@ enum peri_status peri_job_emit(struct peri_job *job, const char *type, const str
         return denied(job, "event:publish:", type, err);
     st = may_change(job, "emit events", err);
     if (!st)
+        st = peri_job_spend(job, err);
+    if (!st)
         st = open_batch(job, err);
     if (st)
         return st;
@@ -279,8 +319,9 @@ enum peri_status peri_job_kv_get(struct peri_job *job, const char *key, struct p
     struct peri_reader *reader = reader_of(job);
     if (!peri_grants_has(job->plugin->grants, "storage:read"))
         return denied(job, "storage:read", "", err);
-    if (!reader)
-        return PERI_ENOTFOUND;
+    enum peri_status st = peri_job_spend(job, err);
+    if (st || !reader)
+        return st ? st : PERI_ENOTFOUND;
     return peri_reader_kv_get(reader, job->plugin->id, key, peri_clock_wall_ms(&job->host->options.clock), ret, err);
 }
 
@@ -290,49 +331,116 @@ enum peri_status peri_job_kv_list(
     struct peri_reader *reader = reader_of(job);
     if (!peri_grants_has(job->plugin->grants, "storage:read") && !peri_grants_has(job->plugin->grants, "storage:write"))
         return denied(job, "storage:read", "", err);
+    enum peri_status st = peri_job_spend(job, err);
+    if (st)
+        return st;
     if (!reader) {
         *ret = peri_value_list();
         return *ret ? PERI_OK : peri_error_nomem(err);
     }
     return peri_reader_kv_list(reader, job->plugin->id, prefix, peri_clock_wall_ms(&job->host->options.clock),
-        PERI_HOST_STORAGE_KEYS + 1, ret, err);
+        (size_t)job->plugin->limits.storage_keys + 1, ret, err);
 }
 
-/* Room for one more key? Only asked for keys that are not there yet. */
-static enum peri_status check_room(struct peri_job *job, const char *key, struct peri_error *err)
+/* What the plugin stores, counted again every so often: batches that were dropped, and what has expired, are not seen
+ * in between. */
+static enum peri_status count_stored(struct peri_job *job, bool now, struct peri_error *err)
 {
-    struct peri_value *old = NULL, *keys = NULL;
+    struct peri_plugin *p = job->plugin;
+    struct peri_reader *reader = reader_of(job);
+    if (reader && (now || p->stored_age == 0)) {
+        int64_t at = peri_clock_wall_ms(&job->host->options.clock);
+        enum peri_status st = peri_reader_kv_size(reader, p->id, at, &p->stored_keys, &p->stored_bytes, err);
+        if (st)
+            return st;
+        p->stored_keys += job->stored_keys; /* on the way */
+        p->stored_bytes += job->stored_bytes;
+        p->stored_age = 0;
+    }
+    p->stored_age = (p->stored_age + 1) % STORED_AGE_MAX;
+    return PERI_OK;
+}
+
+static int64_t stored_size(const char *key, const struct peri_value *value)
+{
+    char *text = peri_json_text(value, PERI_JSON_COMPACT);
+    int64_t n = (int64_t)strlen(key) + (text ? (int64_t)strlen(text) : 0);
+    free(text);
+    return n;
+}
+
+static bool has_room(const struct peri_plugin *p, int64_t keys, int64_t bytes)
+{
+    return p->stored_keys + keys <= p->limits.storage_keys && p->stored_bytes + bytes <= p->limits.storage_bytes;
+}
+
+/* Is there room for value (NULL: the key goes)? */
+static enum peri_status check_room(
+    struct peri_job *job, const char *key, const struct peri_value *value, struct peri_error *err)
+{
+    struct peri_plugin *p = job->plugin;
+    struct peri_value *old = NULL;
     struct peri_reader *reader = reader_of(job);
     int64_t now = peri_clock_wall_ms(&job->host->options.clock);
     if (!reader)
         return PERI_OK;
-    enum peri_status st = peri_reader_kv_get(reader, job->plugin->id, key, now, &old, NULL);
+    enum peri_status st = count_stored(job, false, err);
+    if (st)
+        return st;
+    bool is_new = peri_reader_kv_get(reader, p->id, key, now, &old, NULL) != PERI_OK;
+    int64_t keys = (value ? 1 : 0) - (is_new ? 0 : 1);
+    int64_t bytes = (value ? stored_size(key, value) : 0) - (is_new ? 0 : stored_size(key, old));
     peri_value_unref(old);
-    if (!st)
-        return PERI_OK;
-    st = peri_reader_kv_list(reader, job->plugin->id, "", now, PERI_HOST_STORAGE_KEYS, &keys, err);
-    if (!st && peri_value_count(keys) >= PERI_HOST_STORAGE_KEYS)
-        st = peri_error_set(
-            err, PERI_ELIMIT, "limit.storage", "a plugin stores at most %d keys", PERI_HOST_STORAGE_KEYS);
-    peri_value_unref(keys);
+    bool grows = keys > 0 || bytes > 0;
+    if (grows && !has_room(p, keys, bytes)) {
+        st = count_stored(job, true, err);
+        if (!st && !has_room(p, keys, bytes))
+            st = peri_error_set(err, PERI_ELIMIT, "limit.storage", "a plugin stores at most %lld keys and %lld bytes",
+                (long long)p->limits.storage_keys, (long long)p->limits.storage_bytes);
+    }
+    if (!st) {
+        p->stored_keys += keys;
+        p->stored_bytes += bytes;
+        job->stored_keys += keys;
+        job->stored_bytes += bytes;
+    }
     return st;
+}
+
+static enum peri_status put_stored(
+    struct peri_job *job, const char *key, const struct peri_value *value, int64_t expires, struct peri_error *err)
+{
+    enum peri_status st = open_batch(job, err);
+    if (!st)
+        st = check_room(job, key, value, err);
+    if (st)
+        return st;
+    st = peri_batch_kv_set(job->batch, job->plugin->id, key, peri_value_ref(value), expires);
+    return st ? peri_error_set(err, st, NULL, "storage can not be written: %s", peri_status_name(st)) : PERI_OK;
+}
+
+static enum peri_status may_store(struct peri_job *job, struct peri_error *err)
+{
+    if (!peri_grants_has(job->plugin->grants, "storage:write"))
+        return denied(job, "storage:write", "", err);
+    enum peri_status st = may_change(job, "change its storage", err);
+    return st ? st : peri_job_spend(job, err);
 }
 
 enum peri_status peri_job_kv_set(
     struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms, struct peri_error *err)
 {
-    if (!peri_grants_has(job->plugin->grants, "storage:write"))
-        return denied(job, "storage:write", "", err);
-    enum peri_status st = may_change(job, "change its storage", err);
-    if (!st)
-        st = open_batch(job, err);
-    if (!st && value)
-        st = check_room(job, key, err);
-    if (st)
-        return st;
+    enum peri_status st = may_store(job, err);
     int64_t expires = ttl_ms > 0 ? peri_clock_wall_ms(&job->host->options.clock) + ttl_ms : 0;
-    st = peri_batch_kv_set(job->batch, job->plugin->id, key, peri_value_ref(value), expires);
-    return st ? peri_error_set(err, st, NULL, "storage can not be written: %s", peri_status_name(st)) : PERI_OK;
+    return st ? st : put_stored(job, key, value, expires, err);
+}
+
+enum peri_status peri_job_kv_clear(struct peri_job *job, const struct peri_value *keys, struct peri_error *err)
+{
+    enum peri_status st = may_store(job, err);
+    for (size_t i = 0; !st && i < peri_value_count(keys); i++)
+        st = put_stored(job, peri_value_text(peri_list_at(keys, i)), NULL, 0, err);
+    return st;
 }
 
 /* --- the event, the log --- */
@@ -378,10 +486,10 @@ void peri_job_log(struct peri_job *job, enum peri_log_level level, const char *t
         return;
     char *extra = data ? peri_json_text(data, PERI_JSON_COMPACT) : NULL;
     job->log_bytes += strlen(text) + (extra ? strlen(extra) : 0) + 32;
-    if (job->log_bytes > PERI_HOST_LOG_BYTES) {
+    if (job->log_bytes > (size_t)job->plugin->limits.log_bytes) {
         job->log_full = true;
-        peri_warn(
-            log, job->plugin->area, "logs more than %d bytes in one call: the rest is dropped", PERI_HOST_LOG_BYTES);
+        peri_warn(log, job->plugin->area, "logs more than %lld bytes in one call: the rest is dropped",
+            (long long)job->plugin->limits.log_bytes);
     } else {
         peri_log_write(log, level, job->plugin->area, "%.*s%s%.*s", PERI_HOST_LOG_LINE / 2, text, extra ? " " : "",
             PERI_HOST_LOG_LINE / 2, extra ? extra : "");

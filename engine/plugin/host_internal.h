@@ -33,6 +33,9 @@ struct peri_plugin;
 #define PERI_HOST_BATCH_BYTES (4u << 20) /* written by one call */
 #define PERI_HOST_BATCH_ITEMS 5000
 #define PERI_HOST_STORAGE_KEYS 1000
+#define PERI_HOST_STORAGE_BYTES (10 << 20) /* keys and values as JSON */
+#define PERI_HOST_RATE 100                 /* operations a second, of plugins that did not come with perigee */
+#define PERI_HOST_RATE_BURST 10            /* seconds' worth that may be used at once */
 #define PERI_HOST_STORAGE_VALUE 65536
 #define PERI_HOST_LOG_LINE 4096
 #define PERI_HOST_LOG_BYTES 65536 /* logged by one call */
@@ -96,6 +99,12 @@ struct peri_breaker {
     bool trial;
 };
 
+/* Operations that a plugin may still begin; refilled by the clock. */
+struct peri_bucket {
+    int64_t filled_ms; /* monotonic; 0: full */
+    double tokens;
+};
+
 /* One loaded version of one package. */
 struct peri_plugin {
     _Atomic int refs; /* the host's, one a job, one while it is queued or run */
@@ -133,8 +142,14 @@ struct peri_plugin {
     struct peri_vm *vm;
     struct peri_native *native;
     struct peri_job *suspended;
+    struct peri_bucket bucket;
+    int64_t stored_keys, stored_bytes; /* an estimate: dropped batches are in it */
+    int stored_age;                    /* writes since it was counted; 0: not counted yet */
 
     /* loop, while it loads */
+    size_t rank;    /* place in the order of loading */
+    bool sent;      /* to a worker */
+    bool in_load;   /* counted in load_pending */
     bool enabling;  /* somebody switched it on */
     bool candidate; /* a new version beside the one in service: nobody else sees it yet */
     void (*reload_done)(void *arg);
@@ -259,6 +274,7 @@ struct peri_job {
     int64_t host_calls;
     size_t log_bytes;
     bool log_full;
+    int64_t stored_keys, stored_bytes; /* what the batch adds to the plugin's storage */
     enum peri_job_outcome outcome;
     bool holds;
     struct peri_value *value;
@@ -291,7 +307,8 @@ struct peri_host {
     bool change_seen; /* while it was loading: once more afterwards */
     struct peri_diag watch_diag;
     bool loading;
-    size_t load_pending; /* plugins are loaded one after the other, their init handlers run side by side */
+    size_t load_pending;
+    bool load_busy; /* plugins are loaded one after the other; init handlers run side by side where nobody waits */
     struct peri_diag *load_diag;
     void (*load_done)(void *arg);
     void *load_arg;
@@ -361,6 +378,17 @@ void peri_plugin_was_reset(struct peri_plugin *plugin);
 void peri_host_operators_changed(struct peri_host *host);
 struct peri_plugin *peri_host_plugin(struct peri_host *host, const char *id);
 
+/* host_order.c, loop: relationships. What waits to be loaded gets its rank; what can not be loaded is blocked, with
+ * the reason in its error and told to fn. */
+void peri_host_order(struct peri_host *host, void (*fn)(struct peri_host *host, struct peri_plugin *blocked));
+/* The next that may be sent to a worker: nothing it loads after is still under way. NULL: none (yet). A plugin whose
+ * required one has failed in the meantime is blocked and told to fn instead. */
+struct peri_plugin *peri_host_next(
+    struct peri_host *host, void (*fn)(struct peri_host *host, struct peri_plugin *blocked));
+/* PERI_ESTATE with a stable code and a remedy when p can not run beside what there is. */
+enum peri_status peri_plugin_relations(
+    struct peri_host *host, const struct peri_plugin *p, struct peri_error *err) PERI_MUST_CHECK;
+
 /* host_data.c, on a worker: what both kinds of plugin may do with the model. Permission checks are in here. */
 enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *request, bool count,
     struct peri_value **ret, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
@@ -376,8 +404,13 @@ enum peri_status peri_job_kv_get(
     struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_kv_set(struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms,
     struct peri_error *err) PERI_MUST_CHECK;
+/* Deletes these keys: one operation. */
+enum peri_status peri_job_kv_clear(
+    struct peri_job *job, const struct peri_value *keys, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_kv_list(
     struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* Uses one of the plugin's operations a second; PERI_ELIMIT "limit.rate" when there is none left. */
+enum peri_status peri_job_spend(struct peri_job *job, struct peri_error *err) PERI_MUST_CHECK;
 bool peri_job_dirty(const struct peri_job *job); /* has writes that reads would not see */
 /* {id, type, source, subject?, time, data} or NULL. borrow */
 const struct peri_value *peri_job_event(struct peri_job *job);

@@ -16,6 +16,7 @@
 /* --- endings --- */
 
 static void load_next(struct peri_host *host);
+static void stop_old(struct peri_plugin *old);
 
 static void run_ready(struct peri_host *host)
 {
@@ -28,8 +29,12 @@ static void run_ready(struct peri_host *host)
 
 static void one_ended(struct peri_host *host)
 {
-    if (!host->loading || --host->load_pending)
+    if (!host->loading)
         return;
+    if (--host->load_pending) {
+        load_next(host);
+        return;
+    }
     host->loading = false;
     host->load_diag = NULL;
     if (!host->closing)
@@ -84,13 +89,37 @@ static void give_up_claims(struct peri_plugin *p)
     peri_host_operators_changed(p->host);
 }
 
-static void reload_over(struct peri_plugin *p)
+/* Loading p has ended, one way or the other. drop: nobody needs it any more. */
+static void load_over(struct peri_plugin *p, bool drop)
 {
+    struct peri_host *host = p->host;
     void (*done)(void *arg) = p->reload_done;
     void *arg = p->reload_arg;
+    bool in_load = p->in_load;
     p->reload_done = NULL;
-    if (done && !p->host->closing)
+    p->in_load = false;
+    if (drop)
+        drop_plugin(p);
+    if (done && !host->closing)
         done(arg);
+    if (in_load)
+        one_ended(host);
+}
+
+/* A new version that came to nothing: the old one keeps running, the fault is shown. One that did not run anyway gives
+ * its place. True: p is to be dropped. */
+static bool give_way(struct peri_plugin *p)
+{
+    struct peri_plugin *old = p->candidate ? peri_host_plugin(p->host, p->id) : NULL;
+    if (!old)
+        return false;
+    if (old->state == PERI_PLUGIN_ACTIVE || p->state == PERI_PLUGIN_FAILED) {
+        old->error = p->error;
+        return true;
+    }
+    p->candidate = false;
+    drop_plugin(old);
+    return false;
 }
 
 static void load_failed(struct peri_plugin *p)
@@ -103,14 +132,21 @@ static void load_failed(struct peri_plugin *p)
     if (!p->candidate) {
         add_finding(host, p, PERI_SEV_ERROR, &p->error);
         give_up_claims(p);
-        one_ended(host);
-        return;
     }
-    struct peri_plugin *old = peri_host_plugin(host, p->id);
-    if (old)
-        old->error = p->error; /* the old version keeps running, the fault is shown */
-    reload_over(p);
-    drop_plugin(p);
+    load_over(p, give_way(p));
+}
+
+static void tell_blocked(struct peri_host *host, struct peri_plugin *p)
+{
+    add_finding(host, p, PERI_SEV_WARNING, &p->error);
+    peri_warn(host->options.log, p->area, "blocked: %s [%s]", p->error.message, p->error.code);
+}
+
+/* By its relationships. */
+static void blocked(struct peri_host *host, struct peri_plugin *p)
+{
+    tell_blocked(host, p);
+    load_over(p, give_way(p));
 }
 
 /* --- operators --- */
@@ -145,6 +181,23 @@ static void stop_old(struct peri_plugin *old)
         (void)!peri_plugin_hook(old, "stop", false, NULL);
 }
 
+/* A new version may be one that others can not work with: they are as they would be after a restart. */
+static void recheck_neighbours(const struct peri_plugin *p)
+{
+    struct peri_host *host = p->host;
+    for (size_t i = 0; i < host->plugin_count; i++) {
+        struct peri_plugin *other = host->plugins[i];
+        struct peri_error err = {0};
+        if (other == p || other->state != PERI_PLUGIN_ACTIVE || other->candidate ||
+            !peri_plugin_relations(host, other, &err) || !strstr(err.message, p->id))
+            continue;
+        stop_old(other);
+        other->state = PERI_PLUGIN_BLOCKED;
+        other->error = err;
+        tell_blocked(host, other);
+    }
+}
+
 static void activate(struct peri_plugin *p)
 {
     struct peri_host *host = p->host;
@@ -164,15 +217,12 @@ static void activate(struct peri_plugin *p)
         drop_plugin(old);
     peri_host_operators_changed(host);
     peri_info(host->options.log, p->area, "%s %s is active", p->manifest->name, p->manifest->version);
-    if (!candidate) {
-        one_ended(host);
-        return;
-    }
-    if (p->has_ready)
+    recheck_neighbours(p);
+    if (candidate && p->has_ready)
         (void)!peri_plugin_hook(p, "ready", false, NULL);
-    if (p->enabling && p->has_enable)
+    if (candidate && p->enabling && p->has_enable)
         (void)!peri_plugin_hook(p, "on_enable", false, NULL);
-    reload_over(p);
+    load_over(p, false);
 }
 
 static void init_done(struct peri_plugin *p, const struct peri_error *err)
@@ -189,10 +239,11 @@ static void init_done(struct peri_plugin *p, const struct peri_error *err)
 void peri_plugin_loaded(struct peri_plugin *p)
 {
     struct peri_host *host = p->host;
-    bool candidate = p->candidate;
     if (host->closing)
         return;
-    if (p->error.status || !claim(p, candidate)) {
+    if (p->in_load)
+        host->load_busy = false;
+    if (p->error.status || !claim(p, p->candidate)) {
         load_failed(p);
     } else {
         p->state = PERI_PLUGIN_READY;
@@ -203,8 +254,7 @@ void peri_plugin_loaded(struct peri_plugin *p)
             load_failed(p);
         }
     }
-    if (!candidate)
-        load_next(host);
+    load_next(host);
 }
 
 /* After a reset: init again before anything else. */
@@ -234,22 +284,18 @@ void peri_plugin_was_reset(struct peri_plugin *p)
 static void send_load(struct peri_plugin *p)
 {
     p->state = PERI_PLUGIN_LOADING;
+    p->sent = true;
     p->load_item = (struct peri_item){.kind = PERI_ITEM_LOAD, .plugin = p};
     (void)!peri_item_send(p->host, p, &p->load_item, true);
 }
 
-static bool is_pending(const struct peri_plugin *p)
-{
-    return p->state == PERI_PLUGIN_LOADING && !p->load_item.plugin && !p->candidate;
-}
-
 static void load_next(struct peri_host *host)
 {
-    for (size_t i = 0; i < host->plugin_count; i++)
-        if (is_pending(host->plugins[i])) {
-            send_load(host->plugins[i]);
-            return;
-        }
+    struct peri_plugin *p = host->loading && !host->load_busy ? peri_host_next(host, blocked) : NULL;
+    if (!p || host->load_busy) /* one that was blocked on the way has let the next one go */
+        return;
+    host->load_busy = true;
+    send_load(p);
 }
 
 /* --- discovery --- */
@@ -272,13 +318,30 @@ static bool being_loaded(struct peri_host *host, const char *id)
     return false;
 }
 
-/* Puts p, freshly read, in the place of old: at once when there is nothing to run, else when it has loaded. p: take. */
-static enum peri_status replace(
-    struct peri_plugin *old, struct peri_plugin *p, void (*done)(void *arg), void *arg, struct peri_error *err)
+/* Would the policy, as it is now, still let the version in service run? Not after a revocation. */
+static bool still_allowed(const struct peri_plugin *old)
 {
     struct peri_host *host = old->host;
-    if (p->state == PERI_PLUGIN_FAILED || (p->state == PERI_PLUGIN_BLOCKED && old->state == PERI_PLUGIN_ACTIVE)) {
-        old->error = p->error; /* the last good version stays */
+    struct peri_grants *grants = NULL;
+    if (!old->manifest || !old->package)
+        return false;
+    struct peri_policy_question q = {.manifest = old->manifest,
+        .hash = peri_package_hash(old->package),
+        .bundled = old->bundled,
+        .approve_all = host->options.approve_all};
+    bool ok = !peri_policy_decide(host->policy, host->shipped, &q, &grants, NULL);
+    peri_grants_destroy(grants);
+    return ok;
+}
+
+/* p, freshly read, came to nothing. The last good version stays, or p takes its place to show why nothing runs. take */
+static enum peri_status settle(struct peri_plugin *old, struct peri_plugin *p, struct peri_error *err)
+{
+    struct peri_host *host = old->host;
+    bool active = old->state == PERI_PLUGIN_ACTIVE;
+    if (p->state == PERI_PLUGIN_FAILED ||
+        (p->state == PERI_PLUGIN_BLOCKED && active && (p->error.status == PERI_ESTATE || still_allowed(old)))) {
+        old->error = p->error;
         if (err)
             *err = p->error;
         enum peri_status st = p->error.status ? p->error.status : PERI_EINVAL;
@@ -287,26 +350,19 @@ static enum peri_status replace(
         peri_plugin_unref(p);
         return st;
     }
-    if (p->state != PERI_PLUGIN_LOADING) { /* disabled, unconfigured, blocked */
-        stop_old(old);
-        if (add_plugin(host, p))
-            drop_plugin(old);
-        return done ? peri_loop_post(host->options.loop, done, arg) : PERI_OK;
-    }
-    p->candidate = true;
-    p->reload_done = done;
-    p->reload_arg = arg;
-    if (!add_plugin(host, p))
-        return peri_error_nomem(err);
-    send_load(p);
+    if (p->state == PERI_PLUGIN_BLOCKED)
+        tell_blocked(host, p);
+    stop_old(old);
+    if (add_plugin(host, p))
+        drop_plugin(old);
     return PERI_OK;
 }
-
-static void load_ended(void *arg);
 
 /* Same files, settings and grants: nothing to do. */
 static bool unchanged(const struct peri_plugin *old, const struct peri_plugin *p)
 {
+    if (memcmp(&old->limits, &p->limits, sizeof(p->limits)) != 0)
+        return false;
     bool runs = old->state == PERI_PLUGIN_ACTIVE && p->state == PERI_PLUGIN_LOADING;
     if (!old->package || !p->package || (!runs && old->state != p->state))
         return false;
@@ -323,9 +379,12 @@ static void found_again(struct peri_plugin *old, struct peri_plugin *p)
         peri_plugin_unref(p);
         return;
     }
-    host->load_pending++;
-    if (replace(old, p, load_ended, host, NULL))
-        host->load_pending--;
+    if (p->state != PERI_PLUGIN_LOADING) {
+        (void)!settle(old, p, NULL);
+        return;
+    }
+    p->candidate = true; /* its turn comes in the order of all that are loaded */
+    add_plugin(host, p);
 }
 
 static void found(struct peri_host *host, const char *dir, bool bundled)
@@ -349,8 +408,7 @@ static void found(struct peri_host *host, const char *dir, bool bundled)
         return;
     }
     if (p->state == PERI_PLUGIN_BLOCKED) {
-        add_finding(host, p, PERI_SEV_WARNING, &p->error);
-        peri_warn(host->options.log, p->area, "blocked: %s [%s]", p->error.message, p->error.code);
+        tell_blocked(host, p);
     } else if (p->state == PERI_PLUGIN_FAILED) {
         peri_err(host->options.log, p->area, "not loaded: %s [%s]", p->error.message, p->error.code);
     }
@@ -393,27 +451,6 @@ static void scan(struct peri_host *host, const char *folder, bool bundled)
         free(names[i]);
     }
     free(names);
-}
-
-static void check_requirements(struct peri_host *host)
-{
-    for (size_t i = 0; i < host->plugin_count; i++) {
-        struct peri_plugin *p = host->plugins[i];
-        const struct peri_value *list =
-            p->manifest ? peri_map_at(peri_map_at(p->manifest->source, "relationships"), "requires") : NULL;
-        for (size_t k = 0; is_pending(p) && k < peri_value_count(list); k++) {
-            const struct peri_value *item = peri_list_at(list, k);
-            const char *id = peri_value_text(item) ? peri_value_text(item) : peri_map_text(item, "pluginId");
-            const struct peri_plugin *other = id ? peri_host_plugin(host, id) : NULL;
-            if (other && (other->state == PERI_PLUGIN_LOADING || other->state == PERI_PLUGIN_ACTIVE))
-                continue;
-            peri_error_set(&p->error, PERI_ESTATE, "relationship.missing", "it requires the plugin %s, which is %s",
-                id ? id : "?", other ? peri_plugin_state_name(other->state) : "not there");
-            p->state = PERI_PLUGIN_BLOCKED;
-            add_finding(host, p, PERI_SEV_WARNING, &p->error);
-            peri_warn(host->options.log, p->area, "blocked: %s [%s]", p->error.message, p->error.code);
-        }
-    }
 }
 
 static void load_ended(void *arg)
@@ -494,9 +531,13 @@ enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, 
     for (char **folder = host->plugin_path; *folder; folder++)
         scan(host, *folder, false);
     drop_vanished(host);
-    check_requirements(host);
-    for (size_t i = 0; i < host->plugin_count; i++)
-        host->load_pending += is_pending(host->plugins[i]);
+    host->load_busy = false;
+    peri_host_order(host, blocked);
+    for (size_t i = 0; i < host->plugin_count; i++) {
+        struct peri_plugin *p = host->plugins[i];
+        p->in_load = p->state == PERI_PLUGIN_LOADING && !p->sent;
+        host->load_pending += p->in_load;
+    }
     enum peri_status st = peri_loop_post(host->options.loop, load_ended, host);
     if (st) {
         host->loading = false;
@@ -544,7 +585,19 @@ static enum peri_status start_reload(struct peri_host *host, struct peri_plugin 
         return st;
     }
     p->enabling = enable;
-    return replace(old, p, done, arg, err);
+    if (p->state == PERI_PLUGIN_LOADING && peri_plugin_relations(host, p, &p->error))
+        p->state = PERI_PLUGIN_BLOCKED;
+    if (p->state != PERI_PLUGIN_LOADING) {
+        enum peri_status st = settle(old, p, err);
+        return st || !done ? st : peri_loop_post(host->options.loop, done, arg);
+    }
+    p->candidate = true;
+    p->reload_done = done;
+    p->reload_arg = arg;
+    if (!add_plugin(host, p))
+        return peri_error_nomem(err);
+    send_load(p);
+    return PERI_OK;
 }
 
 enum peri_status peri_host_reload(

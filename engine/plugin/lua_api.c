@@ -359,7 +359,10 @@ struct peri_value *peri_lua_value(lua_State *L, int idx, const char *what, size_
 
 struct peri_op *peri_lua_begin(lua_State *L, struct peri_job *job, enum peri_op_kind kind)
 {
+    struct peri_error err = {0};
     peri_vm_check_wait(L);
+    if (kind != PERI_OP_FLUSH)
+        peri_lua_check(L, peri_job_spend(job, &err), &err);
     peri_op_finish(&job->op);
     job->op.kind = kind;
     return &job->op;

@@ -47,10 +47,7 @@ int peri_lua_push_read(lua_State *L, struct peri_job *job, struct peri_read *rea
     }
     keys = *box;
     if (read->kind == PERI_READ_CLEAR) {
-        for (size_t i = 0; i < peri_value_count(keys); i++) {
-            st = peri_job_kv_set(job, peri_value_text(peri_list_at(keys, i)), NULL, 0, &err);
-            peri_lua_check(L, st, &err);
-        }
+        peri_lua_check(L, peri_job_kv_clear(job, keys, &err), &err);
         lua_pushinteger(L, (lua_Integer)peri_value_count(keys));
         return 1;
     }

@@ -25,6 +25,8 @@ int peri_vm_raise(lua_State *L, const struct peri_error *err)
     if (err->retry_after_ms > 0) {
         lua_pushinteger(L, err->retry_after_ms);
         lua_setfield(L, -2, "retry_after_ms");
+        lua_pushnumber(L, (lua_Number)err->retry_after_ms / 1000);
+        lua_setfield(L, -2, "retry_after");
     }
     return lua_error(L);
 }

@@ -2,7 +2,7 @@
 /* plugin.json is checked twice: as JSON (a file that only YAML would accept is refused) and as YAML, whose tree knows
  * the place of every node. Checks run over the JSON value and name what they dislike by pointer; the tree turns the
  * pointer into a line and a column. */
-#include "plugin/manifest.h"
+#include "plugin/manifest_internal.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -11,27 +11,17 @@
 
 #include "base/str.h"
 #include "data/json.h"
+#include "data/semver.h"
 #include "data/yaml.h"
 #include "lang/glob.h"
 #include "plugin/package.h"
 
-struct reader {
-    const char *file;
-    const struct peri_node *root; /* NULL: no places */
-    struct peri_diag *diag;
-    const struct peri_value *doc;
-    struct peri_manifest *m;
-};
-
-static struct peri_place place_of(const struct reader *r, const char *pointer)
+struct peri_place peri_manifest_place(const struct peri_manifest_reader *r, const char *pointer)
 {
     if (!r->root)
         return (struct peri_place){.file = r->file};
     return peri_node_at_pointer(r->root, pointer)->place;
 }
-
-#define FINDING(r, pointer, code, hint, ...)                                                                           \
-    peri_diag_add((r)->diag, place_of(r, pointer), PERI_SEV_ERROR, code, hint, __VA_ARGS__)
 
 /* --- words --- */
 
@@ -56,49 +46,6 @@ bool peri_plugin_id_ok(const char *id)
         if (!lower_alnum(id[i]) && id[i] != '.' && id[i] != '-')
             return false;
     return true;
-}
-
-static const char *semver_number(const char *p)
-{
-    if (*p == '0')
-        return p + 1;
-    const char *start = p;
-    while (*p >= '0' && *p <= '9')
-        p++;
-    return p == start || p - start > 16 ? NULL : p;
-}
-
-/* Dotted identifiers of a pre-release (no leading zeros in numbers) or of build metadata. */
-static const char *semver_idents(const char *p, bool numbers)
-{
-    for (;;) {
-        const char *start = p;
-        bool digits = true;
-        while (isalnum((unsigned char)*p) || *p == '-') {
-            digits = digits && *p >= '0' && *p <= '9';
-            p++;
-        }
-        if (p == start || (numbers && digits && *start == '0' && p - start > 1))
-            return NULL;
-        if (*p != '.')
-            return p;
-        p++;
-    }
-}
-
-bool peri_semver_ok(const char *version)
-{
-    const char *p = version;
-    for (int i = 0; p && i < 3; i++) {
-        p = semver_number(p);
-        if (p && i < 2)
-            p = *p == '.' ? p + 1 : NULL;
-    }
-    if (p && *p == '-')
-        p = semver_idents(p + 1, true);
-    if (p && *p == '+')
-        p = semver_idents(p + 1, false);
-    return p && !*p;
 }
 
 static const struct {
@@ -244,8 +191,8 @@ static const char *describe(const struct peri_value *v)
     return words[peri_value_type(v)];
 }
 
-static bool want(
-    struct reader *r, const struct peri_value *v, enum peri_type type, const char *pointer, const char *what)
+bool peri_manifest_want(struct peri_manifest_reader *r, const struct peri_value *v, enum peri_type type,
+    const char *pointer, const char *what)
 {
     if (peri_value_is(v, type))
         return true;
@@ -263,13 +210,14 @@ static bool key_known(const char *key, const char *const *known)
     return false;
 }
 
-static void check_keys(struct reader *r, const struct peri_value *map, const char *pointer, const char *const *known)
+void peri_manifest_keys(
+    struct peri_manifest_reader *r, const struct peri_value *map, const char *pointer, const char *const *known)
 {
     for (void *it = peri_map_first(map); it; it = peri_map_next(map, it)) {
         const char *key = peri_map_key(it, NULL);
         if (key_known(key, known))
             continue;
-        struct peri_place place = place_of(r, pointer);
+        struct peri_place place = peri_manifest_place(r, pointer);
         struct peri_node *key_node = NULL;
         if (r->root && peri_node_get(peri_node_at_pointer(r->root, pointer), key, &key_node) && key_node)
             place = key_node->place;
@@ -280,7 +228,7 @@ static void check_keys(struct reader *r, const struct peri_value *map, const cha
     }
 }
 
-static const char *required_text(struct reader *r, const char *key)
+static const char *required_text(struct peri_manifest_reader *r, const char *key)
 {
     const struct peri_value *v = peri_map_at(r->doc, key);
     char pointer[64];
@@ -289,7 +237,7 @@ static const char *required_text(struct reader *r, const char *key)
         FINDING(r, "", "missing-key", NULL, "\"%s\" is missing", key);
         return NULL;
     }
-    if (!want(r, v, PERI_STRING, pointer, key))
+    if (!peri_manifest_want(r, v, PERI_STRING, pointer, key))
         return NULL;
     if (!*peri_value_text(v)) {
         FINDING(r, pointer, "empty", NULL, "\"%s\" is empty", key);
@@ -298,15 +246,15 @@ static const char *required_text(struct reader *r, const char *key)
     return peri_value_text(v);
 }
 
-static char *optional_text(struct reader *r, const char *key)
+static char *optional_text(struct peri_manifest_reader *r, const char *key)
 {
     const struct peri_value *v = peri_map_at(r->doc, key);
     char pointer[64];
     snprintf(pointer, sizeof(pointer), "/%s", key);
-    return peri_strdup(v && want(r, v, PERI_STRING, pointer, key) ? peri_value_text(v) : "");
+    return peri_strdup(v && peri_manifest_want(r, v, PERI_STRING, pointer, key) ? peri_value_text(v) : "");
 }
 
-static void read_head(struct reader *r)
+static void read_head(struct peri_manifest_reader *r)
 {
     struct peri_manifest *m = r->m;
     const char *s = required_text(r, "id");
@@ -336,7 +284,7 @@ static void read_head(struct reader *r)
     m->license = optional_text(r, "license");
 }
 
-static void read_api_version(struct reader *r)
+static void read_api_version(struct peri_manifest_reader *r)
 {
     const char *s = required_text(r, "apiVersion");
     int major = -1, minor = -1, used = 0;
@@ -353,7 +301,7 @@ static void read_api_version(struct reader *r)
                 : "");
 }
 
-static void read_entrypoint(struct reader *r)
+static void read_entrypoint(struct peri_manifest_reader *r)
 {
     const char *s = required_text(r, "entrypoint");
     if (!s)
@@ -366,10 +314,10 @@ static void read_entrypoint(struct reader *r)
     r->m->native = peri_str_ends(s, ".so");
 }
 
-static void read_permissions(struct reader *r)
+static void read_permissions(struct peri_manifest_reader *r)
 {
     const struct peri_value *list = peri_map_at(r->doc, "permissions");
-    if (list && !want(r, list, PERI_LIST, "/permissions", "permissions"))
+    if (list && !peri_manifest_want(r, list, PERI_LIST, "/permissions", "permissions"))
         list = NULL;
     size_t n = peri_value_count(list);
     r->m->permissions = calloc(n + 1, sizeof(char *));
@@ -378,7 +326,7 @@ static void read_permissions(struct reader *r)
         struct peri_error err = {0};
         snprintf(pointer, sizeof(pointer), "/permissions/%zu", i);
         const struct peri_value *v = peri_list_at(list, i);
-        if (!want(r, v, PERI_STRING, pointer, "a permission"))
+        if (!peri_manifest_want(r, v, PERI_STRING, pointer, "a permission"))
             continue;
         const char *s = peri_value_text(v);
         if (peri_permission_check(s, &err)) {
@@ -390,148 +338,30 @@ static void read_permissions(struct reader *r)
     }
 }
 
-static void read_schema(struct reader *r)
+static void read_schema(struct peri_manifest_reader *r)
 {
     const struct peri_value *schema = peri_map_at(r->doc, "configSchema");
     struct peri_error err = {0};
-    if (!schema || !want(r, schema, PERI_MAP, "/configSchema", "configSchema"))
+    if (!schema || !peri_manifest_want(r, schema, PERI_MAP, "/configSchema", "configSchema"))
         return;
     if (peri_schema_compile(schema, &r->m->config_schema, &err))
         FINDING(r, "/configSchema", "bad-schema", NULL, "configSchema: %s", err.message);
 }
 
-static void read_limit(struct reader *r, const struct peri_value *limits, const char *key, int64_t most, int64_t *ret)
-{
-    const struct peri_value *v = peri_map_at(limits, key);
-    char pointer[64];
-    snprintf(pointer, sizeof(pointer), "/limits/%s", key);
-    if (!v || !want(r, v, PERI_INT, pointer, key))
-        return;
-    if (peri_value_as_int(v) < 1 || peri_value_as_int(v) > most)
-        FINDING(r, pointer, "out-of-range", NULL, "%s must lie between 1 and %lld", key, (long long)most);
-    else
-        *ret = peri_value_as_int(v);
-}
-
-static void read_limits(struct reader *r)
-{
-    static const char *const known[] = {"instructions", "runningMs", "memoryBytes", "wallMs", NULL};
-    const struct peri_value *limits = peri_map_at(r->doc, "limits");
-    if (!limits || !want(r, limits, PERI_MAP, "/limits", "limits"))
-        return;
-    check_keys(r, limits, "/limits", known);
-    read_limit(r, limits, "instructions", 1000000000, &r->m->limits.instructions);
-    read_limit(r, limits, "runningMs", 60000, &r->m->limits.running_ms);
-    read_limit(r, limits, "memoryBytes", (int64_t)1 << 30, &r->m->limits.memory_bytes);
-    read_limit(r, limits, "wallMs", 600000, &r->m->limits.wall_ms);
-}
-
-/* Accepted and shape-checked; what they ask for is done by the part that orders and watches plugins. */
-static void check_relation_list(struct reader *r, const struct peri_value *list, const char *name)
-{
-    static const char *const known[] = {"pluginId", "versionRange", NULL};
-    char pointer[96];
-    snprintf(pointer, sizeof(pointer), "/relationships/%s", name);
-    if (!want(r, list, PERI_LIST, pointer, name))
-        return;
-    for (size_t i = 0; i < peri_value_count(list); i++) {
-        const struct peri_value *item = peri_list_at(list, i);
-        snprintf(pointer, sizeof(pointer), "/relationships/%s/%zu", name, i);
-        const char *id = peri_value_text(item);
-        if (peri_value_is(item, PERI_MAP)) {
-            check_keys(r, item, pointer, known);
-            id = peri_map_text(item, "pluginId");
-            const struct peri_value *range = peri_map_at(item, "versionRange");
-            if (range)
-                want(r, range, PERI_STRING, pointer, "versionRange");
-        }
-        if (!peri_plugin_id_ok(id))
-            FINDING(r, pointer, "bad-id",
-                "for example {\"pluginId\": \"io.example.plugin\", \"versionRange\": \">=1.0 <2\"}",
-                "an entry of %s needs a pluginId", name);
-    }
-}
-
-static void check_relationships(struct reader *r)
-{
-    static const char *const known[] = {"requires", "optional", "conflicts", "before", "after", NULL};
-    const struct peri_value *rel = peri_map_at(r->doc, "relationships");
-    if (!rel || !want(r, rel, PERI_MAP, "/relationships", "relationships"))
-        return;
-    check_keys(r, rel, "/relationships", known);
-    for (const char *const *k = known; *k; k++)
-        if (peri_map_at(rel, *k))
-            check_relation_list(r, peri_map_at(rel, *k), *k);
-}
-
-static void check_load(struct reader *r)
-{
-    static const char *const known[] = {"priority", NULL};
-    static const char *const priorities[] = {"first", "early", "default", "late", "last", NULL};
-    const struct peri_value *load = peri_map_at(r->doc, "load"), *priority;
-    if (!load || !want(r, load, PERI_MAP, "/load", "load"))
-        return;
-    check_keys(r, load, "/load", known);
-    if ((priority = peri_map_at(load, "priority")) && want(r, priority, PERI_STRING, "/load/priority", "priority") &&
-        !key_known(peri_value_text(priority), priorities))
-        FINDING(r, "/load/priority", "bad-value", "one of: first, early, default, late, last",
-            "unknown priority \"%s\"", peri_value_text(priority));
-}
-
-static void check_event_entry(struct reader *r, const struct peri_value *item, const char *pointer)
-{
-    static const char *const known[] = {"eventName", "direction", "schema", "maxPayloadBytes", "description", NULL};
-    struct peri_error err = {0};
-    struct peri_schema *schema = NULL;
-    if (!want(r, item, PERI_MAP, pointer, "an event"))
-        return;
-    check_keys(r, item, pointer, known);
-    const char *name = peri_map_text(item, "eventName"), *direction = peri_map_text(item, "direction");
-    if (!name || peri_glob_check(name, &err))
-        FINDING(r, pointer, "bad-value", NULL, "an event needs an eventName: an event type or a glob");
-    if (!direction || (strcmp(direction, "publish") && strcmp(direction, "subscribe") && strcmp(direction, "both")))
-        FINDING(r, pointer, "bad-value", "one of: publish, subscribe, both", "an event needs a direction");
-    if (peri_map_at(item, "schema")) {
-        if (peri_schema_compile(peri_map_at(item, "schema"), &schema, &err))
-            FINDING(r, pointer, "bad-schema", NULL, "schema: %s", err.message);
-        else
-            peri_schema_destroy(schema);
-    }
-    if (peri_map_at(item, "maxPayloadBytes") && peri_map_int(item, "maxPayloadBytes", 0) < 1)
-        FINDING(r, pointer, "out-of-range", NULL, "maxPayloadBytes must be a positive integer");
-}
-
-static void check_lists(struct reader *r)
-{
-    const struct peri_value *events = peri_map_at(r->doc, "events"), *secrets = peri_map_at(r->doc, "mtlsSecrets");
-    char pointer[64];
-    if (events && want(r, events, PERI_LIST, "/events", "events"))
-        for (size_t i = 0; i < peri_value_count(events); i++) {
-            snprintf(pointer, sizeof(pointer), "/events/%zu", i);
-            check_event_entry(r, peri_list_at(events, i), pointer);
-        }
-    if (secrets && want(r, secrets, PERI_LIST, "/mtlsSecrets", "mtlsSecrets"))
-        for (size_t i = 0; i < peri_value_count(secrets); i++) {
-            snprintf(pointer, sizeof(pointer), "/mtlsSecrets/%zu", i);
-            want(r, peri_list_at(secrets, i), PERI_STRING, pointer, "the name of a secret");
-        }
-}
-
-static void read_all(struct reader *r)
+static void read_all(struct peri_manifest_reader *r)
 {
     static const char *const known[] = {"id", "name", "version", "type", "apiVersion", "entrypoint", "permissions",
         "configSchema", "relationships", "load", "events", "limits", "mtlsSecrets", "author", "description", "homepage",
         "license", "$schema", NULL};
-    check_keys(r, r->doc, "", known);
+    peri_manifest_keys(r, r->doc, "", known);
     read_head(r);
     read_api_version(r);
     read_entrypoint(r);
     read_permissions(r);
     read_schema(r);
-    read_limits(r);
-    check_relationships(r);
-    check_load(r);
-    check_lists(r);
+    peri_manifest_read_limits(r);
+    peri_manifest_read_relations(r);
+    peri_manifest_read_events(r);
 }
 
 /* "line 3, column 7: text" of the JSON reader, as a finding at that place. */
@@ -561,11 +391,12 @@ enum peri_status peri_manifest_parse(
     peri_diag_init(&ignored);
     if (peri_yaml_parse(file, text, len, no_tags, &tree, &ignored))
         tree = NULL; /* JSON that YAML dislikes: findings without lines */
-    struct reader r = {.file = file, .root = tree && tree->count ? tree->roots[0] : NULL, .diag = diag, .doc = doc};
+    struct peri_manifest_reader r = {
+        .file = file, .root = tree && tree->count ? tree->roots[0] : NULL, .diag = diag, .doc = doc};
     struct peri_manifest *m = r.m = calloc(1, sizeof(*m));
     if (m) {
         m->source = doc;
-        if (want(&r, doc, PERI_MAP, "", "plugin.json"))
+        if (peri_manifest_want(&r, doc, PERI_MAP, "", "plugin.json"))
             read_all(&r);
     } else {
         peri_value_unref(doc);
@@ -596,6 +427,16 @@ void peri_manifest_destroy(struct peri_manifest *m)
     free(m->homepage);
     free(m->license);
     peri_schema_destroy(m->config_schema);
+    for (size_t i = 0; i < m->relation_count; i++) {
+        free(m->relations[i].id);
+        peri_range_destroy(m->relations[i].range);
+    }
+    free(m->relations);
+    for (size_t i = 0; i < m->event_count; i++) {
+        free(m->events[i].name);
+        peri_schema_destroy(m->events[i].schema);
+    }
+    free(m->events);
     peri_value_unref(m->source);
     free(m);
 }

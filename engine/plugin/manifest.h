@@ -7,6 +7,7 @@
 #include "base/diag.h"
 #include "base/error.h"
 #include "data/schema.h"
+#include "data/semver.h"
 #include "data/value.h"
 
 /* plugin.json, checked. Keys: id, name, version, type, apiVersion, entrypoint (all required); permissions,
@@ -21,6 +22,31 @@ const char *peri_plugin_type_name(enum peri_plugin_type type);
 
 struct peri_manifest_limits { /* 0: not given */
     int64_t instructions, running_ms, wall_ms, memory_bytes;
+    int64_t operations_per_second, storage_bytes, storage_keys, log_bytes;
+};
+/* The members of a "limits" object by name: in plugin.json, and as caps in policy.yaml. NULL-ended. */
+extern const char *const peri_limit_names[];
+/* The member of this name (which must be one of them), and the most that may be written there. */
+int64_t *peri_limit_at(struct peri_manifest_limits *limits, const char *name, int64_t *ret_most);
+
+enum peri_relation_kind {
+    PERI_RELATION_REQUIRES,
+    PERI_RELATION_OPTIONAL,
+    PERI_RELATION_CONFLICTS,
+    PERI_RELATION_BEFORE,
+    PERI_RELATION_AFTER
+};
+struct peri_relation {
+    enum peri_relation_kind kind;
+    char *id;
+    struct peri_range *range; /* NULL: every version */
+};
+
+struct peri_event_decl {
+    char *name; /* an event type or a glob */
+    bool publish, subscribe;
+    struct peri_schema *schema; /* of the data; NULL: anything */
+    int64_t max_bytes;          /* of the data as JSON; 0: the usual bound */
 };
 
 struct peri_manifest {
@@ -32,6 +58,11 @@ struct peri_manifest {
     size_t permission_count;
     struct peri_schema *config_schema; /* NULL: no settings */
     struct peri_manifest_limits limits;
+    struct peri_relation *relations;
+    size_t relation_count, relation_cap;
+    int priority; /* of loading: 0 first, 1 early, 2 default, 3 late, 4 last */
+    struct peri_event_decl *events;
+    size_t event_count, event_cap;
     struct peri_value *source; /* the whole document */
 };
 
@@ -43,8 +74,6 @@ void peri_manifest_destroy(struct peri_manifest *manifest);
 
 /* ^[a-z0-9][a-z0-9.-]{1,126}[a-z0-9]$ */
 bool peri_plugin_id_ok(const char *id);
-/* SemVer 2.0.0, strict. */
-bool peri_semver_ok(const char *version);
 
 /* A permission is one of
  *   network:outbound:<host>[:port]   host name, "*.name" (exactly one label), address, or {config.KEY}: the host, the

@@ -49,9 +49,30 @@ static void check_texts(const struct peri_node *list, const char *what, bool per
     }
 }
 
+static void check_caps(const struct peri_node *caps, struct peri_diag *diag)
+{
+    if (caps->kind != PERI_NODE_MAP) {
+        peri_diag_add(diag, caps->place, PERI_SEV_ERROR, "bad-type", NULL, "limits must be a mapping, is %s",
+            peri_node_describe(caps));
+        return;
+    }
+    for (size_t i = 0; i < caps->count; i++) {
+        const struct peri_node *key = caps->pairs[i].key, *value = caps->pairs[i].value;
+        struct peri_manifest_limits limits;
+        int64_t most;
+        long long n;
+        if (!peri_limit_at(&limits, key->text, &most))
+            unknown_key(key, peri_limit_names, diag);
+        else if (value->kind != PERI_NODE_SCALAR || !peri_parse_i64(value->text, &n) || n < 1 || n > most)
+            peri_diag_add(diag, value->place, PERI_SEV_ERROR, "out-of-range", NULL,
+                "%s must be a number between 1 and %lld", key->text, (long long)most);
+    }
+}
+
 static void check_entry(const struct peri_pair *pair, struct peri_diag *diag)
 {
-    static const char *const known[] = {"version", "sha256", "permissions", "hosts", "approved", "by", "bundled", NULL};
+    static const char *const known[] = {
+        "version", "sha256", "permissions", "hosts", "approved", "by", "bundled", "limits", NULL};
     const struct peri_node *entry = pair->value;
     if (!peri_plugin_id_ok(pair->key->text))
         peri_diag_add(
@@ -67,6 +88,8 @@ static void check_entry(const struct peri_pair *pair, struct peri_diag *diag)
             unknown_key(key, known, diag);
         else if (!strcmp(key->text, "permissions") || !strcmp(key->text, "hosts"))
             check_texts(value, key->text, !strcmp(key->text, "permissions"), diag);
+        else if (!strcmp(key->text, "limits"))
+            check_caps(value, diag);
         else if (!strcmp(key->text, "bundled") ? value->type != PERI_BOOL : value->kind != PERI_NODE_SCALAR)
             peri_diag_add(diag, value->place, PERI_SEV_ERROR, "bad-type", NULL, "%s can not be %s", key->text,
                 peri_node_describe(value));
@@ -154,6 +177,19 @@ void peri_policy_destroy(struct peri_policy *policy)
 const struct peri_value *peri_policy_entries(const struct peri_policy *policy)
 {
     return policy->plugins;
+}
+
+void peri_policy_caps(const struct peri_policy *policy, const char *plugin_id, struct peri_manifest_limits *ret)
+{
+    const struct peri_value *caps = policy ? peri_map_at(peri_map_at(policy->plugins, plugin_id), "limits") : NULL;
+    *ret = (struct peri_manifest_limits){0};
+    for (const char *const *name = peri_limit_names; *name; name++) {
+        const char *text = peri_map_text(caps, *name);
+        int64_t most;
+        long long n;
+        if (text && peri_parse_i64(text, &n))
+            *peri_limit_at(ret, *name, &most) = n;
+    }
 }
 
 /* --- deciding --- */

@@ -18,6 +18,7 @@
  *       sha256: 5d41…                # of the package (package.h)
  *       permissions: [storage:read, "network:outbound:api.example.com"]
  *       hosts: [localhost:9000]      # more hosts; hosts named here may be private addresses
+ *       limits: {memoryBytes: 4194304}   # caps, by the names of plugin.json; may also be more than the usual ten times
  *       approved: 2026-01-02T03:04:05.000Z
  *       by: ada
  *
@@ -48,6 +49,9 @@ struct peri_policy_question {
  * type: policy.not-approved, policy.changed, policy.new-permission. */
 enum peri_status peri_policy_decide(const struct peri_policy *policy, const struct peri_policy *shipped,
     const struct peri_policy_question *question, struct peri_grants **ret, struct peri_error *err) PERI_MUST_CHECK;
+
+/* The caps of the plugin's entry; 0 where it sets none. */
+void peri_policy_caps(const struct peri_policy *policy, const char *plugin_id, struct peri_manifest_limits *ret);
 
 void peri_grants_destroy(struct peri_grants *grants);
 bool peri_grants_has(const struct peri_grants *grants, const char *permission); /* exactly this one */

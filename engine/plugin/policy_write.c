@@ -16,7 +16,8 @@
 
 #define POLICY_MAX ((size_t)1 << 20)
 
-/* --- writing YAML: strings in double quotes (JSON strings are YAML), two levels of mapping, lists in block form --- */
+/* --- writing YAML: strings in double quotes (JSON strings are YAML), two levels of mapping (numbers of limits in a
+ * third), lists in block form --- */
 
 static void write_text(struct peri_buf *out, const char *text)
 {
@@ -38,7 +39,12 @@ static void write_member(struct peri_buf *out, const char *key, const struct per
         return;
     }
     peri_buf_putc(out, ' ');
-    if (peri_value_is(v, PERI_BOOL))
+    if (peri_value_is(v, PERI_MAP)) { /* limits */
+        const char *sep = "{";
+        for (void *it = peri_map_first(v); it; it = peri_map_next(v, it), sep = ", ")
+            peri_buf_printf(out, "%s%s: %s", sep, peri_map_key(it, NULL), peri_value_text(peri_map_item(it)));
+        peri_buf_puts(out, *sep == '{' ? "{}" : "}");
+    } else if (peri_value_is(v, PERI_BOOL))
         peri_buf_puts(out, peri_value_as_bool(v) ? "true" : "false");
     else
         write_text(out, peri_value_text(v) ? peri_value_text(v) : "");
@@ -196,6 +202,9 @@ enum peri_status peri_policy_approve(const char *path, const struct peri_approva
         st = peri_map_put(entry, "permissions", texts(m->permissions, m->permission_count));
     if (!st)
         st = put_hosts(entry, peri_map_at(plugins, m->id), a->hosts);
+    const struct peri_value *caps = peri_map_at(peri_map_at(plugins, m->id), "limits");
+    if (!st && caps)
+        st = peri_map_put_ref(entry, "limits", (struct peri_value *)(uintptr_t)caps);
     if (!st)
         st = peri_map_put_time(entry, "approved", a->now_ms);
     if (!st)

@@ -23,8 +23,8 @@ struct rig {
     char config[1024]; /* settings of every plugin, as JSON; "" for none */
     struct peri_value *config_value;
     int submits;
-    int events; /* emitted, over all batches */
-    char last_event[256], last_source[64];
+    int events;                                         /* emitted, over all batches */
+    char last_event[256], last_source[64], trail[2048]; /* trail: the data of all of them */
     int last_hops;
     bool refuse_submit;
 };
@@ -54,6 +54,8 @@ static inline void rig_committed(void *arg, enum peri_status st, const struct pe
         const struct peri_event *e = peri_batch_event_at(c->batch, i);
         c->rig->events++;
         snprintf(c->rig->last_event, sizeof(c->rig->last_event), "%s %s", e->type, e->data);
+        size_t used = strlen(c->rig->trail);
+        snprintf(c->rig->trail + used, sizeof(c->rig->trail) - used, "%s%s", used ? " " : "", e->data);
         snprintf(c->rig->last_source, sizeof(c->rig->last_source), "%s", e->source);
         c->rig->last_hops = e->hops;
     }
