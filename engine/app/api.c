@@ -163,6 +163,16 @@ void peri_api_error(struct peri_api_op *op, enum peri_status st, const struct pe
     peri_api_end(op);
 }
 
+bool peri_api_store_refuses(struct peri_api_op *op, bool grows)
+{
+    char reason[PERI_ERROR_MESSAGE_MAX];
+    enum peri_store_state state = peri_store_state(op->service->store, reason);
+    if (state == PERI_STORE_GOOD || (state == PERI_STORE_FULL && !grows))
+        return false;
+    peri_api_problem(op, 503, "%s", reason);
+    return true;
+}
+
 /* --- questions to the store --- */
 
 struct question {

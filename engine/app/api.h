@@ -54,6 +54,8 @@ void peri_api_ask(struct peri_api_op *op, peri_lookup_fn fn, void *question, voi
 size_t peri_api_limit(const struct peri_api_op *op);
 /* For peri_change_done: answers 200 or 202 with the value. */
 void peri_api_changed(void *op, enum peri_status st, const struct peri_value *value, const struct peri_error *err);
+/* True, and answered with 503, when the store takes no changes; grows: or nothing new, because the disk is full. */
+bool peri_api_store_refuses(struct peri_api_op *op, bool grows);
 /* To listeners of /v1/stream. */
 void peri_api_publish(void *api, const char *kind, const struct peri_value *value);
 void peri_api_stream(struct peri_api_op *op);

@@ -153,6 +153,8 @@ static void submit(struct peri_api_op *op, size_t bytes, peri_store_fn fn, peri_
 
 static void put_data(struct peri_api_op *op)
 {
+    if (peri_api_store_refuses(op, true))
+        return;
     struct data_write *w = data_write_create(op);
     if (!w) {
         peri_api_problem(op, 500, "out of memory");

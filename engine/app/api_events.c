@@ -157,6 +157,8 @@ static void replay_event(struct peri_api_op *op)
         peri_api_problem(op, 404, "\"%.100s\" is no event id (they look like ev-12)", op->params[0]);
         return;
     }
+    if (peri_api_store_refuses(op, true))
+        return;
     enum peri_status st =
         peri_pipeline_replay(op->service->pipeline, seq, peri_map_text(op->body, "rule"), peri_api_changed, op, &err);
     if (st)

@@ -76,6 +76,8 @@ static void retry_run(struct peri_api_op *op)
     uint64_t id;
     struct peri_error err;
     enum peri_status st;
+    if (peri_api_store_refuses(op, true))
+        return;
     if (run_id(op, &id) && (st = peri_pipeline_retry(op->service->pipeline, id, peri_api_changed, op, &err)))
         peri_api_error(op, st, &err);
 }
@@ -85,6 +87,8 @@ static void cancel_run(struct peri_api_op *op)
     uint64_t id;
     struct peri_error err;
     enum peri_status st;
+    if (peri_api_store_refuses(op, false))
+        return;
     if (run_id(op, &id) && (st = peri_pipeline_cancel(op->service->pipeline, id, peri_api_changed, op, &err)))
         peri_api_error(op, st, &err);
 }
@@ -98,7 +102,7 @@ static void resolve_run(struct peri_api_op *op)
         peri_api_problem(op, 400, "\"decision\" must be done, again or fail");
         return;
     }
-    if (!run_id(op, &id))
+    if (peri_api_store_refuses(op, false) || !run_id(op, &id))
         return;
     enum peri_status st = peri_pipeline_resolve(op->service->pipeline, id, decision, peri_api_changed, op, &err);
     if (st)

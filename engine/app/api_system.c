@@ -31,7 +31,18 @@ static void readiness(struct peri_api_op *op)
             op, 503, op->service->draining ? "the service is stopping" : "rules and plugins are still being loaded");
         return;
     }
-    health(op);
+    /* Open to strangers: the reason, but neither paths nor the words of the system; those are in /v1/status. */
+    switch (peri_store_state(op->service->store, NULL)) {
+    case PERI_STORE_FULL:
+        peri_api_problem(op, 503, "the disk is full: no event is accepted until there is room");
+        break;
+    case PERI_STORE_DAMAGED:
+        peri_api_problem(op, 503, "the database is damaged: no event is accepted and nothing is written");
+        break;
+    case PERI_STORE_GOOD:
+        health(op);
+        break;
+    }
 }
 
 static void metrics(struct peri_api_op *op)
@@ -47,11 +58,36 @@ static void metrics(struct peri_api_op *op)
     peri_buf_finish(&buf);
 }
 
+/* {state, reason?, behind?: {acknowledged, stored}} */
+static struct peri_value *store_status(const struct peri_service *s)
+{
+    static const char *const names[] = {"good", "full", "damaged"};
+    const struct peri_store_found *found = peri_store_found(s->store);
+    char reason[PERI_ERROR_MESSAGE_MAX];
+    enum peri_store_state state = peri_store_state(s->store, reason);
+    struct peri_value *v = peri_value_map(), *behind = found->behind ? peri_value_map() : NULL;
+    bool bad = !v || peri_map_put_text(v, "state", names[state]) != PERI_OK;
+    bad = bad || (state != PERI_STORE_GOOD && peri_map_put_text(v, "reason", reason) != PERI_OK);
+    if (!bad && found->behind)
+        bad = !behind || peri_map_put_int(behind, "acknowledged", (int64_t)found->high_seq) != PERI_OK ||
+              peri_map_put_int(behind, "stored", (int64_t)found->stored_seq) != PERI_OK ||
+              peri_map_put_ref(v, "behind", behind) != PERI_OK;
+    peri_value_unref(behind);
+    if (bad) {
+        peri_value_unref(v);
+        return NULL;
+    }
+    return v;
+}
+
 static void status(struct peri_api_op *op)
 {
     struct peri_service *s = op->service;
-    struct peri_value *v = NULL;
+    struct peri_value *v = NULL, *store = store_status(s);
     enum peri_status st = peri_pipeline_status(s->pipeline, &v);
+    if (st == PERI_OK)
+        st = store ? peri_map_put_ref(v, "store", store) : PERI_ENOMEM;
+    peri_value_unref(store);
     if (st == PERI_OK)
         st = peri_map_put_text(v, "version", PERIGEE_VERSION);
     if (st == PERI_OK)
@@ -125,6 +161,10 @@ static void hook(struct peri_api_op *op)
     if (!op->service->ready || op->service->draining) {
         peri_api_problem(
             op, 503, op->service->draining ? "the service is stopping" : "rules and plugins are still being loaded");
+        return;
+    }
+    if (peri_store_state(op->service->store, NULL) != PERI_STORE_GOOD) {
+        peri_api_problem(op, 503, "nothing new is accepted now");
         return;
     }
     struct fields fields = {0};

@@ -147,6 +147,19 @@ static void check_zone(struct report *r, const struct peri_config *c)
     peri_tz_destroy(tz);
 }
 
+static void check_store_state(struct report *r, const struct peri_value *store)
+{
+    const char *state = peri_map_text(store, "state"), *reason = peri_map_text(store, "reason");
+    const struct peri_value *behind = peri_map_at(store, "behind");
+    if (state && !peri_streq(state, "good"))
+        add(r, "fail", "store", "%s: %s; %s", state, reason ? reason : "",
+            peri_streq(state, "full") ? "make room, the service goes on by itself"
+                                      : "nothing is written any more: see `perigee recover' and docs/operations.md");
+    if (behind)
+        add(r, "fail", "journal", "events up to ev-%lld were acknowledged, but at the start none after ev-%lld was stored",
+            (long long)peri_map_int(behind, "acknowledged", 0), (long long)peri_map_int(behind, "stored", 0));
+}
+
 static void check_service(struct report *r, struct peri_cli *cli)
 {
     struct peri_client *client;
@@ -162,6 +175,8 @@ static void check_service(struct report *r, struct peri_cli *cli)
     else
         add(r, "ok", "service", "version %s, started %s, %lld rules", peri_map_text(v, "version"),
             peri_map_text(v, "started"), (long long)peri_map_int(v, "rules", 0));
+    if (v)
+        check_store_state(r, peri_map_at(v, "store"));
     peri_value_unref(v);
 }
 

@@ -26,6 +26,7 @@
 #define PRUNE_EVERY_MS 60000
 #define DRAIN_MS 10000
 #define HOOKS_LOOK_MS 20
+#define RESERVE_BYTES ((size_t)16 << 20)
 #define MAX_WATCHES 32
 
 struct watches {
@@ -38,7 +39,7 @@ struct keeper {
     struct peri_service s;
     struct watches watches;
     struct peri_timer *prune, *drain, *hooks;
-    bool approve_all;
+    bool approve_all, ended;
     char *share;
 };
 
@@ -263,6 +264,24 @@ static void finish_start(void *arg)
     peri_notify_systemd("READY=1\nSTATUS=running");
 }
 
+static void prune(void *arg);
+
+/* The disk is full, has room again, or the database is damaged. Old rows are the first thing that can make room. */
+static void store_changed(void *arg)
+{
+    struct keeper *k = arg;
+    struct peri_service *s = &k->s;
+    if (k->ended || !s->pipeline)
+        return;
+    peri_pipeline_wake(s->pipeline);
+    if (peri_store_state(s->store, NULL) == PERI_STORE_FULL && k->prune) {
+        peri_timer_cancel(k->prune);
+        prune(k);
+    }
+    peri_notify_systemd(
+        peri_store_state(s->store, NULL) == PERI_STORE_GOOD ? "STATUS=running" : "STATUS=no event is accepted: see the log");
+}
+
 struct prune_job {
     struct keeper *keeper;
     struct peri_retention retention;
@@ -347,8 +366,9 @@ static void on_signal(void *arg, int signo)
     peri_pipeline_drain(s->pipeline, drained, k);
 }
 
-static enum peri_status open_store(struct peri_service *s, struct peri_error *err)
+static enum peri_status open_store(struct keeper *k, struct peri_error *err)
 {
+    struct peri_service *s = &k->s;
     enum peri_status st = peri_path_make(s->config->state_dir, err);
     if (st)
         return st;
@@ -361,7 +381,11 @@ static enum peri_status open_store(struct peri_service *s, struct peri_error *er
         .metrics = s->metrics,
         .clock = s->clock,
         .post = post,
-        .post_ctx = s->loop};
+        .post_ctx = s->loop,
+        .reserve = RESERVE_BYTES,
+        .high = true,
+        .changed = store_changed,
+        .changed_ctx = k};
     return peri_store_open(&options, &s->store, err);
 }
 
@@ -433,7 +457,7 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
     struct peri_service *s = &k->s;
     enum peri_status st = peri_loop_create(&s->clock, &s->loop, err);
     if (st == PERI_OK)
-        st = open_store(s, err);
+        st = open_store(k, err);
     if (st == PERI_OK)
         st = load_token(s, err);
     if (st == PERI_OK)
@@ -470,6 +494,7 @@ static void dismantle(struct keeper *k)
 {
     struct peri_service *s = &k->s;
     char *file = peri_path_join(s->config->state_dir, "http.url");
+    k->ended = true;
     if (file && s->address)
         unlink(file);
     free(file);

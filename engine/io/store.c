@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "io/store_db.h"
+#include "io/store_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "base/id.h"
 #include "base/str.h"
 
 /* The thread that writes. It takes whatever is queued as one group: BEGIN, a savepoint for each operation, COMMIT, then
  * the completions. It never waits for more to come, so one operation alone is committed at once and groups grow with
- * load. It is also the only connection that checkpoints. */
+ * load. It is also the only connection that checkpoints. Between groups, at most once a second, it looks after the
+ * rest: the disk, the mark of what was acknowledged, the length of the WAL. */
 
 #define GROUP_OPS 512
 #define GROUP_BYTES ((size_t)1 << 20)
-#define QUICK_CHECK_MAX ((int64_t)4 << 30)
+#define UPKEEP_NS INT64_C(1000000000)
+#define UPKEEP_IDLE_NS (15 * UPKEEP_NS)
 
 struct op {
     struct op *next;
@@ -33,22 +32,12 @@ struct op {
     struct peri_error err;
 };
 
-struct peri_store {
-    struct peri_store_options options;
-    struct peri_db db;
-    char *path, *lock_path;
-    int lock_fd;
-    pthread_t thread;
-    bool started;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    struct op *head, **tail;
-    size_t queued, queued_bytes;
-    bool stopping;
-    uint64_t next_seq, next_run; /* of the committed state; only the store's thread */
-    bool damaged;                /* the first error decides: a damaged database may still accept inserts */
-    struct peri_metric *commits, *operations, *failures, *commit_us, *queue_depth;
-};
+int64_t peri_store_mono_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
 
 /* ---- groups ---- */
 
@@ -72,7 +61,7 @@ static struct op *take_group(struct peri_store *store)
     return first;
 }
 
-static enum peri_status simple(struct peri_db *db, const char *sql, struct peri_error *err)
+enum peri_status peri_store_simple(struct peri_db *db, const char *sql, struct peri_error *err)
 {
     struct peri_stmt q;
     enum peri_status st = peri_stmt_open(&q, db, sql, err);
@@ -83,20 +72,21 @@ static enum peri_status simple(struct peri_db *db, const char *sql, struct peri_
 static bool run_op(struct peri_store *store, struct peri_tx *tx, struct op *op)
 {
     struct peri_tx before = *tx;
-    op->st = simple(&store->db, "SAVEPOINT op", &op->err);
+    op->st = peri_store_simple(&store->db, "SAVEPOINT op", &op->err);
     if (!op->st) {
         op->st = op->fn(tx, op->arg, &op->err);
         tx->entity_seq = 0;
-        /* SQLite rolls everything back by itself on some errors (disk full, I/O, memory). */
-        if (sqlite3_get_autocommit(store->db.handle))
+        /* SQLite rolls everything back by itself on some errors (I/O, memory). What is full or damaged is so for the
+         * rest of the group as well. */
+        if (sqlite3_get_autocommit(store->db.handle) || op->st == PERI_EFULL || op->st == PERI_ECORRUPT)
             return false;
         struct peri_error ignored;
         if (op->st) {
             *tx = before;
-            if (simple(&store->db, "ROLLBACK TO op", &ignored))
+            if (peri_store_simple(&store->db, "ROLLBACK TO op", &ignored))
                 return false;
         }
-        enum peri_status st = simple(&store->db, "RELEASE op", op->st ? &ignored : &op->err);
+        enum peri_status st = peri_store_simple(&store->db, "RELEASE op", op->st ? &ignored : &op->err);
         if (st && !op->st)
             op->st = st;
     }
@@ -113,7 +103,7 @@ static void fail_group(struct op *ops, enum peri_status st, const struct peri_er
     }
 }
 
-static void rollback(struct peri_store *store)
+void peri_store_rollback(struct peri_store *store)
 {
     if (!sqlite3_get_autocommit(store->db.handle))
         sqlite3_exec(store->db.handle, "ROLLBACK", NULL, NULL, NULL);
@@ -126,7 +116,7 @@ static void execute(struct peri_store *store, struct op *ops)
         .now_ms = peri_clock_wall_ms(&store->options.clock),
         .next_seq = store->next_seq,
         .next_run = store->next_run};
-    enum peri_status st = simple(&store->db, "BEGIN IMMEDIATE", &err);
+    enum peri_status st = peri_store_simple(&store->db, "BEGIN IMMEDIATE", &err);
     for (struct op *op = ops; op && !st; op = op->next) {
         if (!run_op(store, &tx, op)) {
             st = op->st ? op->st : PERI_EIO;
@@ -136,10 +126,14 @@ static void execute(struct peri_store *store, struct op *ops)
         }
     }
     if (!st)
-        st = simple(&store->db, "COMMIT", &err);
+        st = peri_store_simple(&store->db, "COMMIT", &err);
     if (st) {
-        rollback(store);
+        peri_store_rollback(store);
         fail_group(ops, st, &err);
+        if (st == PERI_EFULL)
+            peri_space_full(store, &err);
+        else if (st == PERI_ECORRUPT)
+            peri_health_damaged(store->health, err.message);
         return;
     }
     store->next_seq = tx.next_seq;
@@ -164,11 +158,6 @@ static void count(struct peri_store *store, struct op *ops, int64_t ns)
     for (struct op *op = ops; op; op = op->next) {
         done++;
         failed += op->st != PERI_OK;
-        if (op->st == PERI_ECORRUPT && !store->damaged && op->err.code[0] && peri_streq(op->err.code, "corrupt")) {
-            store->damaged = true;
-            peri_err(
-                store->options.log, "store", "%s; nothing more is written: see `perigee recover`", op->err.message);
-        }
     }
     peri_metric_add(store->commits, 1);
     peri_metric_add(store->operations, done);
@@ -200,7 +189,7 @@ static void hand_over(struct peri_store *store, struct op *ops)
 
 static void serve(struct peri_store *store, struct op *ops)
 {
-    if (store->damaged) {
+    if (peri_health_state(store->health, NULL) == PERI_STORE_DAMAGED) {
         struct peri_error err;
         peri_error_set(&err, PERI_ECORRUPT, NULL, "%s is damaged: nothing more is written", store->path);
         fail_group(ops, PERI_ECORRUPT, &err);
@@ -213,19 +202,68 @@ static void serve(struct peri_store *store, struct op *ops)
     hand_over(store, ops);
 }
 
+/* ---- between the groups ---- */
+
+static void upkeep(struct peri_store *store)
+{
+    int64_t now = peri_store_mono_ns();
+    peri_high_upkeep(store, now);
+    peri_space_upkeep(store, now);
+    store->upkeep_ns = now;
+}
+
+/* When the thread has to look again although nothing is queued. */
+static int64_t upkeep_at(const struct peri_store *store)
+{
+    bool soon = peri_high_due(store) || peri_health_state(store->health, NULL) == PERI_STORE_FULL;
+    return store->upkeep_ns + (soon ? UPKEEP_NS : UPKEEP_IDLE_NS);
+}
+
+static void wait_until(struct peri_store *store, int64_t ns)
+{
+    struct timespec ts = {.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+    pthread_cond_timedwait(&store->wake, &store->mutex, &ts);
+}
+
+void peri_store_upkeep(struct peri_store *store)
+{
+    pthread_mutex_lock(&store->mutex);
+    unsigned mine = ++store->upkeep_asked;
+    pthread_cond_signal(&store->wake);
+    while ((int)(store->upkeep_done - mine) < 0)
+        pthread_cond_wait(&store->rounds, &store->mutex);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* With the mutex held, which is given back meanwhile. */
+static void upkeep_round(struct peri_store *store)
+{
+    unsigned asked = store->upkeep_asked;
+    if (asked != store->upkeep_done)
+        store->space.back_at_ns = 0;
+    pthread_mutex_unlock(&store->mutex);
+    upkeep(store);
+    pthread_mutex_lock(&store->mutex);
+    store->upkeep_done = asked;
+    pthread_cond_broadcast(&store->rounds);
+}
+
 static void *store_thread(void *arg)
 {
     struct peri_store *store = arg;
     pthread_mutex_lock(&store->mutex);
-    for (;;) {
-        while (!store->head && !store->stopping)
-            pthread_cond_wait(&store->wake, &store->mutex);
-        if (!store->head)
-            break;
-        struct op *ops = take_group(store);
-        pthread_mutex_unlock(&store->mutex);
-        serve(store, ops);
-        pthread_mutex_lock(&store->mutex);
+    while (store->head || !store->stopping) {
+        if (store->head) {
+            struct op *ops = take_group(store);
+            pthread_mutex_unlock(&store->mutex);
+            serve(store, ops);
+            pthread_mutex_lock(&store->mutex);
+        }
+        int64_t at = upkeep_at(store);
+        if (store->upkeep_asked != store->upkeep_done || peri_store_mono_ns() >= at)
+            upkeep_round(store);
+        else if (!store->head && !store->stopping)
+            wait_until(store, at);
     }
     pthread_mutex_unlock(&store->mutex);
     return NULL;
@@ -351,164 +389,22 @@ const char *peri_store_path(const struct peri_store *store)
     return store->path;
 }
 
+enum peri_store_state peri_store_state(const struct peri_store *store, char reason[PERI_ERROR_MESSAGE_MAX])
+{
+    return peri_health_state(store->health, reason);
+}
+
+const struct peri_store_found *peri_store_found(const struct peri_store *store)
+{
+    return &store->found;
+}
+
 struct peri_db *peri_store_db(struct peri_store *store)
 {
     return &store->db;
 }
 
-/* ---- opening ---- */
-
-static enum peri_status take_lock(struct peri_store *store, struct peri_error *err)
-{
-    const char *slash = strrchr(store->path, '/');
-    store->lock_path =
-        slash ? peri_asprintf("%.*s/lock", (int)(slash - store->path), store->path) : peri_strdup("lock");
-    if (!store->lock_path)
-        return peri_error_nomem(err);
-    store->lock_fd = open(store->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (store->lock_fd < 0)
-        return peri_error_set(err, PERI_EIO, NULL, "%s: %s", store->lock_path, strerror(errno));
-    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        char pid[24] = "";
-        ssize_t n = pread(store->lock_fd, pid, sizeof(pid) - 1, 0);
-        pid[n > 0 ? n : 0] = '\0';
-        pid[strcspn(pid, "\n")] = '\0';
-        return peri_error_set(err, PERI_EBUSY, "store.locked", "%s: in use by another perigee%s%s", store->lock_path,
-            pid[0] ? ", process " : "", pid);
-    }
-    char pid[24];
-    int len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-    if (ftruncate(store->lock_fd, 0) != 0 || pwrite(store->lock_fd, pid, (size_t)len, 0) != len)
-        return peri_error_set(
-            err, errno == ENOSPC ? PERI_EFULL : PERI_EIO, NULL, "%s: %s", store->lock_path, strerror(errno));
-    return PERI_OK;
-}
-
-/* Makes the file with its permissions, or finds out in plain words why it can not be used. An existing database is not
- * opened here: closing a second descriptor would drop SQLite's locks in this process. */
-static enum peri_status touch(struct peri_store *store, struct peri_error *err)
-{
-    int fd = open(store->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        close(fd);
-        return PERI_OK;
-    }
-    if (errno == EEXIST && access(store->path, R_OK | W_OK) == 0) {
-        struct stat sb;
-        if (stat(store->path, &sb) == 0 && !S_ISREG(sb.st_mode))
-            errno = S_ISDIR(sb.st_mode) ? EISDIR : EINVAL;
-        else
-            return PERI_OK;
-    }
-    return peri_error_set(err, errno == ENOSPC ? PERI_EFULL : PERI_EIO, NULL, "%s: %s", store->path, strerror(errno));
-}
-
-static void sync_folder(const struct peri_store *store)
-{
-    const char *slash = strrchr(store->path, '/');
-    char *dir = slash ? peri_strndup(store->path, (size_t)(slash - store->path) + 1) : peri_strdup(".");
-    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        if (fsync(fd) != 0)
-            peri_warn(store->options.log, "store", "%s: %s", dir, strerror(errno));
-        close(fd);
-    }
-    free(dir);
-}
-
-/* After an unclean stop: is the structure whole? 0.5 s for 750 MB; larger than 4 GiB is left to `doctor`. */
-static enum peri_status check(struct peri_store *store, struct peri_error *err)
-{
-    int64_t clean = 0, pages = 0, size = 0;
-    enum peri_status st = peri_db_meta_int(&store->db, "clean", 0, &clean, err);
-    if (st || clean)
-        return st;
-    st = peri_db_int(&store->db, "PRAGMA page_count", 0, &pages, err);
-    if (!st)
-        st = peri_db_int(&store->db, "PRAGMA page_size", 4096, &size, err);
-    if (st || pages * size > QUICK_CHECK_MAX)
-        return st;
-    peri_info(store->options.log, "store", "%s: the last stop was not clean, checking", store->path);
-    struct peri_stmt q;
-    st = peri_stmt_open_text(&q, &store->db, "PRAGMA quick_check(1)", err);
-    bool row = false;
-    if (!st)
-        st = peri_stmt_row(&q, &row, err);
-    const char *text = !st && row ? peri_stmt_get_text(&q, 0) : NULL;
-    if (!st && !peri_streq(text, "ok"))
-        st = peri_error_set(err, PERI_ECORRUPT, NULL, "%s is damaged: %s", store->path, text ? text : "no answer");
-    peri_stmt_close(&q);
-    return st;
-}
-
-static enum peri_status first_facts(struct peri_store *store, struct peri_error *err)
-{
-    struct peri_db *db = &store->db;
-    char *instance = NULL, ulid[PERI_ULID_TEXT];
-    int64_t now = peri_clock_wall_ms(&store->options.clock), seq = 0, run = 0, floor = 0;
-    enum peri_status st = peri_db_meta_get(db, "instance", &instance, err);
-    if (!st && !instance) {
-        st = peri_ulid(now, ulid);
-        if (!st)
-            st = peri_db_meta_set(db, "instance", ulid, err);
-        if (!st)
-            st = peri_db_meta_set_int(db, "created", now, err);
-    }
-    free(instance);
-    if (!st)
-        st = peri_db_meta_set(db, "clean", "0", err);
-    /* Here, where nobody remembers having put a text: during service one may be kept for runs that are still to come.
-     */
-    if (!st)
-        st = peri_db_exec(
-            db, "DELETE FROM rulesets WHERE NOT EXISTS(SELECT 1 FROM runs WHERE rhash=rulesets.hash)", err);
-    if (st)
-        return st;
-    /* Numbers are never used twice, also when pruning removed the newest rows. */
-    st = peri_db_int(db, "SELECT max(seq) FROM events", 0, &seq, err);
-    if (!st)
-        st = peri_db_meta_int(db, "seq_floor", 0, &floor, err);
-    if (!st) {
-        store->next_seq = (uint64_t)(seq > floor ? seq : floor) + 1;
-        st = peri_db_int(db, "SELECT max(id) FROM runs", 0, &run, err);
-    }
-    if (!st)
-        st = peri_db_meta_int(db, "run_floor", 0, &floor, err);
-    if (!st)
-        store->next_run = (uint64_t)(run > floor ? run : floor) + 1;
-    return st;
-}
-
-static enum peri_status open_database(struct peri_store *store, struct peri_error *err)
-{
-    int version = 0;
-    struct peri_db *db = &store->db;
-    enum peri_status st = peri_db_open(db, store->path, PERI_DB_WRITE, err);
-    if (!st)
-        st = peri_schema_inspect(db, peri_schema_newest(peri_schema_steps), &version, err);
-    if (!st && version > 0)
-        st = check(store, err);
-    if (!st)
-        st = peri_db_exec(db, version == 0 ? "PRAGMA auto_vacuum=INCREMENTAL" : "PRAGMA foreign_keys=OFF", err);
-    /* FULL: NORMAL would lose acknowledged events at a power cut. */
-    if (!st)
-        st = peri_db_exec(db,
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;"
-            "PRAGMA journal_size_limit=67108864; PRAGMA secure_delete=FAST; PRAGMA cache_size=-16000;"
-            "PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=1000; PRAGMA temp_store=MEMORY",
-            err);
-    if (!st)
-        st = peri_schema_migrate(db, peri_schema_steps, version, err);
-    if (!st)
-        st = peri_db_exec(db, "BEGIN IMMEDIATE", err);
-    if (st)
-        return st;
-    st = first_facts(store, err);
-    if (!st)
-        return peri_db_exec(db, "COMMIT", err);
-    rollback(store);
-    return st;
-}
+/* ---- life ---- */
 
 static enum peri_status memory_name(char **ret, struct peri_error *err)
 {
@@ -535,6 +431,7 @@ static enum peri_status start_thread(struct peri_store *store, struct peri_error
         return peri_error_set(err, PERI_EIO, NULL, "no thread for the store: %s", strerror(rc));
     pthread_setname_np(store->thread, "store");
     store->started = true;
+    store->db.health = store->health; /* from here on what is found damaged is more than a failed start */
     return PERI_OK;
 }
 
@@ -547,10 +444,16 @@ static void set_up(struct peri_store *store, const struct peri_store_options *op
         store->options.max_queue_bytes = (size_t)16 << 20;
     if (!options->clock.wall_ms)
         store->options.clock = peri_clock_system();
-    store->lock_fd = -1;
+    store->lock_fd = store->high.fd = -1;
     store->tail = &store->head;
+    store->upkeep_ns = peri_store_mono_ns();
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&store->mutex, NULL);
-    pthread_cond_init(&store->wake, NULL);
+    pthread_cond_init(&store->wake, &monotonic);
+    pthread_cond_init(&store->rounds, NULL);
+    pthread_condattr_destroy(&monotonic);
     struct peri_metrics *m = options->metrics;
     store->commits = peri_metrics_counter(m, "store_groups_total", NULL, "Groups of operations committed or failed.");
     store->operations = peri_metrics_counter(m, "store_operations_total", NULL, "Operations of all groups.");
@@ -574,44 +477,56 @@ enum peri_status peri_store_open(
     else if (!(store->path = peri_strdup(options->path)))
         st = peri_error_nomem(err);
     store->options.path = store->path;
-    if (!st && !memory)
-        st = take_lock(store, err);
-    if (!st && !memory)
-        st = touch(store, err);
+    if (!st && !(store->health = peri_health_create(&store->options)))
+        st = peri_error_nomem(err);
     if (!st)
-        st = open_database(store, err);
-    if (!st && !memory)
-        sync_folder(store);
+        st = peri_store_prepare(store, err);
     if (!st)
         st = start_thread(store, err);
     if (st) {
         peri_store_close(store);
         return st;
     }
+    if (store->checking)
+        peri_check_begin(store);
     *ret = store;
     return PERI_OK;
+}
+
+static void stop_thread(struct peri_store *store)
+{
+    peri_check_end(store);
+    pthread_mutex_lock(&store->mutex);
+    store->stopping = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+    pthread_join(store->thread, NULL);
+    peri_health_close(store->health);
+    struct peri_error err;
+    store->db.health = NULL;
+    if (peri_health_state(store->health, NULL) != PERI_STORE_DAMAGED && peri_db_meta_set(&store->db, "clean", "1", &err))
+        peri_warn(store->options.log, "store", "%s", err.message);
+    peri_high_close(store);
 }
 
 void peri_store_close(struct peri_store *store)
 {
     if (!store)
         return;
-    if (store->started) {
-        pthread_mutex_lock(&store->mutex);
-        store->stopping = true;
-        pthread_cond_signal(&store->wake);
-        pthread_mutex_unlock(&store->mutex);
-        pthread_join(store->thread, NULL);
-        struct peri_error err;
-        if (!store->damaged && peri_db_meta_set(&store->db, "clean", "1", &err))
-            peri_warn(store->options.log, "store", "%s", err.message);
-    }
+    if (store->started)
+        stop_thread(store);
     if (store->db.handle)
         peri_db_finish(&store->db);
+    if (store->high.fd >= 0)
+        close(store->high.fd);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     pthread_cond_destroy(&store->wake);
+    pthread_cond_destroy(&store->rounds);
     pthread_mutex_destroy(&store->mutex);
+    peri_health_unref(store->health);
+    peri_space_finish(store);
+    free(store->high.path);
     free(store->lock_path);
     free(store->path);
     free(store);

@@ -30,6 +30,12 @@ struct peri_store_options {
      * line). */
     enum peri_status (*post)(void *ctx, void (*fn)(void *arg), void *arg);
     void *post_ctx;
+    size_t reserve; /* bytes held back in the file `reserve` for the way out of a full disk; 0: none (command line) */
+    bool high;      /* keep the file `high`: the last numbers acknowledged, each second while they change */
+    /* After peri_store_state has changed: posted as completions are, else called on whatever thread saw it. */
+    void (*changed)(void *ctx);
+    void *changed_ctx;
+    int64_t check_max; /* after an unclean stop larger databases are checked beside the service; default 4 GiB */
 };
 
 /* Creates the schema or migrates it (user_version, forward only; an existing database is copied beside itself before).
@@ -58,8 +64,27 @@ enum peri_status peri_store_submit(
 enum peri_status peri_store_run(
     struct peri_store *store, peri_store_fn fn, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 size_t peri_store_queued(const struct peri_store *store);
-struct peri_tx;
 int64_t peri_tx_now(const struct peri_tx *tx); /* wall ms of the group */
+
+/* What may be done now. Operations are tried in every state but the last; that nothing new begins is up to those who
+ * begin things.
+ *   FULL     a group met a full disk; the reserve was given up, so that results and pruning find room. It is GOOD again
+ *            by itself once there is twice the reserve free and the reserve is written
+ *   DAMAGED  the database is damaged, or the disk cannot be read: nothing is written any more, reading goes on
+ * Only stores with a reserve become FULL. Any thread; reason may be NULL. */
+enum peri_store_state { PERI_STORE_GOOD, PERI_STORE_FULL, PERI_STORE_DAMAGED };
+enum peri_store_state peri_store_state(const struct peri_store *store, char reason[PERI_ERROR_MESSAGE_MAX]);
+
+/* What the start has found. Stays the same until close. */
+struct peri_store_found {
+    bool clean;         /* the last stop was an orderly one */
+    bool fresh;         /* the database was made by this start */
+    bool behind;        /* acknowledged events are missing: stored_seq is below high_seq */
+    uint64_t high_seq;  /* last event known to have been acknowledged; 0: not known */
+    uint64_t stored_seq;
+    int64_t alive_ms;   /* when a service was last known to run, wall ms; 0: never */
+};
+const struct peri_store_found *peri_store_found(const struct peri_store *store);
 
 /* path as above for a store opened in this process or another. PERI_ENOTFOUND when there is no database. */
 enum peri_status peri_reader_open(const char *path, struct peri_reader **ret, struct peri_error *err) PERI_MUST_CHECK;

@@ -2,11 +2,15 @@
 #include "io/store_db.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "base/str.h"
 #include "data/json.h"
+#include "io/store_health.h"
 
 #define PROGRESS_OPS 1000
 
@@ -20,7 +24,7 @@ static int64_t now_ns(void)
 static int progress(void *arg)
 {
     const struct peri_db *db = arg;
-    return db->deadline_ns != 0 && now_ns() > db->deadline_ns;
+    return (db->deadline_ns != 0 && now_ns() > db->deadline_ns) || (db->stop && atomic_load(db->stop));
 }
 
 void peri_db_limit(struct peri_db *db, int64_t ns)
@@ -39,6 +43,33 @@ static int system_error(const struct peri_db *db)
 {
     int kept = db->handle ? sqlite3_system_errno(db->handle) : 0;
     return kept ? kept : errno;
+}
+
+static bool no_space(int os)
+{
+    return os == ENOSPC || os == EFBIG || os == EDQUOT;
+}
+
+/* What a disk that does not take writes means for whoever waits is the same whatever the reason: PERI_EFULL. What it
+ * does not give back is damage. */
+static enum peri_status io_status(int rc, int os)
+{
+    switch (rc) {
+    case SQLITE_IOERR_READ:
+    case SQLITE_IOERR_SHORT_READ:
+    case SQLITE_IOERR_DATA:
+    case SQLITE_IOERR_CORRUPTFS:
+        return PERI_ECORRUPT;
+    case SQLITE_IOERR_WRITE:
+    case SQLITE_IOERR_FSYNC:
+    case SQLITE_IOERR_DIR_FSYNC:
+    case SQLITE_IOERR_TRUNCATE:
+    case SQLITE_IOERR_SHMSIZE:
+    case SQLITE_IOERR_SHMMAP:
+        return PERI_EFULL;
+    default:
+        return no_space(os) ? PERI_EFULL : PERI_EIO;
+    }
 }
 
 static enum peri_status status_of(int rc, int os)
@@ -64,8 +95,8 @@ static enum peri_status status_of(int rc, int os)
         return PERI_EEXIST;
     case SQLITE_TOOBIG:
         return PERI_ELIMIT;
-    case SQLITE_IOERR: /* a file that may not grow is a full disk for whoever waits */
-        return os == ENOSPC || os == EFBIG || os == EDQUOT ? PERI_EFULL : PERI_EIO;
+    case SQLITE_IOERR:
+        return io_status(rc, os);
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
     case SQLITE_PERM:
@@ -74,6 +105,17 @@ static enum peri_status status_of(int rc, int os)
     default:
         return PERI_EINTERNAL;
     }
+}
+
+enum peri_status peri_db_damage(struct peri_db *db, struct peri_error *err, const char *code, const char *fmt, ...)
+{
+    char text[PERI_ERROR_MESSAGE_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    peri_health_damaged(db->health, text);
+    return peri_error_set(err, PERI_ECORRUPT, code, "%s", text);
 }
 
 enum peri_status peri_db_error(struct peri_db *db, int rc, struct peri_error *err)
@@ -87,11 +129,15 @@ enum peri_status peri_db_error(struct peri_db *db, int rc, struct peri_error *er
     case PERI_ENOMEM:
         return peri_error_nomem(err);
     case PERI_EFULL:
-        return peri_error_set(err, st, NULL, "%s: no space left: %s", db->path, why);
+        if ((rc & 0xFF) == SQLITE_FULL || no_space(os))
+            return peri_error_set(err, st, NULL, "%s: no space left: %s", db->path, why);
+        return peri_error_set(err, st, NULL, "%s: the disk does not take writes: %s", db->path, os ? strerror(os) : why);
     case PERI_ECORRUPT:
         if ((rc & 0xFF) == SQLITE_NOTADB)
-            return peri_error_set(err, st, NULL, "%s is not a perigee database", db->path);
-        return peri_error_set(err, st, NULL, "%s is damaged: %s", db->path, why);
+            return peri_db_damage(db, err, NULL, "%s is not a perigee database", db->path);
+        if ((rc & 0xFF) == SQLITE_IOERR)
+            return peri_db_damage(db, err, NULL, "%s can not be read: %s", db->path, os ? strerror(os) : why);
+        return peri_db_damage(db, err, NULL, "%s is damaged: %s", db->path, why);
     case PERI_ETIMEOUT:
         return peri_error_set(err, st, NULL, "reading took longer than 250 ms; narrow the query");
     case PERI_EIO:
@@ -333,7 +379,6 @@ enum peri_status peri_stmt_json(struct peri_stmt *q, int column, struct peri_val
     if (!s)
         return PERI_OK;
     enum peri_status st = peri_json_parse(s, peri_stmt_get_bytes(q, column), ret, err);
-    return st == PERI_EINVAL
-               ? peri_error_set(err, PERI_ECORRUPT, "corrupt.row", "%s: stored JSON is damaged", q->db->path)
-               : st;
+    return st == PERI_EINVAL ? peri_db_damage(q->db, err, "corrupt.row", "%s: stored JSON is damaged", q->db->path)
+                             : st;
 }

@@ -7,6 +7,8 @@
 #include <sqlite3.h>
 #include "io/store.h"
 
+struct peri_health;
+
 #define PERI_DB_FIXED 128  /* slots for statements whose text is a constant of ours; a power of two */
 #define PERI_DB_DYNAMIC 24 /* statements built from a query */
 #define PERI_READ_NS INT64_C(250000000)
@@ -24,6 +26,8 @@ struct peri_db {
     } dynamic[PERI_DB_DYNAMIC];
     unsigned dynamic_next;
     int64_t deadline_ns; /* CLOCK_MONOTONIC; a statement that runs longer is interrupted. 0: none */
+    const _Atomic bool *stop;   /* set: interrupted at once */
+    struct peri_health *health; /* hears of damage; NULL: nobody */
 };
 
 struct peri_tx {
@@ -39,6 +43,8 @@ struct peri_reader {
 
 /* The writer's connection, for tests that set its limits while nothing is queued. */
 struct peri_db *peri_store_db(struct peri_store *store);
+/* Does now, and waits for, what the store's thread does once a second. For tests. */
+void peri_store_upkeep(struct peri_store *store);
 
 enum peri_db_mode { PERI_DB_WRITE, PERI_DB_READ };
 
@@ -55,6 +61,10 @@ enum peri_status peri_db_int(
     struct peri_db *db, const char *sql, int64_t fallback, int64_t *ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Turns SQLite's result code into a status and a message with the path. */
 enum peri_status peri_db_error(struct peri_db *db, int rc, struct peri_error *err);
+
+/* What was read is not what was written: tells the store and returns PERI_ECORRUPT. code may be NULL. */
+enum peri_status peri_db_damage(struct peri_db *db, struct peri_error *err, const char *code, const char *fmt, ...)
+    PERI_PRINTF(4, 5);
 
 /* A bounded read: statements that run past the deadline end with PERI_ETIMEOUT. */
 void peri_db_limit(struct peri_db *db, int64_t ns);

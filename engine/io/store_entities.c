@@ -128,7 +128,7 @@ enum peri_status peri_entity_load(struct peri_stmt *q, struct peri_entity *ret, 
     if (!st)
         st = peri_stmt_json(q, 4, &e.attrs, err);
     if (!st && !peri_value_is(e.attrs, PERI_MAP))
-        st = peri_error_set(err, PERI_ECORRUPT, "corrupt.row", "stored entity %s is damaged", e.id ? e.id : "");
+        st = peri_db_damage(q->db, err, "corrupt.row", "the stored entity %s is damaged", e.id ? e.id : "");
     if (st)
         peri_entity_finish(&e);
     else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "io/store_db.h"
+#include "io/store_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -38,14 +38,19 @@ enum peri_status peri_reader_open(const char *path, struct peri_reader **ret, st
 
 enum peri_status peri_store_reader(struct peri_store *store, struct peri_reader **ret, struct peri_error *err)
 {
-    return peri_reader_open(peri_store_path(store), ret, err);
+    enum peri_status st = peri_reader_open(store->path, ret, err);
+    if (!st)
+        (*ret)->db.health = peri_health_ref(store->health);
+    return st;
 }
 
 void peri_reader_close(struct peri_reader *reader)
 {
     if (!reader)
         return;
+    struct peri_health *health = reader->db.health;
     if (reader->db.handle)
         peri_db_finish(&reader->db);
+    peri_health_unref(health);
     free(reader);
 }

@@ -54,8 +54,8 @@ static enum peri_status step_row(struct peri_stmt *q, struct peri_step_row *ret,
         .error = peri_stmt_get_text(q, 11),
         .key = peri_stmt_get_text(q, 12)};
     if (peri_step_crc(ret->params, ret->result) != (uint32_t)peri_stmt_get_int(q, 13))
-        return peri_error_set(
-            err, PERI_ECORRUPT, "corrupt.step", "step %d of run-%" PRIu64 " is damaged", ret->n, ret->run);
+        return peri_db_damage(q->db, err, "corrupt.step",
+            "what is stored of step %d of run-%" PRIu64 " is not what was written", ret->n, ret->run);
     return PERI_OK;
 }
 

@@ -22,7 +22,7 @@ static struct peri_run_input make_input(struct live *live, enum peri_run_input_k
         .now_ms = pipe_now(p),
         .tz = p->options.tz,
         .random = pipe_random(p),
-        .hold = p->draining || !p->started || p->calls >= PIPE_CALLS,
+        .hold = p->draining || !p->started || p->calls >= PIPE_CALLS || !pipe_writable(p),
         .delivery = PERI_DELIVERY_ONCE};
     return input;
 }
@@ -137,7 +137,7 @@ static void call_ended(struct live *live, const struct peri_call_result *result)
         (void)peri_error_set(
             &error, result->status, NULL, "the operator failed (%s)", peri_status_name(result->status));
     live_end_call(live);
-    input.hold = live->p->draining || live->p->calls >= PIPE_CALLS;
+    input.hold = live->p->draining || live->p->calls >= PIPE_CALLS || !pipe_writable(live->p);
     input.value = result->value;
     input.error = &error;
     input.delivery = delivery_of(live);

@@ -156,6 +156,20 @@ static enum peri_status commit_batch(
     return PERI_OK;
 }
 
+static enum peri_status check_store(struct peri_pipeline *p, struct peri_error *err)
+{
+    char reason[PERI_ERROR_MESSAGE_MAX];
+    switch (peri_store_state(p->options.store, reason)) {
+    case PERI_STORE_FULL:
+        return peri_error_set(err, PERI_EFULL, "full", "%s", reason);
+    case PERI_STORE_DAMAGED:
+        return peri_error_set(err, PERI_ECORRUPT, "damaged", "%s", reason);
+    case PERI_STORE_GOOD:
+        break;
+    }
+    return PERI_OK;
+}
+
 enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done,
     void *arg, struct peri_error *err)
 {
@@ -171,6 +185,9 @@ enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, 
             return st;
         }
     }
+    enum peri_status st = outside ? check_store(p, err) : PERI_OK;
+    if (st != PERI_OK)
+        return st;
     if (outside && events > 0 && p->unmatched >= (int64_t)p->options.max_backlog)
         return peri_error_set(
             err, PERI_EBUSY, "overloaded", "%lld events wait to be evaluated", (long long)p->unmatched);

@@ -371,7 +371,7 @@ static void commit_prefix(struct peri_pipeline *p)
 
 static bool may_begin(const struct peri_pipeline *p)
 {
-    return !p->draining && p->window_begun < p->window_count && p->evaluating < PIPE_EVALUATING &&
+    return !p->draining && pipe_writable(p) && p->window_begun < p->window_count && p->evaluating < PIPE_EVALUATING &&
            p->pairs < PIPE_PAIRS && p->live_memory < PIPE_LIVES && p->live_runs < PIPE_LIVE_RUNS;
 }
 

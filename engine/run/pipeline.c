@@ -141,6 +141,18 @@ bool pipe_host_stops(struct peri_pipeline *p, enum peri_status st, const struct 
     return true;
 }
 
+bool pipe_writable(const struct peri_pipeline *p)
+{
+    return peri_store_state(p->options.store, NULL) == PERI_STORE_GOOD;
+}
+
+void peri_pipeline_wake(struct peri_pipeline *p)
+{
+    p->failed_at = 0; /* transactions that waited for the store are tried at once */
+    pipe_retry_failed(p);
+    pipe_pump(p);
+}
+
 static bool idle(const struct peri_pipeline *p)
 {
     return p->calls == 0 && p->committing == 0 && p->submitting == 0 && match_idle(p);
@@ -168,7 +180,7 @@ void pipe_pump(struct peri_pipeline *p)
     if (p->dead)
         return;
     pipe_hold(p);
-    if (p->started && !p->draining) {
+    if (p->started && !p->draining && pipe_writable(p)) {
         exec_release_held(p);
         resume_pump(p);
     }

@@ -142,6 +142,8 @@ int64_t pipe_mono_ms(const struct peri_pipeline *p);
 uint32_t pipe_random(struct peri_pipeline *p);
 void pipe_hold(struct peri_pipeline *p);
 void pipe_release(struct peri_pipeline *p); /* may free p */
+/* False while the disk is full or the database damaged: nothing new begins, what is under way is ended. */
+bool pipe_writable(const struct peri_pipeline *p);
 /* Everything that may have become possible: resumes, held attempts, matching, the end of a drain, the timer. */
 void pipe_pump(struct peri_pipeline *p);
 /* The host is going away under us. That says nothing about a condition or an action: the event stays unmatched, the run

@@ -29,7 +29,7 @@ static int64_t earliest(struct peri_pipeline *p, int64_t mono)
         at = due->at;
     if (p->failed_first && p->failed_at < at)
         at = p->failed_at;
-    int64_t next = p->started ? schedules_next(p) : INT64_MAX;
+    int64_t next = p->started && pipe_writable(p) ? schedules_next(p) : INT64_MAX;
     if (next != INT64_MAX) {
         int64_t wait = next > wall ? next - wall : 0;
         if (wait > PIPE_LOOK_MS)
@@ -88,7 +88,7 @@ void peri_pipeline_tick(struct peri_pipeline *p)
     }
     if (!p->dead)
         pipe_retry_failed(p);
-    if (!p->dead && p->started && !p->draining)
+    if (!p->dead && p->started && !p->draining && pipe_writable(p))
         schedules_tick(p);
     p->ticking = false;
     pipe_pump(p);

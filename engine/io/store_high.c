@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The file `high`: the highest numbers that were committed, and when the service was last alive. A database whose WAL
+ * was damaged, or that was put back from a copy, opens without a word and without its newest rows; this file is the only
+ * witness. It is written in place, each second while the numbers change and four times a minute otherwise, and synced
+ * at stop: after a power cut it may be older than the database, which says nothing, but never newer. */
+
+#define ALIVE_NS INT64_C(15000000000)
+#define TEXT_BYTES 64
+
+enum peri_status peri_high_open(struct peri_store *store, struct peri_error *err)
+{
+    struct high *h = &store->high;
+    char text[TEXT_BYTES + 1] = "";
+    if (!store->options.high)
+        return PERI_OK;
+    h->path = peri_store_beside(store, "high");
+    if (!h->path)
+        return peri_error_nomem(err);
+    h->fd = open(h->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (h->fd < 0) {
+        peri_warn(store->options.log, "store", "%s: %s", h->path, strerror(errno));
+        return PERI_OK;
+    }
+    ssize_t n = pread(h->fd, text, TEXT_BYTES, 0);
+    if (n > 0 && (n != TEXT_BYTES || text[n - 1] != '\n' ||
+                     sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNd64, &store->found.high_seq, &h->run,
+                         &store->found.alive_ms) != 3)) {
+        peri_warn(store->options.log, "store", "%s can not be read: it is written again", h->path);
+        store->found.high_seq = h->run = 0;
+        store->found.alive_ms = 0;
+    }
+    h->seq = store->found.high_seq;
+    return PERI_OK;
+}
+
+bool peri_high_due(const struct peri_store *store)
+{
+    const struct high *h = &store->high;
+    return h->fd >= 0 && (h->seq != store->next_seq - 1 || h->run != store->next_run - 1);
+}
+
+static void write_high(struct peri_store *store, int64_t now_ns)
+{
+    struct high *h = &store->high;
+    char text[TEXT_BYTES + 1];
+    uint64_t seq = store->next_seq - 1, run = store->next_run - 1;
+    snprintf(text, sizeof(text), "%020" PRIu64 " %020" PRIu64 " %020" PRId64 " \n", seq, run,
+        peri_clock_wall_ms(&store->options.clock));
+    if (pwrite(h->fd, text, TEXT_BYTES, 0) != TEXT_BYTES)
+        return; /* a full disk: the next second tries again */
+    h->seq = seq;
+    h->run = run;
+    h->written_ns = now_ns;
+}
+
+void peri_high_upkeep(struct peri_store *store, int64_t now_ns)
+{
+    if (store->high.fd >= 0 && (peri_high_due(store) || now_ns - store->high.written_ns >= ALIVE_NS))
+        write_high(store, now_ns);
+}
+
+void peri_high_close(struct peri_store *store)
+{
+    if (store->high.fd < 0)
+        return;
+    write_high(store, peri_store_mono_ns());
+    if (fsync(store->high.fd) != 0)
+        peri_warn(store->options.log, "store", "%s: %s", store->high.path, strerror(errno));
+}
