@@ -181,7 +181,12 @@ class Service:
         return answer.json["id"]
 
     def get(self, path):
+        """A busy service may answer 503 with Retry-After (reading is bounded in time): ask again, as any client would."""
         answer = self.request("GET", path)
+        end = time.monotonic() + DEADLINE
+        while answer.status == 503 and "retry-after" in answer.headers and time.monotonic() < end:
+            time.sleep(0.05)
+            answer = self.request("GET", path)
         assert answer.status == 200, answer
         return answer.json
 
