@@ -50,7 +50,8 @@ static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
 
 static int fail(struct peri_service *s, const char *what, const struct peri_error *err)
 {
-    peri_err(s->log, "start", "%s: %s", what, err->message);
+    const char *hint = err->status == PERI_ECORRUPT ? "; nothing was changed: see `perigee recover'" : "";
+    peri_err(s->log, "start", "%s: %s%s", what, err->message, hint);
     return err->status == PERI_ENOMEM || err->status == PERI_EINTERNAL ? PERI_EXIT_INTERNAL : PERI_EXIT_NO;
 }
 
@@ -399,7 +400,6 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .metrics = s->metrics,
         .clock = s->clock,
         .store = s->store,
-        .database = peri_store_path(s->store),
         .http = s->http,
         .secrets = s->secrets,
         .tz = &s->tz,

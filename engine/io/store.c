@@ -165,10 +165,15 @@ static void count(struct peri_store *store, struct op *ops, int64_t ns)
     peri_metric_add(store->commit_us, ns / 1000);
 }
 
-/* Completions: those that a thread waits for at once, the rest handed to the loop in one go. */
+/* Completions: those that a thread waits for at once, the rest handed to the loop in one go. Without a loop all of them
+ * here, in order. */
 static void hand_over(struct peri_store *store, struct op *ops)
 {
     struct op *posted = NULL, **end = &posted;
+    if (!store->options.post) {
+        complete(ops);
+        return;
+    }
     while (ops) {
         struct op *op = ops;
         ops = op->next;
@@ -183,7 +188,7 @@ static void hand_over(struct peri_store *store, struct op *ops)
     if (!posted)
         return;
     /* Refused: the loop is gone, or memory is out. The submitters still have to hear of it. */
-    if (!store->options.post || store->options.post(store->options.post_ctx, complete, posted) != PERI_OK)
+    if (store->options.post(store->options.post_ctx, complete, posted) != PERI_OK)
         complete(posted);
 }
 

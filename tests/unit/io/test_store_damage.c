@@ -193,25 +193,31 @@ static void test_truncated_file(void **state)
     assert_int_equal(stat(f->path, &sb), 0);
 }
 
-static void test_damaged_page_is_found_after_an_unclean_stop(void **state)
+static void damage_page(struct fixture *f, const char *table)
 {
-    struct fixture *f = *state;
     struct peri_db db;
     int64_t root = 0, size = 0;
-    fixture_open(f);
-    ok(f, peri_store_run(f->store, fill_fn, NULL, &f->err));
-    fixture_close(f);
+    char sql[128], junk[512];
+    snprintf(sql, sizeof(sql), "SELECT rootpage FROM sqlite_schema WHERE name='%s'", table);
     ok(f, peri_db_open(&db, f->path, PERI_DB_WRITE, &f->err));
     ok(f, peri_db_exec(&db, "UPDATE meta SET v='0' WHERE k='clean'", &f->err));
-    ok(f, peri_db_int(&db, "SELECT rootpage FROM sqlite_schema WHERE name='events'", 0, &root, &f->err));
+    ok(f, peri_db_int(&db, sql, 0, &root, &f->err));
     ok(f, peri_db_int(&db, "PRAGMA page_size", 0, &size, &f->err));
     peri_db_finish(&db);
     int fd = open(f->path, O_WRONLY);
-    char zeros[512] = {0};
     assert_true(fd >= 0);
-    memset(zeros, 0x5A, sizeof(zeros));
-    assert_int_equal(pwrite(fd, zeros, sizeof(zeros), (root - 1) * size), sizeof(zeros));
+    memset(junk, 0x5A, sizeof(junk));
+    assert_int_equal(pwrite(fd, junk, sizeof(junk), (root - 1) * size), sizeof(junk));
     close(fd);
+}
+
+static void test_damaged_page_is_found_after_an_unclean_stop(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    ok(f, peri_store_run(f->store, fill_fn, NULL, &f->err));
+    fixture_close(f);
+    damage_page(f, "events");
     assert_int_equal(open_status(f), PERI_ECORRUPT);
 }
 
@@ -240,6 +246,117 @@ static void test_damage_found_at_work_stops_writing(void **state)
     assert_non_null(strstr(f->err.message, "nothing more is written"));
     peri_event_unref(e);
     peri_event_unref(plain);
+}
+
+static void flip(const char *path, const char *needle)
+{
+    size_t len;
+    char *data = read_file(path, &len);
+    char *at = memmem(data, len, needle, strlen(needle));
+    assert_non_null(at);
+    while (at) { /* wherever a copy stands */
+        at[1] ^= 1;
+        at = memmem(data, len, needle, strlen(needle));
+    }
+    write_file(path, data, len);
+    free(data);
+}
+
+static void test_wrong_checksum_stops_writing(void **state)
+{
+    struct fixture *f = *state;
+    char reason[PERI_ERROR_MESSAGE_MAX];
+    struct peri_event *event = NULL;
+    fixture_open(f);
+    insert_event(f, "a", NULL, "{\"text\":\"needle\"}");
+    insert_event(f, "a", NULL, "{}");
+    fixture_close(f);
+    flip(f->path, "needle");
+    fixture_open(f); /* nothing is wrong with the structure */
+    assert_int_equal(peri_reader_event(f->reader, 2, &event, &f->err), PERI_OK);
+    peri_event_unref(event);
+    assert_int_equal(peri_store_state(f->store, NULL), PERI_STORE_GOOD);
+    assert_int_equal(peri_reader_event(f->reader, 1, &event, &f->err), PERI_ECORRUPT);
+    assert_int_equal(peri_store_state(f->store, reason), PERI_STORE_DAMAGED);
+    assert_non_null(strstr(reason, "ev-1"));
+    struct peri_event *e = make_event("a", NULL, "{}");
+    assert_int_equal(peri_store_run(f->store, insert_fn, e, &f->err), PERI_ECORRUPT);
+    peri_event_unref(e);
+    assert_int_equal(peri_reader_event(f->reader, 2, &event, &f->err), PERI_OK); /* reading goes on */
+    peri_event_unref(event);
+}
+
+static void test_large_database_is_checked_while_it_serves(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    ok(f, peri_store_run(f->store, fill_fn, NULL, &f->err));
+    fixture_close(f);
+    damage_page(f, "kv"); /* a start does not look there */
+    struct peri_store_options o = fixture_options(f);
+    o.check_max = 1;
+    ok(f, peri_store_open(&o, &f->store, &f->err));
+    for (int i = 0; i < 1000 && peri_store_state(f->store, NULL) == PERI_STORE_GOOD; i++)
+        usleep(10000);
+    assert_int_equal(peri_store_state(f->store, NULL), PERI_STORE_DAMAGED);
+    assert_int_equal(peri_store_run(f->store, fill_fn, NULL, &f->err), PERI_ECORRUPT);
+}
+
+/* The process ends without a word; what the WAL holds was acknowledged. */
+static void vanish_body(struct fixture *f)
+{
+    struct peri_store_options o = fixture_options(f);
+    o.high = true;
+    check(2, peri_store_open(&o, &f->store, &f->err) == PERI_OK);
+    check(3, peri_store_run(f->store, fill_fn, NULL, &f->err) == PERI_OK);
+    check(4, peri_store_run(f->store, fill_fn, NULL, &f->err) == PERI_OK);
+    peri_store_upkeep(f->store);
+}
+
+static void test_lost_tail_of_the_wal_is_told_and_jumped_over(void **state)
+{
+    struct fixture *f = *state;
+    char wal[128];
+    struct stat sb;
+    assert_int_equal(in_child(vanish_body, f), 0);
+    snprintf(wal, sizeof(wal), "%s-wal", f->path);
+    assert_int_equal(stat(wal, &sb), 0);
+    int fd = open(wal, O_WRONLY);
+    assert_int_equal(pwrite(fd, "damaged", 7, sb.st_size - 6000), 7);
+    close(fd);
+    struct peri_store_options o = fixture_options(f);
+    o.high = true;
+    ok(f, peri_store_open(&o, &f->store, &f->err));
+    const struct peri_store_found *found = peri_store_found(f->store);
+    assert_true(found->behind);
+    assert_false(found->clean);
+    assert_int_equal(found->high_seq, 400);
+    assert_true(found->stored_seq < 400);
+    assert_int_equal(found->alive_ms, T0);
+    assert_int_equal(insert_event(f, "a", NULL, "{}"), 401); /* no number is given twice */
+    fixture_close(f);
+    ok(f, peri_store_open(&o, &f->store, &f->err)); /* told once */
+    assert_false(peri_store_found(f->store)->behind);
+    assert_true(peri_store_found(f->store)->clean);
+    int64_t n = 0;
+    ok(f, peri_db_int(peri_store_db(f->store), "SELECT count(*) FROM audit WHERE action='journal.behind'", 0, &n, &f->err));
+    assert_int_equal(n, 1);
+}
+
+static void test_unreadable_mark_is_no_reason_to_stay_down(void **state)
+{
+    struct fixture *f = *state;
+    char high[128];
+    snprintf(high, sizeof(high), "%s/high", f->dir);
+    write_file(high, "nonsense", 8);
+    struct peri_store_options o = fixture_options(f);
+    o.high = true;
+    ok(f, peri_store_open(&o, &f->store, &f->err));
+    assert_false(peri_store_found(f->store)->behind);
+    assert_int_equal(insert_event(f, "a", NULL, "{}"), 1);
+    fixture_close(f);
+    ok(f, peri_store_open(&o, &f->store, &f->err));
+    assert_int_equal(peri_store_found(f->store)->high_seq, 1);
 }
 
 /* A full disk: files may not grow beyond a bound. Then there is room again. */
@@ -378,6 +495,10 @@ int main(void)
         D(test_truncated_file),
         D(test_damaged_page_is_found_after_an_unclean_stop),
         D(test_damage_found_at_work_stops_writing),
+        D(test_wrong_checksum_stops_writing),
+        D(test_large_database_is_checked_while_it_serves),
+        D(test_lost_tail_of_the_wal_is_told_and_jumped_over),
+        D(test_unreadable_mark_is_no_reason_to_stay_down),
         D(test_full_disk),
         D(test_full_database),
         D(test_killed_process_loses_nothing_acknowledged),
