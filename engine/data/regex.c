@@ -16,6 +16,7 @@
 struct peri_regex {
     pcre2_code *code;
     pcre2_match_context *limits; /* only read while matching */
+    _Atomic unsigned more;       /* owners besides the first */
 };
 
 enum peri_status peri_regex_compile(const char *text, size_t len, struct peri_regex **ret, struct peri_error *err)
@@ -54,9 +55,15 @@ enum peri_status peri_regex_compile(const char *text, size_t len, struct peri_re
     return PERI_OK;
 }
 
+struct peri_regex *peri_regex_ref(struct peri_regex *regex)
+{
+    regex->more++;
+    return regex;
+}
+
 void peri_regex_destroy(struct peri_regex *regex)
 {
-    if (!regex)
+    if (!regex || regex->more-- > 0)
         return;
     pcre2_match_context_free(regex->limits);
     pcre2_code_free(regex->code);

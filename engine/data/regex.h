@@ -15,6 +15,8 @@ struct peri_regex;
 /* PERI_EINVAL, code "regex": the message says what and at which character (from 1). */
 enum peri_status peri_regex_compile(
     const char *text, size_t len, struct peri_regex **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* Another owner: each one destroys it. From any thread. */
+struct peri_regex *peri_regex_ref(struct peri_regex *regex);
 void peri_regex_destroy(struct peri_regex *regex);
 /* s is valid UTF-8. PERI_ELIMIT when the search gave up at a limit. */
 enum peri_status peri_regex_search(

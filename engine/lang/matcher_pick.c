@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The second pass: members whose path some pattern asks for become items. In an object only the colons are visited: the
+ * key ends before the colon, so its last bytes are there to be compared. What nobody wants is stepped over; containers
+ * by the place of their end, which the first pass has noted. */
+#include "lang/matcher_internal.h"
+
+#include <string.h>
+
+#include "base/vec.h"
+#include "lang/matcher_hash.h"
+
+static bool blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* The first set bit from at on. There is one. */
+static uint32_t next_bit(const uint64_t *bits, uint32_t at)
+{
+    uint32_t word = at >> 6;
+    uint64_t rest = bits[word] & ~UINT64_C(0) << (at & 63);
+    while (!rest)
+        rest = bits[++word];
+    return word << 6 | (uint32_t)__builtin_ctzll(rest);
+}
+
+/* The last set bit before at. There is one. */
+static uint32_t bit_before(const uint64_t *bits, uint32_t at)
+{
+    uint32_t word = at >> 6;
+    uint64_t rest = bits[word] & ((UINT64_C(1) << (at & 63)) - 1);
+    while (!rest)
+        rest = bits[--word];
+    return word << 6 | (63 - (uint32_t)__builtin_clzll(rest));
+}
+
+/* A key with escapes, or one beside the start of the text. */
+static uint32_t find_key_slow(
+    struct peri_matcher_scratch *r, const struct matcher_path *path, const char *key, uint32_t len, bool escaped)
+{
+    const struct peri_matcher *m = r->m;
+    if (escaped) {
+        if (len > r->decoded_cap && !peri_vec_grow(&r->decoded, &r->decoded_cap, len, 1)) {
+            r->nomem = true;
+            return MATCHER_NONE;
+        }
+        len = (uint32_t)peri_json_unescape(key, len, r->decoded);
+        key = r->decoded;
+    }
+    for (uint32_t i = 0; i < path->child_count; i++) {
+        const struct matcher_key *k = &m->keys[path->child_first + i];
+        if (k->len == len && memcmp(m->text + k->text, key, len) == 0)
+            return k->path;
+    }
+    return MATCHER_NONE;
+}
+
+/* end: where the closing quote of the key stands. */
+static uint32_t find_key(struct peri_matcher_scratch *r, const struct matcher_path *path, uint32_t end)
+{
+    const struct peri_matcher *m = r->m;
+    const char *text = r->scan.text;
+    if (r->scan.slashes || end < 8) {
+        uint32_t start = bit_before(r->scan.quotes, end) + 1, len = end - start;
+        bool escaped = r->scan.slashes && memchr(text + start, '\\', len);
+        return find_key_slow(r, path, text + start, len, escaped);
+    }
+    uint64_t tail = matcher_word(text + end - 8);
+    for (uint32_t i = 0; i < path->child_count; i++) {
+        const struct matcher_key *k = &m->keys[path->child_first + i];
+        if ((tail ^ k->tail) & k->mask)
+            continue;
+        if (k->len >= end || text[end - k->len - 1] != '"')
+            continue;
+        if (k->len <= 8 || memcmp(text + end - k->len, m->text + k->text, k->len) == 0)
+            return k->path;
+    }
+    return MATCHER_NONE;
+}
+
+static struct matcher_item *push(struct peri_matcher_scratch *r, struct matcher_item item)
+{
+    if (r->item_count == r->item_cap && !peri_vec_grow(&r->items, &r->item_cap, r->item_count + 1, sizeof(*r->items))) {
+        r->nomem = true;
+        return NULL;
+    }
+    r->items[r->item_count] = item;
+    return &r->items[r->item_count++];
+}
+
+/* The path has an item in this event. */
+static void occupy(struct peri_matcher_scratch *r, uint32_t path, size_t item)
+{
+    if (r->slots[path].stamp == r->stamp)
+        r->plain = false;
+    r->slots[path] = (struct matcher_slots){r->stamp, (uint32_t)item};
+}
+
+static void take_scalar(struct peri_matcher_scratch *r, const struct matcher_item *item)
+{
+    struct matcher_scalar scalar;
+    uint32_t field = r->m->paths[item->path].field;
+    struct matcher_item *kept = push(r, *item);
+    if (!kept)
+        return;
+    kept->end = (uint32_t)r->item_count;
+    occupy(r, item->path, r->item_count - 1);
+    if (matcher_scalar_read(r, kept, &scalar))
+        matcher_find(r, &r->m->fields[field], &scalar);
+}
+
+/* The scalar at the offset; returns where it ends. */
+static uint32_t scalar_at(struct peri_matcher_scratch *r, uint32_t path, uint32_t at)
+{
+    const char *text = r->scan.text;
+    struct matcher_item item = {.path = path, .off = at};
+    uint32_t end;
+    if (text[at] == '"') {
+        end = next_bit(r->scan.quotes, at + 1);
+        item.off = at + 1;
+        item.len = end - at - 1;
+        item.kind = PERI_JSON_STRING;
+        item.escaped = r->scan.slashes && memchr(text + item.off, '\\', item.len);
+        end++;
+    } else {
+        end = at + 1;
+        while (text[end] != ',' && text[end] != '}' && text[end] != ']' && !blank(text[end]))
+            end++;
+        item.len = end - at;
+        item.kind = text[at] == 't'   ? PERI_JSON_TRUE
+                    : text[at] == 'f' ? PERI_JSON_FALSE
+                    : text[at] == 'n' ? PERI_JSON_NULL
+                                      : PERI_JSON_NUMBER;
+    }
+    if (r->m->paths[path].field != MATCHER_NONE)
+        take_scalar(r, &item);
+    return end;
+}
+
+static void pick_object(struct peri_matcher_scratch *r, uint32_t path, uint32_t at, uint32_t end);
+static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t at, uint32_t end);
+
+/* The container that opens next. Returns its end. */
+static uint32_t container(struct peri_matcher_scratch *r, uint32_t path)
+{
+    const struct matcher_open *open = &r->scan.opens[r->open_at];
+    uint32_t at = open->at, end = open->end, next = open->next;
+    const struct matcher_path *p = path == MATCHER_NONE ? NULL : &r->m->paths[path];
+    bool object = r->scan.text[at] == '{';
+    if (p && (!object || p->child_count)) {
+        size_t item = r->item_count;
+        if (!push(r, (struct matcher_item){.path = path, .kind = object ? PERI_JSON_OBJECT : PERI_JSON_ARRAY}))
+            return end;
+        r->open_at++;
+        if (object) {
+            occupy(r, path, item);
+            pick_object(r, path, at, end);
+        } else {
+            pick_array(r, path, at, end);
+            r->plain &= r->item_count == item + 1; /* an array without anything is as good as none */
+        }
+        r->items[item].end = (uint32_t)r->item_count;
+    }
+    r->open_at = next;
+    return end;
+}
+
+static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t at, uint32_t end)
+{
+    const char *text = r->scan.text;
+    if (r->m->paths[path].field == MATCHER_NONE) { /* only containers can have what is wanted */
+        while (r->open_at < r->scan.open_count && r->scan.opens[r->open_at].at < end)
+            container(r, path);
+        return;
+    }
+    for (at++;; at++) {
+        while (blank(text[at]))
+            at++;
+        if (at == end)
+            return;
+        at = text[at] == '{' || text[at] == '[' ? container(r, path) + 1 : scalar_at(r, path, at);
+        while (blank(text[at]))
+            at++;
+        if (at == end)
+            return;
+    }
+}
+
+static void pick_object(struct peri_matcher_scratch *r, uint32_t id, uint32_t at, uint32_t end)
+{
+    const struct matcher_path *path = &r->m->paths[id];
+    const char *text = r->scan.text;
+    const uint64_t *colons = r->scan.colons;
+    uint32_t word = at >> 6, last = end >> 6;
+    uint64_t rest = colons[word] & ~UINT64_C(0) << (at & 63);
+    for (;;) {
+        while (!rest) {
+            if (word == last)
+                return;
+            rest = colons[++word];
+        }
+        uint32_t colon = word << 6 | (uint32_t)__builtin_ctzll(rest), key_end = colon - 1, value = colon + 1;
+        if (colon > end)
+            return;
+        rest &= rest - 1;
+        while (text[key_end] != '"')
+            key_end--;
+        while (blank(text[value]))
+            value++;
+        uint32_t child = find_key(r, path, key_end);
+        if (text[value] == '{' || text[value] == '[') {
+            uint32_t behind = container(r, child);
+            word = behind >> 6;
+            rest = colons[word] & ~UINT64_C(0) << (behind & 63);
+        } else if (child != MATCHER_NONE) {
+            scalar_at(r, child, value);
+        }
+    }
+}
+
+void matcher_pick(struct peri_matcher_scratch *r)
+{
+    r->open_at = 0;
+    if (r->m->paths[0].child_count)
+        container(r, 0);
+}
+
+/* --- from the plain scan, for texts that the fast one did not take --- */
+
+static void pick_tape_item(struct peri_matcher_scratch *r, uint32_t path, uint32_t at)
+{
+    const struct peri_json_tape *tape = &r->tape;
+    const struct peri_json_item *from = &tape->items[at];
+    const struct matcher_path *p = &r->m->paths[path];
+    struct matcher_item item = {
+        .path = path, .off = from->off, .len = from->len, .kind = from->kind, .escaped = from->escaped};
+    if (from->kind > PERI_JSON_ARRAY) {
+        if (p->field != MATCHER_NONE)
+            take_scalar(r, &item);
+        return;
+    }
+    bool object = from->kind == PERI_JSON_OBJECT;
+    size_t mine = r->item_count;
+    if ((object && !p->child_count) || !push(r, item))
+        return;
+    if (object)
+        occupy(r, path, mine);
+    for (uint32_t i = at + 1; i < from->end; i = tape->items[i].end) {
+        const struct peri_json_item *member = &tape->items[i];
+        uint32_t child = path;
+        if (object)
+            child = find_key_slow(r, p, tape->text + member->key, member->key_len, member->key_escaped);
+        if (child != MATCHER_NONE)
+            pick_tape_item(r, child, i);
+    }
+    if (!object)
+        r->plain &= r->item_count == mine + 1;
+    if (!r->nomem)
+        r->items[mine].end = (uint32_t)r->item_count;
+}
+
+void matcher_pick_tape(struct peri_matcher_scratch *r)
+{
+    r->scan.text = r->tape.text;
+    if (r->m->paths[0].child_count)
+        pick_tape_item(r, 0, 0);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_LANG_MATCHER_SCAN_H
+#define PERI_LANG_MATCHER_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The first pass over an event: is it valid JSON from end to end, and where are its quotes, colons and containers? */
+
+struct matcher_open {
+    uint32_t at, end; /* where the bracket stands, and the one that closes it */
+    uint32_t next;    /* the first container that opens after the end */
+};
+
+/* Zeroed before the first scan; used again and again without further memory. */
+struct matcher_scan {
+    const char *text; /* borrowed */
+    size_t len;
+    uint64_t *quotes, *colons; /* a bit for each byte of the text: quotes that begin or end a string; colons outside */
+    size_t block_cap;
+    struct matcher_open *opens; /* all { and [ in order */
+    size_t open_count, open_cap;
+    bool slashes; /* there are escapes */
+};
+
+enum matcher_scan_result {
+    MATCHER_SCAN_OK,    /* valid, and an object */
+    MATCHER_SCAN_OTHER, /* anything else: not valid, or no object */
+    MATCHER_SCAN_NOMEM
+};
+
+/* len is at most MATCHER_SCAN_MAX. */
+enum matcher_scan_result matcher_scan(struct matcher_scan *scan, const char *text, size_t len);
+void matcher_scan_finish(struct matcher_scan *scan);
+#define MATCHER_SCAN_MAX (UINT32_MAX / 2)
+
+/* The name of what the machine's processor is scanned with; index counts from 0, NULL ends. For tests and benchmarks,
+ * which may also choose one: false when the processor lacks it. */
+const char *matcher_scan_kernel(size_t index);
+enum matcher_scan_result matcher_scan_with(const char *kernel, struct matcher_scan *scan, const char *text, size_t len);
+
+#endif
