@@ -46,7 +46,8 @@ enum peri_status peri_io_change(struct peri_io *io, int what) PERI_MUST_CHECK;
 void peri_io_destroy(struct peri_io *io); /* NULL is fine */
 
 /* Watches a directory tree for changes (inotify: close-write, move, create, delete) and calls fn after debounce_ms of
- * quiet. A root that is missing or vanishes is no error: it is looked for every second, and fn called when it is back.
+ * quiet. A root that is missing or vanishes is no error: it is waited for, and fn called when it is back (within a
+ * second at most; an absolute path without symbolic links costs nothing while it is waited for).
  * Symbolic links below the root are not followed, folders with a leading dot are left out. */
 struct peri_watch;
 enum peri_status peri_loop_watch(struct peri_loop *loop, const char *path, int64_t debounce_ms, void (*fn)(void *arg),

@@ -253,6 +253,46 @@ static void a_missing_folder_is_watched_when_it_comes(void **state)
     rmdir(root);
 }
 
+static void a_missing_folder_is_waited_for_without_waking_up(void **state)
+{
+    char made[] = "/tmp/perigee-watch-XXXXXX";
+    char *top = realpath(mkdtemp(made), NULL);
+    assert_non_null(top);
+    char *a = peri_asprintf("%s/a", top), *b = peri_asprintf("%s/a/b", top), *c = peri_asprintf("%s/a/b/c/", top);
+    char *away = peri_asprintf("%s/away", top);
+    struct peri_loop *loop = new_loop();
+    struct peri_watch *watch = NULL;
+    int told = 0;
+    assert_int_equal(mkdir(a, 0700), 0);
+    assert_int_equal(peri_loop_watch(loop, c, 0, count, &told, &watch), PERI_OK);
+    /* The way there comes, goes and is made anew. */
+    assert_int_equal(mkdir(b, 0700), 0);
+    peri_loop_once(loop, 0);
+    assert_int_equal(rename(a, away), 0);
+    peri_loop_once(loop, 0);
+    assert_int_equal(mkdir(a, 0700), 0);
+    peri_loop_once(loop, 0);
+    assert_int_equal(mkdir(b, 0700), 0);
+    peri_loop_once(loop, 0);
+    assert_int_equal(told, 0);
+    assert_int_equal(mkdir(c, 0700), 0);
+    for (int i = 0; i < 5; i++)
+        peri_loop_once(loop, 0); /* no time passes: nobody looks for it now and then */
+    assert_int_equal(told, 1);
+    write_file(c, "one");
+    run_until(loop, &told, 2);
+    peri_watch_destroy(watch);
+    peri_loop_destroy(loop);
+    char *command = peri_asprintf("rm -rf %s", top);
+    assert_int_equal(system(command), 0);
+    free(command);
+    free(away);
+    free(a);
+    free(b);
+    free(c);
+    free(top);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +303,7 @@ int main(void)
         cmocka_unit_test(signals_arrive_on_the_loop),
         cmocka_unit_test(changes_deep_in_a_tree_are_told_once_after_quiet),
         cmocka_unit_test(a_missing_folder_is_watched_when_it_comes),
+        cmocka_unit_test(a_missing_folder_is_waited_for_without_waking_up),
     };
     return cmocka_run_group_tests_name("io.loop", tests, NULL, NULL);
 }
