@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,14 +15,15 @@
 #include "base/str.h"
 #include "base/timefmt.h"
 
-#define LOG_LINE_MAX 4096
+#define LOG_LINE_MAX 4096 /* PIPE_BUF: a pipe with room takes it whole */
+#define STALL_MS 200      /* how long the service waits for a reader, once */
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const int syslog_levels[] = {7, 6, 4, 3};
 
 struct peri_log {
     int fd;
-    _Atomic int level;
+    _Atomic int level, dropped; /* dropped: lines since the reader stopped reading */
     bool json;
     bool journal; /* standard error is the systemd journal: it adds the time, we give the priority */
 };
@@ -78,7 +80,7 @@ bool peri_log_level_parse(const char *text, enum peri_log_level *ret_level)
 
 static void put_escaped(struct peri_buf *line, const char *text, bool json)
 {
-    for (; *text; text++) {
+    for (; *text && line->len < LOG_LINE_MAX - 16; text++) {
         unsigned char c = (unsigned char)*text;
         if (c == '\n')
             peri_buf_puts(line, "\\n");
@@ -91,30 +93,65 @@ static void put_escaped(struct peri_buf *line, const char *text, bool json)
     }
 }
 
+/* A reader that does not read must not stop the service: after a short wait lines are dropped until there is room. */
+static bool has_room(struct peri_log *log)
+{
+    struct pollfd p = {.fd = log->fd, .events = POLLOUT};
+    if (poll(&p, 1, log->dropped ? 0 : STALL_MS) != 0)
+        return true; /* also when it cannot be asked */
+    log->dropped++;
+    return false;
+}
+
+static void put_line(
+    struct peri_log *log, struct peri_buf *line, enum peri_log_level level, const char *area, const char *text)
+{
+    char stamp[PERI_TIME_TEXT];
+    struct peri_clock clock = peri_clock_system();
+    peri_time_format(peri_clock_wall_ms(&clock), stamp);
+    if (log->json)
+        peri_buf_printf(
+            line, "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"", stamp, level_names[level], area);
+    else if (log->journal)
+        peri_buf_printf(line, "<%d>%s: ", syslog_levels[level], area);
+    else
+        peri_buf_printf(line, "%s %-5s %s: ", stamp, level_names[level], area);
+    put_escaped(line, text, log->json);
+    peri_buf_puts(line, log->json ? "\"}\n" : "\n");
+}
+
+static void note_dropped(struct peri_log *log)
+{
+    char text[64];
+    struct peri_buf line;
+    int n = atomic_exchange(&log->dropped, 0);
+    if (!n)
+        return;
+    snprintf(text, sizeof(text), "%d lines were dropped: nobody read them", n);
+    peri_buf_init(&line, LOG_LINE_MAX);
+    put_line(log, &line, PERI_LOG_WARN, "log", text);
+    if (line.data && write(log->fd, line.data, line.len) < 0)
+        log->dropped = n;
+    peri_buf_finish(&line);
+}
+
 void peri_log_write(struct peri_log *log, enum peri_log_level level, const char *area, const char *fmt, ...)
 {
     if (!peri_log_enabled(log, level))
         return;
-    char text[LOG_LINE_MAX], stamp[PERI_TIME_TEXT];
+    char text[LOG_LINE_MAX];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    struct peri_clock clock = peri_clock_system();
-    peri_time_format(peri_clock_wall_ms(&clock), stamp);
     struct peri_buf line;
-    peri_buf_init(&line, 8 * LOG_LINE_MAX);
-    if (log->json)
-        peri_buf_printf(
-            &line, "{\"time\":\"%s\",\"level\":\"%s\",\"area\":\"%s\",\"message\":\"", stamp, level_names[level], area);
-    else if (log->journal)
-        peri_buf_printf(&line, "<%d>%s: ", syslog_levels[level], area);
-    else
-        peri_buf_printf(&line, "%s %-5s %s: ", stamp, level_names[level], area);
-    put_escaped(&line, text, log->json);
-    peri_buf_puts(&line, log->json ? "\"}\n" : "\n");
+    peri_buf_init(&line, LOG_LINE_MAX);
+    put_line(log, &line, level, area, text);
     /* One write keeps lines of several threads apart. A log that can not be written must not stop the service. */
-    if (line.data && write(log->fd, line.data, line.len) < 0)
-        log->level = log->level;
+    if (line.data && has_room(log)) {
+        note_dropped(log);
+        if (write(log->fd, line.data, line.len) < 0)
+            log->level = log->level;
+    }
     peri_buf_finish(&line);
 }

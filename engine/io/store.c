@@ -116,7 +116,9 @@ static void execute(struct peri_store *store, struct op *ops)
         .now_ms = peri_clock_wall_ms(&store->options.clock),
         .next_seq = store->next_seq,
         .next_run = store->next_run};
-    enum peri_status st = peri_store_simple(&store->db, "BEGIN IMMEDIATE", &err);
+    enum peri_status st = peri_files_check(store, &err);
+    if (!st)
+        st = peri_store_simple(&store->db, "BEGIN IMMEDIATE", &err);
     for (struct op *op = ops; op && !st; op = op->next) {
         if (!run_op(store, &tx, op)) {
             st = op->st ? op->st : PERI_EIO;
@@ -509,7 +511,8 @@ static void stop_thread(struct peri_store *store)
     peri_health_close(store->health);
     struct peri_error err;
     store->db.health = NULL;
-    if (peri_health_state(store->health, NULL) != PERI_STORE_DAMAGED && peri_db_meta_set(&store->db, "clean", "1", &err))
+    if (peri_health_state(store->health, NULL) != PERI_STORE_DAMAGED &&
+        peri_db_meta_set(&store->db, "clean", "1", &err))
         peri_warn(store->options.log, "store", "%s", err.message);
     peri_high_close(store);
 }
@@ -533,6 +536,7 @@ void peri_store_close(struct peri_store *store)
     peri_space_finish(store);
     free(store->high.path);
     free(store->lock_path);
+    free(store->files.wal);
     free(store->path);
     free(store);
 }

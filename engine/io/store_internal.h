@@ -3,6 +3,7 @@
 #define PERI_IO_STORE_INTERNAL_H
 
 #include <pthread.h>
+#include <sys/types.h>
 #include "io/store_db.h"
 #include "io/store_health.h"
 
@@ -28,12 +29,20 @@ struct high {
     int64_t written_ns;
 };
 
+/* The files as they were opened. */
+struct files {
+    char *wal; /* NULL in memory */
+    dev_t device, wal_device;
+    ino_t inode, wal_inode; /* 0: not seen yet */
+};
+
 struct peri_store {
     struct peri_store_options options;
     struct peri_db db;
     struct peri_health *health;
     struct space space;
     struct high high;
+    struct files files;
     struct peri_store_found found;
     char *path, *lock_path;
     int lock_fd;
@@ -69,6 +78,10 @@ bool peri_space_give(struct peri_store *store, const struct peri_error *err);
 void peri_space_full(struct peri_store *store, const struct peri_error *err); /* a group failed */
 void peri_space_upkeep(struct peri_store *store, int64_t now_ns);
 void peri_space_finish(struct peri_store *store);
+
+/* store_files.c: are they still the ones that were opened? start remembers them. */
+enum peri_status peri_files_start(struct peri_store *store, struct peri_error *err);
+enum peri_status peri_files_check(struct peri_store *store, struct peri_error *err);
 
 /* store_high.c */
 enum peri_status peri_high_open(struct peri_store *store, struct peri_error *err);

@@ -222,8 +222,10 @@ enum peri_status peri_store_prepare(struct peri_store *store, struct peri_error 
             peri_db_finish(&store->db);
         st = open_database(store, err);
     }
-    if (!st && !memory)
+    if (!st && !memory) {
         sync_folder(store);
+        st = peri_files_start(store, err);
+    }
     return st;
 }
 

@@ -248,6 +248,30 @@ static void test_damage_found_at_work_stops_writing(void **state)
     peri_event_unref(plain);
 }
 
+static void gone(struct fixture *f, const char *tail)
+{
+    char path[128], away[160];
+    snprintf(path, sizeof(path), "%s%s", f->path, tail);
+    snprintf(away, sizeof(away), "%s.away", path);
+    assert_int_equal(rename(path, away), 0);
+    assert_int_equal(peri_store_run(f->store, fill_fn, NULL, &f->err), PERI_EIO);
+    assert_string_equal(f->err.code, "database_gone");
+    write_file(path, "", 0);
+    assert_int_equal(peri_store_run(f->store, fill_fn, NULL, &f->err), PERI_EIO);
+    assert_int_equal(rename(away, path), 0);
+    ok(f, peri_store_run(f->store, fill_fn, NULL, &f->err));
+}
+
+static void test_nothing_is_acknowledged_into_a_file_without_a_name(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    ok(f, peri_store_run(f->store, fill_fn, NULL, &f->err));
+    gone(f, "");
+    gone(f, "-wal");
+    fixture_close(f);
+}
+
 static void flip(const char *path, const char *needle)
 {
     size_t len;
@@ -495,6 +519,7 @@ int main(void)
         D(test_truncated_file),
         D(test_damaged_page_is_found_after_an_unclean_stop),
         D(test_damage_found_at_work_stops_writing),
+        D(test_nothing_is_acknowledged_into_a_file_without_a_name),
         D(test_wrong_checksum_stops_writing),
         D(test_large_database_is_checked_while_it_serves),
         D(test_lost_tail_of_the_wal_is_told_and_jumped_over),
