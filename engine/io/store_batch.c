@@ -7,7 +7,7 @@
 #include "io/store_data.h"
 #include "io/store_db.h"
 
-enum kind { EVENT, ENTITY_PUT, ENTITY_DELETE, KV_SET, OUTBOX };
+enum kind { EVENT, ENTITY_PUT, ENTITY_DELETE, KV_SET, OUTBOX, FUNCTION };
 
 struct item {
     enum kind kind;
@@ -15,6 +15,9 @@ struct item {
     char *name, *key; /* entity type and id; plugin and key; message key */
     struct peri_value *value;
     int64_t expires_ms;
+    peri_store_fn fn;
+    void *arg;
+    void (*drop)(void *arg);
 };
 
 struct peri_batch {
@@ -36,6 +39,8 @@ static void item_finish(struct item *item)
     free(item->name);
     free(item->key);
     peri_value_unref(item->value);
+    if (item->drop)
+        item->drop(item->arg);
 }
 
 void peri_batch_destroy(struct peri_batch *batch)
@@ -121,6 +126,13 @@ enum peri_status peri_batch_outbox(struct peri_batch *batch, struct peri_value *
     return push(batch, &item, message && (item.key || !key), weight(message));
 }
 
+enum peri_status peri_batch_fn(
+    struct peri_batch *batch, size_t bytes, peri_store_fn fn, void *arg, void (*drop)(void *arg))
+{
+    struct item item = {.kind = FUNCTION, .fn = fn, .arg = arg, .drop = drop};
+    return push(batch, &item, true, bytes);
+}
+
 size_t peri_batch_count(const struct peri_batch *batch)
 {
     return batch->count;
@@ -154,6 +166,8 @@ static enum peri_status apply(struct peri_tx *tx, struct item *item, struct peri
         return peri_tx_kv_set(tx, item->name, item->key, item->value, item->expires_ms, err);
     case OUTBOX:
         return peri_tx_outbox_put(tx, item->value, item->key, NULL, err);
+    case FUNCTION:
+        return item->fn(tx, item->arg, err);
     }
     return peri_error_set(err, PERI_EINTERNAL, NULL, "unknown change in a batch");
 }

@@ -80,6 +80,10 @@ enum peri_status peri_batch_entity_delete(struct peri_batch *batch, const char *
 enum peri_status peri_batch_kv_set(struct peri_batch *batch, const char *plugin, const char *key,
     struct peri_value *value, int64_t expires_ms);                                                         /* take */
 enum peri_status peri_batch_outbox(struct peri_batch *batch, struct peri_value *message, const char *key); /* take */
+/* Anything else: fn runs in its place among the changes, perhaps more than once (a transaction that is repeated). drop
+ * (may be NULL) frees arg with the batch, also when this fails. */
+enum peri_status peri_batch_fn(
+    struct peri_batch *batch, size_t bytes, peri_store_fn fn, void *arg, void (*drop)(void *arg));
 size_t peri_batch_count(const struct peri_batch *batch);
 size_t peri_batch_bytes(const struct peri_batch *batch);
 size_t peri_batch_events(const struct peri_batch *batch);

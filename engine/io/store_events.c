@@ -197,14 +197,12 @@ static enum peri_status load(struct peri_stmt *q, struct peri_event **ret, struc
     return st;
 }
 
-enum peri_status peri_reader_unmatched(struct peri_reader *reader, uint64_t after_seq, size_t limit,
+static enum peri_status walk(struct peri_reader *reader, const char *sql, uint64_t after_seq, size_t limit,
     enum peri_status (*fn)(void *arg, struct peri_event *event), void *arg, struct peri_error *err)
 {
     struct peri_stmt q;
     peri_db_limit(&reader->db, 0); /* recovery: fn's time would count */
-    enum peri_status st = peri_stmt_open(&q, &reader->db,
-        "SELECT " EVENT_COLUMNS " FROM events INDEXED BY events_open WHERE state=0 AND seq>? ORDER BY seq LIMIT ?",
-        err);
+    enum peri_status st = peri_stmt_open(&q, &reader->db, sql, err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)after_seq);
@@ -225,6 +223,21 @@ enum peri_status peri_reader_unmatched(struct peri_reader *reader, uint64_t afte
     }
     peri_stmt_close(&q);
     return st;
+}
+
+enum peri_status peri_reader_unmatched(struct peri_reader *reader, uint64_t after_seq, size_t limit,
+    enum peri_status (*fn)(void *arg, struct peri_event *event), void *arg, struct peri_error *err)
+{
+    return walk(reader,
+        "SELECT " EVENT_COLUMNS " FROM events INDEXED BY events_open WHERE state=0 AND seq>? ORDER BY seq LIMIT ?",
+        after_seq, limit, fn, arg, err);
+}
+
+enum peri_status peri_reader_journal(struct peri_reader *reader, uint64_t after_seq, size_t limit,
+    enum peri_status (*fn)(void *arg, struct peri_event *event), void *arg, struct peri_error *err)
+{
+    return walk(reader, "SELECT " EVENT_COLUMNS " FROM events WHERE seq>? ORDER BY seq LIMIT ?", after_seq, limit, fn,
+        arg, err);
 }
 
 static enum peri_status not_found(uint64_t seq, struct peri_error *err)

@@ -58,6 +58,9 @@ enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_
  * can be declared dead; peri_reader_event and peri_reader_event_value answer PERI_ECORRUPT for it. */
 enum peri_status peri_reader_unmatched(struct peri_reader *reader, uint64_t after_seq, size_t limit,
     enum peri_status (*fn)(void *arg, struct peri_event *event), void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* The same for every event, whatever its state. */
+enum peri_status peri_reader_journal(struct peri_reader *reader, uint64_t after_seq, size_t limit,
+    enum peri_status (*fn)(void *arg, struct peri_event *event), void *arg, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_reader_event(
     struct peri_reader *reader, uint64_t seq, struct peri_event **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Public form plus "state" ("journaled", "matched", "dead"). verdicts: the stored list, [] when none. */

@@ -196,13 +196,31 @@ bool peri_grants_data(const struct peri_grants *grants, const char *access, cons
     return !strcmp(access, "read") && !strcmp(type, "contact") && peri_grants_has(grants, "contacts:read");
 }
 
-bool peri_grants_publish(const struct peri_grants *grants, const char *event_type)
+static bool event_granted(const struct peri_grants *grants, const char *prefix, const char *event_type)
 {
     for (size_t i = 0; i < grants->count; i++)
-        if (peri_str_starts(grants->items[i], "event:publish:") &&
-            peri_glob_match(grants->items[i] + strlen("event:publish:"), event_type))
+        if (peri_str_starts(grants->items[i], prefix) && peri_glob_match(grants->items[i] + strlen(prefix), event_type))
             return true;
     return false;
+}
+
+bool peri_grants_publish(const struct peri_grants *grants, const char *event_type)
+{
+    return event_granted(grants, "event:publish:", event_type);
+}
+
+bool peri_grants_subscribe(const struct peri_grants *grants, const char *event_type)
+{
+    return event_granted(grants, "event:subscribe:", event_type);
+}
+
+bool peri_grants_subscribe_glob(const struct peri_grants *grants, const char *glob)
+{
+    static const char prefix[] = "event:subscribe:";
+    for (size_t i = 0; i < grants->count; i++)
+        if (peri_str_starts(grants->items[i], prefix) && !strcmp(grants->items[i] + strlen(prefix), glob))
+            return true;
+    return event_granted(grants, prefix, glob); /* the stars of glob are characters like others */
 }
 
 bool peri_grants_channel(const struct peri_grants *grants, const char *channel_type)

@@ -48,6 +48,7 @@ void peri_plugin_unref(struct peri_plugin *p)
     free(p->webs);
     peri_native_close(p->native);
     free(p->channel_type);
+    peri_subs_free_changes(p->subs, p->sub_count);
     peri_value_unref(p->config);
     peri_grants_destroy(p->grants);
     peri_manifest_destroy(p->manifest);
@@ -99,8 +100,9 @@ enum peri_status peri_host_create(
     pthread_cond_init(&host->wake, NULL);
     host->operators = peri_map_create();
     host->libraries = peri_map_create();
+    host->subs = peri_map_create();
     host->ids = calloc(1, sizeof(*host->ids));
-    if (!copy_options(host, options) || !host->operators || !host->libraries || !host->ids)
+    if (!copy_options(host, options) || !host->operators || !host->libraries || !host->subs || !host->ids)
         st = peri_error_nomem(err);
     host->queue_full = peri_metrics_counter(
         options->metrics, "plugin_queue_full_total", NULL, "Calls refused because a plugin's queue was full.");
@@ -133,6 +135,7 @@ static void stop_plugins(struct peri_host *host)
         if (p->state == PERI_PLUGIN_ACTIVE && p->has_stop)
             (void)!peri_plugin_hook(p, "stop", true, NULL);
     }
+    peri_subs_flush(host);
     /* Rounds are counted besides the clock, which stands still in tests. */
     int64_t until = mono_ms(host) + STOP_MS;
     for (int rounds = 0; hooks_run(host) && rounds < STOP_MS / 10 && mono_ms(host) < until; rounds++)
@@ -162,6 +165,7 @@ void peri_host_destroy(struct peri_host *host)
         peri_plugin_unref(host->plugins[i]);
     }
     free(host->plugins);
+    peri_subs_finish(host);
     peri_map_destroy(host->operators, NULL);
     peri_map_destroy(host->libraries, free);
     free(host->ids);
@@ -303,6 +307,8 @@ static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **
         st = peri_map_put(v, "webhooks", web_paths(p));
     if (!st)
         st = peri_map_put(v, "events", event_list(m));
+    if (!st && p->sub_count)
+        st = peri_map_put(v, "subscriptions", peri_subs_value(p));
     if (!st)
         st = peri_map_put_text(v, "description", m ? m->description : "");
     if (st)

@@ -107,8 +107,8 @@ struct peri_operator {
 };
 /* borrow; NULL when unknown or its plugin is not active. Valid until plugins change. */
 const struct peri_operator *peri_host_operator(struct peri_host *host, const char *id);
-/* The class of an operator at this moment, never PERI_DELIVERY_CHANNEL: an operator that sends over a channel has the class of
- * the plugin that serves it; the outbox recognises keys, so it may be repeated. Unknown operators: once. */
+/* The class of an operator at this moment, never PERI_DELIVERY_CHANNEL: an operator that sends over a channel has the
+ * class of the plugin that serves it; the outbox recognises keys, so it may be repeated. Unknown operators: once. */
 enum peri_delivery peri_host_delivery(struct peri_host *host, const char *id);
 const char *const *peri_host_operator_ids(struct peri_host *host); /* sorted, NULL-ended, valid until plugins change */
 
@@ -172,6 +172,11 @@ void peri_host_webhook(
     struct peri_host *host, const struct peri_webhook_request *request, peri_webhook_done done, void *arg);
 /* How many are under way. */
 size_t peri_host_webhooks(const struct peri_host *host);
+
+/* Tells plugins that hear it: of every event that has become part of the journal, in order. */
+void peri_host_journaled(struct peri_host *host, struct peri_event *event);
+/* Does an active plugin hear events of this type? */
+bool peri_host_hears(struct peri_host *host, const char *type);
 
 /* Lists for the API and the command line; new references. plugins: [{id, name, version, type, state, path, bundled,
  * permissions, granted, refusal?, error?, operators, channels, webhooks, events, description}]. */

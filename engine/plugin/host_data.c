@@ -8,6 +8,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "base/timefmt.h"
+#include "base/vec.h"
 #include "data/json.h"
 #include "lang/glob.h"
 #include "plugin/host_internal.h"
@@ -232,8 +233,18 @@ enum peri_status peri_job_delete(struct peri_job *job, const char *type, const c
 
 /* --- events --- */
 
+/* The names of sources are believed: a plugin has one of its own, and any that stands for something outside. */
+static enum peri_status check_source(const struct peri_job *job, const char *source, struct peri_error *err)
+{
+    if (peri_str_starts(source, "perigee:") ||
+        (peri_str_starts(source, "plugin:") && strcmp(source + strlen("plugin:"), job->plugin->id)))
+        return peri_error_set(
+            err, PERI_EDENIED, "denied", "\"%s\" is no source that plugin %s may name", source, job->plugin->id);
+    return PERI_OK;
+}
+
 static enum peri_status event_options(
-    struct peri_event *event, const struct peri_value *options, struct peri_error *err)
+    const struct peri_job *job, struct peri_event *event, const struct peri_value *options, struct peri_error *err)
 {
     static const char *const known[] = {"id", "time", "subject", "source", NULL};
     for (void *it = peri_map_first(options); it; it = peri_map_next(options, it)) {
@@ -255,6 +266,8 @@ static enum peri_status event_options(
         if (!text || !*text || strlen(text) > 1024)
             return peri_error_set(
                 err, PERI_EINVAL, "bad_argument", "%s of an event must be a text of 1 to 1024 bytes", key);
+        if (!strcmp(key, "source") && check_source(job, text, err))
+            return PERI_EDENIED;
         char **to = !strcmp(key, "id")        ? &event->external_id
                     : !strcmp(key, "subject") ? &event->subject
                                               : &event->source;
@@ -280,7 +293,73 @@ static enum peri_status fill_event(struct peri_job *job, struct peri_event *even
     event->data_len = strlen(event->data);
     if (event->data_len > PERI_HOST_EVENT_BYTES)
         return peri_error_set(err, PERI_ELIMIT, "too_large", "an event holds at most %d bytes", PERI_HOST_EVENT_BYTES);
-    return event_options(event, options, err);
+    return event_options(job, event, options, err);
+}
+
+static const struct peri_event_decl *declared(const struct peri_job *job, const char *name)
+{
+    const struct peri_manifest *m = job->plugin->manifest;
+    for (size_t i = 0; i < m->event_count; i++)
+        if (peri_glob_match(m->events[i].name, name) || !strcmp(m->events[i].name, name))
+            return &m->events[i];
+    return NULL;
+}
+
+/* What the manifest says about events of this type holds. Types that it does not name are free. */
+static enum peri_status check_declared(
+    const struct peri_job *job, const char *type, const struct peri_value *data, struct peri_error *err)
+{
+    const struct peri_event_decl *decl = declared(job, type);
+    struct peri_schema_report report = {0};
+    enum peri_status st = PERI_OK;
+    if (!decl)
+        return PERI_OK;
+    if (!decl->publish)
+        return peri_error_set(
+            err, PERI_EDENIED, "event.direction", "the manifest says that %s is heard, not published", type);
+    struct peri_value *none = data ? NULL : peri_value_null();
+    if (decl->schema && peri_schema_check(decl->schema, data ? data : none, &report))
+        st = peri_error_set(err, PERI_EINVAL, "event.schema", "data of %s%s%s: %s", type,
+            report.count && report.items[0].pointer[0] ? " at " : "", report.count ? report.items[0].pointer : "",
+            report.count ? report.items[0].message : "not what its schema says");
+    peri_schema_report_finish(&report);
+    peri_value_unref(none);
+    char *text = !st && decl->max_bytes ? peri_json_text(data, PERI_JSON_COMPACT) : NULL;
+    if (text && (int64_t)strlen(text) > decl->max_bytes)
+        st = peri_error_set(err, PERI_ELIMIT, "too_large", "the data of %s has %zu bytes, its maxPayloadBytes is %lld",
+            type, strlen(text), (long long)decl->max_bytes);
+    free(text);
+    return st;
+}
+
+enum peri_status peri_job_subscribe(
+    struct peri_job *job, const char *glob, bool off, bool from_now, uint64_t since, struct peri_error *err)
+{
+    struct peri_error why = {0};
+    enum peri_status st = may_change(job, "subscribe to events", err);
+    if (!st && peri_glob_check(glob, &why))
+        st = peri_error_set(err, PERI_EINVAL, "bad_argument", "%s", why.message);
+    if (!st && !peri_grants_subscribe_glob(job->plugin->grants, glob))
+        st = denied(job, "event:subscribe:", glob, err);
+    const struct peri_event_decl *decl = st ? NULL : declared(job, glob);
+    if (decl && !decl->subscribe && !off)
+        st = peri_error_set(
+            err, PERI_EDENIED, "event.direction", "the manifest says that %s is published, not heard", glob);
+    if (!st && job->sub_count >= PERI_HOST_SUBS)
+        st = peri_error_set(
+            err, PERI_ELIMIT, "limit.subscriptions", "a plugin has at most %d subscriptions", PERI_HOST_SUBS);
+    if (!st)
+        st = peri_job_spend(job, err);
+    if (st)
+        return st;
+    char *copy = peri_strdup(glob);
+    if (!copy || !peri_vec_grow(&job->subs, &job->sub_cap, job->sub_count + 1, sizeof(*job->subs))) {
+        free(copy);
+        return peri_error_nomem(err);
+    }
+    job->subs[job->sub_count++] =
+        (struct peri_sub_change){.glob = copy, .off = off, .from_now = from_now, .since = since};
+    return PERI_OK;
 }
 
 enum peri_status peri_job_emit(struct peri_job *job, const char *type, const struct peri_value *data,
@@ -294,6 +373,8 @@ enum peri_status peri_job_emit(struct peri_job *job, const char *type, const str
     if (!peri_grants_publish(job->plugin->grants, type))
         return denied(job, "event:publish:", type, err);
     st = may_change(job, "emit events", err);
+    if (!st)
+        st = check_declared(job, type, data, err);
     if (!st)
         st = peri_job_spend(job, err);
     if (!st)

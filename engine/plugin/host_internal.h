@@ -37,6 +37,8 @@ struct peri_plugin;
 #define PERI_HOST_RATE 100                 /* operations a second, of plugins that did not come with perigee */
 #define PERI_HOST_RATE_BURST 10            /* seconds' worth that may be used at once */
 #define PERI_HOST_STORAGE_VALUE 65536
+#define PERI_HOST_SUBS 64       /* subscriptions of one plugin */
+#define PERI_HOST_SUB_QUEUE 128 /* events in memory for one subscription; the rest waits in the journal */
 #define PERI_HOST_LOG_LINE 4096
 #define PERI_HOST_LOG_BYTES 65536 /* logged by one call */
 
@@ -99,6 +101,14 @@ struct peri_breaker {
     bool trial;
 };
 
+/* What a handler asked for with ctx.events.on and off, in order. */
+struct peri_sub_change {
+    char *glob;
+    bool off;
+    bool from_now;  /* a subscription nobody knows yet hears what comes; else what comes after since */
+    uint64_t since; /* journal position */
+};
+
 /* Operations that a plugin may still begin; refilled by the clock. */
 struct peri_bucket {
     int64_t filled_ms; /* monotonic; 0: full */
@@ -126,9 +136,13 @@ struct peri_plugin {
     size_t op_count, op_cap;
     struct peri_web_def *webs;
     size_t web_count, web_cap;
-    char *channel_type;  /* or NULL */
+    char *channel_type;   /* or NULL */
     bool channel_repeats; /* sending twice under one key does no harm */
     bool has_init, has_ready, has_stop, has_enable, has_disable;
+
+    /* loop: what it hears (host_events.c) */
+    struct peri_sub_change *subs;
+    size_t sub_count, sub_cap;
 
     /* host->lock */
     struct peri_items urgent, mail;
@@ -218,7 +232,14 @@ void peri_op_finish(struct peri_op *op);
 
 /* --- jobs --- */
 
-enum peri_job_kind { PERI_JOB_CONDITION, PERI_JOB_ACTION, PERI_JOB_SEND, PERI_JOB_WEBHOOK, PERI_JOB_HOOK };
+enum peri_job_kind {
+    PERI_JOB_CONDITION,
+    PERI_JOB_ACTION,
+    PERI_JOB_SEND,
+    PERI_JOB_WEBHOOK,
+    PERI_JOB_EVENT,
+    PERI_JOB_HOOK
+};
 enum peri_job_outcome { PERI_JOB_DONE, PERI_JOB_SUSPENDED, PERI_JOB_FAILED };
 
 /* A copy of struct peri_webhook_request. */
@@ -274,6 +295,8 @@ struct peri_job {
     int64_t host_calls;
     size_t log_bytes;
     bool log_full;
+    struct peri_sub_change *subs; /* wanted; take effect when the handler has ended well */
+    size_t sub_count, sub_cap;
     int64_t stored_keys, stored_bytes; /* what the batch adds to the plugin's storage */
     enum peri_job_outcome outcome;
     bool holds;
@@ -314,6 +337,9 @@ struct peri_host {
     void *load_arg;
     bool closing;
     struct peri_metric *queue_full;
+    struct peri_reader *reader;   /* of the loop; NULL until it is needed */
+    struct peri_map *subs;        /* "<plugin>\n<glob>" -> struct peri_sub */
+    struct peri_timer *sub_timer; /* to store how far they are */
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -389,6 +415,17 @@ struct peri_plugin *peri_host_next(
 enum peri_status peri_plugin_relations(
     struct peri_host *host, const struct peri_plugin *p, struct peri_error *err) PERI_MUST_CHECK;
 
+/* host_events.c, loop */
+struct peri_reader *peri_host_reader(struct peri_host *host); /* NULL without a store */
+void peri_subs_free_changes(struct peri_sub_change *changes, size_t count);
+void peri_subs_apply(struct peri_job *job);        /* what it asked for */
+void peri_subs_bind(struct peri_plugin *plugin);   /* it is active: it hears from now on */
+void peri_subs_unbind(struct peri_plugin *plugin); /* it is no longer */
+void peri_subs_mark(struct peri_job *job);         /* puts the event's position into the batch that it wrote */
+void peri_subs_flush(struct peri_host *host);
+struct peri_value *peri_subs_value(const struct peri_plugin *plugin); /* [{event, after}] */
+void peri_subs_finish(struct peri_host *host);
+
 /* host_data.c, on a worker: what both kinds of plugin may do with the model. Permission checks are in here. */
 enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *request, bool count,
     struct peri_value **ret, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
@@ -400,6 +437,9 @@ enum peri_status peri_job_delete(
     struct peri_job *job, const char *type, const char *id, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_emit(struct peri_job *job, const char *type, const struct peri_value *data,
     const struct peri_value *options, struct peri_error *err) PERI_MUST_CHECK;
+/* Wants the events of a glob, or no longer. since as in struct peri_sub_change. */
+enum peri_status peri_job_subscribe(struct peri_job *job, const char *glob, bool off, bool from_now, uint64_t since,
+    struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_kv_get(
     struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_kv_set(struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms,

@@ -104,6 +104,7 @@ void peri_job_free(struct peri_job *job)
     free(job->key);
     peri_value_unref(job->value);
     peri_value_unref(job->event_value);
+    peri_subs_free_changes(job->subs, job->sub_count);
     peri_plugin_unref(job->plugin);
     free(job);
 }
@@ -232,6 +233,8 @@ void peri_job_resume(struct peri_job *job)
 
 static void give_result(struct peri_job *job)
 {
+    if (job->sub_count)
+        peri_subs_apply(job);
     answer(job, NULL);
     peri_job_free(job);
 }
@@ -334,6 +337,7 @@ static void ended(struct peri_job *job)
         return;
     }
     job->finishing = true;
+    peri_subs_mark(job);
     if (!commit(job, &err))
         give_result(job);
     else if (!job->flushing)

@@ -86,6 +86,7 @@ static void give_up_claims(struct peri_plugin *p)
     for (size_t i = 0; i < p->op_count; i++)
         if (peri_map_get(p->host->operators, p->ops[i].id) == &p->ops[i])
             peri_map_remove(p->host->operators, p->ops[i].id);
+    peri_subs_unbind(p);
     peri_host_operators_changed(p->host);
 }
 
@@ -216,6 +217,7 @@ static void activate(struct peri_plugin *p)
     if (old)
         drop_plugin(old);
     peri_host_operators_changed(host);
+    peri_subs_bind(p);
     peri_info(host->options.log, p->area, "%s %s is active", p->manifest->name, p->manifest->version);
     recheck_neighbours(p);
     if (candidate && p->has_ready)

@@ -21,6 +21,8 @@ const char *const peri_lua_api_names[] = {
     "data.put",
     "data.query",
     "emit",
+    "events.off",
+    "events.on",
     "http.get",
     "http.post",
     "http.request",
@@ -63,7 +65,7 @@ int peri_lua_api_open(lua_State *L, void *user)
     peri_lua_api_crypto(L, p);
     peri_lua_api_data(L, p);
     peri_lua_api_storage(L, p);
-    peri_lua_api_emit(L, p);
+    peri_lua_api_events(L, p);
     peri_lua_api_http(L, p);
     peri_lua_api_smtp(L, p);
     peri_lua_api_send(L, p);
@@ -255,6 +257,10 @@ int peri_lua_push_arguments(lua_State *L, void *user)
     case PERI_JOB_WEBHOOK:
         push_ctx(L, job);
         push_request(L, job->web);
+        return 2;
+    case PERI_JOB_EVENT:
+        peri_vm_push_value(L, peri_job_event(job), false);
+        push_ctx(L, job);
         return 2;
     case PERI_JOB_HOOK:
         break;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ctx.data and ctx.emit. Writes are collected; a read after a write waits until those are stored, so that a handler
+/* ctx.data. Writes are collected; a read after a write waits until those are stored, so that a handler
  * sees what it did. */
 #include <string.h>
 
@@ -148,25 +148,4 @@ void peri_lua_api_data(lua_State *L, const struct peri_plugin *plugin)
     if (writes)
         peri_lua_set_functions(L, writers);
     lua_setfield(L, -2, "data");
-}
-
-static int emit(lua_State *L)
-{
-    struct peri_job *job = peri_lua_job(L);
-    struct peri_error err = {0};
-    lua_settop(L, 3); /* what is read lands above the arguments */
-    const char *type = peri_lua_text(L, 1, "type");
-    struct peri_value *data = peri_lua_value(L, 2, "data", PERI_HOST_EVENT_BYTES);
-    struct peri_value *options = peri_lua_value(L, 3, "options", 4096);
-    peri_vm_charge(L, 200);
-    peri_lua_check(L, peri_job_emit(job, type, data, options, &err), &err);
-    return 0;
-}
-
-void peri_lua_api_emit(lua_State *L, const struct peri_plugin *plugin)
-{
-    if (!peri_grants_any(plugin->grants, "event:publish:"))
-        return;
-    lua_pushcfunction(L, emit);
-    lua_setfield(L, -2, "emit");
 }

@@ -210,14 +210,14 @@ static enum peri_status describe_operator(
         st = peri_error_set(err, PERI_EINVAL, "plugin.package",
             "delivery of %s must be \"once\", \"repeat\", \"lookup\" or \"channel\"", id);
     } else if ((class == PERI_DELIVERY_CHANNEL) != (channel != NULL)) {
-        st = peri_error_set(err, PERI_EINVAL, "plugin.package",
-            "%s: delivery = \"channel\" and channel = \"<type>\" go together", id);
+        st = peri_error_set(
+            err, PERI_EINVAL, "plugin.package", "%s: delivery = \"channel\" and channel = \"<type>\" go together", id);
     } else {
         struct peri_op_plan plan = {.id = id,
             .description = peri_map_text(v, "description"),
             .is_condition = is_condition,
             .params = peri_map_at(v, "params"),
-            .delivery = (enum peri_delivery)class,
+            .delivery = (enum peri_delivery) class,
             .channel = channel};
         st = peri_plugin_add_operator(p, &plan, err);
     }
@@ -382,6 +382,7 @@ static enum peri_status read_result(struct peri_job *job)
         return peri_vm_call_result(job->vm_call, 0, PERI_HOST_RESULT_BYTES, &job->value, &job->error);
     case PERI_JOB_WEBHOOK:
         return peri_vm_call_result(job->vm_call, 0, PERI_HOST_BODY_BYTES, &job->value, &job->error);
+    case PERI_JOB_EVENT:
     case PERI_JOB_HOOK:
         break;
     }

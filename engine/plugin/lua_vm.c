@@ -8,9 +8,9 @@
 
 /* Building and releasing a state, loading its package, and looking into the package table. */
 
-const char peri_vm_key_package, peri_vm_key_api, peri_vm_key_print, peri_vm_key_modules, peri_vm_key_list,
-    peri_vm_key_secret, peri_vm_key_box, peri_vm_key_waiting, peri_vm_key_snapshots, peri_vm_key_original,
-    peri_vm_key_null;
+const char peri_vm_key_package, peri_vm_key_kept, peri_vm_key_api, peri_vm_key_print, peri_vm_key_modules,
+    peri_vm_key_list, peri_vm_key_secret, peri_vm_key_box, peri_vm_key_waiting, peri_vm_key_snapshots,
+    peri_vm_key_original, peri_vm_key_null;
 
 #define DEFAULT_INSTRUCTIONS 1000000
 #define DEFAULT_RUNNING_MS 1000
@@ -74,6 +74,8 @@ static int build(lua_State *L)
     lua_newtable(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &peri_vm_key_api);
+    lua_newtable(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &peri_vm_key_kept);
     if (vm->open_api)
         vm->open_api(L, vm->user);
     return 0;
@@ -169,6 +171,15 @@ void peri_vm_push_api(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &peri_vm_key_api);
 }
 
+void peri_vm_keep(lua_State *L, const char *name)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &peri_vm_key_kept);
+    lua_pushstring(L, name);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+    lua_pop(L, 2);
+}
+
 void peri_vm_set_print(lua_State *L)
 {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &peri_vm_key_print);
@@ -248,8 +259,9 @@ enum peri_status peri_vm_load(
 
 bool peri_vm_push_path(lua_State *L, const char *const *path)
 {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &peri_vm_key_package);
-    for (; *path && lua_istable(L, -1); path++) {
+    bool kept = *path && !strcmp(*path, PERI_VM_KEPT);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, kept ? &peri_vm_key_kept : &peri_vm_key_package);
+    for (path += kept; *path && lua_istable(L, -1); path++) {
         lua_pushstring(L, *path);
         lua_rawget(L, -2);
         lua_remove(L, -2);

@@ -118,6 +118,10 @@ void peri_vm_check_wait(lua_State *L);
 int peri_vm_wait(lua_State *L);
 /* Pushes the API table that open_api filled. */
 void peri_vm_push_api(lua_State *L);
+/* Keeps the function on top of the stack (which is popped) under a name, for a start.path of {PERI_VM_KEPT, name,
+ * NULL}; nil forgets it. */
+#define PERI_VM_KEPT "\1kept"
+void peri_vm_keep(lua_State *L, const char *name);
 /* Pops a function: what print() calls with its one line of text. Without it print does nothing. */
 void peri_vm_set_print(lua_State *L);
 /* Raises a coded error table {code=, message=, retryable=}. Does not return. */

@@ -191,8 +191,8 @@ void peri_vm_read_error(lua_State *L, int idx, struct peri_error *err);
 bool peri_vm_push_path(lua_State *L, const char *const *path);
 
 /* Registry keys: the address of one of these. */
-extern const char peri_vm_key_package, peri_vm_key_api, peri_vm_key_print, peri_vm_key_modules, peri_vm_key_list,
-    peri_vm_key_secret, peri_vm_key_box, peri_vm_key_waiting, peri_vm_key_snapshots, peri_vm_key_original,
-    peri_vm_key_null;
+extern const char peri_vm_key_package, peri_vm_key_kept, peri_vm_key_api, peri_vm_key_print, peri_vm_key_modules,
+    peri_vm_key_list, peri_vm_key_secret, peri_vm_key_box, peri_vm_key_waiting, peri_vm_key_snapshots,
+    peri_vm_key_original, peri_vm_key_null;
 
 #endif

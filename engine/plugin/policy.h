@@ -60,6 +60,9 @@ bool peri_grants_any(
 /* access "read" or "write". A plural type is taken as its singular. */
 bool peri_grants_data(const struct peri_grants *grants, const char *access, const char *type);
 bool peri_grants_publish(const struct peri_grants *grants, const char *event_type);
+bool peri_grants_subscribe(const struct peri_grants *grants, const char *event_type);
+/* May it ask for all events that this glob matches? Each is checked again when it comes. */
+bool peri_grants_subscribe_glob(const struct peri_grants *grants, const char *glob);
 bool peri_grants_channel(const struct peri_grants *grants, const char *channel_type);
 /* May it connect to host:port? host without brackets, any case. *ret_named (may be NULL): the operator named this very
  * host, so that a private address is meant. */

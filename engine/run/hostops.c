@@ -17,8 +17,13 @@ static enum peri_status host_call(
     return peri_host_call(ctx, call, done, arg, err);
 }
 
+static void host_journaled(void *ctx, struct peri_event *event)
+{
+    peri_host_journaled(ctx, event);
+}
+
 enum peri_status peri_pipeline_start(struct peri_pipeline *p, struct peri_host *host, struct peri_error *err)
 {
-    struct peri_run_ops ops = {.lookup = host_lookup, .call = host_call, .ctx = host};
+    struct peri_run_ops ops = {.lookup = host_lookup, .call = host_call, .journaled = host_journaled, .ctx = host};
     return peri_pipeline_start_ops(p, &ops, err);
 }

@@ -109,6 +109,8 @@ void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
         p->unmatched++;
     pipe_notify_event(p, event, "journaled");
     match_offer(p, event);
+    if (p->ops.journaled)
+        p->ops.journaled(p->ops.ctx, event);
 }
 
 struct ingest {
@@ -176,8 +178,9 @@ enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, 
     size_t events = peri_batch_events(batch);
     for (size_t i = 0; i < events; i++) {
         enum peri_status st = pipe_ingest_check(p, peri_batch_event_at(batch, i), err);
-        if (st == PERI_OK && outside && peri_streq(peri_batch_event_at(batch, i)->source, PIPE_SCHEDULE_SOURCE))
-            st = peri_error_set(err, PERI_EINVAL, "source", "the source " PIPE_SCHEDULE_SOURCE " is perigee's own");
+        if (st == PERI_OK && outside && peri_str_starts(peri_batch_event_at(batch, i)->source, PIPE_OWN_SOURCE))
+            st = peri_error_set(
+                err, PERI_EINVAL, "source", "sources that begin with \"" PIPE_OWN_SOURCE "\" are perigee's own");
         if (st != PERI_OK) {
             peri_metric_add(p->metrics.rejected, 1);
             if (events > 1)

@@ -18,6 +18,7 @@
 #define PIPE_LIVE_RUNS 100000 /* runs that are not final: above, matching pauses */
 #define PIPE_CALLS 256        /* action calls in flight */
 #define PIPE_SCHEDULE_SOURCE "perigee:schedule" /* nobody else may use it: its ids make occurrences unique */
+#define PIPE_OWN_SOURCE "perigee:"              /* what begins so is perigee's own */
 #define PIPE_HOPS_MAX 16
 #define PIPE_RETRY_MS 1000 /* store failed: the same transaction again after this */
 #define PIPE_BUSY_MS 50    /* a queue was full: again after this */
@@ -31,6 +32,7 @@ struct peri_run_ops {
     bool (*lookup)(void *ctx, const char *operator_id, enum peri_delivery *ret_delivery);
     enum peri_status (*call)(
         void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err);
+    void (*journaled)(void *ctx, struct peri_event *event); /* in order of seq; may be NULL */
     void *ctx;
 };
 

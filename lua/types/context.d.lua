@@ -26,6 +26,7 @@
 ---@field crypto perigee.Crypto
 ---@field data perigee.Data needs data:read:<type> or data:write:<type>
 ---@field storage perigee.Storage needs storage:read or storage:write
+---@field events perigee.Events needs event:subscribe:<glob>
 ---@field http perigee.Http needs network:outbound:<host>
 ---@field smtp perigee.Smtp needs network:outbound:<host>
 local ctx = {}

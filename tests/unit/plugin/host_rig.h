@@ -58,6 +58,8 @@ static inline void rig_committed(void *arg, enum peri_status st, const struct pe
         snprintf(c->rig->trail + used, sizeof(c->rig->trail) - used, "%s%s", used ? " " : "", e->data);
         snprintf(c->rig->last_source, sizeof(c->rig->last_source), "%s", e->source);
         c->rig->last_hops = e->hops;
+        if (!st && !e->duplicate && c->rig->host)
+            peri_host_journaled(c->rig->host, peri_batch_event_at(c->batch, i));
     }
     c->done(c->arg, st, err);
     peri_batch_destroy(c->batch);
@@ -139,7 +141,9 @@ static inline void rig_load_clean(struct rig *rig)
 
 static inline void rig_finish(struct rig *rig)
 {
-    peri_host_destroy(rig->host);
+    struct peri_host *host = rig->host;
+    rig->host = NULL;
+    peri_host_destroy(host);
     peri_http_client_destroy(rig->http);
     peri_store_close(rig->store);
     peri_secrets_destroy(rig->secrets);
@@ -162,6 +166,30 @@ static inline void rig_plugin(
     files_put(&rig->files, path, json);
     snprintf(path, sizeof(path), "plugins/%s/init.lua", name);
     files_put(&rig->files, path, lua);
+}
+
+static inline void rig_written(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    assert_int_equal(st, PERI_OK);
+    *(bool *)arg = true;
+}
+
+/* An event from outside. */
+static inline void rig_emit(struct rig *rig, const char *type, const char *data)
+{
+    bool done = false;
+    struct peri_batch *batch = peri_batch_create();
+    struct peri_event *e = peri_event_create();
+    e->type = strdup(type);
+    e->source = strdup("test");
+    e->data = strdup(data);
+    e->data_len = strlen(data);
+    e->received_ms = e->time_ms = 1000;
+    assert_int_equal(peri_batch_event(batch, e), PERI_OK);
+    assert_int_equal(rig_submit(rig, batch, rig_written, &done), PERI_OK);
+    for (int i = 0; !done && i < 3000; i++)
+        peri_loop_once(rig->loop, 10);
+    assert_true(done);
 }
 
 struct rig_answer {

@@ -11,7 +11,8 @@
 #include "plugin/lua_api.h"
 
 #define ALL                                                                                                            \
-    "[\"data:read:*\",\"data:write:*\",\"storage:read\",\"storage:write\",\"network:outbound:x.test\",\"event:"        \
+    "[\"event:subscribe:**\",\"data:read:*\",\"data:write:*\",\"storage:read\",\"storage:write\",\"network:outbound:"  \
+    "x.test\",\"event:"                                                                                                \
     "publish:**\","                                                                                                    \
     "\"channels:send:*\",\"operators:call\",\"secrets:mtls\"]"
 
@@ -48,7 +49,8 @@ static void without_permissions_the_names_are_gone(void **state)
     rig_plugin(&rig, "none", "[]", "", walk);
     rig_load_clean(&rig);
     struct rig_answer a = rig_call(&rig, "t.walk", "{}");
-    static const char *const gone[] = {"data", "storage", "http", "smtp", "emit", "send", "call", "secret", NULL};
+    static const char *const gone[] = {
+        "data", "storage", "http", "smtp", "emit", "events", "send", "call", "secret", NULL};
     for (const char *const *g = gone; *g; g++) {
         char member[40], function[40];
         snprintf(member, sizeof(member), "\"%s.", *g);
