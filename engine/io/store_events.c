@@ -149,6 +149,18 @@ enum peri_status peri_tx_event_done(
     return peri_stmt_exec(&q, err);
 }
 
+enum peri_status peri_tx_event_open(struct peri_tx *tx, uint64_t seq, bool *ret_open, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT 1 FROM events WHERE seq=? AND state=0", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)seq);
+    st = peri_stmt_row(&q, ret_open, err);
+    peri_stmt_close(&q);
+    return st;
+}
+
 /* ---- reading ---- */
 
 /* A row whose payload fails its checksum is loaded without it and marked. */

@@ -53,6 +53,10 @@ enum peri_status peri_tx_event_insert(
 enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts,
     struct peri_error *err) PERI_MUST_CHECK;
 
+/* Is it still journaled? */
+enum peri_status peri_tx_event_open(
+    struct peri_tx *tx, uint64_t seq, bool *ret_open, struct peri_error *err) PERI_MUST_CHECK;
+
 /* Unmatched events in order, those above after_seq, at most limit: fn takes a reference of its own if it keeps the
  * event. A status of fn other than PERI_OK ends it and is returned. A damaged event is handed over marked, so that it
  * can be declared dead; peri_reader_event and peri_reader_event_value answer PERI_ECORRUPT for it. */

@@ -81,7 +81,7 @@ enum peri_status peri_tx_run_insert(
     if (!st)
         st = peri_stmt_open(&q, tx->db,
             "INSERT INTO runs(id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,"
-            "retry_of,created,ended,error) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "retry_of,created,ended,error,ckey) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             err);
     if (st)
         return st;
@@ -101,6 +101,7 @@ enum peri_status peri_tx_run_insert(
     peri_stmt_int(&q, row->created_ms);
     peri_stmt_int(&q, row->ended_ms);
     peri_stmt_text(&q, row->error);
+    peri_stmt_text(&q, row->ckey);
     st = peri_stmt_exec(&q, err);
     if (st == PERI_EEXIST)
         return peri_error_set(
@@ -108,6 +109,27 @@ enum peri_status peri_tx_run_insert(
     if (!st)
         *ret_id = tx->next_run++;
     return st;
+}
+
+static enum peri_status other_state(
+    struct peri_tx *tx, const struct peri_run_row *row, enum peri_run_state expected, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool found = false;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT state FROM runs WHERE id=?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)row->id);
+    st = peri_stmt_row(&q, &found, err);
+    enum peri_run_state stored = found ? (enum peri_run_state)peri_stmt_get_int(&q, 0) : PERI_RUN_QUEUED;
+    peri_stmt_close(&q);
+    if (st)
+        return st;
+    if (found && stored >= PERI_RUN_SUCCEEDED)
+        return peri_error_set(
+            err, PERI_ESTATE, "run.ended", "run-%" PRIu64 " is %s", row->id, peri_run_state_name(stored));
+    return peri_error_set(err, PERI_EINTERNAL, NULL, "run-%" PRIu64 " is not %s: it can not become %s", row->id,
+        peri_run_state_name(expected), peri_run_state_name(row->state));
 }
 
 enum peri_status peri_tx_run_update(
@@ -134,8 +156,7 @@ enum peri_status peri_tx_run_update(
     peri_stmt_int(&q, expected);
     st = peri_stmt_exec(&q, err);
     if (!st && peri_db_changes(tx->db) != 1)
-        st = peri_error_set(err, PERI_EINTERNAL, NULL, "run-%" PRIu64 " is not %s: it can not become %s", row->id,
-            peri_run_state_name(expected), peri_run_state_name(row->state));
+        st = other_state(tx, row, expected, err);
     return st;
 }
 

@@ -49,6 +49,7 @@ struct peri_run_row {
     int64_t created_ms, ended_ms;
     const char *error; /* JSON {code, message, step?} or NULL */
     int interruptions; /* times that the process died under it */
+    const char *ckey;  /* its rule's key, rendered; NULL: the run is in no lane. Never changes */
 };
 
 struct peri_step_row {
@@ -74,13 +75,38 @@ enum peri_status peri_reader_ruleset(
 /* (event, rule, trigger) is unique among runs that are no retries: PERI_EEXIST. Sets *ret_id. */
 enum peri_status peri_tx_run_insert(
     struct peri_tx *tx, const struct peri_run_row *row, uint64_t *ret_id, struct peri_error *err) PERI_MUST_CHECK;
-/* Writes state, pos, wake, base, vars, ended, error, interruptions where id matches and the stored state is expected;
- * PERI_EINTERNAL when no row was changed. */
+/* Writes state, pos, wake, base, vars, ended, error, interruptions where id matches and the stored state is expected.
+ * When it is another one: PERI_ESTATE, code "run.ended", if the run is final, else PERI_EINTERNAL. */
 enum peri_status peri_tx_run_update(struct peri_tx *tx, const struct peri_run_row *row, enum peri_run_state expected,
     struct peri_error *err) PERI_MUST_CHECK;
 /* Inserts or replaces (run, n, attempt). */
 enum peri_status peri_tx_step_put(
     struct peri_tx *tx, const struct peri_step_row *row, struct peri_error *err) PERI_MUST_CHECK;
+
+/* Lanes: the runs that are not final of one rule and key. One in state unknown waits for a person and counts as
+ * neither. */
+struct peri_lane_facts {
+    int64_t live, queued;
+    uint64_t first_live, first_queued; /* 0: none */
+};
+enum peri_status peri_tx_lane_facts(struct peri_tx *tx, const char *rule, const char *ckey, struct peri_lane_facts *ret,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* Ends a run from outside: state is final, error JSON or NULL. Rows of attempts that are open become cancelled.
+ * PERI_ESTATE when the run is final already. */
+enum peri_status peri_tx_run_stop(struct peri_tx *tx, uint64_t id, enum peri_run_state state, const char *error,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* Queued runs become ready, oldest first, as long as fewer than max (0: any number) are live. Their ids are appended.
+ */
+struct peri_run_ids {
+    uint64_t *items; /* malloc'ed */
+    size_t count, cap;
+};
+enum peri_status peri_tx_lane_promote(struct peri_tx *tx, const char *rule, const char *ckey, int64_t max,
+    struct peri_run_ids *ids, struct peri_error *err) PERI_MUST_CHECK;
+/* Rule and key of every lane in which runs are queued. */
+enum peri_status peri_reader_lanes_queued(struct peri_reader *reader,
+    enum peri_status (*fn)(void *arg, const char *rule, const char *ckey), void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 
 /* Every run that is not final, by id. The row's texts are valid during fn. */
 enum peri_status peri_reader_live_runs(struct peri_reader *reader,
@@ -94,7 +120,7 @@ enum peri_status peri_reader_run_row(struct peri_reader *reader, uint64_t id,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
 
-/* {id, rule, event, trigger, state, created, ended?, wake?, error?, retry_of?} */
+/* {id, rule, event, trigger, state, key?, created, ended?, wake?, error?, retry_of?} */
 struct peri_run_filter {
     const char *rule;
     const char *state; /* a name of peri_run_state_name, "live", "dead" */

@@ -13,7 +13,9 @@
 #define LIST_MAX 1000
 
 /* Column order of run_row(). */
-#define RUN_COLUMNS "id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,retry_of,created,ended,error"
+#define RUN_COLUMNS                                                                                                    \
+    "id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,retry_of,created,ended,error,"                     \
+    "ckey"
 #define RUN_ERROR 15
 /* Column order of step_row(). */
 #define STEP_COLUMNS "run,n,attempt,path,op,step_id,state,started,ended,req,out,error,key,crc"
@@ -35,7 +37,8 @@ static struct peri_run_row run_row(struct peri_stmt *q)
         .retry_of = (uint64_t)peri_stmt_get_int(q, 12),
         .created_ms = peri_stmt_get_int(q, 13),
         .ended_ms = peri_stmt_get_int(q, 14),
-        .error = peri_stmt_get_text(q, RUN_ERROR)};
+        .error = peri_stmt_get_text(q, RUN_ERROR),
+        .ckey = peri_stmt_get_text(q, RUN_ERROR + 1)};
 }
 
 static enum peri_status step_row(struct peri_stmt *q, struct peri_step_row *ret, struct peri_error *err)
@@ -189,6 +192,8 @@ static enum peri_status run_value(struct peri_stmt *q, struct peri_value **ret, 
         st = peri_map_put_text(map, "trigger", r.trigger);
     if (!st)
         st = peri_map_put_text(map, "state", peri_run_state_name(r.state));
+    if (!st && r.ckey && *r.ckey)
+        st = peri_map_put_text(map, "key", r.ckey);
     if (!st)
         st = peri_map_put_time(map, "created", r.created_ms);
     if (!st && r.ended_ms)

@@ -65,7 +65,11 @@ static const char step_1[] =
     " ('entities','entity_task_status','1000000 200000 20 10 1');"
     "ANALYZE sqlite_schema;";
 
-const char *const peri_schema_steps[] = {step_1, NULL};
+/* Lanes: runs of one rule and one key. */
+static const char step_2[] = "ALTER TABLE runs ADD COLUMN ckey TEXT;"
+                             "CREATE INDEX runs_lane ON runs(rule, ckey, id) WHERE state<10 AND ckey IS NOT NULL;";
+
+const char *const peri_schema_steps[] = {step_1, step_2, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

@@ -102,6 +102,7 @@ static void rule_destroy(struct peri_rule *rule)
     free(rule->name);
     free(rule->description);
     free(rule->text);
+    peri_template_destroy(rule->flow.key);
     peri_condition_destroy(rule->condition);
     peri_block_destroy(rule->actions);
     peri_block_destroy(rule->on_error);

@@ -114,12 +114,37 @@ struct peri_step {
     struct peri_template *reason; /* NULL: none */
 };
 
+/* How runs of one lane, that is of one rule and one rendered key, stand to each other. */
+enum peri_mode {
+    PERI_MODE_NONE,    /* no lanes: every run goes its own way */
+    PERI_MODE_SINGLE,  /* while one is live, no other starts */
+    PERI_MODE_RESTART, /* a new one cancels the old one */
+    PERI_MODE_QUEUED,  /* one after the other */
+    PERI_MODE_PARALLEL /* up to max at once */
+};
+
+/* What happens above max. */
+enum peri_exceeded {
+    PERI_EXCEEDED_QUEUE, /* PARALLEL only, and its default: the rest waits */
+    PERI_EXCEEDED_DROP_NEWEST,
+    PERI_EXCEEDED_DROP_OLDEST
+};
+
+struct peri_flow {
+    struct peri_template *key; /* NULL: none, all events are of one key */
+    enum peri_mode mode;
+    int64_t max; /* QUEUED: live and waiting ones; PARALLEL: live ones, 0 any number */
+    enum peri_exceeded exceeded;
+    int64_t once_within_ms, once_after_ms; /* throttle; 0: none. Never both */
+};
+
 struct peri_rule {
     char *id, *name, *description;
     bool enabled;
     char **tags;
     size_t tag_count;
     int priority;
+    struct peri_flow flow;
     struct peri_place place; /* of the rule's mapping; file is owned by the rule */
     struct peri_trigger *triggers;
     size_t trigger_count;

@@ -13,6 +13,8 @@
 #define PERI_RULE_MAX_NESTING 32        /* of blocks and of conditions */
 #define PERI_RULE_MAX_TEXT (256 * 1024) /* bytes of peri_rule.text */
 #define PERI_RULE_MAX_NAME 200          /* bytes of a name or an id */
+#define PERI_RULE_QUEUE_DEFAULT 1000
+#define PERI_RULE_LANE_MAX 100000
 #define PERI_RULE_FOR_EACH_DEFAULT 1000
 #define PERI_RULE_FOR_EACH_MAX 10000
 
@@ -89,6 +91,9 @@ char *peri_rule_path(struct rule_reader *r, const char *fmt, ...) PERI_PRINTF(2,
 struct peri_place peri_rule_place(const struct rule_reader *r, const struct peri_node *node);
 /* Compiles with the names known here; NULL when wrong. */
 struct peri_template *peri_rule_template(struct rule_reader *r, const struct peri_node *node);
+
+/* rule_flow.c: key, mode, throttle and what else says when runs may start and go on */
+void peri_rule_read_flow(struct rule_reader *r, const struct peri_node *map);
 
 /* rule_trigger.c, rule_condition.c, rule_step.c */
 void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map);

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "run/lane.h"
 #include "run/pipeline_internal.h"
+#include "run/scope.h"
 
 /* Changes that people ask for: cancel, resolve, retry, replay. */
 
@@ -86,7 +88,9 @@ struct retry {
     int64_t now_ms;
     enum peri_run_state state; /* of the old run */
     char rhash[65];
-    char *rule_id;
+    char *rule_id, *key;
+    enum peri_run_state made; /* of the new one: ready or queued */
+    struct peri_lane_stops stops;
     peri_change_done done;
     void *arg;
 };
@@ -96,6 +100,8 @@ static void free_retry(struct retry *r)
     peri_rule_unref(r->rule);
     free(r->trigger);
     free(r->rule_id);
+    free(r->key);
+    free(r->stops.items);
     free(r->pos);
     free(r->vars);
     free(r);
@@ -112,20 +118,41 @@ static enum peri_status retry_row(void *arg, const struct peri_run_row *row)
     return r->trigger && r->rule_id ? PERI_OK : PERI_ENOMEM;
 }
 
+/* A retry stands in line like any other run. */
+static enum peri_status retry_admit(struct peri_tx *tx, struct retry *r, struct peri_error *err)
+{
+    char text[PERI_LANE_TEXT] = "";
+    struct peri_lane_decision decision;
+    r->made = PERI_RUN_READY;
+    r->stops.count = 0;
+    if (r->rule->flow.mode == PERI_MODE_NONE)
+        return PERI_OK;
+    enum peri_status st = peri_lane_admit(tx, r->rule, r->key, &decision, &r->stops, text, err);
+    if (st == PERI_OK && decision.kind == PERI_LANE_DROP)
+        return peri_error_set(err, PERI_ESTATE, "lane.busy", "%s", text);
+    if (decision.kind == PERI_LANE_QUEUE)
+        r->made = PERI_RUN_QUEUED;
+    return st;
+}
+
 static enum peri_status retry_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct retry *r = arg;
+    enum peri_status st = retry_admit(tx, r, err);
+    if (st != PERI_OK)
+        return st;
     struct peri_run_row row = {.rule = r->rule->id,
         .rhash = r->rule->hash,
         .event = r->event,
         .trigger = r->trigger,
-        .state = PERI_RUN_READY,
+        .state = r->made,
         .pos = r->pos,
         .vars = r->vars,
         .kprefix = r->p->kprefix,
         .retry_of = r->retry_of,
-        .created_ms = r->now_ms};
-    enum peri_status st = peri_tx_ruleset_put(tx, r->rule->hash, r->rule->text, err);
+        .created_ms = r->now_ms,
+        .ckey = r->key};
+    st = peri_tx_ruleset_put(tx, r->rule->hash, r->rule->text, err);
     return st == PERI_OK ? peri_tx_run_insert(tx, &row, &r->id, err) : st;
 }
 
@@ -151,8 +178,11 @@ static void retry_done(void *arg, enum peri_status st, const struct peri_error *
         p->live_runs++;
         p->counts.runs_started++;
         peri_metric_add(p->metrics.started, 1);
-        pipe_notify_run(p, r->id, r->rule->id, r->event, PERI_RUN_READY);
-        (void)resume_push(p, r->id, 0);
+        pipe_notify_run(p, r->id, r->rule->id, r->event, r->made);
+        for (size_t i = 0; i < r->stops.count; i++)
+            (void)live_stopped(p, &r->stops.items[i]);
+        if (r->made == PERI_RUN_READY)
+            (void)resume_push(p, r->id, 0);
     }
     answer(r->done, r->arg, st, peri_run_id(r->id, id), err);
     free_retry(r);
@@ -172,6 +202,23 @@ static enum peri_status retry_rule(struct peri_pipeline *p, struct retry *r, str
     free(error);
     peri_run_destroy(run);
     return st == PERI_OK ? st : peri_error_nomem(err);
+}
+
+static enum peri_status retry_key(
+    struct peri_pipeline *p, struct retry *r, const struct peri_event *event, struct peri_error *err)
+{
+    if (r->rule->flow.mode == PERI_MODE_NONE)
+        return PERI_OK;
+    struct peri_value *payload = peri_scope_event(event), *rule = peri_scope_rule(r->rule);
+    struct peri_value *trigger = payload ? peri_scope_trigger(event, payload, r->trigger) : NULL;
+    struct peri_match_scope roots = {.event = payload, .trigger = trigger, .rule = rule};
+    struct peri_scope scope = peri_match_scope(&roots, r->now_ms, p->options.tz);
+    enum peri_status st =
+        payload && rule && trigger ? peri_scope_key(r->rule->flow.key, &scope, &r->key, err) : peri_error_nomem(err);
+    peri_value_unref(payload);
+    peri_value_unref(rule);
+    peri_value_unref(trigger);
+    return st;
 }
 
 enum peri_status peri_pipeline_retry(
@@ -194,9 +241,11 @@ enum peri_status peri_pipeline_retry(
         st = state_error(r->state, "ended", err);
     if (st == PERI_OK)
         st = peri_reader_event(p->reader, r->event, &event, err);
-    peri_event_unref(event);
     if (st == PERI_OK)
         st = retry_rule(p, r, err);
+    if (st == PERI_OK)
+        st = retry_key(p, r, event, err);
+    peri_event_unref(event);
     if (st == PERI_OK) {
         p->committing++;
         st = pipe_commit(p, 1024, retry_tx, retry_done, r, false);

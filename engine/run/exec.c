@@ -22,7 +22,7 @@ static struct peri_run_input make_input(struct live *live, enum peri_run_input_k
         .now_ms = pipe_now(p),
         .tz = p->options.tz,
         .random = pipe_random(p),
-        .hold = p->draining || !p->started || p->calls >= PIPE_CALLS || !pipe_writable(p),
+        .hold = p->draining || !p->started || p->calls >= PIPE_CALLS || !pipe_writable(p) || live->behind,
         .delivery = PERI_DELIVERY_ONCE};
     return input;
 }
@@ -124,6 +124,11 @@ struct action_call {
 
 static void call_ended(struct live *live, const struct peri_call_result *result)
 {
+    if (live->stopped) { /* nobody waits for it, but it is kept */
+        exec_late(live, result);
+        live_forget(live);
+        return;
+    }
     if (pipe_host_stops(live->p, result->status, &result->error) && !result->error.outcome_unknown) {
         live_end_call(
             live); /* nothing has happened: the attempt does not count, the next one is made after the start */
@@ -282,7 +287,8 @@ void exec_perform(struct live *live)
             evaluate(live);
         break;
     case PERI_NEXT_HELD:
-        hold_back(live);
+        if (!live->behind)
+            hold_back(live);
         break;
     case PERI_NEXT_GO:
         if (p->draining)

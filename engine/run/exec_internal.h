@@ -18,6 +18,8 @@ void change_answer(struct change *change, enum peri_status st, uint64_t run, con
 /* Stores the transition; then exec_perform. take effects (left empty) and change (answered after the commit; NULL:
  * none) */
 void exec_commit(struct live *live, struct peri_run_effects *effects, struct change *change);
+/* What a call brought whose run was ended from outside in the meantime: its row is completed, nothing follows. */
+void exec_late(struct live *live, const struct peri_call_result *result);
 /* The state is stored: now what it stands for. */
 void exec_perform(struct live *live);
 

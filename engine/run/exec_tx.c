@@ -5,9 +5,10 @@
 #include "base/str.h"
 #include "data/json.h"
 #include "run/exec_internal.h"
+#include "run/lane.h"
 
-/* T3 and T4 in one: the run's new state, the rows of its steps, the events it emitted. The intent of a call is part of
- * the transaction that ends the step before it. */
+/* T3 and T4 in one: the run's new state, the rows of its steps, the events it emitted, and who may follow it in its
+ * lane. The intent of a call is part of the transaction that ends the step before it. */
 
 struct run_tx {
     struct live *live;
@@ -15,6 +16,8 @@ struct run_tx {
     struct peri_run_row row; /* texts below */
     char *pos, *vars, *error;
     enum peri_run_state expected;
+    int64_t room; /* in its lane, when it has one */
+    struct peri_run_ids promoted;
     struct peri_run_effects effects;
     struct peri_event **events;
     size_t event_count;
@@ -31,31 +34,72 @@ static void free_run_tx(struct run_tx *rt)
     free(rt->pos);
     free(rt->vars);
     free(rt->error);
+    free(rt->promoted.items);
     peri_rule_unref(rt->rule);
     free(rt);
+}
+
+static enum peri_status put_record(
+    struct peri_tx *tx, uint64_t run, const struct peri_step_record *r, struct peri_error *err)
+{
+    struct peri_step_row row = {.run = run,
+        .n = r->n,
+        .attempt = r->attempt,
+        .path = r->path,
+        .op = r->op,
+        .step_id = r->step_id,
+        .state = r->state,
+        .started_ms = r->started_ms,
+        .ended_ms = r->ended_ms,
+        .params = r->params,
+        .result = r->result,
+        .error = r->error,
+        .key = r->key};
+    return peri_tx_step_put(tx, &row, err);
+}
+
+static bool in_lane(enum peri_run_state state)
+{
+    return !peri_run_is_final(state) && state != PERI_RUN_UNKNOWN;
+}
+
+/* A run that was with a person comes back only while its lane has room. */
+static enum peri_status may_return(struct peri_tx *tx, const struct run_tx *rt, struct peri_error *err)
+{
+    struct peri_lane_facts facts;
+    enum peri_status st = peri_tx_lane_facts(tx, rt->row.rule, rt->row.ckey, &facts, err);
+    if (st == PERI_OK && rt->room > 0 && facts.live >= rt->room)
+        st = peri_error_set(err, PERI_ESTATE, "lane.busy",
+            "run-%llu is live in its lane: this one can go on when that has ended",
+            (unsigned long long)facts.first_live);
+    return st;
+}
+
+static enum peri_status update_run(struct peri_tx *tx, struct run_tx *rt, struct peri_error *err)
+{
+    bool queued = rt->expected == PERI_RUN_QUEUED;
+    enum peri_status st = peri_tx_run_update(tx, &rt->row, rt->expected, err);
+    if (st == PERI_EINTERNAL && queued) /* became ready on the way here, and has not begun */
+        st = peri_tx_run_update(tx, &rt->row, PERI_RUN_READY, err);
+    if (st != PERI_OK || !rt->row.ckey)
+        return st;
+    if (rt->expected == PERI_RUN_UNKNOWN && in_lane(rt->row.state)) {
+        struct run_tx others = *rt;
+        others.room = rt->room > 0 ? rt->room + 1 : 0; /* it counts itself by now */
+        return may_return(tx, &others, err);
+    }
+    if (!in_lane(rt->row.state))
+        return peri_tx_lane_promote(tx, rt->row.rule, rt->row.ckey, rt->room, &rt->promoted, err);
+    return st;
 }
 
 static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct run_tx *rt = arg;
-    enum peri_status st = peri_tx_run_update(tx, &rt->row, rt->expected, err);
-    for (size_t i = 0; st == PERI_OK && i < rt->effects.record_count; i++) {
-        const struct peri_step_record *r = &rt->effects.records[i];
-        struct peri_step_row row = {.run = rt->row.id,
-            .n = r->n,
-            .attempt = r->attempt,
-            .path = r->path,
-            .op = r->op,
-            .step_id = r->step_id,
-            .state = r->state,
-            .started_ms = r->started_ms,
-            .ended_ms = r->ended_ms,
-            .params = r->params,
-            .result = r->result,
-            .error = r->error,
-            .key = r->key};
-        st = peri_tx_step_put(tx, &row, err);
-    }
+    rt->promoted.count = 0;
+    enum peri_status st = update_run(tx, rt, err);
+    for (size_t i = 0; st == PERI_OK && i < rt->effects.record_count; i++)
+        st = put_record(tx, rt->row.id, &rt->effects.records[i], err);
     for (size_t i = 0; st == PERI_OK && i < rt->event_count; i++)
         st = peri_tx_event_insert(tx, rt->events[i], err);
     return st;
@@ -139,12 +183,97 @@ static void after_commit(struct peri_pipeline *p, struct live *live)
     exec_perform(live);
 }
 
+/* --- results that come too late --- */
+
+struct late_tx {
+    struct peri_pipeline *p;
+    struct peri_step_record *records;
+    size_t count;
+    uint64_t run;
+    struct peri_rule *rule;
+};
+
+static enum peri_status late_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct late_tx *late = arg;
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; st == PERI_OK && i < late->count; i++)
+        st = put_record(tx, late->run, &late->records[i], err);
+    return st;
+}
+
+static void late_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct late_tx *late = arg;
+    struct peri_run_effects effects = {.records = late->records, .record_count = late->count};
+    late->p->committing--;
+    peri_run_effects_finish(&effects);
+    peri_rule_unref(late->rule);
+    free(late);
+}
+
+/* take records */
+static void commit_late(
+    struct peri_pipeline *p, uint64_t run, struct peri_rule *rule, struct peri_step_record *records, size_t count)
+{
+    struct late_tx *late = calloc(1, sizeof(*late));
+    struct peri_run_effects effects = {.records = records, .record_count = count};
+    if (!late) {
+        peri_run_effects_finish(&effects);
+        return;
+    }
+    *late = (struct late_tx){.p = p, .records = records, .count = count, .run = run, .rule = peri_rule_ref(rule)};
+    p->committing++;
+    if (pipe_commit(p, 1024, late_tx, late_done, late, true) == PERI_OK)
+        return;
+    p->committing--;
+    peri_run_effects_finish(&effects);
+    peri_rule_unref(late->rule);
+    free(late);
+}
+
+/* The transition came too late, but what a call brought is kept: rows of ended attempts, not those of new ones. */
+static void keep_late_rows(struct peri_pipeline *p, const struct run_tx *rt)
+{
+    struct run_tx *own = (struct run_tx *)(uintptr_t)rt;
+    struct peri_step_record *records = calloc(rt->effects.record_count + 1, sizeof(*records));
+    size_t count = 0;
+    for (size_t i = 0; records && i < rt->effects.record_count; i++) {
+        if (rt->effects.records[i].state == PERI_ATTEMPT_STARTED || !rt->effects.records[i].key)
+            continue;
+        records[count++] = own->effects.records[i];
+        own->effects.records[i] = (struct peri_step_record){0};
+    }
+    if (count > 0)
+        commit_late(p, rt->row.id, rt->rule, records, count);
+    else
+        free(records);
+}
+
+void exec_late(struct live *live, const struct peri_call_result *result)
+{
+    struct peri_run_effects effects;
+    peri_run_effects_init(&effects);
+    if (peri_run_late(live->run, result->status == PERI_OK, result->value, &result->error, pipe_now(live->p),
+            &effects) != PERI_OK) {
+        peri_run_effects_finish(&effects);
+        return;
+    }
+    commit_late(live->p, live->run->id, live->run->rule, effects.records, effects.record_count);
+}
+
 /* The store says no for a reason of its own. Another stored state than this process believes: never guess, begin again
  * from what is stored, as after a restart (an intent whose call was not made counts as open). Anything else would fail
  * again: the run is declared failed. */
-static void refused(struct live *live, enum peri_status st, const struct peri_error *err)
+static void refused(struct live *live, const struct run_tx *rt, enum peri_status st, const struct peri_error *err)
 {
     struct peri_pipeline *p = live->p;
+    if (st == PERI_ESTATE) { /* T2 has ended it, or its lane does not let it go on: what is stored is right */
+        if (live->stopped)
+            keep_late_rows(p, rt);
+        live_forget(live);
+        return;
+    }
     struct peri_error why = {0};
     uint64_t id = live->run->id;
     enum peri_run_state stored = live->stored;
@@ -174,7 +303,7 @@ static void run_tx_done(void *arg, enum peri_status st, const struct peri_error 
     }
     live->committing = false;
     if (st != PERI_OK) {
-        refused(live, st, err);
+        refused(live, rt, st, err);
         free_run_tx(rt);
         return;
     }
@@ -186,6 +315,7 @@ static void run_tx_done(void *arg, enum peri_status st, const struct peri_error 
         pipe_journaled(p, rt->events[i]);
     if (changed)
         pipe_notify_run(p, rt->row.id, live->run->rule->id, live->event->seq, live->stored);
+    live_promoted(p, &rt->promoted);
     free_run_tx(rt);
     if (peri_run_is_final(live->stored))
         count_end(live);
@@ -225,7 +355,9 @@ void exec_commit(struct live *live, struct peri_run_effects *effects, struct cha
         .created_ms = run->created_ms,
         .ended_ms = run->ended_ms,
         .error = rt->error,
-        .interruptions = run->interruptions};
+        .interruptions = run->interruptions,
+        .ckey = run->ckey};
+    rt->room = run->ckey ? lanes_room(p, run->rule) : 0;
     live->committing = true;
     p->committing++;
     enum peri_status st = pipe_commit(p, rough_size(rt), run_tx, run_tx_done, rt, true);

@@ -14,7 +14,8 @@ void pipe_metrics_init(struct peri_pipeline *p)
     struct peri_metrics *m = p->options.metrics;
     static const char *const states[] = {
         "state=\"succeeded\"", "state=\"failed\"", "state=\"cancelled\"", "state=\"dropped\""};
-    static const char *const words[] = {"verdict=\"fired\"", "verdict=\"no\"", "verdict=\"error\"", "verdict=\"dead\""};
+    static const char *const words[PERI_VERDICTS] = {"verdict=\"fired\"", "verdict=\"no\"", "verdict=\"error\"",
+        "verdict=\"dead\"", "verdict=\"queued\"", "verdict=\"dropped\""};
     struct pipe_metrics *x = &p->metrics;
     x->accepted = peri_metrics_counter(m, "events_accepted_total", NULL, "Events stored in the journal.");
     x->duplicate = peri_metrics_counter(m, "events_duplicate_total", NULL, "Events whose source and id were known.");
@@ -23,10 +24,10 @@ void pipe_metrics_init(struct peri_pipeline *p)
     x->unheard = peri_metrics_counter(m, "events_unheard_total", NULL, "Evaluated events that no rule hears.");
     x->dead = peri_metrics_counter(m, "events_dead_total", NULL, "Events set aside.");
     x->started = peri_metrics_counter(m, "runs_started_total", NULL, "Runs made.");
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++)
         x->ended[i] = peri_metrics_counter(m, "runs_ended_total", states[i], "Runs ended, by state.");
+    for (size_t i = 0; i < PERI_VERDICTS; i++)
         x->verdicts[i] = peri_metrics_counter(m, "verdicts_total", words[i], "Verdicts, by kind.");
-    }
     x->steps = peri_metrics_counter(m, "steps_total", NULL, "Step rows written.");
     x->retries = peri_metrics_counter(m, "attempts_retried_total", NULL, "Attempts that will be made again.");
     x->bugs =

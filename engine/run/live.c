@@ -7,6 +7,7 @@
 #include "base/vec.h"
 #include "data/json.h"
 #include "run/exec_internal.h"
+#include "run/lane.h"
 #include "run/scope.h"
 
 /* Runs in memory, and their way there from the store: at start, when a wait ends, when a person asks for a change. */
@@ -101,9 +102,21 @@ void live_end_call(struct live *live)
     live->p->calls--;
 }
 
+/* The call that a run waited for has ended. */
+static void let_follow(struct peri_pipeline *p, uint64_t follower)
+{
+    struct live *live = follower ? live_find(p, follower) : NULL;
+    if (!live)
+        return;
+    live->behind = 0;
+    if (!live->committing && live->next == PERI_NEXT_HELD && !live->held)
+        exec_perform(live);
+}
+
 void live_forget(struct live *live)
 {
     struct peri_pipeline *p = live->p;
+    uint64_t follower = live->follower;
     char key[24];
     if (live->changes) {
         char why[96];
@@ -116,6 +129,47 @@ void live_forget(struct live *live)
     (void)peri_map_remove(p->lives, id_key(live->run->id, key));
     p->live_memory--;
     live_free(live);
+    let_follow(p, follower);
+}
+
+/* Another run may have taken over the wait for that call in the meantime. */
+uint64_t live_pass_on(struct peri_pipeline *p, uint64_t behind, uint64_t by)
+{
+    struct live *ghost = behind ? live_find(p, behind) : NULL;
+    if (!ghost)
+        return 0;
+    ghost->follower = by;
+    return behind;
+}
+
+uint64_t live_stopped(struct peri_pipeline *p, const struct peri_lane_stop *stop)
+{
+    struct live *live = live_find(p, stop->run);
+    int slot = (stop->state - PERI_RUN_SUCCEEDED) & 3;
+    p->live_runs--;
+    p->counts.runs_ended[slot]++;
+    peri_metric_add(p->metrics.ended[slot], 1);
+    if (!live)
+        return 0;
+    uint64_t behind = live_pass_on(p, live->behind, stop->by);
+    live->stopped = true;
+    live_unhold(live);
+    pipe_evaluation_cancel(live->evaluation);
+    live->evaluation = NULL;
+    if (live->committing) /* the store will say that the run has ended */
+        return behind;
+    if (!live->calling) {
+        live_forget(live);
+        return behind;
+    }
+    live->follower = stop->by;
+    return stop->run;
+}
+
+void live_promoted(struct peri_pipeline *p, const struct peri_run_ids *ids)
+{
+    for (size_t i = 0; i < ids->count; i++)
+        (void)resume_push(p, ids->items[i], 0);
 }
 
 void live_reread(struct live *live)
@@ -159,15 +213,16 @@ void exec_finish(struct peri_pipeline *p)
 
 struct row_copy {
     struct peri_run_row row;
-    char *texts[7];
+    char *texts[8];
 };
 
 static enum peri_status copy_row(void *arg, const struct peri_run_row *row)
 {
     struct row_copy *copy = arg;
-    const char *const from[] = {row->rule, row->rhash, row->trigger, row->pos, row->vars, row->kprefix, row->error};
+    const char *const from[] = {
+        row->rule, row->rhash, row->trigger, row->pos, row->vars, row->kprefix, row->error, row->ckey};
     copy->row = *row;
-    for (size_t i = 0; i < 7; i++) {
+    for (size_t i = 0; i < 8; i++) {
         copy->texts[i] = peri_strdup(from[i]);
         if (from[i] && !copy->texts[i])
             return PERI_ENOMEM;
@@ -179,12 +234,13 @@ static enum peri_status copy_row(void *arg, const struct peri_run_row *row)
     copy->row.vars = copy->texts[4];
     copy->row.kprefix = copy->texts[5];
     copy->row.error = copy->texts[6];
+    copy->row.ckey = copy->texts[7];
     return PERI_OK;
 }
 
 static void free_row(struct row_copy *copy)
 {
-    for (size_t i = 0; i < 7; i++)
+    for (size_t i = 0; i < 8; i++)
         free(copy->texts[i]);
 }
 
@@ -285,6 +341,7 @@ static void bury_done(void *arg, enum peri_status st, const struct peri_error *e
         b->p->live_runs--;
         b->p->counts.runs_ended[1]++;
         peri_metric_add(b->p->metrics.ended[1], 1);
+        lanes_sweep(b->p, NULL, NULL);
     }
     free(b);
 }
@@ -359,6 +416,10 @@ void live_resume(struct live *live, const struct resume_item *item)
     enum peri_phase phase = live->run->track.phase;
     bool sleeping = phase == PERI_PHASE_DELAY || phase == PERI_PHASE_BACKOFF;
     struct peri_run *run = live->run;
+    if (run->state == PERI_RUN_QUEUED) { /* its lane will call it */
+        live_forget(live);
+        return;
+    }
     if (sleeping && item->wake_ms == run->wake_ms) {
         live_input(live, PERI_INPUT_TIMER);
     } else if (sleeping) { /* an old entry of the heap, or a run that was read again: its wait goes on */

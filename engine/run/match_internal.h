@@ -2,10 +2,15 @@
 #ifndef PERI_RUN_MATCH_INTERNAL_H
 #define PERI_RUN_MATCH_INTERNAL_H
 
+#include "run/lane.h"
 #include "run/pipeline_internal.h"
 #include "run/scope.h"
 
-/* Shared by match.c (window, transactions) and match_rule.c (which rules hear an event, and what they say). */
+/* Shared by match.c (window), match_rule.c (which rules hear an event, and what they say) and match_tx.c (T2). */
+
+#define MATCH_TEXT_MAX (32 << 20) /* bytes of an event's verdicts of patterns that do not match */
+
+enum match_outcome { MATCH_NOTHING, MATCH_STARTED, MATCH_QUEUED, MATCH_REFUSED };
 
 struct match_rule {
     struct match_event *event;
@@ -20,7 +25,13 @@ struct match_rule {
     struct peri_match_scope roots;
     struct evaluation *evaluation;
     bool decided;
-    uint64_t run; /* set by T2 */
+    char *key; /* of the lane, "" when the rule has none; when it fired */
+/* Set by T2. */
+#define MATCH_TEXT_MAX (32 << 20) /* bytes of an event's verdicts of patterns that do not match */
+
+    enum match_outcome outcome;
+    uint64_t run, behind;    /* behind: a run that was cancelled for this one and whose call is under way */
+    struct peri_value *told; /* the verdict that is stored; NULL: as above */
 };
 
 struct match_event {
@@ -37,6 +48,20 @@ struct match_event {
     char *verdicts;      /* JSON, made by T2 */
 };
 
+struct match_tx {
+    struct peri_pipeline *p;
+    struct pipe_start start;
+    struct match_event **events;
+    size_t count;
+    int64_t now_ms;
+    const char *kprefix;
+    int tries;
+    struct peri_lane_stops stops;
+};
+
+struct match_event *match_at(const struct peri_pipeline *p, size_t i);
+/* Whatever is complete at the front of the window becomes a transaction, unless one is under way. */
+void match_commit(struct peri_pipeline *p);
 /* Finds the rules that hear the event and begins to evaluate them; it is decided when undecided is 0. */
 void match_begin(struct peri_pipeline *p, struct match_event *me);
 void match_free(struct match_event *me);

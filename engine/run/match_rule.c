@@ -20,7 +20,9 @@ void match_free(struct match_event *me)
         peri_value_unref(mr->trigger_value);
         peri_value_unref(mr->rule_value);
         peri_value_unref(mr->verdict);
+        peri_value_unref(mr->told);
         free(mr->triggers);
+        free(mr->key);
     }
     me->p->pairs -= me->rule_count;
     free(me->rules);
@@ -91,6 +93,18 @@ static enum peri_status match_pattern(struct match_event *me, const struct peri_
     return st == PERI_OK ? peri_pattern_match_event(pattern, me->scanned, ret_matches, ret_why, err) : st;
 }
 
+/* False, with a verdict: an event whose key cannot be told belongs to no lane. */
+static bool take_key(struct match_rule *mr, const struct peri_trigger *trigger)
+{
+    struct peri_pipeline *p = mr->event->p;
+    struct peri_scope scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz);
+    struct peri_error err = {0};
+    if (peri_scope_key(mr->rule->flow.key, &scope, &mr->key, &err) == PERI_OK)
+        return true;
+    keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "key", err.message));
+    return false;
+}
+
 static void next_trigger(struct match_rule *mr);
 
 static void conditions_done(void *arg, enum peri_cond_outcome outcome, const struct peri_cond_eval *eval)
@@ -98,6 +112,11 @@ static void conditions_done(void *arg, enum peri_cond_outcome outcome, const str
     struct match_rule *mr = arg;
     const struct peri_trigger *trigger = mr->triggers[mr->at];
     mr->evaluation = NULL;
+    if (outcome == PERI_COND_YES && !take_key(mr, trigger)) {
+        mr->at++;
+        next_trigger(mr);
+        return;
+    }
     if (outcome == PERI_COND_YES) {
         mr->fired = trigger;
         keep_verdict(mr, peri_verdict_fired(mr->rule, trigger));

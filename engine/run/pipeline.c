@@ -8,7 +8,6 @@
 #include "base/str.h"
 #include "lang/index.h"
 #include "run/pipeline_internal.h"
-#include "run/verdict.h"
 
 /* One event, start to end, and where each part stands:
  *
@@ -129,6 +128,7 @@ enum peri_status peri_pipeline_start_ops(
     if (st != PERI_OK)
         return st;
     p->started = true;
+    lanes_sweep(p, NULL, NULL);
     pipe_pump(p);
     return PERI_OK;
 }

@@ -7,6 +7,7 @@
 #include "run/pipeline.h"
 #include "run/run.h"
 #include "run/sched.h"
+#include "run/verdict.h"
 
 /* What the files of the pipeline share. Everything is for the loop's thread, except the peri_store_fn functions. */
 
@@ -64,13 +65,13 @@ struct resume_item {
 };
 
 struct pipe_counts {
-    int64_t accepted, duplicate, matched, unheard, dead, runs_started, runs_ended[4], verdicts[4], steps;
+    int64_t accepted, duplicate, matched, unheard, dead, runs_started, runs_ended[4], verdicts[PERI_VERDICTS], steps;
 };
 
 struct pipe_metrics {
     struct peri_metric *accepted, *duplicate, *rejected, *matched, *unheard, *dead, *started;
-    struct peri_metric *ended[4];    /* succeeded, failed, cancelled, dropped */
-    struct peri_metric *verdicts[4]; /* fired, no, error, dead */
+    struct peri_metric *ended[4]; /* succeeded, failed, cancelled, dropped */
+    struct peri_metric *verdicts[PERI_VERDICTS];
     struct peri_metric *steps, *retries, *bugs, *store_retries;
     struct peri_metric *unmatched, *live, *in_memory, *in_flight;
 };
@@ -162,7 +163,6 @@ void pipe_drop_failed(struct peri_pipeline *p);
 void pipe_notify(struct peri_pipeline *p, const char *kind, struct peri_value *value);
 void pipe_notify_run(struct peri_pipeline *p, uint64_t id, const char *rule, uint64_t event, enum peri_run_state state);
 void pipe_notify_event(struct peri_pipeline *p, const struct peri_event *event, const char *state);
-int pipe_verdict_index(const char *word);
 
 /* rules.c */
 struct peri_rule *pipe_rule_by_id(struct peri_pipeline *p, const char *id);
@@ -219,7 +219,9 @@ struct live {
     struct peri_event *event;
     enum peri_run_state stored; /* what the store has */
     bool committing, held, calling;
-    uint64_t serial; /* of the call in flight: answers to older ones are late */
+    bool stopped;              /* ended from outside; kept until its call has ended */
+    uint64_t behind, follower; /* runs: this one lets that one's call end before a call of its own, and the reverse */
+    uint64_t serial;           /* of the call in flight: answers to older ones are late */
     enum peri_run_next next;
     const struct peri_condition *condition;
     struct evaluation *evaluation;
@@ -237,6 +239,14 @@ void live_resume(struct live *live, const struct resume_item *item);
 void live_restart(struct live *live, enum peri_delivery delivery);
 /* Hands a change to the run; now or after its transaction. take change */
 void live_change(struct live *live, struct change *change);
+/* The stored run was ended by T2: what is in memory goes, at once or when its call has ended. Returns the run whose
+ * call is still under way, 0: none. */
+struct peri_lane_stop;
+uint64_t live_stopped(struct peri_pipeline *p, const struct peri_lane_stop *stop);
+/* Another run waits for the call of `behind` from now on. Returns behind, 0 when that has ended. */
+uint64_t live_pass_on(struct peri_pipeline *p, uint64_t behind, uint64_t by);
+/* Runs that have become ready. */
+void live_promoted(struct peri_pipeline *p, const struct peri_run_ids *ids);
 void live_call_again(struct peri_pipeline *p, uint64_t run, uint64_t serial);
 void live_timeout(struct peri_pipeline *p, uint64_t run, uint64_t serial);
 void exec_release_held(struct peri_pipeline *p);
@@ -257,6 +267,11 @@ enum peri_status schedules_recover(struct peri_pipeline *p, struct peri_error *e
 void schedules_tick(struct peri_pipeline *p);
 int64_t schedules_next(const struct peri_pipeline *p);
 void schedules_finish(struct peri_pipeline *p);
+
+/* lanes.c: lanes of which nobody else takes care, at start and after the rules have changed. NULL rule: all of them. */
+void lanes_sweep(struct peri_pipeline *p, const char *rule, const char *ckey);
+/* How many runs of a lane may be live, by the rule as it is now, else as it was. */
+int64_t lanes_room(struct peri_pipeline *p, const struct peri_rule *rule);
 
 /* recover.c */
 enum peri_status recover(struct peri_pipeline *p, struct peri_error *err);

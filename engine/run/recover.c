@@ -15,11 +15,10 @@ static enum peri_status take_run(void *arg, const struct peri_run_row *row)
         timer_due(
             p, peri_sched_rest(row->wake_ms, row->base_ms, pipe_now(p)), DUE_WAKE, row->id, (uint64_t)row->wake_ms);
         return PERI_OK;
-    case PERI_RUN_QUEUED:
     case PERI_RUN_READY:
     case PERI_RUN_RUNNING:
         return resume_push(p, row->id, 0);
-    default: /* waits for a person */
+    default: /* waits for its lane or for a person */
         return PERI_OK;
     }
 }

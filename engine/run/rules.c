@@ -67,8 +67,10 @@ enum peri_status peri_pipeline_set_rules(
     p->rules_by_id = by_id;
     p->rules_by_hash = by_hash;
     st = schedules_set(p, err);
-    if (p->started)
+    if (p->started) {
+        lanes_sweep(p, NULL, NULL);
         pipe_pump(p);
+    }
     return st;
 }
 

@@ -74,6 +74,7 @@ void peri_run_destroy(struct peri_run *run)
     peri_value_unref(run->rule_value);
     peri_value_unref(run->run_value);
     free(run->kprefix);
+    free(run->ckey);
     peri_rule_unref(run->rule);
     free(run);
 }
@@ -418,6 +419,19 @@ static void on_resolved(struct machine *m)
         m_fail(m, track->params, &error);
         break;
     }
+}
+
+enum peri_status peri_run_late(struct peri_run *run, bool ok, const struct peri_value *result,
+    const struct peri_error *error, int64_t now_ms, struct peri_run_effects *effects)
+{
+    struct peri_run_input input = {.now_ms = now_ms};
+    struct machine m = {.run = run, .in = &input, .out = effects, .st = PERI_OK};
+    enum peri_attempt_state state = ok ? PERI_ATTEMPT_DONE : PERI_ATTEMPT_FAILED;
+    if (!ok && error->outcome_unknown)
+        state = PERI_ATTEMPT_UNKNOWN;
+    if (run->track.phase == PERI_PHASE_CALL && m_step(&m))
+        m_record(&m, state, run->track.params, ok ? result : NULL, ok ? NULL : error);
+    return m.st;
 }
 
 enum peri_status peri_run_advance(

@@ -77,7 +77,7 @@ struct peri_run {
     int64_t created_ms, ended_ms;
     int interruptions;
     struct peri_value *error; /* {code, message, step?, attempt?, handled} of what the run failed on, or NULL */
-    char *kprefix;
+    char *kprefix, *ckey;     /* ckey: of its lane, or NULL */
     /* Roots of its templates. */
     struct peri_value *event;   /* payload */
     struct peri_value *trigger; /* run/scope.h */
@@ -159,6 +159,10 @@ void peri_run_destroy(struct peri_run *run);
  * store. effects must be fresh. */
 enum peri_status peri_run_advance(
     struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects) PERI_MUST_CHECK;
+
+/* The row of a call that ended after the run had been ended from outside; nothing of the run changes. */
+enum peri_status peri_run_late(struct peri_run *run, bool ok, const struct peri_value *result,
+    const struct peri_error *error, int64_t now_ms, struct peri_run_effects *effects) PERI_MUST_CHECK;
 
 /* The step under way, NULL at the end of a block and in final states. */
 const struct peri_step *peri_run_step(const struct peri_run *run);

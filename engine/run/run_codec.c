@@ -263,6 +263,11 @@ enum peri_status peri_run_read(
     run->base_ms = row->base_ms;
     run->ended_ms = row->ended_ms;
     run->interruptions = row->interruptions;
+    run->ckey = peri_strdup(row->ckey);
+    if (row->ckey && !run->ckey) {
+        peri_run_destroy(run);
+        return peri_error_nomem(err);
+    }
     if (row->error)
         (void)parse(row->error, &run->error);
     if (!parse(row->pos, &pos) || !parse(row->vars, &vars) || !read_track(run, pos) || !read_maps(run, vars)) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/scope.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "data/json.h"
 
 struct peri_value *peri_scope_event(const struct peri_event *event)
@@ -67,6 +69,47 @@ struct peri_value *peri_scope_run(uint64_t run, const struct peri_rule *rule, ui
     bad = bad || peri_map_put_text(map, "event_id", peri_event_id(event, id)) != PERI_OK;
     bad = bad || peri_map_put_time(map, "created", created_ms) != PERI_OK;
     return finish_map(map, bad);
+}
+
+static char *key_text(const struct peri_value *value)
+{
+    size_t len = 0;
+    const char *text = peri_value_textn(value, &len);
+    if (text && strlen(text) == len)
+        return peri_strdup(text);
+    if (text || !(peri_value_is_number(value) || peri_value_is(value, PERI_BOOL)))
+        return NULL;
+    return peri_json_text(value, PERI_JSON_COMPACT);
+}
+
+enum peri_status peri_scope_key(
+    const struct peri_template *key, const struct peri_scope *scope, char **ret, struct peri_error *err)
+{
+    struct peri_value *value = NULL;
+    char *text = NULL;
+    enum peri_status st = PERI_OK;
+    if (!key)
+        text = peri_strdup("");
+    else if ((st = peri_template_render(key, scope, &value, err)) == PERI_OK)
+        text = key_text(value);
+    if (st == PERI_OK && !text && peri_value_is(value, PERI_NULL) && !key)
+        st = peri_error_nomem(err);
+    else if (st == PERI_OK && !text)
+        st = peri_error_set(err, PERI_EINVAL, "key", "the key must be a text or a number, is %s",
+            peri_type_name(peri_value_type(value)));
+    else if (st == PERI_OK && key && text[0] == '\0')
+        st = peri_error_set(err, PERI_EINVAL, "key", "the key is empty");
+    else if (st == PERI_OK && strlen(text) > PERI_KEY_MAX)
+        st = peri_error_set(
+            err, PERI_EINVAL, "key", "the key has %zu bytes, at most %d are allowed", strlen(text), PERI_KEY_MAX);
+    peri_value_unref(value);
+    if (st != PERI_OK) {
+        free(text);
+        return st;
+    }
+    free(*ret);
+    *ret = text;
+    return PERI_OK;
 }
 
 static const struct peri_value *match_lookup(void *ctx, const char *name, size_t len)

@@ -19,6 +19,12 @@ struct peri_value *peri_scope_rule(const struct peri_rule *rule);
 /* {id, rule, event_id, created} */
 struct peri_value *peri_scope_run(uint64_t run, const struct peri_rule *rule, uint64_t event, int64_t created_ms);
 
+/* The text of a rule's key: a text, a number or a boolean that is not empty and at most 256 bytes; "" for a NULL
+ * template. malloc'ed. */
+#define PERI_KEY_MAX 256
+enum peri_status peri_scope_key(const struct peri_template *key, const struct peri_scope *scope, char **ret,
+    struct peri_error *err) PERI_MUST_CHECK;
+
 /* The scope of a rule's conditions: there is no run yet. */
 struct peri_match_scope {
     const struct peri_value *event, *trigger, *rule;

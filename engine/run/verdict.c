@@ -6,6 +6,18 @@
 
 #include "base/str.h"
 #include "data/json.h"
+#include "io/store_events.h"
+
+const char *const peri_verdict_words[PERI_VERDICTS] = {PERI_VERDICT_FIRED, PERI_VERDICT_NO, PERI_VERDICT_ERROR,
+    PERI_VERDICT_DEAD, PERI_VERDICT_QUEUED, PERI_VERDICT_DROPPED};
+
+int peri_verdict_index(const char *word)
+{
+    for (int i = 0; i < PERI_VERDICTS; i++)
+        if (peri_streq(word, peri_verdict_words[i]))
+            return i;
+    return 1;
+}
 
 static struct peri_value *verdict(const struct peri_rule *rule, const struct peri_trigger *trigger, const char *word,
     const char *at, const char *operator_id, const char *reason, const struct peri_value *detail)
@@ -88,6 +100,23 @@ struct peri_value *peri_verdict_error(
 struct peri_value *peri_verdict_dead(const char *reason)
 {
     return verdict(NULL, NULL, PERI_VERDICT_DEAD, NULL, NULL, reason, NULL);
+}
+
+struct peri_value *peri_verdict_outcome(
+    const struct peri_value *fired, const char *word, uint64_t run, const char *at, const char *reason)
+{
+    char id[PERI_ID_TEXT];
+    struct peri_value *map = peri_value_copy(fired);
+    bool bad = !map || peri_map_put_text(map, "verdict", word) != PERI_OK;
+    if (!bad && run)
+        bad = peri_map_put_text(map, "run", peri_run_id(run, id)) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "at", at) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "reason", reason) != PERI_OK;
+    if (bad) {
+        peri_value_unref(map);
+        return NULL;
+    }
+    return map;
 }
 
 int peri_verdict_rank(const struct peri_value *v)

@@ -9,12 +9,14 @@
 
 /* One verdict for each (event, rule) whose trigger names the event's type, stored with the event as one JSON list:
  *   {rule, name, trigger, verdict, run?, at?, operator?, reason?, code?, detail?}
- *   verdict  "fired"  a run was made
- *            "no"     the pattern or a condition said no
- *            "error"  a condition could not be decided
- *            "dead"   the event was set aside (rule is absent then)
+ *   verdict  "fired"    a run was made
+ *            "queued"   a run was made that waits for its lane
+ *            "dropped"  no run was made, because of the rule's mode
+ *            "no"       the pattern or a condition said no
+ *            "error"    a condition or the key could not be decided
+ *            "dead"     the event was set aside (rule is absent then)
  *   run      "run-7"
- *   at       "match" or the path of the condition, "conditions[1]"
+ *   at       "match", the path of the condition, "conditions[1]", "key" or "mode"
  *   reason   one sentence; code with "error": the failure's stable name
  *   detail   what was compared: what the operator returned, {left, op, right} of an expression, {field, actual, wanted}
  *            of a pattern */
@@ -22,6 +24,14 @@
 #define PERI_VERDICT_NO "no"
 #define PERI_VERDICT_ERROR "error"
 #define PERI_VERDICT_DEAD "dead"
+#define PERI_VERDICT_QUEUED "queued"
+#define PERI_VERDICT_DROPPED "dropped"
+
+/* Every word, for counters. */
+#define PERI_VERDICTS 6
+extern const char *const peri_verdict_words[PERI_VERDICTS];
+/* Its place among them; that of "no" for anything else. */
+int peri_verdict_index(const char *word);
 
 /* New references; NULL when memory is out. */
 struct peri_value *peri_verdict_fired(const struct peri_rule *rule, const struct peri_trigger *trigger);
@@ -35,6 +45,9 @@ struct peri_value *peri_verdict_dead(const char *reason);
 enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct peri_rule *rule,
     const struct peri_trigger *trigger, const struct peri_value *why) PERI_MUST_CHECK;
 #define PERI_VERDICT_RANK_UNMATCHED 1
+/* What became of a rule that fired: the same with another word, and a run (0: none), place and reason (or NULL). */
+struct peri_value *peri_verdict_outcome(
+    const struct peri_value *fired, const char *word, uint64_t run, const char *at, const char *reason);
 /* How far a rule came: of the verdicts of several triggers of one rule the highest is kept. */
 int peri_verdict_rank(const struct peri_value *verdict);
 

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lanes: what T2 and T4 ask and change of the runs of one rule and key. The index runs_lane holds only runs that are
+ * in a lane and not final, so a lane costs what it holds now, whatever its history. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include "base/vec.h"
+#include "io/store_db.h"
+#include "io/store_runs.h"
+
+#define LANE "FROM runs INDEXED BY runs_lane WHERE rule=? AND ckey=? AND state<10"
+
+enum peri_status peri_tx_lane_facts(
+    struct peri_tx *tx, const char *rule, const char *ckey, struct peri_lane_facts *ret, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "SELECT count(*) FILTER(WHERE state BETWEEN 1 AND 5),count(*) FILTER(WHERE state=0),"
+        "min(id) FILTER(WHERE state BETWEEN 1 AND 5),min(id) FILTER(WHERE state=0) " LANE,
+        err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, rule);
+    peri_stmt_text(&q, ckey);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st)
+        *ret = (struct peri_lane_facts){.live = peri_stmt_get_int(&q, 0),
+            .queued = peri_stmt_get_int(&q, 1),
+            .first_live = (uint64_t)peri_stmt_get_int(&q, 2),
+            .first_queued = (uint64_t)peri_stmt_get_int(&q, 3)};
+    peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_tx_run_stop(
+    struct peri_tx *tx, uint64_t id, enum peri_run_state state, const char *error, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(
+        &q, tx->db, "UPDATE runs SET state=?,wake=0,base=0,ended=?,error=? WHERE id=? AND state<10", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, state);
+    peri_stmt_int(&q, tx->now_ms);
+    peri_stmt_text(&q, error);
+    peri_stmt_int(&q, (int64_t)id);
+    st = peri_stmt_exec(&q, err);
+    if (!st && peri_db_changes(tx->db) != 1)
+        return peri_error_set(err, PERI_ESTATE, "run.ended", "run-%" PRIu64 " has ended", id);
+    if (!st)
+        st = peri_stmt_open(&q, tx->db, "UPDATE steps SET state=?,ended=? WHERE run=? AND state=?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, PERI_ATTEMPT_CANCELLED);
+    peri_stmt_int(&q, tx->now_ms);
+    peri_stmt_int(&q, (int64_t)id);
+    peri_stmt_int(&q, PERI_ATTEMPT_STARTED);
+    return peri_stmt_exec(&q, err);
+}
+
+/* All ids first: the rows are changed afterwards. */
+static enum peri_status queued_ids(struct peri_tx *tx, const char *rule, const char *ckey, int64_t limit,
+    struct peri_run_ids *ids, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT id " LANE " AND state=0 ORDER BY id LIMIT ?", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, rule);
+    peri_stmt_text(&q, ckey);
+    peri_stmt_int(&q, limit);
+    while (!(st = peri_stmt_row(&q, &row, err)) && row) {
+        if (!peri_vec_grow(&ids->items, &ids->cap, ids->count + 1, sizeof(*ids->items))) {
+            st = peri_error_nomem(err);
+            break;
+        }
+        ids->items[ids->count++] = (uint64_t)peri_stmt_get_int(&q, 0);
+    }
+    peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_tx_lane_promote(struct peri_tx *tx, const char *rule, const char *ckey, int64_t max,
+    struct peri_run_ids *ids, struct peri_error *err)
+{
+    struct peri_lane_facts facts;
+    size_t before = ids->count;
+    enum peri_status st = peri_tx_lane_facts(tx, rule, ckey, &facts, err);
+    if (st || facts.queued == 0 || (max > 0 && facts.live >= max))
+        return st;
+    st = queued_ids(tx, rule, ckey, max > 0 ? max - facts.live : -1, ids, err);
+    for (size_t i = before; !st && i < ids->count; i++) {
+        struct peri_stmt q;
+        st = peri_stmt_open(&q, tx->db, "UPDATE runs SET state=1 WHERE id=? AND state=0", err);
+        if (st)
+            break;
+        peri_stmt_int(&q, (int64_t)ids->items[i]);
+        st = peri_stmt_exec(&q, err);
+    }
+    return st;
+}
+
+enum peri_status peri_reader_lanes_queued(struct peri_reader *reader,
+    enum peri_status (*fn)(void *arg, const char *rule, const char *ckey), void *arg, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    peri_db_limit(&reader->db, 0);
+    enum peri_status st = peri_stmt_open(&q, &reader->db,
+        "SELECT DISTINCT rule,ckey FROM runs INDEXED BY runs_live WHERE state<10 AND state=0 AND ckey IS NOT NULL",
+        err);
+    if (st)
+        return st;
+    while (!(st = peri_stmt_row(&q, &row, err)) && row)
+        if ((st = fn(arg, peri_stmt_get_text(&q, 0), peri_stmt_get_text(&q, 1))))
+            break;
+    peri_stmt_close(&q);
+    return st;
+}

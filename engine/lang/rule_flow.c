@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a rule says about its runs as a whole: key, mode, max. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "lang/rule_internal.h"
+
+/* A word of a list that ends with NULL; -1 with a finding when it is none of them. */
+static int read_word(struct rule_reader *r, const struct peri_node *node, const char *what, const char *const *words)
+{
+    char hint[120] = "";
+    const char *text = peri_rule_text(r, node, what);
+    if (!text)
+        return -1;
+    for (int i = 0; words[i]; i++)
+        if (strcmp(words[i], text) == 0)
+            return i;
+    const char *near = peri_nearest(text, words);
+    if (near)
+        snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
+    struct peri_buf list;
+    peri_buf_init(&list, 512);
+    for (int i = 0; words[i]; i++)
+        (void)peri_buf_printf(&list, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
+    peri_rule_fault(r, node->place, "bad-value", near ? hint : NULL, "\"%s\" must be %s, not \"%.80s\"", what,
+        peri_buf_text(&list), text);
+    peri_buf_finish(&list);
+    return -1;
+}
+
+static void read_key(struct rule_reader *r, const struct peri_node *node)
+{
+    if (!peri_rule_text(r, node, "key"))
+        return;
+    r->in_conditions = true; /* there is no run yet */
+    r->rule->flow.key = peri_rule_template(r, node);
+    r->in_conditions = false;
+}
+
+/* max and max_exceeded say something about some modes only. */
+static void misplaced(struct rule_reader *r, const struct peri_node *map, const char *key, const char *hint)
+{
+    const struct peri_node *node = peri_rule_key_node(map, key);
+    if (node)
+        peri_rule_fault(r, node->place, "misplaced-key", hint, "\"%s\" goes with mode: queued and mode: parallel", key);
+}
+
+static void read_mode(struct rule_reader *r, const struct peri_node *map)
+{
+    static const char *const modes[] = {"single", "restart", "queued", "parallel", NULL};
+    static const char *const exceeded[] = {"drop_newest", "drop_oldest", NULL};
+    struct peri_flow *flow = &r->rule->flow;
+    const struct peri_node *node = peri_node_get(map, "mode", NULL), *max = peri_node_get(map, "max", NULL), *n;
+    int word = node ? read_word(r, node, "mode", modes) : -1;
+    if (node && word < 0)
+        return;
+    flow->mode = (enum peri_mode)(word + 1);
+    bool counts = flow->mode == PERI_MODE_QUEUED || flow->mode == PERI_MODE_PARALLEL;
+    if (!counts) {
+        misplaced(r, map, "max", "mode: queued lets runs wait for each other, mode: parallel bounds them");
+        if (!max)
+            misplaced(r, map, "max_exceeded", NULL);
+        return;
+    }
+    flow->max = flow->mode == PERI_MODE_QUEUED ? PERI_RULE_QUEUE_DEFAULT : 0;
+    flow->exceeded = flow->mode == PERI_MODE_QUEUED ? PERI_EXCEEDED_DROP_NEWEST : PERI_EXCEEDED_QUEUE;
+    if (max)
+        (void)peri_rule_int(r, max, "max", 1, PERI_RULE_LANE_MAX, &flow->max);
+    if (!(n = peri_node_get(map, "max_exceeded", NULL)))
+        return;
+    if (flow->mode == PERI_MODE_PARALLEL && !max)
+        peri_rule_fault(r, peri_rule_key_node(map, "max_exceeded")->place, "missing-key",
+            "max: is how many runs may be live at once", "\"max_exceeded\" needs \"max\"");
+    else if ((word = read_word(r, n, "max_exceeded", exceeded)) >= 0)
+        flow->exceeded = (enum peri_exceeded)(word + 1);
+}
+
+void peri_rule_read_flow(struct rule_reader *r, const struct peri_node *map)
+{
+    const struct peri_node *key = peri_node_get(map, "key", NULL);
+    if (key)
+        read_key(r, key);
+    read_mode(r, map);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_RUN_LANE_H
+#define PERI_RUN_LANE_H
+
+#include "io/store_runs.h"
+#include "lang/rule.h"
+
+/* A lane holds the runs of one rule and one rendered key. Who may start is decided inside the transaction that makes
+ * the run, from stored state only; who follows, inside the one that ends a run. */
+
+enum peri_lane_kind { PERI_LANE_START, PERI_LANE_QUEUE, PERI_LANE_DROP };
+
+struct peri_lane_decision {
+    enum peri_lane_kind kind;
+    bool cancel_all;    /* whoever is live or queued is cancelled first */
+    bool cancel_oldest; /* the oldest live one is cancelled first */
+    bool drop_oldest;   /* the oldest queued one is dropped first */
+    uint64_t other;     /* QUEUE, DROP: the run that stands before it */
+    bool above_max;     /* max_exceeded decided */
+};
+
+/* Pure. */
+struct peri_lane_decision peri_lane_decide(const struct peri_flow *flow, const struct peri_lane_facts *facts);
+/* How many runs of a lane may be live; 0: any number. */
+int64_t peri_lane_room(const struct peri_flow *flow);
+
+/* A run that was ended from outside, for what is in memory. */
+struct peri_lane_stop {
+    uint64_t run, by; /* by: the run that takes its place, 0: none */
+    enum peri_run_state state;
+};
+struct peri_lane_stops {
+    struct peri_lane_stop *items; /* malloc'ed */
+    size_t count, cap;
+};
+
+/* Decides for a run that is about to be inserted, and ends those that must go. text (may be NULL, at least
+ * PERI_LANE_TEXT bytes) gets what a verdict says, or "". */
+#define PERI_LANE_TEXT 160
+enum peri_status peri_lane_admit(struct peri_tx *tx, const struct peri_rule *rule, const char *ckey,
+    struct peri_lane_decision *ret, struct peri_lane_stops *stops, char *text, struct peri_error *err) PERI_MUST_CHECK;
+/* Ends a run and notes it. */
+enum peri_status peri_lane_stop(struct peri_tx *tx, uint64_t run, enum peri_run_state state, const char *code,
+    const char *message, struct peri_lane_stops *stops, struct peri_error *err) PERI_MUST_CHECK;
+bool peri_lane_stopped(const struct peri_lane_stops *stops, uint64_t run);
+
+#endif
