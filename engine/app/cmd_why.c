@@ -3,6 +3,7 @@
 
 #include "app/commands.h"
 #include "app/run_view.h"
+#include "app/why_silent.h"
 #include "base/str.h"
 #include "io/store_events.h"
 
@@ -59,10 +60,7 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
         const struct peri_value *v = verdict_of(verdicts, rule);
         int code = st  ? peri_cli_fail_error(cli, &err)
                    : v ? print(cli, event, v)
-                       : peri_cli_fail(cli, PERI_EXIT_NO,
-                             "the rule \"%s\" did not hear %s: no trigger of it names that type of event, or it was "
-                             "not loaded then",
-                             rule, event);
+                       : peri_why_silent(cli, reader, rule, event);
         peri_value_unref(verdicts);
         return code;
     }
@@ -82,10 +80,7 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
     peri_value_unref(events);
     if (code >= 0)
         return code;
-    return peri_cli_fail(cli, PERI_EXIT_NO,
-        "none of the last %d events has a verdict for the rule \"%s\": no trigger of it names their types, or the rule "
-        "was not loaded",
-        LOOK_BACK, rule);
+    return peri_why_silent(cli, reader, rule, NULL);
 }
 
 int peri_cmd_why(struct peri_cli *cli, int argc, char **argv)

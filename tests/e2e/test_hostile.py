@@ -121,6 +121,20 @@ class Configuration(harness.Case):
         self.assertIn("twilio", findings[0]["hint"])
 
 
+class SilentRules(harness.Case):
+    def test_why_says_what_stands_in_the_way(self):
+        p = self.service(rules={"typo.yaml": STOP.format("Typo").replace("t.A", "t.B"), "off.yaml": STOP.format("Off") + "enabled: false\n",
+                                "shut.yaml": STOP.format("Shut"), "bad.yaml": STOP.format("Bad") + "x: 1\n"})
+        p.cli("rules", "disable", "shut", expect=0)
+        event = p.emit("t.A")
+        p.matched(event)
+        for rule, words in (("typo", f"hears t.B; {event} is a t.A"), ("off", "off.yaml:1"), ("shut", "perigee rules enable shut"),
+                            ("typp", 'did you mean "typo"'), ("bad", "1 error: see `perigee check'")):
+            self.assertIn(words, p.cli("why", rule, "--event", event, expect=1).stderr)
+        p.write_rule("late.yaml", STOP.format("Late"))
+        self.assertIn("events replay", p.cli("why", "late", "--event", event, expect=1).stderr)
+
+
 class RuleFolder(harness.Case):
     def test_a_link_back_to_the_folder_is_not_followed(self):
         p = self.service(rules={"a.yaml": STOP.format("A")}, start=False)
