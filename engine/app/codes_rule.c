@@ -29,7 +29,12 @@ const struct peri_code peri_codes_rule[] = {
     {"not-supported-yet", "a key of the language that this version does not carry out",
         "It is refused rather than ignored, so that no rule means something else than what it says. docs/rules.md "
         "lists these keys.",
-        PERI_EXAMPLE_RULE, "mode: single", "description: runs side by side"},
+        PERI_EXAMPLE_RULE, "on_change: [event.level]", "description: hears every event"},
+    {"lua-syntax", "a script that is no Lua",
+        "The text under \"lua\" is compiled when the rule is read; nothing of it runs then. docs/rules.md says what a "
+        "script can use.",
+        PERI_EXAMPLE_RULE, "conditions:\n  - lua: if event.n > 3 then return true",
+        "conditions:\n  - lua: return event.n > 3"},
     {"wrong-type", "a value of the wrong kind",
         "A list where a mapping belongs, a text where a number belongs, and the like. Numbers and booleans in quotes "
         "are texts.",

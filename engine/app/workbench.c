@@ -25,7 +25,7 @@ static const char *const *operator_ids(void *ctx)
 
 struct peri_rule_env peri_rule_env_of(struct peri_host *host, const struct peri_tz_source *tz, const char *timezone)
 {
-    return (struct peri_rule_env){operator_facts, operator_ids, host, tz, timezone};
+    return (struct peri_rule_env){operator_facts, operator_ids, host, tz, timezone, peri_host_check_lua};
 }
 
 struct scratch_write {

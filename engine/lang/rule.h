@@ -171,7 +171,13 @@ struct peri_rule_env {
     void *ctx;
     const struct peri_tz_source *tz;
     const char *timezone; /* default zone of schedules */
+    /* Compiles an inline script without running it: PERI_EINVAL, what is wrong with it and *ret_line (from 1). NULL:
+     * scripts are not checked. */
+    enum peri_status (*check_lua)(const char *text, size_t len, int *ret_line, struct peri_error *err);
 };
+
+/* The operator that `lua:` calls; no plugin can offer it. */
+#define PERI_RULE_LUA "lua"
 
 struct peri_rule *peri_rule_ref(struct peri_rule *rule);
 void peri_rule_unref(struct peri_rule *rule);

@@ -6,13 +6,13 @@
 #include "lang/rule_internal.h"
 
 const struct rule_key peri_rule_condition_keys[] = {{"operator", KEY_KNOWN}, {"params", KEY_KNOWN}, {"all", KEY_KNOWN},
-    {"any", KEY_KNOWN}, {"not", KEY_KNOWN}, {"expr", KEY_KNOWN}, {"lua", KEY_LATER}, {NULL, KEY_END}};
+    {"any", KEY_KNOWN}, {"not", KEY_KNOWN}, {"expr", KEY_KNOWN}, {"lua", KEY_KNOWN}, {NULL, KEY_END}};
 
 static const struct {
     const char *key;
     enum peri_condition_kind kind;
 } kinds[] = {{"operator", PERI_COND_OPERATOR}, {"all", PERI_COND_ALL}, {"any", PERI_COND_ANY}, {"not", PERI_COND_NOT},
-    {"expr", PERI_COND_EXPR}};
+    {"expr", PERI_COND_EXPR}, {"lua", PERI_COND_OPERATOR}};
 
 static struct peri_condition *create(
     struct rule_reader *r, enum peri_condition_kind kind, const struct peri_node *node, const char *path)
@@ -68,6 +68,21 @@ static struct peri_condition *read_operator(
     peri_template_destroy(t);
     peri_condition_destroy(c);
     return NULL;
+}
+
+static struct peri_condition *read_lua(struct rule_reader *r, const struct peri_node *node, const char *path)
+{
+    char *where = peri_rule_path(r, "%s.lua", path);
+    struct peri_template *t = where ? peri_rule_read_lua(r, node, where, true) : NULL;
+    struct peri_condition *c = t ? create(r, PERI_COND_OPERATOR, node, path) : NULL;
+    free(where);
+    if (!c) {
+        peri_template_destroy(t);
+        return NULL;
+    }
+    c->params = t;
+    c->operator_id = peri_rule_dup(r, PERI_RULE_LUA);
+    return c;
 }
 
 /* Each item of a list below c; false when one is wrong. */
@@ -143,7 +158,7 @@ static bool find_kind(struct rule_reader *r, const struct peri_node *map, size_t
             bool later = key->place.line > first->place.line ||
                          (key->place.line == first->place.line && key->place.column > first->place.column);
             peri_rule_fault(r, (later ? key : first)->place, "conflicting-keys", "make them two conditions",
-                "a condition is one of operator, all, any, not, expr, but this is both %s and %s", first->text,
+                "a condition is one of operator, all, any, not, expr, lua, but this is both %s and %s", first->text,
                 key->text);
             return false;
         }
@@ -154,7 +169,7 @@ static bool find_kind(struct rule_reader *r, const struct peri_node *map, size_t
     }
     if (!first)
         peri_rule_fault(r, map->place, "missing-key", "for example: {operator: contact.HasTag, params: {tag: vip}}",
-            "a condition needs one of operator, all, any, not, expr");
+            "a condition needs one of operator, all, any, not, expr, lua");
     return first != NULL;
 }
 
@@ -166,11 +181,14 @@ static struct peri_condition *read_map(struct rule_reader *r, const struct peri_
         return NULL;
     struct peri_node *node = peri_node_get(map, kinds[which].key, &key);
     const struct peri_node *params = peri_rule_key_node(map, "params");
-    if (kinds[which].kind != PERI_COND_OPERATOR && params) {
+    bool script = peri_streq(kinds[which].key, "lua");
+    if ((kinds[which].kind != PERI_COND_OPERATOR || script) && params) {
         peri_rule_fault(
             r, params->place, "misplaced-key", NULL, "\"params\" goes with \"operator\", not with \"%s\"", key->text);
         return NULL;
     }
+    if (script)
+        return read_lua(r, node, path);
     if (kinds[which].kind == PERI_COND_OPERATOR)
         return read_operator(r, map, node, path);
     if (kinds[which].kind == PERI_COND_EXPR)

@@ -13,6 +13,7 @@
 #define PERI_RULE_MAX_NESTING 32        /* of blocks and of conditions */
 #define PERI_RULE_MAX_TEXT (256 * 1024) /* bytes of peri_rule.text */
 #define PERI_RULE_MAX_NAME 200          /* bytes of a name or an id */
+#define PERI_RULE_MAX_LUA (16 * 1024)   /* bytes of one inline script */
 #define PERI_RULE_QUEUE_DEFAULT 1000
 #define PERI_RULE_LANE_MAX 100000
 #define PERI_RULE_FOR_EACH_DEFAULT 1000
@@ -47,6 +48,8 @@ struct rule_reader {
 void peri_rule_names_init(struct rule_reader *r, const struct peri_node *rule_node);
 void peri_rule_names_finish(struct rule_reader *r);
 void peri_rule_names_bind(struct rule_reader *r, const char *name);
+/* May a template at this place begin with the name? */
+bool peri_rule_names_bound(const struct rule_reader *r, const char *name, size_t len);
 bool peri_rule_names_has(const struct rule_names *names, const char *name, size_t len);
 /* Letters, digits and _, not starting with a digit; not one of the roots. Reports. */
 bool peri_rule_names_check(struct rule_reader *r, const struct peri_node *node, const char *what);
@@ -116,6 +119,10 @@ bool peri_rule_looks_like_step(const struct peri_node *map);
  * what is no mapping is left alone. */
 void peri_rule_check_operator(
     struct rule_reader *r, const struct peri_node *id, const struct peri_node *params, bool as_condition);
+
+/* rule_lua.c: the parameters of a call of "lua" from the text of a script; NULL when wrong. path is the place's. */
+struct peri_template *peri_rule_read_lua(
+    struct rule_reader *r, const struct peri_node *node, const char *path, bool as_condition);
 
 /* rule_compile.c */
 /* Fills rule.text and rule.hash. */

@@ -151,6 +151,12 @@ void peri_rule_names_bind(struct rule_reader *r, const char *name)
         peri_rule_nomem(r);
 }
 
+bool peri_rule_names_bound(const struct rule_reader *r, const char *name, size_t len)
+{
+    bool later = len == 6 && memcmp(name, "events", 6) == 0;
+    return !later && (is_root(r, name, len) || peri_rule_names_has(&r->bound, name, len));
+}
+
 bool peri_rule_names_well_formed(const char *name)
 {
     size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");

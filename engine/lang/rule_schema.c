@@ -71,12 +71,14 @@ static const struct shape condition_shapes[] = {
     {"not", REF("condition"), "Holds when this does not; of a list: when not all of it holds."},
     {"expr", "{\"anyOf\": [" REF("text") ", {\"type\": \"boolean\"}]}",
         "An expression that is neither false nor nil; the braces may be left out."},
+    {"lua", REF("text"), "A script that returns true or false; it reads event, trigger, vars, steps, now."},
     {0},
 };
 
 static const struct shape step_shapes[] = {
     {"operator", "{\"type\": \"string\"}", "An action operator."},
     {"params", "{\"type\": \"object\"}", "What the operator takes."},
+    {"lua", REF("text"), "A script; what it returns is the step's result."},
     {"delay", "{\"anyOf\": [" REF("duration") ", {\"type\": \"number\", \"minimum\": 0}, " REF("template") "]}",
         "Waits: a duration, a number of seconds, or a template of either."},
     {"if", REF("condition"), "The step is left out when this does not hold; with then: which block runs."},
@@ -148,7 +150,8 @@ static const struct mapping {
         "{\"oneOf\": [{\"required\": [\"cron\"]}, {\"required\": [\"every\"]}, {\"required\": [\"at\"]}]}"},
     {"condition", "condition_mapping", peri_rule_condition_keys, condition_shapes,
         "{\"oneOf\": [{\"required\": [\"operator\"]}, {\"required\": [\"all\"]}, {\"required\": [\"any\"]}, "
-        "{\"required\": [\"not\"]}, {\"required\": [\"expr\"]}], \"dependencies\": {\"params\": [\"operator\"]}}"},
+        "{\"required\": [\"not\"]}, {\"required\": [\"expr\"]}, {\"required\": [\"lua\"]}], \"dependencies\": "
+        "{\"params\": [\"operator\"]}}"},
     {"step", "step", peri_rule_step_keys, step_shapes, NULL}, /* put_kinds */
     {"for_each", "for_each", peri_rule_for_each_keys, for_each_shapes, "{\"required\": [\"in\", \"as\"]}"},
     {"choice", "choice", peri_rule_choice_keys, choice_shapes, "{\"required\": [\"if\", \"do\"]}"},

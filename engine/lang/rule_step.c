@@ -15,7 +15,7 @@ const struct rule_key peri_rule_step_keys[] = {{"operator", KEY_KNOWN}, {"params
     {"if", KEY_KNOWN}, {"then", KEY_KNOWN}, {"else", KEY_KNOWN}, {"choose", KEY_KNOWN}, {"for_each", KEY_KNOWN},
     {"do", KEY_KNOWN}, {"set", KEY_KNOWN}, {"emit", KEY_KNOWN}, {"stop", KEY_KNOWN}, {"id", KEY_KNOWN},
     {"as", KEY_KNOWN}, {"timeout", KEY_KNOWN}, {"retry", KEY_KNOWN}, {"idempotency_key", KEY_KNOWN},
-    {"continue_on_error", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"lua", KEY_LATER}, {"wait_for", KEY_LATER},
+    {"continue_on_error", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"lua", KEY_KNOWN}, {"wait_for", KEY_LATER},
     {"parallel", KEY_LATER}, {"approve", KEY_LATER}, {"rate_limit", KEY_LATER}, {"quiet_hours", KEY_LATER},
     {NULL, KEY_END}};
 
@@ -27,6 +27,7 @@ const struct rule_key peri_rule_retry_keys[] = {{"initial_interval", KEY_KNOWN},
     {"maximum_interval", KEY_KNOWN}, {"maximum_attempts", KEY_KNOWN}, {"non_retryable", KEY_KNOWN}, {NULL, KEY_END}};
 
 static void read_operator(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
+static void read_lua(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 static void read_delay(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 static void read_if(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 static void read_choose(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
@@ -43,6 +44,7 @@ static const struct step_kind {
     void (*read)(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 } kinds[] = {
     {"operator", PERI_STEP_OPERATOR, {"params", "as", "timeout", "retry", "idempotency_key"}, read_operator},
+    {"lua", PERI_STEP_OPERATOR, {"as", "timeout"}, read_lua},
     {"delay", PERI_STEP_DELAY, {NULL}, read_delay},
     {"choose", PERI_STEP_CHOOSE, {"else"}, read_choose},
     {"for_each", PERI_STEP_FOR_EACH, {"do"}, read_for_each},
@@ -99,7 +101,7 @@ static void no_kind(struct rule_reader *r, const struct peri_node *map)
             r, key->place, "missing-key", "for_each: {in: \"{{ a list }}\", as: item}", "\"do\" needs \"for_each\"");
     else
         peri_rule_fault(r, map->place, "missing-key", NULL,
-            "a step needs one of operator, delay, if, choose, for_each, set, emit, stop");
+            "a step needs one of operator, lua, delay, if, choose, for_each, set, emit, stop");
 }
 
 /* NULL, with a finding, when the step is of no kind or of two. */
@@ -269,6 +271,17 @@ static void read_operator(struct rule_reader *r, const struct peri_node *map, st
         read_retry(r, n, &s->retry);
     if ((n = peri_node_get(map, "idempotency_key", NULL)) && peri_rule_text(r, n, "idempotency_key"))
         s->idempotency_key = peri_rule_template(r, n);
+}
+
+static void read_lua(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
+{
+    const struct peri_node *n = peri_node_get(map, "timeout", NULL);
+    char *where = peri_rule_path(r, "%s.lua", s->path);
+    s->operator_id = peri_rule_dup(r, PERI_RULE_LUA);
+    s->params = where ? peri_rule_read_lua(r, peri_node_get(map, "lua", NULL), where, false) : NULL;
+    free(where);
+    if (n)
+        (void)peri_rule_duration(r, n, "timeout", 1, &s->timeout_ms);
 }
 
 static void read_delay(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)

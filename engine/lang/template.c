@@ -419,6 +419,49 @@ enum peri_status peri_template_compile(const struct peri_node *node, const struc
     return compile(&m, node, ret);
 }
 
+struct peri_template *peri_template_constant(struct peri_value *value)
+{
+    return create_constant(value);
+}
+
+struct peri_template *peri_template_map(size_t room)
+{
+    struct peri_template *t = create(MAP);
+    if (t && (t->keys = calloc(room + 1, sizeof(char *))))
+        return t;
+    peri_template_destroy(t);
+    return NULL;
+}
+
+enum peri_status peri_template_map_add(
+    struct peri_template *map, const char *key, size_t len, struct peri_template *item)
+{
+    char *copy = item ? peri_strndup(key, len) : NULL;
+    if (!copy) {
+        peri_template_destroy(item);
+        return PERI_ENOMEM;
+    }
+    map->keys[map->count] = copy;
+    enum peri_status st = add(map, item);
+    if (st != PERI_OK) {
+        map->keys[map->count] = NULL;
+        free(copy);
+    }
+    return st;
+}
+
+enum peri_status peri_template_expression(
+    const char *text, size_t len, const struct peri_expr_names *names, struct peri_template **ret)
+{
+    struct peri_template *t = create(EXPRESSION);
+    enum peri_status st = t ? peri_expr_compile(text, len, names, &t->expr, NULL) : PERI_ENOMEM;
+    if (st == PERI_OK)
+        *ret = t;
+    else
+        peri_template_destroy(t);
+    return st;
+}
+
 enum peri_status peri_template_compile_expr(const struct peri_node *node, const struct peri_expr_names *names,
     struct peri_template **ret, struct peri_diag *diag)
 {

@@ -15,4 +15,13 @@ bool peri_template_is_text_dynamic(const char *text, size_t len);
 void peri_template_report(const struct peri_node *node, size_t offset, const struct peri_expr_problem *problem,
     const struct peri_expr_names *names, struct peri_diag *diag);
 
+/* Templates made of pieces instead of text. NULL when memory is out. */
+struct peri_template *peri_template_constant(struct peri_value *value); /* take; NULL is taken for no memory */
+struct peri_template *peri_template_map(size_t room);                   /* of room members, all still to be added */
+enum peri_status peri_template_map_add(
+    struct peri_template *map, const char *key, size_t len, struct peri_template *item) PERI_MUST_CHECK; /* take */
+/* Of one expression without braces. */
+enum peri_status peri_template_expression(
+    const char *text, size_t len, const struct peri_expr_names *names, struct peri_template **ret) PERI_MUST_CHECK;
+
 #endif

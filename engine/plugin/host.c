@@ -167,6 +167,7 @@ void peri_host_destroy(struct peri_host *host)
     free(host->plugins);
     peri_subs_finish(host);
     peri_map_destroy(host->operators, NULL);
+    peri_host_scripts_finish(host);
     peri_map_destroy(host->libraries, free);
     free(host->ids);
     peri_diag_finish(&host->watch_diag);

@@ -146,6 +146,12 @@ typedef void (*peri_call_done)(void *arg, const struct peri_call_result *result)
 enum peri_status peri_host_call(struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
 
+/* Compiles the text of a rule's `lua:` without running it: PERI_EINVAL, what is wrong and *ret_line. Such a script is
+ * called as the operator "lua" by calls that name a rule; params: {kind: "condition"|"step", code, at, line, names}.
+ * Blocks the caller for the time that it takes (bounded). Any thread. */
+enum peri_status peri_host_check_lua(
+    const char *text, size_t len, int *ret_line, struct peri_error *err) PERI_MUST_CHECK;
+
 struct peri_webhook_request {
     const char *plugin_id, *path; /* path below /hooks/<plugin>, with its leading slash */
     const char *method, *url;     /* url: as the sender saw it (http.public_url + target) */

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/json.h"
+#include "lang/rule.h"
 #include "plugin/host_build.h"
 
 static bool id_ok(const char *id)
@@ -55,6 +56,9 @@ enum peri_status peri_plugin_add_operator(
 {
     struct peri_op_def def = {.native = plan->native};
     const char *kind = plan->is_condition ? "condition" : "action";
+    if (!strcmp(plan->id, PERI_RULE_LUA))
+        return peri_error_set(
+            err, PERI_EINVAL, "plugin.operator", "\"%s\" is the operator of rules' scripts", plan->id);
     if (!id_ok(plan->id))
         return peri_error_set(err, PERI_EINVAL, "plugin.operator",
             "\"%s\" is no id for a%s %s: letters, digits, dots, dashes and underscores", plan->id,

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "data/schema.h"
+#include "lang/rule.h"
 #include "plugin/host_internal.h"
 
 /* --- breaker --- */
@@ -174,12 +175,34 @@ static enum peri_status refuse_secrets(const struct peri_call *call, struct peri
         err, PERI_EDENIED, "secret", "the parameters hold a member \"$secret\", which only a rule's !secret may make");
 }
 
+static enum peri_status start_call(
+    struct peri_job *job, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
+{
+    job->finish = call_finished;
+    job->done.call = done;
+    job->arg = arg;
+    if ((job->op_def && peri_job_set_operator(job, job->op_def)) || set_context(job, call)) {
+        peri_job_free(job);
+        return peri_error_nomem(err);
+    }
+    return peri_job_start(job, false, err);
+}
+
+static enum peri_status call_script(
+    struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
+{
+    struct peri_job *job = peri_script_job(host, call);
+    return job ? start_call(job, call, done, arg, err) : peri_error_nomem(err);
+}
+
 enum peri_status peri_host_call(
     struct peri_host *host, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
 {
     const struct peri_op_def *def = call->operator_id ? peri_map_get(host->operators, call->operator_id) : NULL;
     if (host->closing) /* the loop still turns while the last jobs end */
         return peri_error_set(err, PERI_ESTATE, "stopping", "the service is stopping");
+    if (!def && call->rule_id && peri_streq(call->operator_id, PERI_RULE_LUA))
+        return call_script(host, call, done, arg, err);
     if (!def) {
         const char *near = call->operator_id ? peri_nearest(call->operator_id, host->ids) : NULL;
         return peri_error_set(err, PERI_ENOTFOUND, "unknown_operator", "there is no operator \"%s\"%s%s%s",
@@ -201,12 +224,6 @@ enum peri_status peri_host_call(
         return peri_error_nomem(err);
     }
     job->params = params;
-    job->finish = call_finished;
-    job->done.call = done;
-    job->arg = arg;
-    if (peri_job_set_operator(job, def) || set_context(job, call)) {
-        peri_job_free(job);
-        return peri_error_nomem(err);
-    }
-    return peri_job_start(job, false, err);
+    job->op_def = def;
+    return start_call(job, call, done, arg, err);
 }

@@ -25,6 +25,8 @@ struct peri_job;
 struct peri_plugin;
 
 #define PERI_HOST_DEPTH 8                /* ctx.call and ctx.send inside each other */
+#define PERI_HOST_CONDITION_MS 250 /* running time of a condition, and of other handlers */
+#define PERI_HOST_HANDLER_MS 1000
 #define PERI_HOST_QUEUE 1024             /* calls that wait for one plugin */
 #define PERI_HOST_CALLS 10000            /* host functions in one call */
 #define PERI_HOST_EVENT_BYTES 65536      /* one emitted event */
@@ -125,6 +127,8 @@ struct peri_plugin {
     struct peri_value *config; /* defaults filled; never NULL once it is loaded */
     char *id, *path, *area;    /* area: of log lines */
     bool seen;                 /* by the scan under way */
+    bool script;               /* stands in for a rule's scripts (host_script.c): no package, manifest, grants, state */
+    uint64_t script_hash;
     bool bundled;
     struct peri_limits limits;
     enum peri_plugin_state state; /* loop */
@@ -320,6 +324,7 @@ struct peri_host {
     struct peri_plugin **plugins; /* by discovery; one reference each */
     size_t plugin_count, plugin_cap;
     struct peri_map *operators; /* id -> struct peri_op_def *, of active plugins */
+    struct peri_map *scripts;   /* rule id -> the plugin that stands in for its scripts; NULL: none yet */
     const char **ids;           /* sorted */
     struct peri_job *jobs;
     size_t job_count;
@@ -456,6 +461,10 @@ bool peri_job_dirty(const struct peri_job *job); /* has writes that reads would 
 const struct peri_value *peri_job_event(struct peri_job *job);
 void peri_job_log(struct peri_job *job, enum peri_log_level level, const char *text, const struct peri_value *data);
 
+/* host_script.c, loop: a job for a rule's script; NULL when memory is out. */
+struct peri_job *peri_script_job(struct peri_host *host, const struct peri_call *call);
+void peri_host_scripts_finish(struct peri_host *host);
+
 /* host_native.c, on a worker */
 void peri_native_job(struct peri_job *job);
 
@@ -466,5 +475,10 @@ enum peri_status peri_lua_describe(struct peri_plugin *plugin, struct peri_error
 void peri_lua_start(struct peri_job *job);
 void peri_lua_resume(struct peri_job *job);
 void peri_lua_abort(struct peri_job *job);
+/* What the call came to: job->outcome, its value or error, what it used. enum peri_vm_outcome */
+void peri_lua_settle(struct peri_job *job, int outcome);
+
+/* lua_script.c, on a worker */
+void peri_lua_script(struct peri_job *job);
 
 #endif

@@ -158,6 +158,8 @@ static void run_job(struct peri_worker *w, struct peri_plugin *p, struct peri_it
             peri_lua_resume(job);
         else
             lost(job);
+    } else if (p->script) {
+        peri_lua_script(job);
     } else if (p->broken || (!p->vm && !p->native)) {
         peri_error_set(&job->error, PERI_ESTATE, "plugin_failed", "plugin %s has failed", p->id);
         job->outcome = PERI_JOB_FAILED;

@@ -14,8 +14,6 @@
 
 #define LIBRARY_MAX 65536
 #define EXPLANATION_BYTES 16384
-#define DEFAULT_CONDITION_MS 250
-#define DEFAULT_HANDLER_MS 1000
 
 /* --- building --- */
 
@@ -109,7 +107,7 @@ enum peri_status peri_lua_build(struct peri_plugin *p, struct peri_error *err)
     struct peri_vm_options options = {
         .name = p->id,
         .limits = {.instructions = p->limits.instructions,
-            .running_ms = p->limits.running_ms ? p->limits.running_ms : DEFAULT_HANDLER_MS,
+            .running_ms = p->limits.running_ms ? p->limits.running_ms : PERI_HOST_HANDLER_MS,
             .memory_bytes = p->limits.memory_bytes},
         .open_api = peri_lua_api_open,
         .module = module,
@@ -342,10 +340,11 @@ static enum peri_status read_condition(struct peri_job *job)
     job->holds = is_bool && peri_value_as_bool(v);
     peri_value_unref(v);
     if (!is_bool)
-        return bad_result(job, "evaluate must return true or false");
+        return bad_result(job, job->plugin->script ? "the script of a condition must return true or false"
+                                                   : "evaluate must return true or false");
     st = peri_vm_call_result(job->vm_call, 1, EXPLANATION_BYTES, &job->value, &job->error);
     if (st)
-        peri_error_prefix(&job->error, "what evaluate returns second");
+        peri_error_prefix(&job->error, "what it returns second");
     return st;
 }
 
@@ -415,7 +414,7 @@ static void unsuspend(struct peri_job *job)
         job->susp_next->susp_prev = job->susp_prev;
 }
 
-static void settle(struct peri_job *job, enum peri_vm_outcome outcome)
+void peri_lua_settle(struct peri_job *job, int outcome)
 {
     if (outcome == PERI_VM_SUSPENDED) {
         job->outcome = PERI_JOB_SUSPENDED;
@@ -438,7 +437,7 @@ static void settle(struct peri_job *job, enum peri_vm_outcome outcome)
 void peri_lua_start(struct peri_job *job)
 {
     struct peri_plugin *p = job->plugin;
-    int64_t standard = job->kind == PERI_JOB_CONDITION ? DEFAULT_CONDITION_MS : DEFAULT_HANDLER_MS;
+    int64_t standard = job->kind == PERI_JOB_CONDITION ? PERI_HOST_CONDITION_MS : PERI_HOST_HANDLER_MS;
     struct peri_vm_start start = {
         .path = job->path,
         .push = peri_lua_push_arguments,
@@ -446,7 +445,7 @@ void peri_lua_start(struct peri_job *job)
         .limits = {.instructions = p->limits.instructions,
             .running_ms = p->limits.running_ms ? p->limits.running_ms : standard},
     };
-    settle(job, peri_vm_call_start(p->vm, &start, &job->vm_call, &job->error));
+    peri_lua_settle(job, peri_vm_call_start(p->vm, &start, &job->vm_call, &job->error));
 }
 
 static int push_answer_once(lua_State *L, void *user)
@@ -457,7 +456,7 @@ static int push_answer_once(lua_State *L, void *user)
 void peri_lua_resume(struct peri_job *job)
 {
     unsuspend(job);
-    settle(job, peri_vm_call_resume(job->vm_call, push_answer_once, job, &job->error));
+    peri_lua_settle(job, peri_vm_call_resume(job->vm_call, push_answer_once, job, &job->error));
 }
 
 void peri_lua_abort(struct peri_job *job)

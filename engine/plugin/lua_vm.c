@@ -255,6 +255,45 @@ enum peri_status peri_vm_load(
     return peri_vm_protect(vm, load_package, &args, err);
 }
 
+/* "event.total > 5": once more with return before it. What was wrong at first is on the stack and stays there when that
+ * is no Lua either. */
+static bool compile_expression(lua_State *L, const char *name, const struct load_args *args)
+{
+    static const char lead[] = "return ";
+    size_t len = sizeof(lead) - 1 + args->len;
+    char *text = lua_newuserdatauv(L, len, 0);
+    memcpy(text, lead, sizeof(lead) - 1);
+    memcpy(text + sizeof(lead) - 1, args->text, args->len);
+    if (!peri_vm_try_compile(L, name, text, len)) {
+        lua_pop(L, 2);
+        return false;
+    }
+    return true;
+}
+
+static int load_script(lua_State *L)
+{
+    const struct load_args *args = lua_touserdata(L, 1);
+    peri_vm_watch(L);
+    luaL_checkstack(L, 10, NULL);
+    lua_createtable(L, 0, 1);
+    const char *name = lua_pushfstring(L, "@%s", args->name);
+    if (!peri_vm_try_compile(L, name, args->text, args->len) && !compile_expression(L, name, args))
+        return lua_error(L);
+    lua_setfield(L, 2, "run");
+    lua_settop(L, 2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &peri_vm_key_package);
+    return 0;
+}
+
+enum peri_status peri_vm_load_script(
+    struct peri_vm *vm, const char *chunk_name, const char *text, size_t len, struct peri_error *err)
+{
+    struct load_args args = {.name = chunk_name, .text = text, .len = len};
+    peri_vm_arm(vm, vm->limits.instructions, vm->limits.running_ms * 1000000);
+    return peri_vm_protect(vm, load_script, &args, err);
+}
+
 /* --- the package table --- */
 
 bool peri_vm_push_path(lua_State *L, const char *const *path)

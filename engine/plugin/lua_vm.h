@@ -54,6 +54,11 @@ void *peri_vm_user(lua_State *L);                /* options.user, from inside a 
 enum peri_status peri_vm_load(
     struct peri_vm *vm, const char *chunk_name, const char *text, size_t len, struct peri_error *err) PERI_MUST_CHECK;
 
+/* Compiles a script without running it: the function "run" of a package table of its own. A text that is one expression
+ * is as good as `return` with it. Errors carry "<chunk_name>:LINE: ...". */
+enum peri_status peri_vm_load_script(
+    struct peri_vm *vm, const char *chunk_name, const char *text, size_t len, struct peri_error *err) PERI_MUST_CHECK;
+
 /* What the package table holds at a path of raw keys ("conditions", "comms.missedCalls", "params"): a new value with
  * functions left out as absent, or NULL in *ret when there is nothing. */
 enum peri_status peri_vm_peek(

@@ -137,6 +137,7 @@ extern const struct peri_vm_function peri_vm_functions[]; /* ends with a NULL na
 /* lua_vm_lib_*.c: the functions of the allow-list. */
 int peri_vm_lib_collectgarbage(lua_State *L);
 int peri_vm_lib_load(lua_State *L);
+int peri_vm_lib_ipairs(lua_State *L);
 int peri_vm_lib_pcall(lua_State *L);
 int peri_vm_lib_print(lua_State *L);
 int peri_vm_lib_require(lua_State *L);

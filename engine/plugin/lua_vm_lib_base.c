@@ -54,6 +54,25 @@ static int after_pcall(lua_State *L, int status, lua_KContext below)
     return 2;
 }
 
+static int ipairs_next(lua_State *L)
+{
+    lua_Integer i = luaL_intop(+, luaL_checkinteger(L, 2), 1);
+    lua_pushinteger(L, i);
+    return lua_geti(L, 1, i) == LUA_TNIL ? 1 : 2;
+}
+
+/* liblua's takes anything and fails at the first step, in C: without the line of the loop. */
+int peri_vm_lib_ipairs(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    if (!lua_istable(L, 1) && luaL_getmetafield(L, 1, "__index") == LUA_TNIL)
+        return luaL_typeerror(L, 1, "table");
+    lua_pushcfunction(L, ipairs_next);
+    lua_pushvalue(L, 1);
+    lua_pushinteger(L, 0);
+    return 3;
+}
+
 int peri_vm_lib_pcall(lua_State *L)
 {
     luaL_checkany(L, 1);

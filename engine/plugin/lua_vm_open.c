@@ -12,7 +12,7 @@ const struct peri_vm_function peri_vm_functions[] = {
     {"", "collectgarbage", peri_vm_lib_collectgarbage, false},
     {"", "error", NULL, false},
     {"", "getmetatable", peri_vm_lib_getmetatable, false},
-    {"", "ipairs", NULL, false},
+    {"", "ipairs", peri_vm_lib_ipairs, false},
     {"", "load", peri_vm_lib_load, false},
     {"", "next", NULL, false},
     {"", "pairs", NULL, false},

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "run/pipeline_internal.h"
 
 /* The plugin host behind peri_run_ops. */
@@ -6,6 +8,10 @@
 static bool host_lookup(void *ctx, const char *operator_id, enum peri_delivery *ret_delivery)
 {
     const struct peri_operator *op = peri_host_operator(ctx, operator_id);
+    if (strcmp(operator_id, PERI_RULE_LUA) == 0) { /* has no effects */
+        *ret_delivery = PERI_DELIVERY_REPEAT;
+        return true;
+    }
     if (op)
         *ret_delivery = peri_host_delivery(ctx, operator_id);
     return op != NULL;

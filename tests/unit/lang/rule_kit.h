@@ -51,7 +51,8 @@ static inline bool kit_facts(void *ctx, const char *id, struct peri_operator_fac
     for (size_t i = 0; i < KIT_COUNT; i++) {
         if (strcmp(kit_operators[i].id, id) != 0)
             continue;
-        *ret = (struct peri_operator_facts){kit_operators[i].condition, !kit_operators[i].condition, kit->schemas[i], NULL};
+        *ret = (struct peri_operator_facts){
+            kit_operators[i].condition, !kit_operators[i].condition, kit->schemas[i], NULL};
         return true;
     }
     return false;
@@ -60,6 +61,16 @@ static inline bool kit_facts(void *ctx, const char *id, struct peri_operator_fac
 static inline const char *const *kit_ids(void *ctx)
 {
     return ((struct kit *)ctx)->ids;
+}
+
+/* Lua that is bad says so. */
+static inline enum peri_status kit_check_lua(const char *text, size_t len, int *ret_line, struct peri_error *err)
+{
+    const char *bad = strstr(text, "bad");
+    *ret_line = 1;
+    for (const char *p = text; bad && p < bad; p++)
+        *ret_line += *p == '\n';
+    return bad ? peri_error_set(err, PERI_EINVAL, NULL, "something expected near 'bad'") : PERI_OK;
 }
 
 static inline void kit_init(struct kit *kit)
@@ -73,8 +84,11 @@ static inline void kit_init(struct kit *kit)
         peri_value_unref(v);
         kit->ids[i] = kit_operators[i].id;
     }
-    kit->env =
-        (struct peri_rule_env){.operator_facts = kit_facts, .operator_ids = kit_ids, .ctx = kit, .timezone = "UTC"};
+    kit->env = (struct peri_rule_env){.operator_facts = kit_facts,
+        .operator_ids = kit_ids,
+        .ctx = kit,
+        .timezone = "UTC",
+        .check_lua = kit_check_lua};
 }
 
 static inline void kit_finish(struct kit *kit)
