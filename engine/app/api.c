@@ -263,9 +263,10 @@ void peri_api_changed(void *arg, enum peri_status st, const struct peri_value *v
 static bool path_matches(const char *pattern, const char *path, char *params[PERI_API_PARAMS])
 {
     size_t n = 0;
+    bool data = peri_str_starts(pattern, "/v1/data/"); /* ids of entities are the user's: they may hold slashes */
     while (*pattern && *path) {
         if (pattern[0] == '{') {
-            size_t len = strcspn(path, "/");
+            size_t len = data && n > 0 ? strlen(path) : strcspn(path, "/");
             if (len == 0 || n == PERI_API_PARAMS)
                 return false;
             params[n++] = peri_strndup(path, len);

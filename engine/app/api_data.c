@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The unified model and the outbox. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "base/str.h"
 #include "data/json.h"
 #include "io/store_data.h"
+#include "plugin/manifest.h"
 
 #define IMPORT_MAX 1000
 
@@ -31,7 +33,7 @@ static struct data_query *data_query_create(struct peri_api_op *op)
     struct data_query *q = calloc(1, sizeof(*q));
     if (!q)
         return NULL;
-    q->type = peri_strdup(op->params[0]);
+    q->type = peri_strdup(peri_entity_type_singular(op->params[0]));
     q->id = peri_strdup(op->params[1]);
     q->order = peri_strdup(peri_http_query(op->req, "order"));
     q->query = (struct peri_query){.type = q->type, .order = q->order, .limit = peri_api_limit(op)};
@@ -41,8 +43,26 @@ static struct data_query *data_query_create(struct peri_api_op *op)
 static enum peri_status find_data(
     struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
+    const struct peri_query *query = &((struct data_query *)arg)->query;
+    struct peri_value *rows = NULL;
+    char next[24];
     size_t n;
-    return peri_reader_query(reader, &((struct data_query *)arg)->query, ret, &n, err);
+    enum peri_status st = peri_reader_query(reader, query, &rows, &n, err);
+    if (st)
+        return st;
+    /* Any field may order them, so a page goes on at a place in the list, not behind an id. */
+    n = peri_value_count(rows);
+    snprintf(next, sizeof(next), "%zu", query->offset + n);
+    struct peri_value *doc = peri_value_map();
+    bool bad =
+        !doc || peri_map_put_ref(doc, "items", rows) || (n >= query->limit && peri_map_put_text(doc, "next", next));
+    peri_value_unref(rows);
+    if (bad) {
+        peri_value_unref(doc);
+        return peri_error_nomem(err);
+    }
+    *ret = doc;
+    return PERI_OK;
 }
 
 static enum peri_status find_entity(
@@ -55,12 +75,19 @@ static enum peri_status find_entity(
 static void query_data(struct peri_api_op *op)
 {
     struct data_query *q = data_query_create(op);
-    const char *where = peri_http_query(op->req, "where");
+    const char *where = peri_http_query(op->req, "where"), *after = peri_http_query(op->req, "after");
     struct peri_error err;
+    long long offset = 0;
     if (!q) {
         peri_api_problem(op, 500, "out of memory");
         return;
     }
+    if (after && (!peri_parse_i64(after, &offset) || offset < 0)) {
+        data_query_free(q);
+        peri_api_problem(op, 400, "\"after\" must be the \"next\" of the page before");
+        return;
+    }
+    q->query.offset = (size_t)offset;
     if (where && peri_json_parse(where, strlen(where), &q->where, &err)) {
         data_query_free(q);
         peri_api_problem(op, 400, "\"where\" is not valid JSON: %s", err.message);
@@ -137,7 +164,7 @@ static struct data_write *data_write_create(struct peri_api_op *op)
     struct data_write *w = calloc(1, sizeof(*w));
     if (!w)
         return NULL;
-    w->type = peri_strdup(op->params[0]);
+    w->type = peri_strdup(peri_entity_type_singular(op->params[0]));
     w->id = peri_strdup(op->params[1]);
     op->extra = w;
     op->free_extra = data_write_free;

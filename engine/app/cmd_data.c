@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "data/json.h"
 #include "io/store_data.h"
+#include "plugin/manifest.h"
 
 enum { WHERE, ORDER, LIMIT, OFFSET, COUNT };
 
@@ -283,5 +284,7 @@ int peri_cmd_data(struct peri_cli *cli, int argc, char **argv)
         {"import", import, 2, 2, "TYPE and FILE"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
+    if (args.count > 1) /* "calls" is "call", as in permissions */
+        args.words[1] = peri_entity_type_singular(args.words[1]);
     return peri_cli_verb(cli, "data", verbs, &args);
 }

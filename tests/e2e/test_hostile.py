@@ -135,6 +135,24 @@ class SilentRules(harness.Case):
         self.assertIn("events replay", p.cli("why", "late", "--event", event, expect=1).stderr)
 
 
+class Data(harness.Case):
+    def test_every_page_is_reached_and_every_id_found(self):
+        p = self.service()
+        p.put("contacts", [{"id": f"c/{n}", "name": n % 3} for n in range(25)])
+        seen, after = [], ""
+        while after is not None:
+            page = p.get(f"/v1/data/contact?limit=10&order=name{after}")
+            seen += [item["id"] for item in page["items"]]
+            after = "&after=" + page["next"] if "next" in page else None
+            self.assertLess(len(seen), 100)
+        self.assertEqual((len(seen), len(set(seen))), (25, 25))
+        self.assertEqual(p.request("GET", "/v1/data/contact?after=c1").status, 400)
+        self.assertEqual(p.get("/v1/data/contacts/c%2F7")["id"], "c/7")
+        self.assertEqual(p.cli("data", "query", "contacts", "--count", expect=0).stdout, "25\n")
+        p.cli("data", "delete", "contact", "c/7", expect=0)
+        self.assertEqual(p.request("GET", "/v1/data/contact/c%2F7").status, 404)
+
+
 class RuleFolder(harness.Case):
     def test_a_link_back_to_the_folder_is_not_followed(self):
         p = self.service(rules={"a.yaml": STOP.format("A")}, start=False)
