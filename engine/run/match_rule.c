@@ -9,8 +9,6 @@
 
 /* One event against the rules that hear its type: pattern first, then conditions, trigger by trigger. */
 
-#define HITS_MAX 4096 /* (rule, trigger) pairs that one event may reach */
-
 void match_free(struct match_event *me)
 {
     for (size_t i = 0; i < me->rule_count; i++) {
@@ -239,12 +237,10 @@ static bool find_rules(struct match_event *me)
         return find_target(me);
     size_t count = p->index ? peri_index_lookup(p->index, me->event->type, few, 32) : 0;
     if (count > 32) {
-        size_t cap = count < HITS_MAX ? count : HITS_MAX;
-        hits = calloc(cap, sizeof(*hits));
+        hits = calloc(count, sizeof(*hits));
         if (!hits)
             return false;
-        count = peri_index_lookup(p->index, me->event->type, hits, cap);
-        count = count < cap ? count : cap;
+        (void)peri_index_lookup(p->index, me->event->type, hits, count);
     }
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {

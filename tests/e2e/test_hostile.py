@@ -121,6 +121,14 @@ class Configuration(harness.Case):
         self.assertIn("twilio", findings[0]["hint"])
 
 
+class ManyRules(harness.Case):
+    def test_each_of_thousands_gets_its_verdict(self):
+        rules = "\n".join(f"- {{name: R{n}, trigger: {{event: t.A, match: {{x: [1]}}}}, actions: [{{stop: true}}]}}" for n in range(4200))
+        p = self.service(rules={"many.yaml": "rules:\n" + rules})
+        event = p.emit("t.A", {"x": 2})
+        self.assertEqual(len(p.matched(event)), 4200)
+
+
 class SilentRules(harness.Case):
     def test_why_says_what_stands_in_the_way(self):
         p = self.service(rules={"typo.yaml": STOP.format("Typo").replace("t.A", "t.B"), "off.yaml": STOP.format("Off") + "enabled: false\n",
