@@ -115,6 +115,7 @@ void peri_vm_end_late(struct peri_vm *vm);
 /* True when the running time is over; for code that must not be jumped out of. */
 bool peri_vm_late(struct peri_vm *vm);
 _Noreturn void peri_vm_end_memory(struct peri_vm *vm);
+_Noreturn void peri_vm_end_block(struct peri_vm *vm); /* above the largest block */
 void peri_vm_check_time(struct peri_vm *vm);
 void *peri_vm_alloc(void *ud, void *ptr, size_t osize, size_t nsize);
 /* Makes room for about n more bytes by collecting when the cap is near: for work that goes through luaL_Buffer. */

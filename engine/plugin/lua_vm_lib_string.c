@@ -233,7 +233,7 @@ int peri_vm_lib_rep(lua_State *L)
     struct peri_vm *vm = peri_vm_of(L);
     if (len + sep_len > vm->limits.block_bytes ||
         (lua_Unsigned)n > (vm->limits.block_bytes + sep_len) / (len + sep_len))
-        peri_vm_end_memory(vm);
+        peri_vm_end_block(vm);
     size_t total = (size_t)n * (len + sep_len) - sep_len;
     peri_vm_charge_bytes(L, total);
     peri_vm_room(L, total);

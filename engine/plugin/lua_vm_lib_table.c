@@ -115,7 +115,7 @@ int peri_vm_lib_concat(lua_State *L)
         total += len + sep_len;
         peri_vm_charge_bytes(L, len + sep_len);
         if (total > 2 * peri_vm_of(L)->limits.block_bytes)
-            peri_vm_end_memory(peri_vm_of(L));
+            peri_vm_end_block(peri_vm_of(L));
         luaL_addvalue(&b);
         if (i == last) /* before i++ can overflow */
             break;

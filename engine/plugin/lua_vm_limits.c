@@ -50,6 +50,14 @@ _Noreturn void peri_vm_end_memory(struct peri_vm *vm)
     peri_vm_end(vm, "limit.memory", "the memory limit of %zu bytes is reached", vm->limits.memory_bytes);
 }
 
+_Noreturn void peri_vm_end_block(struct peri_vm *vm)
+{
+    peri_vm_end(vm, "limit.memory",
+        "one block of more than %zu bytes was asked for: a long text, a list of more than %zu elements, or deep "
+        "recursion",
+        vm->limits.block_bytes, vm->limits.block_bytes / 16);
+}
+
 void peri_vm_stop(lua_State *L, const char *code, const char *fmt, ...)
 {
     char text[256];
@@ -153,7 +161,9 @@ static void *refuse(struct peri_vm *vm, const void *ptr, size_t size)
     if (!vm->entered)
         return NULL;
     bool again = vm->refused && vm->refused_block == ptr && vm->refused_size == size;
-    if (again || size > vm->limits.block_bytes)
+    if (size > vm->limits.block_bytes)
+        peri_vm_end_block(vm);
+    if (again)
         peri_vm_end_memory(vm);
     vm->refused = true;
     vm->refused_block = ptr;
@@ -189,7 +199,7 @@ void peri_vm_room(lua_State *L, size_t n)
 {
     struct peri_vm *vm = peri_vm_of(L);
     if (n > vm->limits.block_bytes)
-        peri_vm_end_memory(vm);
+        peri_vm_end_block(vm);
     if (vm->heap.used + 2 * n + LUAL_BUFFERSIZE < vm->cap)
         return;
     lua_gc(L, LUA_GCCOLLECT);

@@ -368,6 +368,25 @@ static void test_the_budget_is_one_call(void **state)
     peri_vm_destroy(vm);
 }
 
+/* Far below the memory limit: who reads only "memory" would ask for more of it in vain. */
+static void test_a_large_block_is_told_apart(void **state)
+{
+    static const char *const list[] = {"return ('x'):rep(1 << 21)", "local t = {} for i = 1, 70000 do t[i] = i end",
+        "local t = {} for i = 1, 99 do t[i] = ('x'):rep(50000) end table.concat(t)"};
+    for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {
+        struct peri_vm_call *call;
+        struct peri_error err = {0};
+        char chunk[256];
+        snprintf(chunk, sizeof(chunk), "return { main = function() %s end }", list[i]);
+        struct peri_vm *vm = vm_with(NULL, chunk);
+        assert_int_equal(vm_start(vm, "main", &call, &err), PERI_VM_FAILED);
+        assert_string_equal(err.code, M);
+        assert_non_null(strstr(err.message, "one block of more than 1048576 bytes"));
+        peri_vm_call_destroy(call);
+        peri_vm_destroy(vm);
+    }
+}
+
 static void test_memory_comes_back(void **state)
 {
     struct peri_vm_call *call;
@@ -434,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_faults_of_the_interpreter),
         cmocka_unit_test(test_running_time_ends_what_counting_does_not),
         cmocka_unit_test(test_the_budget_is_one_call),
+        cmocka_unit_test(test_a_large_block_is_told_apart),
         cmocka_unit_test(test_memory_comes_back),
         cmocka_unit_test(test_every_small_cap),
     };
