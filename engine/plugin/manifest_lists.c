@@ -52,9 +52,9 @@ void peri_manifest_read_limits(struct peri_manifest_reader *r)
     for (const char *const *name = peri_limit_names; *name; name++) {
         const struct peri_value *v = peri_map_at(given, *name);
         char pointer[64];
-        int64_t most, *to = peri_limit_at(&r->m->limits, *name, &most);
+        int64_t most = 0, *to = peri_limit_at(&r->m->limits, *name, &most);
         snprintf(pointer, sizeof(pointer), "/limits/%s", *name);
-        if (!v || !peri_manifest_want(r, v, PERI_INT, pointer, *name))
+        if (!v || !to || !peri_manifest_want(r, v, PERI_INT, pointer, *name))
             continue;
         if (peri_value_as_int(v) < 1 || peri_value_as_int(v) > most)
             FINDING(r, pointer, "out-of-range", NULL, "%s must lie between 1 and %lld", *name, (long long)most);
