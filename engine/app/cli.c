@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/cli.h"
 
+#include <errno.h>
 #include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -214,10 +216,15 @@ static int unknown_command(const char *word)
 
 static int finish_output(int code)
 {
-    /* A reader that went away (head, a closed pager) is no error of ours. */
-    if (fflush(stdout) == EOF && code == PERI_EXIT_OK)
-        return PERI_EXIT_OK;
-    return code;
+    bool lost = fflush(stdout) == EOF;
+    int why = errno;
+    lost = ferror(stdout) || lost;
+    struct pollfd out = {.fd = STDOUT_FILENO};
+    /* A reader that went away (head, a closed pager) is no error of ours; a full disk is. */
+    if (!lost || (poll(&out, 1, 0) > 0 && (out.revents & (POLLERR | POLLHUP))))
+        return code;
+    fprintf(stderr, "perigee: the output could not be written: %s\n", strerror(why));
+    return code == PERI_EXIT_OK ? PERI_EXIT_INTERNAL : code;
 }
 
 int peri_main(int argc, char **argv)

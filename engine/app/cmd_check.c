@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "app/codes.h"
 #include "app/commands.h"
+#include "app/paths.h"
 #include "app/rulebook.h"
 #include "app/sarif.h"
 #include "app/workbench.h"
@@ -100,12 +102,11 @@ struct counts {
 static void check_paths(const struct peri_args *args, struct peri_diag *diag)
 {
     for (size_t i = 0; i < args->count; i++) {
-        FILE *f = fopen(args->words[i], "re");
-        if (!f)
-            peri_diag_add(diag, (struct peri_place){args->words[i], 0, 0}, PERI_SEV_ERROR, "no-file", NULL,
-                "cannot read this file or folder");
-        else
-            fclose(f);
+        const char *path = args->words[i];
+        bool there = access(path, R_OK) == 0;
+        if (!there || (!peri_path_is_file(path) && !peri_path_is_dir(path)))
+            peri_diag_add(diag, (struct peri_place){path, 0, 0}, PERI_SEV_ERROR, "no-file", NULL, "%s",
+                there ? "this is neither a file nor a folder" : "cannot read this file or folder");
     }
 }
 

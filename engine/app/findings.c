@@ -45,8 +45,10 @@ static void source_open(struct source *s, const char *file)
 
 static void print_source(FILE *out, struct source *s, const struct peri_finding *f)
 {
+    if (f->line < 1 || !peri_path_is_file(f->file)) /* opening a FIFO would wait for a writer */
+        return;
     source_open(s, f->file);
-    if (!s->text || f->line < 1)
+    if (!s->text)
         return;
     const char *line = s->text, *end = s->text + s->len;
     for (int n = 1; n < f->line; n++) {

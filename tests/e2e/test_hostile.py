@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import signal
+import subprocess
 import threading
 
 import harness
@@ -119,6 +120,21 @@ class Configuration(harness.Case):
         self.assertEqual(code, 0)
         self.assertEqual([(f["line"], f["severity"], f["code"]) for f in findings], [(4, "warning", "unknown-plugin"), (5, "warning", "unknown-plugin")])
         self.assertIn("twilio", findings[0]["hint"])
+
+
+class CommandLine(harness.Case):
+    def test_output_that_is_lost_is_no_success(self):
+        for target, code in (("/dev/full", 70), ("/dev/null", 0)):
+            with open(target, "w") as out:
+                result = subprocess.run([harness.BIN, "version"], stdout=out, stderr=subprocess.PIPE, text=True, timeout=harness.DEADLINE)
+            self.assertEqual(result.returncode, code)
+            self.assertEqual("could not be written" in result.stderr, code == 70)
+
+    def test_check_names_a_path_that_is_no_file(self):
+        p = self.service(start=False)
+        os.mkfifo(os.path.join(p.dir, "fifo"))
+        for path in ("/dev/null", os.path.join(p.dir, "fifo")):
+            self.assertIn("neither a file nor a folder", p.cli("check", path, expect=1).stdout)
 
 
 class ManyRules(harness.Case):
