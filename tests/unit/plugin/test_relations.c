@@ -55,6 +55,7 @@ static void order_follows_relationships_then_priority(void **state)
 {
     struct rig rig;
     rig_init(&rig);
+    rig.options.workers = 1; /* two would run the init handlers of unrelated plugins side by side */
     put(&rig, "a", "1.0.0", "{\"requires\":[{\"pluginId\":\"test.c\",\"versionRange\":\"^1.2\"}]}");
     put(&rig, "b", "1.0.0", "{\"after\":[\"test.a\"],\"optional\":[{\"pluginId\":\"test.zzz\"}]}");
     put(&rig, "c", "1.3.0", "{}");
