@@ -248,6 +248,32 @@ static enum peri_status by_time(
     return PERI_OK;
 }
 
+/* Throttles that say nothing any more (with a week's grace, because their time is not quite the wall clock's), and what
+ * watches remembered that have been given up. */
+static enum peri_status prune_watches(struct peri_tx *tx, int64_t *rows, bool *more, struct peri_error *err)
+{
+    enum peri_status st = by_time(tx,
+        "DELETE FROM throttle WHERE (rule,ckey) IN (SELECT rule,ckey FROM throttle INDEXED BY throttle_until"
+        " WHERE until<? LIMIT ?)",
+        tx->now_ms - DEDUPE_MS, rows, more, err);
+    if (!st)
+        st = by_time(tx,
+            "DELETE FROM keyed WHERE (wid,ckey) IN (SELECT wid,ckey FROM keyed WHERE wid IN (SELECT wid FROM watches"
+            " WHERE rule='' AND wid<=?) LIMIT ?)",
+            INT64_MAX, rows, more, err);
+    if (!st)
+        st = by_time(tx,
+            "DELETE FROM win WHERE (wid,ckey,ts,seq) IN (SELECT wid,ckey,ts,seq FROM win WHERE wid IN (SELECT wid FROM"
+            " watches WHERE rule='' AND wid<=?) LIMIT ?)",
+            INT64_MAX, rows, more, err);
+    if (!st)
+        st = by_time(tx,
+            "DELETE FROM watches WHERE wid IN (SELECT wid FROM watches w WHERE rule='' AND wid<=? AND NOT EXISTS(SELECT"
+            " 1 FROM keyed k WHERE k.wid=w.wid) AND NOT EXISTS(SELECT 1 FROM win x WHERE x.wid=w.wid) LIMIT ?)",
+            INT64_MAX, rows, more, err);
+    return st;
+}
+
 /* Gives pages back to the disk when more than a fifth of the file is unused. */
 static enum peri_status shrink(struct peri_tx *tx, struct peri_error *err)
 {
@@ -281,6 +307,8 @@ enum peri_status peri_tx_prune(
     if (!st && retention->runs_ms > 0)
         st = by_time(tx, "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created<? ORDER BY id LIMIT ?)",
             tx->now_ms - retention->runs_ms, &rows, &more, err);
+    if (!st)
+        st = prune_watches(tx, &rows, &more, err);
     if (!st && !more)
         st = shrink(tx, err);
     if (!st)

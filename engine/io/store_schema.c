@@ -69,7 +69,24 @@ static const char step_1[] =
 static const char step_2[] = "ALTER TABLE runs ADD COLUMN ckey TEXT;"
                              "CREATE INDEX runs_lane ON runs(rule, ckey, id) WHERE state<10 AND ckey IS NOT NULL;";
 
-const char *const peri_schema_steps[] = {step_1, step_2, NULL};
+/* What rules remember from one event to the next, for each key. */
+static const char step_3[] =
+    "CREATE TABLE throttle(rule TEXT NOT NULL, ckey TEXT NOT NULL, last INTEGER NOT NULL, until INTEGER NOT NULL,"
+    " PRIMARY KEY(rule,ckey)) WITHOUT ROWID;"
+    "CREATE INDEX throttle_until ON throttle(until);"
+    /* A watch whose rule is '' has been given up: what it remembers is deleted in pieces. */
+    "CREATE TABLE watches(wid INTEGER PRIMARY KEY, rule TEXT NOT NULL, trig TEXT NOT NULL, spec TEXT NOT NULL,"
+    " keys INTEGER NOT NULL, evicted INTEGER NOT NULL);"
+    "CREATE UNIQUE INDEX watches_trigger ON watches(rule, trig);"
+    "CREATE TABLE keyed(wid INTEGER NOT NULL, ckey TEXT NOT NULL, newest INTEGER NOT NULL, state INTEGER NOT NULL,"
+    " due INTEGER NOT NULL, base INTEGER NOT NULL, event INTEGER NOT NULL, n INTEGER NOT NULL, data TEXT,"
+    " PRIMARY KEY(wid,ckey)) WITHOUT ROWID;"
+    "CREATE INDEX keyed_due ON keyed(due) WHERE due>0;"
+    "CREATE INDEX keyed_newest ON keyed(wid, newest);"
+    "CREATE TABLE win(wid INTEGER NOT NULL, ckey TEXT NOT NULL, ts INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " PRIMARY KEY(wid,ckey,ts,seq)) WITHOUT ROWID;";
+
+const char *const peri_schema_steps[] = {step_1, step_2, step_3, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

@@ -135,7 +135,7 @@ struct peri_flow {
     enum peri_mode mode;
     int64_t max; /* QUEUED: live and waiting ones; PARALLEL: live ones, 0 any number */
     enum peri_exceeded exceeded;
-    int64_t once_within_ms, once_after_ms; /* throttle; 0: none. Never both */
+    int64_t once_within_ms, once_after_ms; /* throttle; 0: none */
 };
 
 struct peri_rule {

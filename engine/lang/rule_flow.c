@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a rule says about its runs as a whole: key, mode, max. */
+/* What a rule says about its runs as a whole: key, mode, max, throttle. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "lang/rule_internal.h"
+
+const struct rule_key peri_rule_throttle_keys[] = {
+    {"once_within", KEY_KNOWN}, {"once_after", KEY_KNOWN}, {NULL, KEY_END}};
 
 /* A word of a list that ends with NULL; -1 with a finding when it is none of them. */
 static int read_word(struct rule_reader *r, const struct peri_node *node, const char *what, const char *const *words)
@@ -76,10 +79,30 @@ static void read_mode(struct rule_reader *r, const struct peri_node *map)
         flow->exceeded = (enum peri_exceeded)(word + 1);
 }
 
+static void read_throttle(struct rule_reader *r, const struct peri_node *node)
+{
+    struct peri_flow *flow = &r->rule->flow;
+    if (!peri_rule_expect(r, node, PERI_NODE_MAP, "throttle") ||
+        peri_rule_check_keys(r, node, peri_rule_throttle_keys, "throttle") > 0)
+        return;
+    const struct peri_node *within = peri_node_get(node, "once_within", NULL),
+                           *after = peri_node_get(node, "once_after", NULL);
+    if (!within && !after)
+        peri_rule_fault(r, node->place, "missing-key", "for example: throttle: {once_within: 12h}",
+            "\"throttle\" needs \"once_within\" or \"once_after\"");
+    if (within)
+        (void)peri_rule_duration(r, within, "once_within", 1, &flow->once_within_ms);
+    if (after)
+        (void)peri_rule_duration(r, after, "once_after", 1, &flow->once_after_ms);
+}
+
 void peri_rule_read_flow(struct rule_reader *r, const struct peri_node *map)
 {
     const struct peri_node *key = peri_node_get(map, "key", NULL);
     if (key)
         read_key(r, key);
     read_mode(r, map);
+    const struct peri_node *throttle = peri_node_get(map, "throttle", NULL);
+    if (throttle)
+        read_throttle(r, throttle);
 }

@@ -65,7 +65,7 @@ struct rule_key {
 /* Each in the file that reads the mapping; ended by KEY_END. */
 extern const struct rule_key peri_rule_head_keys[], peri_rule_trigger_keys[], peri_rule_schedule_keys[],
     peri_rule_condition_keys[], peri_rule_step_keys[], peri_rule_for_each_keys[], peri_rule_choice_keys[],
-    peri_rule_emit_keys[], peri_rule_retry_keys[];
+    peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[];
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
 void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,

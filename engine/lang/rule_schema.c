@@ -37,6 +37,7 @@ static const struct shape rule_shapes[] = {
     {"max", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 100000}",
         "queued: live and waiting runs (default 1000); parallel: live ones."},
     {"max_exceeded", "{\"enum\": [\"drop_newest\", \"drop_oldest\"]}", "Which run goes above max."},
+    {"throttle", REF("throttle"), "How often the rule may fire, for each key."},
     {"conditions", "{\"type\": \"array\", \"items\": " REF("condition") "}",
         "All must hold. Without it every trigger fires."},
     {"actions", REF("block"), "The steps, carried out in order."},
@@ -102,6 +103,12 @@ static const struct shape step_shapes[] = {
     {0},
 };
 
+static const struct shape throttle_shapes[] = {
+    {"once_within", REF("duration"), "After it has fired, not again for this long."},
+    {"once_after", REF("duration"), "Waits until nothing more has come for this long, then fires once."},
+    {0},
+};
+
 static const struct shape for_each_shapes[] = {
     {"in", "{\"anyOf\": [{\"type\": \"array\"}, " REF("template") "]}", "The list."},
     {"as", REF("name"), "What an element is called in do:."},
@@ -157,6 +164,7 @@ static const struct mapping {
     {"choice", "choice", peri_rule_choice_keys, choice_shapes, "{\"required\": [\"if\", \"do\"]}"},
     {"emit", "emit", peri_rule_emit_keys, emit_shapes, "{\"required\": [\"event\"]}"},
     {"retry", "retry", peri_rule_retry_keys, retry_shapes, NULL},
+    {"throttle", "throttle", peri_rule_throttle_keys, throttle_shapes, "{\"minProperties\": 1}"},
 };
 #define MAPPING_COUNT (sizeof(mappings) / sizeof(mappings[0]))
 

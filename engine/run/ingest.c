@@ -15,7 +15,7 @@ void pipe_metrics_init(struct peri_pipeline *p)
     static const char *const states[] = {
         "state=\"succeeded\"", "state=\"failed\"", "state=\"cancelled\"", "state=\"dropped\""};
     static const char *const words[PERI_VERDICTS] = {"verdict=\"fired\"", "verdict=\"no\"", "verdict=\"error\"",
-        "verdict=\"dead\"", "verdict=\"queued\"", "verdict=\"dropped\""};
+        "verdict=\"dead\"", "verdict=\"queued\"", "verdict=\"dropped\"", "verdict=\"throttled\"", "verdict=\"held\""};
     struct pipe_metrics *x = &p->metrics;
     x->accepted = peri_metrics_counter(m, "events_accepted_total", NULL, "Events stored in the journal.");
     x->duplicate = peri_metrics_counter(m, "events_duplicate_total", NULL, "Events whose source and id were known.");

@@ -65,6 +65,11 @@ bool match_idle(const struct peri_pipeline *p)
     return p->evaluating == 0 && p->match_in_tx == 0;
 }
 
+bool match_passed(const struct peri_pipeline *p, uint64_t seq)
+{
+    return p->unmatched == 0 || (p->window_count > 0 && match_at(p, 0)->event->seq > seq);
+}
+
 void match_finish(struct peri_pipeline *p)
 {
     /* The events of a T2 under way are at the front; it frees them when it ends. */

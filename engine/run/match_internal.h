@@ -2,6 +2,7 @@
 #ifndef PERI_RUN_MATCH_INTERNAL_H
 #define PERI_RUN_MATCH_INTERNAL_H
 
+#include "base/timefmt.h"
 #include "run/lane.h"
 #include "run/pipeline_internal.h"
 #include "run/scope.h"
@@ -42,10 +43,11 @@ struct match_event {
     struct peri_buf texts;              /* verdicts of patterns that do not match */
     struct match_rule *rules;
     size_t rule_count, undecided;
-    bool begun, counted; /* counted: one of p->evaluating */
-    bool stored_before;  /* T2 found runs of an earlier try */
-    const char *dead;    /* reason, when it is set aside */
-    char *verdicts;      /* JSON, made by T2 */
+    const struct peri_value *watch; /* what a watch says of an event of its own; borrowed from the event; else NULL */
+    bool begun, counted;            /* counted: one of p->evaluating */
+    bool stored_before;             /* T2 found runs of an earlier try */
+    const char *dead;               /* reason, when it is set aside */
+    char *verdicts;                 /* JSON, made by T2 */
 };
 
 struct match_tx {
@@ -56,8 +58,23 @@ struct match_tx {
     int64_t now_ms;
     const char *kprefix;
     int tries;
+    int64_t steady_ms; /* of the try; now_ms is the same instant on the wall */
     struct peri_lane_stops stops;
+    int64_t next_due; /* the earliest that a watch will be due because of it; INT64_MAX: none */
+    size_t evicted;   /* keys that watches had no room for any more */
 };
+
+/* throttle.c: on the store's thread. *ret_stop: the verdict is told, no run is to be made. */
+enum peri_status match_throttle(struct peri_tx *tx, struct match_tx *mt, struct match_rule *mr, bool *ret_stop,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* A run was made. */
+enum peri_status match_throttle_fired(
+    struct peri_tx *tx, struct match_tx *mt, struct match_rule *mr, struct peri_error *err) PERI_MUST_CHECK;
+/* Replaces what is told. PERI_ENOMEM. */
+enum peri_status match_tell(struct match_rule *mr, const char *word, uint64_t run, const char *at, const char *reason,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* Text of a steady time on the wall. */
+char *match_wall(const struct match_tx *mt, int64_t steady_ms, char out[PERI_TIME_TEXT]);
 
 struct match_event *match_at(const struct peri_pipeline *p, size_t i);
 /* Whatever is complete at the front of the window becomes a transaction, unless one is under way. */

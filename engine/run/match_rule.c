@@ -97,6 +97,13 @@ static bool take_key(struct match_rule *mr, const struct peri_trigger *trigger)
     struct peri_pipeline *p = mr->event->p;
     struct peri_scope scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz);
     struct peri_error err = {0};
+    const char *known = peri_map_text(mr->event->watch, "key");
+    if (known && !mr->key && !(mr->key = peri_strdup(known))) {
+        keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "key", "out of memory"));
+        return false;
+    }
+    if (known)
+        return true;
     if (peri_scope_key(mr->rule->flow.key, &scope, &mr->key, &err) == PERI_OK)
         return true;
     keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "key", err.message));
@@ -172,7 +179,8 @@ static void next_trigger(struct match_rule *mr)
         if (memory && !ready)
             continue;
         if (memory) {
-            struct evaluation_request request = {.condition = mr->rule->condition,
+            bool settled = peri_streq(peri_map_text(me->watch, "kind"), "quiet"); /* its conditions held already */
+            struct evaluation_request request = {.condition = settled ? NULL : mr->rule->condition,
                 .rule = mr->rule,
                 .event = me->event,
                 .as_of = me->event->seq,
@@ -266,6 +274,8 @@ void match_begin(struct peri_pipeline *p, struct match_event *me)
             (unsigned long long)me->event->seq, me->event->type, me->event->cause ? me->event->cause : "?", me->dead);
         return;
     }
+    if (peri_streq(me->event->source, PIPE_WATCH_SOURCE))
+        me->watch = peri_map_at(me->event->extensions, "watch");
     if (!find_rules(me)) {
         me->dead = "out of memory";
         return;

@@ -13,10 +13,18 @@
 
 /* --- on the store's thread --- */
 
-static void tell(struct match_rule *mr, struct peri_value *verdict)
+enum peri_status match_tell(
+    struct match_rule *mr, const char *word, uint64_t run, const char *at, const char *reason, struct peri_error *err)
 {
+    struct peri_value *verdict = peri_verdict_outcome(mr->verdict, word, run, at, reason);
     peri_value_unref(mr->told);
     mr->told = verdict;
+    return verdict ? PERI_OK : peri_error_nomem(err);
+}
+
+char *match_wall(const struct match_tx *mt, int64_t steady_ms, char out[PERI_TIME_TEXT])
+{
+    return peri_time_format(mt->now_ms + (steady_ms - mt->steady_ms), out);
 }
 
 static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt, struct match_rule *mr,
@@ -46,35 +54,50 @@ static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt
     return st;
 }
 
-/* The rule fired: may a run be made, and may it start? */
-static enum peri_status admit(struct peri_tx *tx, struct match_tx *mt, struct match_rule *mr, struct peri_error *err)
+/* Its place in the lane; *ret_state is QUEUED or READY, DROPPED when there is none. */
+static enum peri_status admit(struct peri_tx *tx, struct match_tx *mt, struct match_rule *mr,
+    enum peri_run_state *ret_state, char *text, struct peri_error *err)
 {
-    char text[PERI_LANE_TEXT] = "";
-    const char *word = PERI_VERDICT_FIRED;
+    struct peri_lane_decision decision;
+    *ret_state = PERI_RUN_READY;
+    text[0] = '\0';
+    if (mr->rule->flow.mode == PERI_MODE_NONE)
+        return PERI_OK;
+    enum peri_status st = peri_lane_admit(tx, mr->rule, mr->key, &decision, &mt->stops, text, err);
+    if (st == PERI_OK && decision.kind == PERI_LANE_QUEUE)
+        *ret_state = PERI_RUN_QUEUED;
+    else if (st == PERI_OK && decision.kind == PERI_LANE_DROP)
+        *ret_state = PERI_RUN_DROPPED;
+    return st;
+}
+
+/* The rule fired: may a run be made, and may it start? */
+static enum peri_status fire(struct peri_tx *tx, struct match_tx *mt, struct match_rule *mr, struct peri_error *err)
+{
+    char text[PERI_LANE_TEXT];
     enum peri_run_state state = PERI_RUN_READY;
     size_t stops = mt->stops.count;
-    if (mr->rule->flow.mode != PERI_MODE_NONE) {
-        struct peri_lane_decision decision;
-        enum peri_status st = peri_lane_admit(tx, mr->rule, mr->key, &decision, &mt->stops, text, err);
-        if (st != PERI_OK)
-            return st;
-        if (decision.kind == PERI_LANE_DROP) {
-            mr->outcome = MATCH_REFUSED;
-            tell(mr, peri_verdict_outcome(mr->verdict, PERI_VERDICT_DROPPED, 0, "mode", text));
-            return mr->told ? PERI_OK : peri_error_nomem(err);
-        }
-        if (decision.kind == PERI_LANE_QUEUE) {
-            state = PERI_RUN_QUEUED;
-            word = PERI_VERDICT_QUEUED;
-        }
-    }
-    enum peri_status st = insert_run(tx, mt, mr, state, err);
-    if (st != PERI_OK)
+    bool stop = false;
+    enum peri_status st = match_throttle(tx, mt, mr, &stop, err);
+    if (st == PERI_OK && !stop)
+        st = admit(tx, mt, mr, &state, text, err);
+    if (st != PERI_OK || stop) {
+        mr->outcome = MATCH_REFUSED;
         return st;
+    }
+    if (state == PERI_RUN_DROPPED) {
+        mr->outcome = MATCH_REFUSED;
+        return match_tell(mr, PERI_VERDICT_DROPPED, 0, "mode", text, err);
+    }
+    st = insert_run(tx, mt, mr, state, err);
+    if (st == PERI_OK)
+        st = match_throttle_fired(tx, mt, mr, err);
     for (size_t i = stops; i < mt->stops.count; i++)
         mt->stops.items[i].by = mr->run;
-    tell(mr, peri_verdict_outcome(mr->verdict, word, mr->run, *text ? "mode" : NULL, *text ? text : NULL));
-    return mr->told ? PERI_OK : peri_error_nomem(err);
+    if (st != PERI_OK)
+        return st;
+    const char *word = state == PERI_RUN_QUEUED ? PERI_VERDICT_QUEUED : PERI_VERDICT_FIRED;
+    return match_tell(mr, word, mr->run, *text ? "mode" : NULL, *text ? text : NULL, err);
 }
 
 /* An event that is not journaled any more was ended by an earlier try whose commit was reported as failed. */
@@ -128,9 +151,10 @@ static enum peri_status finish_event(
         struct match_rule *mr = &me->rules[i];
         mr->run = 0;
         mr->outcome = MATCH_NOTHING;
-        tell(mr, NULL);
+        peri_value_unref(mr->told);
+        mr->told = NULL;
         if (mr->fired)
-            st = admit(tx, mt, mr, err);
+            st = fire(tx, mt, mr, err);
     }
     if (st == PERI_OK)
         st = write_verdicts(me, err);
@@ -160,6 +184,8 @@ static enum peri_status match_tx(struct peri_tx *tx, void *arg, struct peri_erro
     enum peri_status st = PERI_OK;
     mt->tries++;
     mt->stops.count = 0;
+    mt->next_due = INT64_MAX;
+    mt->evicted = 0;
     for (size_t i = 0; st == PERI_OK && i < mt->count; i++) {
         bool done = false;
         st = stored_already(tx, mt, mt->events[i], &done, err);
@@ -316,6 +342,7 @@ static void match_tx_done(void *arg, enum peri_status st, const struct peri_erro
         p->window_begun -= mt->count;
         p->batch_limit = PIPE_MATCH_BATCH;
         note_followers(mt);
+        watch_planned(p, mt->next_due);
         for (size_t i = 0; i < mt->count; i++)
             event_ended(p, mt, mt->events[i]);
         for (size_t i = 0; i < mt->count; i++)
@@ -376,8 +403,13 @@ void match_commit(struct peri_pipeline *p)
     }
     for (size_t i = 0; i < count; i++)
         events[i] = match_at(p, i);
-    *mt = (struct match_tx){
-        .p = p, .start = p->start, .events = events, .count = count, .now_ms = pipe_now(p), .kprefix = p->kprefix};
+    *mt = (struct match_tx){.p = p,
+        .start = p->start,
+        .events = events,
+        .count = count,
+        .now_ms = pipe_now(p),
+        .steady_ms = pipe_steady(p),
+        .kprefix = p->kprefix};
     p->match_in_tx = count;
     if (pipe_commit(p, bytes, match_tx, match_tx_done, mt, true) != PERI_OK) {
         p->match_in_tx = 0;

@@ -29,6 +29,11 @@ int64_t pipe_mono_ms(const struct peri_pipeline *p)
     return peri_clock_mono(&p->options.clock).ns / 1000000;
 }
 
+int64_t pipe_steady(const struct peri_pipeline *p)
+{
+    return pipe_now(p) - p->clock_offset;
+}
+
 /* xorshift: jitter needs spread, not secrecy. */
 uint32_t pipe_random(struct peri_pipeline *p)
 {
@@ -81,6 +86,7 @@ enum peri_status peri_pipeline_create(
         p->options.max_backlog = 50000;
     p->batch_limit = PIPE_MATCH_BATCH;
     p->timer_at = INT64_MAX;
+    p->watch_next = INT64_MAX;
     p->window = calloc(PIPE_WINDOW, sizeof(*p->window));
     p->lives = peri_map_create();
     p->rules_by_id = peri_map_create();
@@ -186,6 +192,8 @@ void pipe_pump(struct peri_pipeline *p)
     }
     if (p->started)
         match_pump(p);
+    if (p->started && !p->draining && !p->dead)
+        watch_pump(p);
     if (!p->dead) {
         pipe_metrics_update(p);
         timer_arm(p);

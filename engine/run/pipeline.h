@@ -55,7 +55,8 @@ void peri_pipeline_wake(struct peri_pipeline *pipeline);
 
 /* The door for everything: checks events (type, size, source), sets received_ms and time_ms, commits, wakes the
  * matcher. On PERI_OK the pipeline owns batch until done has returned, then destroys it. PERI_EBUSY: overloaded, try
- * again later; PERI_EFULL, PERI_ECORRUPT: the disk is full, the database damaged; PERI_EINVAL: an event is malformed, err says which and why; the caller keeps the batch in all these cases. */
+ * again later; PERI_EFULL, PERI_ECORRUPT: the disk is full, the database damaged; PERI_EINVAL: an event is malformed,
+ * err says which and why; the caller keeps the batch in all these cases. */
 enum peri_status peri_pipeline_submit(struct peri_pipeline *pipeline, struct peri_batch *batch, peri_store_done done,
     void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* peri_host_ops.submit with the pipeline as ctx. */

@@ -20,6 +20,7 @@
 #define PIPE_CALLS 256        /* action calls in flight */
 #define PIPE_SCHEDULE_SOURCE "perigee:schedule" /* nobody else may use it: its ids make occurrences unique */
 #define PIPE_OWN_SOURCE "perigee:"              /* what begins so is perigee's own */
+#define PIPE_WATCH_SOURCE "perigee:watch"       /* nor this: what triggers that watch over time have found */
 #define PIPE_HOPS_MAX 16
 #define PIPE_RETRY_MS 1000 /* store failed: the same transaction again after this */
 #define PIPE_BUSY_MS 50    /* a queue was full: again after this */
@@ -49,7 +50,7 @@ struct evaluation;
 struct pipe_op;
 
 /* The serial of a DUE_WAKE is the wake_ms that was stored (resume_item); of a call, the call's. */
-enum due_kind { DUE_WAKE, DUE_CALL, DUE_TIMEOUT, DUE_EVALUATION };
+enum due_kind { DUE_WAKE, DUE_CALL, DUE_TIMEOUT, DUE_EVALUATION, DUE_WATCH };
 
 struct schedule_item {
     char *id, *spec;        /* "<rule>/<trigger>" */
@@ -127,7 +128,13 @@ struct peri_pipeline {
     uint64_t serial;
     uint32_t random;
 
+    /* watch */
+    int64_t watch_next; /* steady ms of the earliest key that is due; INT64_MAX: none */
+    bool watch_busy;    /* a transaction for keys that are due is under way */
+    bool caught_up;     /* what was unmatched at the start has been evaluated */
+
     /* sched */
+    int64_t clock_offset;            /* wall ms minus durable ms: what the wall clock has been moved by */
     struct peri_due_heap heap;       /* by CLOCK_BOOTTIME ms: durations do not follow a clock that is set */
     struct schedule_item *schedules; /* by wall time */
     size_t schedule_count;
@@ -142,6 +149,8 @@ struct peri_pipeline {
 /* pipeline.c */
 int64_t pipe_now(const struct peri_pipeline *p); /* wall ms */
 int64_t pipe_mono_ms(const struct peri_pipeline *p);
+/* Durable ms: goes on over restarts, and is not moved when somebody sets the wall clock. All stored waits are in it. */
+int64_t pipe_steady(const struct peri_pipeline *p);
 uint32_t pipe_random(struct peri_pipeline *p);
 void pipe_hold(struct peri_pipeline *p);
 void pipe_release(struct peri_pipeline *p); /* may free p */
@@ -186,6 +195,8 @@ void match_offer(struct peri_pipeline *p, struct peri_event *event);
 void match_pump(struct peri_pipeline *p);
 void match_finish(struct peri_pipeline *p);
 bool match_idle(const struct peri_pipeline *p);
+/* Has every event up to here been matched? */
+bool match_passed(const struct peri_pipeline *p, uint64_t seq);
 
 /* evaluate.c: a condition tree with its operator calls. Everything is kept by the caller until done: scope roots,
  * event. */
@@ -267,6 +278,11 @@ enum peri_status schedules_recover(struct peri_pipeline *p, struct peri_error *e
 void schedules_tick(struct peri_pipeline *p);
 int64_t schedules_next(const struct peri_pipeline *p);
 void schedules_finish(struct peri_pipeline *p);
+
+/* watch.c: keys whose time has come. */
+void watch_planned(struct peri_pipeline *p, int64_t due_ms);
+void watch_pump(struct peri_pipeline *p);
+enum peri_status watch_recover(struct peri_pipeline *p, struct peri_error *err);
 
 /* lanes.c: lanes of which nobody else takes care, at start and after the rules have changed. NULL rule: all of them. */
 void lanes_sweep(struct peri_pipeline *p, const char *rule, const char *ckey);

@@ -57,6 +57,8 @@ enum peri_status recover(struct peri_pipeline *p, struct peri_error *err)
         st = count_unmatched(p, err);
     if (st == PERI_OK)
         st = schedules_recover(p, err);
+    if (st == PERI_OK)
+        st = watch_recover(p, err);
     if (st != PERI_OK)
         return st;
     p->behind = true; /* whatever the journal has, in order */

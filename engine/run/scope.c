@@ -24,6 +24,15 @@ static struct peri_value *finish_map(struct peri_value *map, bool failed)
     return map;
 }
 
+/* What a trigger that watches over time has found. */
+static bool put_watch(struct peri_value *map, const struct peri_value *watch)
+{
+    bool good = true;
+    for (void *it = peri_map_first(watch); it && good; it = peri_map_next(watch, it))
+        good = peri_map_put_ref(map, peri_map_key(it, NULL), peri_map_item(it)) == PERI_OK;
+    return good;
+}
+
 struct peri_value *peri_scope_trigger(
     const struct peri_event *event, const struct peri_value *payload, const char *trigger_id)
 {
@@ -42,6 +51,8 @@ struct peri_value *peri_scope_trigger(
         bad = peri_map_put_ref(map, "scheduled_at", peri_map_at(payload, "scheduled_at")) != PERI_OK;
         bad = bad || peri_map_put_int(map, "late_ms", peri_map_int(payload, "late_ms", 0)) != PERI_OK;
     }
+    if (!bad && event->target_trigger && peri_map_at(event->extensions, "watch"))
+        bad = !put_watch(map, peri_map_at(event->extensions, "watch"));
     return finish_map(map, bad);
 }
 

@@ -70,6 +70,10 @@ static void dispatch(struct peri_pipeline *p, const struct peri_due *due)
     case DUE_EVALUATION:
         pipe_evaluations_retry(p);
         break;
+    case DUE_WATCH: /* the pump looks; two clocks may differ by a little */
+        if (p->watch_next != INT64_MAX && p->watch_next > pipe_steady(p))
+            timer_due(p, p->watch_next - pipe_steady(p), DUE_WATCH, 0, 0);
+        break;
     }
 }
 

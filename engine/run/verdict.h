@@ -12,11 +12,13 @@
  *   verdict  "fired"    a run was made
  *            "queued"   a run was made that waits for its lane
  *            "dropped"  no run was made, because of the rule's mode
+ *            "throttled" no run was made, because the rule has fired lately
+ *            "held"     a run may be made later, when something else has or has not happened
  *            "no"       the pattern or a condition said no
  *            "error"    a condition or the key could not be decided
  *            "dead"     the event was set aside (rule is absent then)
  *   run      "run-7"
- *   at       "match", the path of the condition, "conditions[1]", "key" or "mode"
+ *   at       "match", the path of the condition, "conditions[1]", "key", "mode" or "throttle"
  *   reason   one sentence; code with "error": the failure's stable name
  *   detail   what was compared: what the operator returned, {left, op, right} of an expression, {field, actual, wanted}
  *            of a pattern */
@@ -26,9 +28,11 @@
 #define PERI_VERDICT_DEAD "dead"
 #define PERI_VERDICT_QUEUED "queued"
 #define PERI_VERDICT_DROPPED "dropped"
+#define PERI_VERDICT_THROTTLED "throttled"
+#define PERI_VERDICT_HELD "held"
 
 /* Every word, for counters. */
-#define PERI_VERDICTS 6
+#define PERI_VERDICTS 8
 extern const char *const peri_verdict_words[PERI_VERDICTS];
 /* Its place among them; that of "no" for anything else. */
 int peri_verdict_index(const char *word);

@@ -36,6 +36,20 @@ class Flow(harness.Case):
         self.assertEqual(sorted(bodies), ["ann 0", "ann 1", "ann 2", "bob 0"])
         self.assertEqual([b for b in bodies if b.startswith("ann")], ["ann 0", "ann 1", "ann 2"])
 
+    def test_throttles_hold_over_a_kill(self):
+        self.p = self.service(rules={"within.yaml": "name: Seldom\ntrigger: {event: t.Often}\nkey: \"{{ event.who }}\"\nthrottle: {once_within: 12h}\nactions: [{stop: true}]\n",
+                                     "after.yaml": "name: Quiet\ntrigger: {event: t.Burst}\nthrottle: {once_after: 2s}\n"
+                                                   "actions: [{operator: notify.send, params: {message: \"n {{ event.n }}\"}}]\n"})
+        self.assertEqual(self.verdict(self.p.emit("t.Often", {"who": "ann"}))["verdict"], "fired")
+        for n in range(3):
+            self.assertEqual(self.verdict(self.p.emit("t.Burst", {"n": n}))["verdict"], "held")
+        self.p.restart()
+        again = self.p.emit("t.Often", {"who": "ann"})
+        self.assertEqual(self.verdict(again)["verdict"], "throttled")
+        self.assertRegex(self.p.cli("why", "seldom", "--event", again, expect=1).stdout, "throttled until 2")
+        harness.wait_for(self.p.outbox, "the run after the burst")
+        self.assertEqual([m["body"] for m in self.p.outbox()], ["n 2"])
+
 
 if __name__ == "__main__":
     harness.main()
