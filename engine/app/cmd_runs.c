@@ -15,18 +15,20 @@ enum { RULE, STATE, EVENT, LIMIT, AFTER };
 static const struct argp_option options[] = {
     {"rule", PERI_OPTION(RULE), "ID", 0, "list: only runs of this rule", 0},
     {"state", PERI_OPTION(STATE), "STATE", 0,
-        "list: ready, running, sleeping, unknown, succeeded, failed, cancelled, live or dead", 0},
+        "list: ready, running, sleeping, paused, unknown, succeeded, failed, cancelled, live or dead", 0},
     {"event", PERI_OPTION(EVENT), "ID", 0, "list: only runs of this event", 0},
     {"limit", PERI_OPTION(LIMIT), "N", 0, "list: at most N (default 50)", 0},
     {"after", PERI_OPTION(AFTER), "ID", 0, "list: go on behind this run (older ones)", 0},
     {0},
 };
-static const struct peri_usage_text usage = {"list | show ID | retry ID | cancel ID | resolve ID done|again|fail",
+static const struct peri_usage_text usage = {
+    "list | show ID | retry ID | cancel ID | resume ID|all | resolve ID done|again|fail",
     "What rules did. `show' prints every step with its parameters as rendered, its result, attempts and times. `retry' "
     "makes a new "
-    "run of the same rule and event; `resolve' says of a run in state unknown whether its last step was done, is to be "
+    "run of the same rule and event; `resume' lets a run go on that `perigee recover' has paused; `resolve' says of a "
+    "run in state unknown whether its last step was done, is to be "
     "sent again, or failed. "
-    "retry, cancel and resolve need the service.",
+    "retry, cancel, resume and resolve need the service.",
     options, 0, 3};
 
 static const struct peri_column columns[] = {{"id", "ID", 0}, {"rule", "RULE", 40}, {"event", "EVENT", 0},
@@ -113,6 +115,33 @@ static int cancel(struct peri_cli *cli, const struct peri_args *args)
     return change(cli, args->words[0], "cancel", NULL);
 }
 
+/* The oldest first, as they would have gone on. */
+static int resume_all(struct peri_cli *cli)
+{
+    struct peri_run_filter filter = {.state = "paused", .limit = 1000};
+    int code = PERI_EXIT_OK;
+    for (bool more = true; more && code == PERI_EXIT_OK;) {
+        struct peri_reader *reader;
+        struct peri_value *rows = NULL;
+        struct peri_error err;
+        code = peri_cli_reader(cli, &reader);
+        if (code == PERI_EXIT_OK && reader && peri_reader_runs(reader, &filter, &rows, &err))
+            code = peri_cli_fail_error(cli, &err);
+        peri_reader_close(reader);
+        size_t n = peri_value_count(rows);
+        more = n > 0;
+        for (size_t i = n; i > 0 && code == PERI_EXIT_OK; i--)
+            code = change(cli, peri_map_text(peri_list_at(rows, i - 1), "id"), "resume", NULL);
+        peri_value_unref(rows);
+    }
+    return code;
+}
+
+static int resume(struct peri_cli *cli, const struct peri_args *args)
+{
+    return peri_streq(args->words[0], "all") ? resume_all(cli) : change(cli, args->words[0], "resume", NULL);
+}
+
 static int resolve(struct peri_cli *cli, const struct peri_args *args)
 {
     return change(cli, args->words[0], "resolve", args->words[1]);
@@ -121,7 +150,7 @@ static int resolve(struct peri_cli *cli, const struct peri_args *args)
 int peri_cmd_runs(struct peri_cli *cli, int argc, char **argv)
 {
     static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
-        {"retry", retry, 1, 1, "ID"}, {"cancel", cancel, 1, 1, "ID"},
+        {"retry", retry, 1, 1, "ID"}, {"cancel", cancel, 1, 1, "ID"}, {"resume", resume, 1, 1, "ID or all"},
         {"resolve", resolve, 2, 2, "ID and one of done, again, fail"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);

@@ -25,6 +25,8 @@ const struct peri_command peri_commands[] = {
     {"data", "the unified model: query, get, put, delete, import", peri_cmd_data},
     {"outbox", "messages that no channel took: list, show, clear", peri_cmd_outbox},
     {"secrets", "secret values: list, set, remove", peri_cmd_secrets},
+    {"backup", "a copy of the database, while the service runs", peri_cmd_backup},
+    {"recover", "saves what can be saved of a damaged database", peri_cmd_recover},
     {"doctor", "checks the installation", peri_cmd_doctor},
     {"version", "versions of the program and of what it is linked to", peri_cmd_version},
     {0},

@@ -21,8 +21,16 @@ int peri_cmd_plugins(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_data(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_outbox(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_secrets(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_backup(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_recover(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_doctor(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_version(struct peri_cli *cli, int argc, char **argv);
+
+/* For peri_copy_options: percentages on a terminal, nothing elsewhere; gives up when interrupted. begin before, end
+ * after. */
+void peri_cli_copy_begin(void);
+bool peri_cli_copy_progress(void *ctx, const char *what, int64_t done, int64_t total);
+void peri_cli_copy_end(void);
 
 /* A verb of a command: `events list`. */
 struct peri_verb {

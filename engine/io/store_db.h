@@ -25,7 +25,7 @@ struct peri_db {
         sqlite3_stmt *raw;
     } dynamic[PERI_DB_DYNAMIC];
     unsigned dynamic_next;
-    int64_t deadline_ns; /* CLOCK_MONOTONIC; a statement that runs longer is interrupted. 0: none */
+    int64_t deadline_ns;        /* CLOCK_MONOTONIC; a statement that runs longer is interrupted. 0: none */
     const _Atomic bool *stop;   /* set: interrupted at once */
     struct peri_health *health; /* hears of damage; NULL: nobody */
 };
@@ -151,6 +151,9 @@ struct peri_query;
 /* What SQLite would do for the query, a step a line; malloc'ed. For tests and `doctor`. */
 enum peri_status peri_query_plan(
     struct peri_reader *reader, const struct peri_query *query, char **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* Rows of entity_terms for what the entity's list fields hold; those that are there already stay. */
+enum peri_status peri_entity_terms_add(struct peri_tx *tx, const char *type, const struct peri_value *attrs,
+    int64_t rid, struct peri_error *err) PERI_MUST_CHECK;
 /* Is the field a list whose elements are kept in entity_terms? */
 bool peri_entity_has_terms(const char *type, const char *field);
 

@@ -346,6 +346,12 @@ static enum peri_status change_terms(struct peri_tx *tx, const char *type, const
     return st;
 }
 
+enum peri_status peri_entity_terms_add(
+    struct peri_tx *tx, const char *type, const struct peri_value *attrs, int64_t rid, struct peri_error *err)
+{
+    return change_terms(tx, type, NULL, attrs, rid, err);
+}
+
 /* ---- writing ---- */
 
 /* before (may be NULL) with patch over it. */

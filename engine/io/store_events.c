@@ -195,8 +195,7 @@ static enum peri_status load(struct peri_stmt *q, struct peri_event **ret, struc
             e->damaged = true;
     }
     if (!st && e->damaged) {
-        (void)peri_db_damage(
-            q->db, NULL, NULL, "the stored payload of ev-%" PRIu64 " is not what was written", e->seq);
+        (void)peri_db_damage(q->db, NULL, NULL, "the stored payload of ev-%" PRIu64 " is not what was written", e->seq);
         free(e->data);
         e->data = peri_strdup("null");
         e->data_len = 4;

@@ -11,17 +11,30 @@
 #include <unistd.h>
 
 /* The file `high`: the highest numbers that were committed, and when the service was last alive. A database whose WAL
- * was damaged, or that was put back from a copy, opens without a word and without its newest rows; this file is the only
- * witness. It is written in place, each second while the numbers change and four times a minute otherwise, and synced
- * at stop: after a power cut it may be older than the database, which says nothing, but never newer. */
+ * was damaged, or that was put back from a copy, opens without a word and without its newest rows; this file is the
+ * only witness. It is written in place, each second while the numbers change and four times a minute otherwise, and
+ * synced at stop: after a power cut it may be older than the database, which says nothing, but never newer. */
 
 #define ALIVE_NS INT64_C(15000000000)
 #define TEXT_BYTES 64
 
+bool peri_high_read(int fd, uint64_t *ret_seq, uint64_t *ret_run, int64_t *ret_alive_ms)
+{
+    char text[TEXT_BYTES + 1] = "";
+    uint64_t seq, run;
+    int64_t alive;
+    if (pread(fd, text, TEXT_BYTES, 0) != TEXT_BYTES || text[TEXT_BYTES - 1] != '\n' ||
+        sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNd64, &seq, &run, &alive) != 3)
+        return false;
+    *ret_seq = seq;
+    *ret_run = run;
+    *ret_alive_ms = alive;
+    return true;
+}
+
 enum peri_status peri_high_open(struct peri_store *store, struct peri_error *err)
 {
     struct high *h = &store->high;
-    char text[TEXT_BYTES + 1] = "";
     if (!store->options.high)
         return PERI_OK;
     h->path = peri_store_beside(store, "high");
@@ -32,14 +45,10 @@ enum peri_status peri_high_open(struct peri_store *store, struct peri_error *err
         peri_warn(store->options.log, "store", "%s: %s", h->path, strerror(errno));
         return PERI_OK;
     }
-    ssize_t n = pread(h->fd, text, TEXT_BYTES, 0);
-    if (n > 0 && (n != TEXT_BYTES || text[n - 1] != '\n' ||
-                     sscanf(text, "%" SCNu64 " %" SCNu64 " %" SCNd64, &store->found.high_seq, &h->run,
-                         &store->found.alive_ms) != 3)) {
+    struct stat sb;
+    if (!peri_high_read(h->fd, &store->found.high_seq, &h->run, &store->found.alive_ms) && fstat(h->fd, &sb) == 0 &&
+        sb.st_size > 0)
         peri_warn(store->options.log, "store", "%s can not be read: it is written again", h->path);
-        store->found.high_seq = h->run = 0;
-        store->found.alive_ms = 0;
-    }
     h->seq = store->found.high_seq;
     return PERI_OK;
 }

@@ -83,7 +83,8 @@ void peri_space_finish(struct peri_store *store);
 enum peri_status peri_files_start(struct peri_store *store, struct peri_error *err);
 enum peri_status peri_files_check(struct peri_store *store, struct peri_error *err);
 
-/* store_high.c */
+/* store_high.c. peri_high_read: false when the file says nothing. */
+bool peri_high_read(int fd, uint64_t *ret_seq, uint64_t *ret_run, int64_t *ret_alive_ms);
 enum peri_status peri_high_open(struct peri_store *store, struct peri_error *err);
 void peri_high_upkeep(struct peri_store *store, int64_t now_ns);
 bool peri_high_due(const struct peri_store *store);

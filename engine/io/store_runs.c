@@ -2,6 +2,7 @@
 #include "io/store_runs.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/id.h"
 #include "base/str.h"
@@ -164,6 +165,45 @@ uint32_t peri_step_crc(const char *params, const char *result)
 {
     return peri_crc32c(params ? params : "", params ? strlen(params) : 0) ^
            peri_crc32c(result ? result : "", result ? strlen(result) : 0) * 3;
+}
+
+static enum peri_status not_paused(struct peri_tx *tx, uint64_t id, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT 1 FROM runs WHERE id=?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)id);
+    st = peri_stmt_row(&q, &row, err);
+    peri_stmt_close(&q);
+    if (st)
+        return st;
+    return row ? peri_error_set(err, PERI_ESTATE, "state", "run-%" PRIu64 " is not paused", id)
+               : peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no run run-%" PRIu64, id);
+}
+
+enum peri_status peri_tx_run_resume(struct peri_tx *tx, uint64_t id, struct peri_error *err)
+{
+    struct peri_stmt q;
+    char key[48];
+    snprintf(key, sizeof(key), "paused.run-%" PRIu64, id);
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "UPDATE runs SET state=coalesce((SELECT CAST(v AS INTEGER) FROM meta WHERE k=?),1) WHERE id=? AND state=5",
+        err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, key);
+    peri_stmt_int(&q, (int64_t)id);
+    st = peri_stmt_exec(&q, err);
+    if (!st && peri_db_changes(tx->db) != 1)
+        return not_paused(tx, id, err);
+    if (!st)
+        st = peri_stmt_open(&q, tx->db, "DELETE FROM meta WHERE k=?", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, key);
+    return peri_stmt_exec(&q, err);
 }
 
 enum peri_status peri_tx_step_put(struct peri_tx *tx, const struct peri_step_row *row, struct peri_error *err)

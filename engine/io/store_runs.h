@@ -79,6 +79,8 @@ enum peri_status peri_tx_run_insert(
  * When it is another one: PERI_ESTATE, code "run.ended", if the run is final, else PERI_EINTERNAL. */
 enum peri_status peri_tx_run_update(struct peri_tx *tx, const struct peri_run_row *row, enum peri_run_state expected,
     struct peri_error *err) PERI_MUST_CHECK;
+/* A paused run gets back the state it was paused in. PERI_ESTATE: it is not paused, PERI_ENOTFOUND. */
+enum peri_status peri_tx_run_resume(struct peri_tx *tx, uint64_t id, struct peri_error *err) PERI_MUST_CHECK;
 /* Inserts or replaces (run, n, attempt). */
 enum peri_status peri_tx_step_put(
     struct peri_tx *tx, const struct peri_step_row *row, struct peri_error *err) PERI_MUST_CHECK;

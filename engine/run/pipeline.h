@@ -73,6 +73,9 @@ enum peri_status peri_pipeline_retry(struct peri_pipeline *pipeline, uint64_t ru
 /* decision: "done", "again" or "fail", for a run in state unknown. */
 enum peri_status peri_pipeline_resolve(struct peri_pipeline *pipeline, uint64_t run, const char *decision,
     peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* Lets a paused run go on. */
+enum peri_status peri_pipeline_resume(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* A new event with replay_of; rule (may be NULL) restricts it. */
 enum peri_status peri_pipeline_replay(struct peri_pipeline *pipeline, uint64_t event, const char *rule,
     peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;

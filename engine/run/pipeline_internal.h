@@ -291,5 +291,7 @@ int64_t lanes_room(struct peri_pipeline *p, const struct peri_rule *rule);
 
 /* recover.c */
 enum peri_status recover(struct peri_pipeline *p, struct peri_error *err);
+/* Takes over one run that was known as live, but waited for a person. */
+enum peri_status recover_run(struct peri_pipeline *p, uint64_t run, struct peri_error *err);
 
 #endif

@@ -23,6 +23,14 @@ static enum peri_status take_run(void *arg, const struct peri_run_row *row)
     }
 }
 
+enum peri_status recover_run(struct peri_pipeline *p, uint64_t run, struct peri_error *err)
+{
+    enum peri_status st = peri_reader_run_row(p->reader, run, take_run, p, err);
+    if (st == PERI_OK)
+        p->live_runs--; /* it was counted at the start */
+    return st;
+}
+
 struct counting {
     struct peri_pipeline *p;
     size_t page;

@@ -178,6 +178,7 @@ class Answers(harness.Case):
         self.ask("/v1/events/{event}/replay", "post", {"rule": "hello"})
         self.ask("/v1/runs/{run}/cancel", "post", run=self.wait["id"])
         self.ask("/v1/runs/{run}/retry", "post", run=self.ended("fail")["id"])
+        self.ask("/v1/runs/{run}/resume", "post", status=409)
         self.ask("/v1/runs/{run}/resolve", "post", {"decision": "done"}, status=409)
         self.ask("/v1/runs/{run}/resolve", "post", {"decision": "perhaps"}, status=400)
         self.assertFalse(self.ask("/v1/rules/{rule}/disable", "post")["enabled"])
