@@ -8,10 +8,12 @@
 #include "base/vec.h"
 #include "lang/matcher_scan_core.h"
 
-bool matcher_scan_grow(struct matcher_scan *scan, size_t count)
+bool matcher_scan_grow(struct matcher_scan *scan, size_t more)
 {
-    return peri_vec_grow(&scan->opens, &scan->open_cap, count + SCAN_BLOCK, sizeof(*scan->opens));
+    return peri_vec_grow(&scan->opens, &scan->open_cap, scan->open_count + more, sizeof(*scan->opens));
 }
+
+/* --- what is done byte by byte --- */
 
 /* Four hex digits, or -1. */
 static int hex4(const unsigned char *text, size_t len, size_t at)
@@ -28,7 +30,8 @@ static int hex4(const unsigned char *text, size_t len, size_t at)
     return code;
 }
 
-size_t matcher_scan_escape(const unsigned char *text, size_t len, size_t at, size_t low_at)
+/* The escape at text[at], a backslash that is not escaped itself. Returns the new low_at, 0 when it is malformed. */
+static size_t check_escape(const unsigned char *text, size_t len, size_t at, size_t low_at)
 {
     int c = at + 1 < len ? text[at + 1] : 0;
     if (c == '"' || c == '\\' || c == '/' || c == 'b' || c == 'f' || c == 'n' || c == 'r' || c == 't')
@@ -46,92 +49,68 @@ size_t matcher_scan_escape(const unsigned char *text, size_t len, size_t at, siz
     return low >= 0xdc00 && low <= 0xdfff ? at + 6 : 0;
 }
 
-size_t matcher_scan_word(const unsigned char *text, size_t len, size_t at)
+bool matcher_scan_escapes(struct scan_common *c, const uint64_t *slashes, uint64_t *quote, size_t lanes, size_t base)
 {
-    const unsigned char *p = text + at;
-    size_t left = len - at;
-    if (left >= 4 && (memcmp(p, "true", 4) == 0 || memcmp(p, "null", 4) == 0))
-        return 4;
-    return left >= 5 && memcmp(p, "false", 5) == 0 ? 5 : 0;
-}
-
-/* --- the kernel for any processor --- */
-
-enum {
-    IS_BLANK = 1,
-    IS_OPEN = 2,
-    IS_CLOSE = 4,
-    IS_COMMA = 8,
-    IS_COLON = 16,
-    IS_QUOTE = 32,
-    IS_SLASH = 64,
-    IS_CONTROL = 128
-};
-
-static unsigned kind_of(unsigned char c)
-{
-    switch (c) {
-    case ' ':
-        return IS_BLANK;
-    case '\t':
-    case '\n':
-    case '\r':
-        return IS_BLANK | IS_CONTROL;
-    case '{':
-    case '[':
-        return IS_OPEN;
-    case '}':
-    case ']':
-        return IS_CLOSE;
-    case ',':
-        return IS_COMMA;
-    case ':':
-        return IS_COLON;
-    case '"':
-        return IS_QUOTE;
-    case '\\':
-        return IS_SLASH;
-    default:
-        return c < 0x20 ? IS_CONTROL : 0;
+    bool ok = true;
+    c->out->slashes = true;
+    for (size_t lane = 0; lane < lanes; lane++, base += SCAN_BLOCK) {
+        uint64_t escaped = c->escaped, slash = slashes[lane] & ~escaped;
+        c->escaped = 0;
+        while (slash) {
+            size_t i = (size_t)__builtin_ctzll(slash);
+            c->low_at = check_escape(c->text, c->len, base + i, c->low_at);
+            ok &= c->low_at != 0;
+            if (i == SCAN_BLOCK - 1) {
+                c->escaped = 1;
+                break;
+            }
+            escaped |= UINT64_C(2) << i;
+            slash &= ~(UINT64_C(3) << i);
+        }
+        quote[lane] &= ~escaped;
     }
+    return ok;
 }
 
-static void plain_masks(const unsigned char *p, struct scan_masks *m)
+static bool ends_word(const unsigned char *text, size_t len, size_t at)
 {
-    *m = (struct scan_masks){0};
-    for (size_t i = 0; i < SCAN_BLOCK; i++) {
-        uint64_t kind = kind_of(p[i]);
-        m->blank |= (kind & 1) << i;
-        m->open |= (kind >> 1 & 1) << i;
-        m->close |= (kind >> 2 & 1) << i;
-        m->comma |= (kind >> 3 & 1) << i;
-        m->colon |= (kind >> 4 & 1) << i;
-        m->quote |= (kind >> 5 & 1) << i;
-        m->slash |= (kind >> 6 & 1) << i;
-        m->control |= (kind >> 7 & 1) << i;
-        m->object |= (uint64_t)(p[i] >> 5 & 1) << i;
-        m->high |= (uint64_t)(p[i] >> 7) << i;
+    return at == len || text[at] == ',' || text[at] == '}' || text[at] == ']' || text[at] == ' ' || text[at] == '\n' ||
+           text[at] == '\r' || text[at] == '\t';
+}
+
+/* The length of the word at text[at], 0 when there is none. */
+static size_t word_at(const unsigned char *text, size_t len, size_t at)
+{
+    size_t left = len - at, n = 0;
+    if (left >= 4 && (memcmp(text + at, "true", 4) == 0 || memcmp(text + at, "null", 4) == 0))
+        n = 4;
+    else if (left >= 5 && memcmp(text + at, "false", 5) == 0)
+        n = 5;
+    return n && ends_word(text, len, at + n) ? n : 0;
+}
+
+void matcher_scan_words(struct scan_common *c, const uint64_t *starts, const uint64_t *letters, size_t lanes,
+    size_t base, uint64_t *word, uint64_t *exp, uint64_t *plus)
+{
+    uint64_t over = (UINT64_C(1) << c->word_over) - 1;
+    for (size_t lane = 0; lane < lanes; lane++, base += SCAN_BLOCK) {
+        word[lane] = over;
+        exp[lane] = plus[lane] = over = 0;
+        for (uint64_t rest = letters[lane] & ~word[lane]; rest; rest &= rest - 1) {
+            size_t i = (size_t)__builtin_ctzll(rest);
+            uint64_t bit = rest & -rest;
+            size_t n = starts[lane] & bit ? word_at(c->text, c->len, base + i) : 0;
+            uint64_t bits = (UINT64_C(1) << n) - 1;
+            word[lane] |= bits << i;
+            over |= i + n > SCAN_BLOCK ? bits >> (SCAN_BLOCK - i) : 0;
+            rest &= ~(bits << i) | bit;
+            if (!n) {
+                exp[lane] |= (c->text[base + i] | 0x20) == 'e' ? bit : 0;
+                plus[lane] |= c->text[base + i] == '+' ? bit : 0;
+            }
+        }
     }
-}
-
-static void plain_numbers(const unsigned char *p, struct scan_numbers *n)
-{
-    *n = (struct scan_numbers){0};
-    for (size_t i = 0; i < SCAN_BLOCK; i++) {
-        n->digit |= (uint64_t)(p[i] >= '0' && p[i] <= '9') << i;
-        n->zero |= (uint64_t)(p[i] == '0') << i;
-        n->dot |= (uint64_t)(p[i] == '.') << i;
-        n->exp |= (uint64_t)((p[i] | 0x20) == 'e') << i;
-        n->plus |= (uint64_t)(p[i] == '+') << i;
-        n->minus |= (uint64_t)(p[i] == '-') << i;
-    }
-}
-
-static void scan_plain(struct scan_state *state)
-{
-    struct scan_state s = *state;
-    SCAN_LOOP(&s, plain_masks, plain_numbers);
-    *state = s;
+    c->word_over = (unsigned)__builtin_popcountll(over);
 }
 
 /* --- the choice --- */
@@ -144,19 +123,19 @@ static bool always(void)
 #if defined(__x86_64__)
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-           __builtin_cpu_supports("pclmul");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
 }
 
 static bool has_avx512(void)
 {
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("vpclmulqdq");
 }
 #endif
 
 static const struct kernel {
     const char *name;
-    void (*run)(struct scan_state *s);
+    bool (*run)(struct scan_common *c);
     bool (*works)(void);
 } kernels[] = {
 #if defined(__x86_64__)
@@ -164,7 +143,7 @@ static const struct kernel {
     {"avx2", matcher_scan_avx2, has_avx2},
     {"sse2", matcher_scan_sse2, always},
 #endif
-    {"plain", scan_plain, always},
+    {"plain", matcher_scan_plain, always},
 };
 
 #define KERNEL_COUNT (sizeof(kernels) / sizeof(kernels[0]))
@@ -179,7 +158,7 @@ const char *matcher_scan_kernel(size_t index)
 
 static bool make_room(struct matcher_scan *scan, size_t len)
 {
-    size_t blocks = len / SCAN_BLOCK + 1, cap = scan->block_cap;
+    size_t blocks = len / SCAN_BLOCK + 8, cap = scan->block_cap; /* a step may write up to eight words */
     if (blocks <= cap)
         return true;
     size_t colon_cap = cap;
@@ -190,11 +169,30 @@ static bool make_room(struct matcher_scan *scan, size_t len)
     return true;
 }
 
+static bool blank(char c)
+{
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+/* Everything is closed, and nothing comes after the object. */
+static bool complete(const struct scan_common *c)
+{
+    if (c->depth || !c->root_end)
+        return false;
+    for (size_t i = c->root_end + 1; i < c->len; i++)
+        if (!blank((char)c->text[i]))
+            return false;
+    if (!c->high_end)
+        return true;
+    size_t end = c->high_end < c->len ? c->high_end : c->len;
+    return peri_utf8_valid((const char *)c->text + c->high_first, end - c->high_first, NULL);
+}
+
 static enum matcher_scan_result run(
     const struct kernel *kernel, struct matcher_scan *scan, const char *text, size_t len)
 {
     size_t first = 0;
-    while (first < len && (text[first] == ' ' || text[first] == '\n' || text[first] == '\t' || text[first] == '\r'))
+    while (first < len && blank(text[first]))
         first++;
     if (first == len || text[first] != '{')
         return MATCHER_SCAN_OTHER;
@@ -203,31 +201,17 @@ static enum matcher_scan_result run(
     scan->text = text;
     scan->len = len;
     scan->open_count = 0;
-    uint32_t open[PERI_JSON_DEPTH];
-    struct scan_state s = {.out = scan,
-        .text = (const unsigned char *)text,
-        .len = len,
-        .quotes = scan->quotes,
-        .colons = scan->colons,
-        .opens = scan->opens,
-        .open_cap = scan->open_cap,
-        .open = open,
-        .want_value = 1,
-        .word_over = -1,
-        .low_at = 1};
-    kernel->run(&s);
-    scan->open_count = s.open_count;
-    scan->slashes = s.slashes;
-    if (s.nomem)
+    scan->slashes = false;
+    struct scan_common c; /* most of `open` is never used */
+    memset(&c, 0, offsetof(struct scan_common, open));
+    c.out = scan;
+    c.text = (const unsigned char *)text;
+    c.len = len;
+    c.low_at = 1;
+    bool right = kernel->run(&c);
+    if (c.nomem)
         return MATCHER_SCAN_NOMEM;
-    if (s.wrong || !s.done || s.in_string || s.want_key | s.want_value | s.want_colon)
-        return MATCHER_SCAN_OTHER;
-    if (s.high_end) {
-        size_t from = s.high_first * SCAN_BLOCK, to = s.high_end * SCAN_BLOCK;
-        if (!peri_utf8_valid(text + from, (to < len ? to : len) - from, NULL))
-            return MATCHER_SCAN_OTHER;
-    }
-    return MATCHER_SCAN_OK;
+    return right && complete(&c) ? MATCHER_SCAN_OK : MATCHER_SCAN_OTHER;
 }
 
 enum matcher_scan_result matcher_scan(struct matcher_scan *scan, const char *text, size_t len)

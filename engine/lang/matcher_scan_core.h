@@ -2,16 +2,18 @@
 #ifndef PERI_LANG_MATCHER_SCAN_CORE_H
 #define PERI_LANG_MATCHER_SCAN_CORE_H
 
-/* JSON checked 64 bytes a step, with one bit for each byte. A kernel (matcher_scan.c, matcher_scan_x86.c) says which
- * bytes are which characters; all else is done here with shifts and additions on 64-bit words:
+/* JSON checked some hundred bytes a step, with one bit for each byte: SCAN_LANES words of 64 bits, which are worked on
+ * together as one vector. A kernel (matcher_scan_<processor>.c) says which bytes are which characters; all else is done
+ * here with shifts and additions:
  *
  * - Strings: the bits between unescaped quotes.
  * - Grammar: for each class of tokens, where the next token must begin (follow), and what it may be.
  * - Objects and arrays: brackets are visited one by one, with a bit stack; between them the context does not change.
  * - Numbers: runs of digits are passed by an addition whose carry comes out behind the run.
  *
- * What is wrong is collected in one word and looked at once, at the end. Whatever is carried into the next block is in
- * struct scan_state. */
+ * What is wrong is collected in one vector and looked at once, at the end. Kernels include this file after they have
+ * defined SCAN_LANES, SCAN_TARGET (the function attribute that names their instructions), SCAN_ANY(v): is any bit set?
+ * and, if they can do it fast, SCAN_PREFIX(v): each bit becomes the parity of those up to it in its word. */
 
 #include <stdbool.h>
 #include <string.h>
@@ -19,284 +21,341 @@
 #include "data/json.h"
 #include "lang/matcher_scan.h"
 
-#define SCAN_INLINE static inline __attribute__((always_inline))
 #define SCAN_BLOCK 64
 
-struct scan_masks {
-    uint64_t quote, slash, control, open, close, object, comma, colon, blank, high;
-};
-
-struct scan_numbers {
-    uint64_t digit, zero, dot, exp, plus, minus;
-};
-
-/* A kernel works on a copy whose address goes nowhere, so that it can stay in registers. */
-struct scan_state {
+/* What does not depend on the kernel. */
+struct scan_common {
     struct matcher_scan *out;
     const unsigned char *text;
     size_t len;
-    uint64_t *quotes, *colons; /* as in out */
-    struct matcher_open *opens;
-    size_t open_count, open_cap;
-    uint64_t slashes;
-    uint64_t wrong;
-    uint64_t escaped;   /* the first byte of the next block is escaped */
-    uint64_t in_string; /* all ones, or zero */
-    uint64_t in_key;    /* the string under way is a key */
-    uint64_t scalar;    /* the last byte was of a number or word */
-    /* tokens that the next token must follow: bit 0 */
-    uint64_t want_key, want_value, no_close, want_colon, want_end;
-    /* numbers */
-    uint64_t after_minus, after_zero, whole, after_dot, fraction, after_exp, after_sign, exponent;
-    uint64_t number_open; /* any of those */
-    int word_over;        /* bytes of a word in the next block, -1: none */
-    size_t low_at;        /* where the second half of a surrogate pair must be, 1: nowhere */
-    uint64_t stack;       /* a bit for each open container: is it an object? */
+    size_t high_first, high_end; /* the bytes beyond ASCII are between these */
+    size_t root_end;             /* where the outermost container was closed */
+    size_t low_at;               /* where the second half of a surrogate pair must be, 1: nowhere */
+    uint64_t stack;              /* a bit for each open container: is it an object? */
     unsigned depth;
-    bool done;                   /* the outermost container is closed */
-    uint32_t *open;              /* PERI_JSON_DEPTH: the open containers */
-    size_t high_first, high_end; /* blocks with bytes beyond ASCII */
+    unsigned escaped;   /* the first byte of the next step is escaped */
+    unsigned word_over; /* bytes of a word that are in the next step */
     bool nomem;
+    uint32_t open[PERI_JSON_DEPTH]; /* the open containers */
 };
 
-/* Makes room for the brackets of one block behind count. */
-bool matcher_scan_grow(struct matcher_scan *scan, size_t count);
-/* The escape at text[at], a backslash that is not escaped itself. Returns the new low_at, 0 when it is malformed. */
-size_t matcher_scan_escape(const unsigned char *text, size_t len, size_t at, size_t low_at);
-/* The word (true, false, null) at text[at]; returns its length, 0 when there is none. */
-size_t matcher_scan_word(const unsigned char *text, size_t len, size_t at);
+/* Makes room for the brackets of one step. */
+bool matcher_scan_grow(struct matcher_scan *scan, size_t more);
+/* Removes escaped quotes; false when an escape is malformed. */
+bool matcher_scan_escapes(struct scan_common *c, const uint64_t *slash, uint64_t *quote, size_t lanes, size_t base);
+/* true, false and null, which begin at the set bits of letters; word gets their bytes, exp and plus what is left of
+ * numbers. */
+void matcher_scan_words(struct scan_common *c, const uint64_t *starts, const uint64_t *letters, size_t lanes,
+    size_t base, uint64_t *word, uint64_t *exp, uint64_t *plus);
 
-SCAN_INLINE uint64_t scan_bit(size_t i)
+/* Every kernel; false when the text is wrong. What is left to be looked at then is in scan_common. */
+bool matcher_scan_plain(struct scan_common *c);
+#if defined(__x86_64__)
+bool matcher_scan_sse2(struct scan_common *c);
+bool matcher_scan_avx2(struct scan_common *c);
+bool matcher_scan_avx512(struct scan_common *c);
+#endif
+
+/* --- the part that is compiled for each kernel --- */
+
+#ifdef SCAN_LANES
+
+#define SCAN_INLINE static inline __attribute__((always_inline)) SCAN_TARGET
+#define SCAN_STEP (SCAN_BLOCK * SCAN_LANES)
+
+#pragma GCC diagnostic ignored "-Wpsabi" /* vectors are only passed to functions that are inlined */
+
+typedef uint64_t scan_lanes __attribute__((vector_size(8 * SCAN_LANES)));
+typedef uint64_t scan_array[SCAN_LANES] __attribute__((aligned(8 * SCAN_LANES)));
+
+/* Which bytes of a step are which characters. Lanes beyond the text may hold anything. control and slash are zeroed
+ * before and need only be set where there are any. */
+struct scan_masks {
+    scan_array quote, open, close, comma, colon, blank, digit, zero, dot, minus, slash, control;
+    uint64_t slashes, controls, high; /* not 0: there are any; of high also bytes beyond ASCII */
+};
+
+/* What is carried from step to step; of a vector only the last word. */
+struct scan_state {
+    scan_lanes wrong;
+    scan_lanes in_string; /* all ones, or zero */
+    scan_lanes last_scalar, last_comma, last_open, last_colon, last_key_end;
+    scan_lanes in_key, blank_comma, blank_open, blank_colon, blank_key_end;
+    scan_lanes last_minus, last_zero, last_digit, last_dot, fraction, last_exp, last_sign, power;
+    bool had_blank;
+    uint64_t number_open, exp_open; /* a number, or its exponent, may go on in the next step */
+};
+
+SCAN_INLINE scan_lanes scan_load(const uint64_t *words)
 {
-    return UINT64_C(1) << i;
+    scan_lanes v;
+    memcpy(&v, words, sizeof(v));
+    return v;
 }
 
-/* Bits from a quote to before the next one. */
-SCAN_INLINE uint64_t scan_between(uint64_t quotes)
+SCAN_INLINE void scan_store(uint64_t *words, scan_lanes v)
 {
-    quotes ^= quotes << 1;
-    quotes ^= quotes << 2;
-    quotes ^= quotes << 4;
-    quotes ^= quotes << 8;
-    quotes ^= quotes << 16;
-    quotes ^= quotes << 32;
-    return quotes;
+    memcpy(words, &v, sizeof(v));
 }
 
-/* at: the bytes after tokens. Returns the next bytes that are not blank; the carry goes to the next block. */
-SCAN_INLINE uint64_t scan_follow(uint64_t at, uint64_t top, uint64_t blank, uint64_t *carry)
+/* Each word moves to the next lane, by one, two or four; the first ones come from the last ones of before. */
+#if SCAN_LANES == 8
+#define SCAN_LANE_1(before, v) __builtin_shufflevector(before, v, 7, 8, 9, 10, 11, 12, 13, 14)
+#define SCAN_LANE_2(before, v) __builtin_shufflevector(before, v, 6, 7, 8, 9, 10, 11, 12, 13)
+#define SCAN_LANE_4(before, v) __builtin_shufflevector(before, v, 4, 5, 6, 7, 8, 9, 10, 11)
+#define SCAN_LANE_LAST(v) __builtin_shufflevector(v, v, 7, 7, 7, 7, 7, 7, 7, 7)
+#elif SCAN_LANES == 4
+#define SCAN_LANE_1(before, v) __builtin_shufflevector(before, v, 3, 4, 5, 6)
+#define SCAN_LANE_2(before, v) __builtin_shufflevector(before, v, 2, 3, 4, 5)
+#define SCAN_LANE_LAST(v) __builtin_shufflevector(v, v, 3, 3, 3, 3)
+#else
+#define SCAN_LANE_1(before, v) __builtin_shufflevector(before, v, 1, 2)
+#define SCAN_LANE_LAST(v) __builtin_shufflevector(v, v, 1, 1)
+#endif
+
+/* Visits the brackets of a step; in_object gets the bytes that stand in objects. False when they do not fit. */
+SCAN_INLINE bool scan_brackets(
+    struct scan_common *c, const uint64_t *open, const uint64_t *close, size_t base, uint64_t *in_object)
 {
-    uint64_t run = at & blank, sum = run + blank;
-    *carry = top >> 63 | (sum < run);
-    return (at | sum) & ~blank;
+    struct matcher_scan *out = c->out;
+    const unsigned char *text = c->text + base;
+    uint64_t stack = c->stack, now = 0 - (stack & 1), wrong = 0;
+    size_t count = out->open_count, depth = c->depth;
+    if (out->open_cap - count < SCAN_STEP && !matcher_scan_grow(out, SCAN_STEP)) {
+        c->nomem = true;
+        return false;
+    }
+    struct matcher_open *opens = out->opens;
+    for (size_t lane = 0; lane < SCAN_LANES; lane++, base += SCAN_BLOCK, text += SCAN_BLOCK) {
+        uint64_t here = open[lane], rest = here | close[lane], in = now;
+        for (; rest; rest &= rest - 1) {
+            size_t i = (size_t)__builtin_ctzll(rest);
+            uint64_t bit = rest & -rest, upto = rest ^ (rest - 1), kind = text[i] >> 5 & 1,
+                     before = now; /* { and } have it */
+            if (here & bit) {
+                if (depth == PERI_JSON_DEPTH)
+                    return false;
+                c->open[depth++] = (uint32_t)count;
+                stack = stack << 1 | kind;
+                opens[count++].at = (uint32_t)(base + i);
+            } else {
+                if (!depth)
+                    return false;
+                struct matcher_open *o = &opens[c->open[--depth]];
+                wrong |= (stack ^ kind) & 1;
+                stack >>= 1;
+                o->end = (uint32_t)(base + i);
+                o->next = (uint32_t)count;
+                c->root_end = base + i; /* the last one closes the outermost */
+            }
+            now = 0 - (stack & 1);
+            in ^= (now ^ before) & ~upto;
+        }
+        in_object[lane] = in;
+    }
+    c->stack = stack;
+    c->depth = (unsigned)depth;
+    out->open_count = count;
+    return !wrong;
+}
+
+/* Every bit moves on by one byte. */
+SCAN_INLINE scan_lanes scan_shift(scan_lanes v, scan_lanes *last)
+{
+    scan_lanes top = v >> 63, low = SCAN_LANE_1(*last, top);
+    *last = top;
+    return v << 1 | low;
+}
+
+/* 1 where the addition overflowed. */
+SCAN_INLINE scan_lanes scan_overflow(scan_lanes a, scan_lanes b, scan_lanes sum)
+{
+    return ((a & b) | ((a | b) & ~sum)) >> 63;
 }
 
 /* Runs of set bits that begin at the given ones: the bits behind their ends. */
-SCAN_INLINE uint64_t scan_through(uint64_t begin, uint64_t runs, uint64_t *carry)
+SCAN_INLINE scan_lanes scan_through(scan_lanes begin, scan_lanes runs, scan_lanes *carry)
 {
-    uint64_t sum = begin + runs;
-    *carry = sum < begin;
+    const scan_lanes zero = {0};
+    scan_lanes sum = begin + runs, out = scan_overflow(begin, runs, sum);
+    scan_lanes in = SCAN_LANE_1(*carry, out), more;
+    for (;;) {
+        more = sum;
+        sum += in;
+        more &= ~sum; /* the top bit is only lost by an overflow */
+        more >>= 63;
+        if (!SCAN_ANY(more))
+            break;
+        out |= more; /* a run as long as a block */
+        in = SCAN_LANE_1(zero, more);
+    }
+    *carry = out;
     return sum & ~runs;
 }
 
-SCAN_INLINE void scan_escapes(struct scan_state *s, size_t base, uint64_t slash, uint64_t *quote)
+/* Where the token after each of these begins. */
+SCAN_INLINE scan_lanes scan_follow(
+    scan_lanes tokens, scan_lanes blank, bool blanks, scan_lanes *last, scan_lanes *carry)
 {
-    uint64_t escaped = s->escaped;
-    s->escaped = 0;
-    s->slashes = 1;
-    slash &= ~escaped;
-    while (slash) {
-        size_t i = (size_t)__builtin_ctzll(slash);
-        s->low_at = matcher_scan_escape(s->text, s->len, base + i, s->low_at);
-        s->wrong |= !s->low_at;
-        if (i == 63) {
-            s->escaped = 1;
-            break;
-        }
-        escaped |= scan_bit(i + 1);
-        slash &= ~(UINT64_C(3) << i);
-    }
-    *quote &= ~escaped;
+    scan_lanes at = scan_shift(tokens, last);
+    if (!blanks)
+        return at;
+    return (at & ~blank) | scan_through(at & blank, blank, carry);
 }
 
-/* Visits the brackets of a block; returns the bytes that stand in objects. */
-SCAN_INLINE uint64_t scan_brackets(struct scan_state *s, size_t base, uint64_t open, uint64_t close, uint64_t object)
+/* Bits from a quote to before the next one. */
+SCAN_INLINE scan_lanes scan_strings(scan_lanes quote, scan_lanes *in_string)
 {
-    uint64_t in_object = s->depth && s->stack & 1 ? ~UINT64_C(0) : 0;
-    uint64_t rest = open | close;
-    if (!rest)
-        return in_object;
-    if (s->open_cap - s->open_count < SCAN_BLOCK) {
-        s->nomem = !matcher_scan_grow(s->out, s->open_count);
-        s->opens = s->out->opens;
-        s->open_cap = s->out->open_cap;
-        if (s->nomem)
-            return 0;
-    }
-    while (rest) {
-        size_t i = (size_t)__builtin_ctzll(rest);
-        uint64_t bit = rest & -rest, kind = object >> i & 1;
-        rest ^= bit;
-        if (open & bit) {
-            if (s->depth == PERI_JSON_DEPTH) {
-                s->wrong = 1;
-                break;
-            }
-            s->open[s->depth++] = (uint32_t)s->open_count;
-            s->stack = s->stack << 1 | kind;
-            s->opens[s->open_count++].at = (uint32_t)(base + i);
-        } else {
-            if (!s->depth || (s->stack & 1) != kind) {
-                s->wrong = 1;
-                break;
-            }
-            struct matcher_open *o = &s->opens[s->open[--s->depth]];
-            s->stack >>= 1;
-            o->end = (uint32_t)(base + i);
-            o->next = (uint32_t)s->open_count;
-        }
-        uint64_t above = ~(bit | (bit - 1));
-        in_object = s->stack & 1 ? in_object | above : in_object & ~above;
-    }
-    return in_object;
-}
-
-/* Numbers and words. scalar: their bytes; starts: the first ones. */
-SCAN_INLINE void scan_scalars(
-    struct scan_state *s, size_t base, uint64_t scalar, uint64_t starts, const struct scan_numbers *n)
-{
-    uint64_t sign = n->plus | n->minus, number = scalar;
-    uint64_t letters = scalar & ~(n->digit | n->dot | n->exp | sign), wrong = 0;
-    if (s->word_over >= 0) {
-        uint64_t end = scan_bit((size_t)s->word_over);
-        number &= ~(end - 1);
-        letters &= ~(end - 1);
-        wrong |= scalar & end;
-        s->word_over = -1;
-    }
-    for (uint64_t words = starts & letters; words; words &= words - 1) {
-        size_t i = (size_t)__builtin_ctzll(words), len = matcher_scan_word(s->text, s->len, base + i);
-        uint64_t bits = ((UINT64_C(1) << len) - 1) << i;
-        number &= ~bits;
-        letters &= ~bits;
-        if (i + len >= SCAN_BLOCK)
-            s->word_over = (int)(i + len - SCAN_BLOCK);
-        else
-            wrong |= scalar & scan_bit(i + len);
-    }
-    wrong |= letters;
-    uint64_t digit = n->digit & number, first = starts & number, minus = first & n->minus;
-    uint64_t whole = (first ^ minus) | minus << 1 | s->after_minus;
-    s->after_minus = minus >> 63;
-    uint64_t zero = whole & n->zero;
-    wrong |= (whole & ~digit) | (digit & (zero << 1 | s->after_zero));
-    s->after_zero = zero >> 63;
-    uint64_t end = scan_through(whole | s->whole, digit, &s->whole);
-    if (number & (n->dot | n->exp) || s->after_dot | s->fraction | s->after_exp | s->after_sign | s->exponent) {
-        uint64_t dot = end & n->dot & number;
-        uint64_t part = dot << 1 | s->after_dot;
-        s->after_dot = dot >> 63;
-        uint64_t part_end = scan_through(part | s->fraction, digit, &s->fraction);
-        uint64_t exp = (end | part_end) & n->exp & number;
-        uint64_t after = exp << 1 | s->after_exp;
-        s->after_exp = exp >> 63;
-        uint64_t signs = after & sign & number;
-        uint64_t power = (after ^ signs) | signs << 1 | s->after_sign;
-        s->after_sign = signs >> 63;
-        uint64_t power_end = scan_through(power | s->exponent, digit, &s->exponent);
-        wrong |= ((part | power) & ~digit) | (end & number & ~(dot | exp)) | (part_end & number & ~exp) |
-                 (power_end & number);
-    } else {
-        wrong |= end & number;
-    }
-    s->number_open =
-        s->after_minus | s->whole | s->after_dot | s->fraction | s->after_exp | s->after_sign | s->exponent;
-    s->wrong |= wrong;
-}
-
-/* Everything but numbers. Returns the bytes of scalars; *ret_starts has the first ones. */
-SCAN_INLINE uint64_t scan_structure(
-    struct scan_state *s, size_t block, const struct scan_masks *m, uint64_t *ret_starts)
-{
-    size_t base = block * SCAN_BLOCK;
-    uint64_t quote = m->quote;
-    if (m->slash | s->escaped)
-        scan_escapes(s, base, m->slash, &quote);
-    uint64_t inside = scan_between(quote) ^ s->in_string;
-    s->in_string = (uint64_t)((int64_t)inside >> 63);
-    s->quotes[block] = quote;
-    uint64_t outside = ~(inside | quote);
-    uint64_t open = m->open & outside, close = m->close & outside, comma = m->comma & outside,
-             colon = m->colon & outside, blank = m->blank & outside;
-    uint64_t scalar = outside & ~(open | close | comma | colon | blank);
-    uint64_t begin = quote & inside, end = quote & ~inside;
-    uint64_t wrong = m->control & inside;
-    s->colons[block] = colon;
-    if (s->done)
-        wrong |= ~blank;
-    uint64_t after = scalar << 1 | s->scalar, starts = scalar & ~after;
-    s->scalar = scalar >> 63;
-
-    uint64_t in_object = scan_brackets(s, base, open, close, m->object);
-    uint64_t keys = (comma & in_object) | (open & m->object);
-    uint64_t values = (comma & ~in_object) | colon | (open & ~m->object);
-    uint64_t commas = comma | colon;
-    uint64_t key_at = scan_follow(keys << 1 | s->want_key, keys, blank, &s->want_key);
-    uint64_t value_at = scan_follow(values << 1 | s->want_value, values, blank, &s->want_value);
-    uint64_t never_close = scan_follow(commas << 1 | s->no_close, commas, blank, &s->no_close);
-    uint64_t key_begin = key_at & begin;
-    uint64_t key_end = scan_through(key_begin | s->in_key, inside, &s->in_key) & end;
-    uint64_t colon_at = scan_follow(key_end << 1 | s->want_colon, key_end, blank, &s->want_colon);
-    uint64_t ends = (end ^ key_end) | close;
-    uint64_t end_at = scan_follow(ends << 1 | s->want_end | (after & ~scalar), ends, blank, &s->want_end);
-    wrong |= (key_at & ~(begin | close)) | (value_at & ~(begin | starts | open | close)) | (never_close & close) |
-             (colon_at ^ colon);
-    if (!s->depth && !s->done) { /* closed in this block: nothing may follow */
-        size_t last = close ? 63 - (size_t)__builtin_clzll(close) : 0;
-        wrong |= last < 63 ? ~blank >> (last + 1) : 0;
-        s->done = close != 0;
-    }
-    wrong |= end_at & ~(comma | close);
-    if (m->high) {
-        if (!s->high_end)
-            s->high_first = block;
-        s->high_end = block + 1;
-    }
-    s->wrong |= wrong;
-    *ret_starts = starts;
-    return scalar;
-}
-
-/* The loop of a kernel. masks and numbers: functions that read 64 bytes. */
-#define SCAN_LOOP(s, masks, numbers)                                                                                   \
-    do {                                                                                                               \
-        size_t blocks = ((s)->len + SCAN_BLOCK - 1) / SCAN_BLOCK, rest_ = (s)->len % SCAN_BLOCK;                       \
-        unsigned char tail_[SCAN_BLOCK];                                                                               \
-        for (size_t block_ = 0; block_ < blocks; block_++) {                                                           \
-            const unsigned char *p_ = (s)->text + block_ * SCAN_BLOCK;                                                 \
-            if (rest_ && block_ + 1 == blocks) {                                                                       \
-                memset(tail_, ' ', sizeof(tail_));                                                                     \
-                memcpy(tail_, p_, rest_);                                                                              \
-                p_ = tail_;                                                                                            \
-            }                                                                                                          \
-            struct scan_masks m_;                                                                                      \
-            struct scan_numbers n_;                                                                                    \
-            uint64_t starts_;                                                                                          \
-            masks(p_, &m_);                                                                                            \
-            uint64_t scalar_ = scan_structure(s, block_, &m_, &starts_);                                               \
-            if (scalar_ | (s)->number_open | (uint64_t)((s)->word_over >= 0)) {                                        \
-                numbers(p_, &n_);                                                                                      \
-                scan_scalars(s, block_ *SCAN_BLOCK, scalar_, starts_, &n_);                                            \
-            }                                                                                                          \
-            if ((s)->nomem)                                                                                            \
-                break;                                                                                                 \
-        }                                                                                                              \
-    } while (0)
-
-#if defined(__x86_64__)
-void matcher_scan_sse2(struct scan_state *s);
-void matcher_scan_avx2(struct scan_state *s);
-void matcher_scan_avx512(struct scan_state *s);
+    const scan_lanes zero = {0};
+#ifdef SCAN_PREFIX
+    scan_lanes in = SCAN_PREFIX(quote);
+#else
+    scan_lanes in = quote;
+    in ^= in << 1;
+    in ^= in << 2;
+    in ^= in << 4;
+    in ^= in << 8;
+    in ^= in << 16;
+    in ^= in << 32;
 #endif
+    scan_lanes odd = in >> 63; /* an odd number of quotes in this word, then in all up to this one */
+    odd ^= SCAN_LANE_1(zero, odd);
+#if SCAN_LANES >= 4
+    odd ^= SCAN_LANE_2(zero, odd);
+#endif
+#if SCAN_LANES >= 8
+    odd ^= SCAN_LANE_4(zero, odd);
+#endif
+    in ^= (zero - SCAN_LANE_1(zero, odd)) ^ *in_string;
+    *in_string ^= zero - SCAN_LANE_LAST(odd);
+    return in;
+}
 
+/* Numbers and words. scalar: their bytes; starts: the first ones. That numbers are well formed can be said of each byte
+ * and the one before it, but for what may not come behind a dot or an exponent and its digits. */
+SCAN_INLINE void scan_scalars(struct scan_common *c, struct scan_state *s, const struct scan_masks *m, size_t base,
+    scan_lanes scalar, scan_lanes starts)
+{
+    scan_lanes dot = scan_load(m->dot), minus = scan_load(m->minus), digit = scan_load(m->digit);
+    scan_lanes number = scalar, letters = scalar & ~(digit | dot | minus), wrong = {0}, exp = {0}, plus = {0};
+    if (SCAN_ANY(letters) || c->word_over) {
+        scan_array words, exps, pluses, left, begin;
+        scan_store(begin, starts);
+        scan_store(left, letters);
+        matcher_scan_words(c, begin, left, SCAN_LANES, base, words, exps, pluses);
+        exp = scan_load(exps);
+        plus = scan_load(pluses);
+        number &= ~scan_load(words);
+        wrong = letters & number & ~(exp | plus);
+    }
+    digit &= number;
+    dot &= number;
+    minus &= number;
+    scan_lanes after_minus = scan_shift(minus & starts, &s->last_minus), first = starts | after_minus;
+    scan_lanes after_zero = scan_shift(first & digit & scan_load(m->zero), &s->last_zero);
+    scan_lanes after_digit = scan_shift(digit, &s->last_digit), after_dot = scan_shift(dot, &s->last_dot);
+    scan_lanes behind_dot = scan_through(after_dot, digit, &s->fraction);
+    wrong |= (dot & ~after_digit) | ((after_dot | after_minus) & ~digit) | (after_zero & digit) | (behind_dot & dot);
+    if (SCAN_ANY(exp) || s->exp_open) {
+        scan_lanes after_exp = scan_shift(exp, &s->last_exp), sign = after_exp & (minus | plus);
+        scan_lanes power = (after_exp ^ sign) | scan_shift(sign, &s->last_sign);
+        scan_lanes behind_exp = scan_through(power, digit, &s->power), open = s->last_exp | s->last_sign | s->power;
+        wrong |= (exp & ~after_digit) | (plus & ~sign) | (minus & ~(starts | sign)) | (power & ~digit) |
+                 (behind_exp & (dot | exp));
+        s->exp_open = open[SCAN_LANES - 1];
+    } else {
+        wrong |= plus | (minus & ~starts);
+    }
+    scan_lanes open = s->last_minus | s->last_zero | s->last_digit | s->last_dot | s->fraction;
+    s->number_open = open[SCAN_LANES - 1] | s->exp_open;
+    s->wrong |= wrong;
+}
+
+/* One step. live: the bytes before the end of the text. */
+SCAN_INLINE void scan_step(
+    struct scan_common *c, struct scan_state *s, struct scan_masks *m, size_t base, scan_lanes live)
+{
+    if ((m->slashes || c->escaped) && !matcher_scan_escapes(c, m->slash, m->quote, SCAN_LANES, base))
+        s->wrong |= 1;
+    scan_lanes quote = scan_load(m->quote) & live;
+    scan_lanes inside = scan_strings(quote, &s->in_string);
+    scan_lanes outside = ~(inside | quote) & live;
+    scan_lanes open = scan_load(m->open) & outside, close = scan_load(m->close) & outside;
+    scan_lanes comma = scan_load(m->comma) & outside, colon = scan_load(m->colon) & outside;
+    scan_lanes blank = scan_load(m->blank) & outside, begin = quote & inside, end = quote & ~inside;
+    scan_array opens, closes, objects;
+    scan_store(c->out->quotes + base / SCAN_BLOCK, quote);
+    scan_store(c->out->colons + base / SCAN_BLOCK, colon);
+    scan_store(opens, open);
+    scan_store(closes, close);
+    if (!scan_brackets(c, opens, closes, base, objects)) {
+        s->wrong |= 1;
+        return;
+    }
+
+    scan_lanes scalar = outside & ~(open | close | comma | colon | blank);
+    scan_lanes starts = scalar & ~scan_shift(scalar, &s->last_scalar);
+    bool blanks = SCAN_ANY(blank), skip = blanks || s->had_blank;
+    s->had_blank = blanks;
+    scan_lanes after_comma = scan_follow(comma, blank, skip, &s->last_comma, &s->blank_comma);
+    scan_lanes after_colon = scan_follow(colon, blank, skip, &s->last_colon, &s->blank_colon);
+    scan_lanes after_open = scan_follow(open, blank, skip, &s->last_open, &s->blank_open);
+    scan_lanes wrong = (after_comma | after_colon) & close;
+    /* What begins anywhere else follows the end of a value. */
+    scan_lanes at = after_comma | after_colon | after_open;
+    wrong |= (begin | starts | open) & ~at;
+    scan_lanes key_at = (after_comma | after_open) & scan_load(objects);
+    wrong |= (key_at & ~(begin | close)) | (at & ~(begin | starts | open | close));
+    scan_lanes key_end = scan_through(key_at & begin, inside, &s->in_key) & end;
+    wrong |= scan_follow(key_end, blank, skip, &s->last_key_end, &s->blank_key_end) ^ colon;
+    s->wrong |= wrong;
+    if (m->controls)
+        s->wrong |= scan_load(m->control) & inside & live;
+    if (SCAN_ANY(scalar) || s->number_open)
+        scan_scalars(c, s, m, base, scalar, starts);
+    if (m->high) {
+        c->high_first = c->high_end ? c->high_first : base;
+        c->high_end = base + SCAN_STEP;
+    }
+}
+
+/* After all steps: nothing is expected any more. */
+SCAN_INLINE bool scan_complete(const struct scan_state *s)
+{
+    scan_lanes wrong = s->wrong | s->in_string;
+    scan_lanes last = s->last_comma | s->last_colon | s->last_open | s->last_key_end | s->blank_comma | s->blank_colon |
+                      s->blank_open | s->blank_key_end;
+    return !SCAN_ANY(wrong) && !last[SCAN_LANES - 1];
+}
+
+/* The body of a kernel. masks(p, n, m): reads the first n > 0 bytes of a step. */
+#define SCAN_KERNEL(c, masks)                                                                                          \
+    struct scan_state s = {0};                                                                                         \
+    struct scan_masks m;                                                                                               \
+    s.last_colon[SCAN_LANES - 1] = 1; /* a value is expected */                                                        \
+    for (size_t base = 0; base < (c)->len && !(c)->nomem; base += SCAN_STEP) {                                         \
+        size_t left = (c)->len - base;                                                                                 \
+        scan_lanes live = ~(scan_lanes){0};                                                                            \
+        m.slashes = m.controls = m.high = 0;                                                                           \
+        scan_store(m.slash, (scan_lanes){0});                                                                          \
+        scan_store(m.control, (scan_lanes){0});                                                                        \
+        if (left < SCAN_STEP) {                                                                                        \
+            live = scan_live(left);                                                                                    \
+            masks((c)->text + base, left, &m);                                                                         \
+        } else {                                                                                                       \
+            masks((c)->text + base, SCAN_STEP, &m);                                                                    \
+        }                                                                                                              \
+        scan_step(c, &s, &m, base, live);                                                                              \
+    }                                                                                                                  \
+    return scan_complete(&s)
+
+SCAN_INLINE scan_lanes scan_live(size_t left)
+{
+    static const uint64_t ends[2 * SCAN_LANES] = {[0 ... SCAN_LANES - 1] = ~UINT64_C(0)};
+    scan_lanes live = scan_load(ends + SCAN_LANES - left / SCAN_BLOCK);
+    live[left / SCAN_BLOCK] = (UINT64_C(1) << left % SCAN_BLOCK) - 1;
+    return live;
+}
+
+#endif
 #endif

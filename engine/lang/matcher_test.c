@@ -158,7 +158,6 @@ static bool number_holds(const struct peri_matcher *m, const struct matcher_test
 bool matcher_test_holds(struct peri_matcher_scratch *r, uint32_t id, struct matcher_scalar *scalar)
 {
     const struct matcher_test *test = &r->m->tests[id];
-    const uint32_t *refs = &r->m->refs[test->kind == TEST_NONE_OF || test->kind == TEST_ALL_OF ? test->at : 0];
     switch (test->kind) {
     case TEST_NULL:
         return scalar->kind == PERI_JSON_NULL;
@@ -173,12 +172,12 @@ bool matcher_test_holds(struct peri_matcher_scratch *r, uint32_t id, struct matc
         return test->exists;
     case TEST_NONE_OF:
         for (uint32_t i = 0; i < test->count; i++)
-            if (matcher_test_holds(r, refs[i], scalar))
+            if (matcher_test_holds(r, r->m->refs[test->at + i], scalar))
                 return false;
         return true;
     case TEST_ALL_OF:
         for (uint32_t i = 0; i < test->count; i++)
-            if (!matcher_test_holds(r, refs[i], scalar))
+            if (!matcher_test_holds(r, r->m->refs[test->at + i], scalar))
                 return false;
         return true;
     default:
