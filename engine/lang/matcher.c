@@ -45,6 +45,7 @@ void peri_matcher_scratch_destroy(struct peri_matcher_scratch *r)
     free(r->items);
     free(r->hits);
     free(r->candidates);
+    free(r->skips);
     free(r->stack);
     free(r->decoded);
     free(r->folded);
@@ -56,20 +57,22 @@ static bool begin(struct peri_matcher_scratch *r, const struct peri_matcher *m)
 {
     size_t need = m->pattern_count + 1;
     r->m = m;
-    if (r->slot_cap < m->path_count || r->candidate_cap < need) { /* the last of them is the last to grow */
+    if (r->slot_cap < m->path_count || r->skip_cap < need) { /* the last of them is the last to grow */
         if (!peri_vec_grow(&r->slots, &r->slot_cap, m->path_count, sizeof(*r->slots)) ||
             !peri_vec_grow(&r->marks, &r->mark_cap, need, sizeof(*r->marks)) ||
             !peri_vec_grow(&r->hits, &r->hit_cap, need, sizeof(*r->hits)) ||
-            !peri_vec_grow(&r->candidates, &r->candidate_cap, need, sizeof(*r->candidates)))
+            !peri_vec_grow(&r->skips, &r->skip_cap, need, sizeof(*r->skips)))
             return false;
     }
     if (++r->stamp == 0) {
         memset(r->slots, 0, r->slot_cap * sizeof(*r->slots));
         memset(r->marks, 0, r->mark_cap * sizeof(*r->marks));
+        memset(r->skips, 0, r->skip_cap * sizeof(*r->skips));
         r->stamp = 1;
     }
     r->item_count = r->hit_count = r->candidate_count = r->stack_len = 0;
     r->plain = true;
+    r->repeated = false;
     r->nomem = false;
     return true;
 }
@@ -99,9 +102,14 @@ static void match(struct peri_matcher_scratch *r)
 {
     if (r->m->absent_count)
         matcher_find_absent(r);
-    for (size_t i = 0; i < r->candidate_count && !r->nomem; i++)
-        if (matcher_verify(r, r->candidates[i]))
-            r->hits[r->hit_count++] = r->candidates[i];
+    for (size_t i = 0; i < r->candidate_count && !r->nomem; i++) {
+        uint32_t pattern = r->candidates[i].pattern;
+        bool anchored = r->m->patterns[pattern].anchored; /* then it may be a candidate several times */
+        if ((anchored && r->marks[pattern] == r->stamp) || !matcher_verify(r, r->candidates[i]))
+            continue;
+        r->marks[pattern] = r->stamp;
+        r->hits[r->hit_count++] = pattern;
+    }
 }
 
 enum peri_status peri_matcher_match(const struct peri_matcher *m, struct peri_matcher_scratch *r, const char *json,

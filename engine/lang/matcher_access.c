@@ -413,17 +413,18 @@ static void post_test(struct target t, uint32_t path, const struct pattern_test 
     }
 }
 
-void matcher_add_access(struct matcher_build *b, uint32_t pattern, uint32_t path, const struct pattern_object *object)
+bool matcher_add_access(struct matcher_build *b, uint32_t pattern, uint32_t path, const struct pattern_object *object)
 {
     struct access best = choose(b, path, object);
+    bool needs_value = true;
     if (b->nomem)
-        return;
-    if (best.either) {
-        for (size_t i = 0; i < best.either->count; i++)
-            matcher_add_access(b, pattern, best.path, best.either->items[i]);
-        return;
-    }
+        return false;
+    for (size_t i = 0; best.either && i < best.either->count; i++)
+        needs_value &= matcher_add_access(b, pattern, best.path, best.either->items[i]);
+    if (best.either)
+        return needs_value;
     struct target t = {b, pattern, matcher_field(b, best.path), MATCHER_NONE, MATCHER_NONE};
     for (size_t i = 0; i < best.leaf->count && !b->nomem; i++)
         post_test(t, best.path, &best.leaf->tests[i]);
+    return !best.leaf->may_miss;
 }

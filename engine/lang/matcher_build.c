@@ -132,6 +132,14 @@ static uint32_t copy_object(struct matcher_build *b, uint32_t path, const struct
     return id;
 }
 
+static bool has_or(const struct pattern_object *object)
+{
+    for (size_t i = 0; i < object->field_count; i++)
+        if (object->fields[i].node->object && has_or(object->fields[i].node->object))
+            return true;
+    return object->or_count > 0;
+}
+
 static void add_patterns(struct matcher_build *b, const struct peri_pattern *const *patterns, size_t count)
 {
     for (size_t i = 0; i < count && !b->nomem; i++)
@@ -143,7 +151,8 @@ static void add_patterns(struct matcher_build *b, const struct peri_pattern *con
             continue;
         if (!matcher_is_direct(patterns[i]->plan))
             b->m->patterns[i].object = copy_object(b, 0, patterns[i]->plan);
-        matcher_add_access(b, (uint32_t)i, 0, patterns[i]->plan);
+        bool needs_value = matcher_add_access(b, (uint32_t)i, 0, patterns[i]->plan);
+        b->m->patterns[i].anchored = needs_value && !has_or(patterns[i]->plan);
     }
 }
 

@@ -58,8 +58,9 @@ uint32_t matcher_leaf(struct matcher_build *b, const struct pattern_leaf *leaf);
 
 /* matcher_access.c: the access path of a pattern. */
 void matcher_count_uses(struct matcher_build *b, uint32_t path, const struct pattern_object *object);
-void matcher_add_access(struct matcher_build *b, uint32_t pattern, uint32_t path, const struct pattern_object *object);
-/* The wildcard's pieces are taken care of by the key alone. */
+/* False when it may match without any value there. */
+bool matcher_add_access(struct matcher_build *b, uint32_t pattern, uint32_t path, const struct pattern_object *object);
+/* A single leaf: what is found in the index matches. */
 bool matcher_is_direct(const struct pattern_object *object);
 
 /* matcher_finish.c: sorts and packs. */

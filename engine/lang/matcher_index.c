@@ -6,19 +6,29 @@
 
 #include <string.h>
 
+#include "base/vec.h"
 #include "lang/matcher_hash.h"
 
 static void found(struct peri_matcher_scratch *r, struct matcher_scalar *scalar, struct matcher_posting posting)
 {
+    const struct matcher_pattern *pattern = &r->m->patterns[posting.pattern];
     if (r->marks[posting.pattern] == r->stamp)
         return;
     if (posting.test != MATCHER_NONE && !matcher_test_holds(r, posting.test, scalar))
         return;
-    r->marks[posting.pattern] = r->stamp;
-    if (r->m->patterns[posting.pattern].object == MATCHER_NONE)
+    if (pattern->object == MATCHER_NONE) {
+        r->marks[posting.pattern] = r->stamp;
         r->hits[r->hit_count++] = posting.pattern;
-    else
-        r->candidates[r->candidate_count++] = posting.pattern;
+        return;
+    }
+    if (!pattern->anchored) /* one value is as good as another */
+        r->marks[posting.pattern] = r->stamp;
+    if (r->candidate_count == r->candidate_cap &&
+        !peri_vec_grow(&r->candidates, &r->candidate_cap, r->candidate_count + 1, sizeof(*r->candidates))) {
+        r->nomem = true;
+        return;
+    }
+    r->candidates[r->candidate_count++] = (struct matcher_candidate){posting.pattern, (uint32_t)r->item_count - 1};
 }
 
 static void found_entry(struct peri_matcher_scratch *r, uint32_t entry, struct matcher_scalar *scalar)

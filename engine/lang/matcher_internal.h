@@ -125,6 +125,7 @@ struct matcher_object {
 
 struct matcher_pattern {
     uint32_t object; /* MATCHER_NONE: a hit in the index decides */
+    bool anchored;   /* all must hold around the value that was found: no $or, and the access path needs a value */
 };
 
 struct peri_matcher {
@@ -159,8 +160,9 @@ struct peri_matcher {
 struct matcher_item {
     uint32_t path; /* elements of an array have the path of the array */
     uint32_t off, len;
-    uint32_t end; /* the item after this one and all it holds */
-    uint8_t kind; /* enum peri_json_kind */
+    uint32_t end;    /* the item after this one and all it holds */
+    uint32_t parent; /* the array or object it stands in */
+    uint8_t kind;    /* enum peri_json_kind */
     bool escaped;
 };
 
@@ -176,7 +178,16 @@ struct matcher_scalar {
 };
 
 struct matcher_slots {
-    uint32_t stamp, item; /* the item at a path in this event */
+    uint32_t stamp, item;          /* the item at a path in this event */
+    uint32_t member_stamp, object; /* the object that had a member of this path last */
+};
+
+struct matcher_candidate {
+    uint32_t pattern, item; /* the value that was found */
+};
+
+struct matcher_skip {
+    uint32_t stamp, until; /* no value before this item can be part of a match */
 };
 
 struct peri_matcher_scratch {
@@ -190,13 +201,18 @@ struct peri_matcher_scratch {
     size_t mark_cap;
     struct matcher_item *items;
     size_t item_count, item_cap;
-    uint32_t *hits, *candidates;
-    size_t hit_count, hit_cap, candidate_count, candidate_cap;
+    struct matcher_skip *skips; /* by pattern */
+    size_t skip_cap;
+    struct matcher_candidate *candidates;
+    size_t candidate_count, candidate_cap;
+    uint32_t *hits;
+    size_t hit_count, hit_cap;
     uint32_t *stack; /* of matcher_verify.c */
     size_t stack_len, stack_cap;
     char *decoded, *folded;
     size_t decoded_cap, folded_cap;
-    bool plain; /* no array and no repeated key among the items */
+    bool plain;    /* no array and no repeated key among the items */
+    bool repeated; /* a repeated key */
     bool nomem;
     struct peri_json_tape tape; /* what the fast scan does not take */
 };
@@ -241,6 +257,6 @@ void matcher_pick(struct peri_matcher_scratch *r);
 void matcher_pick_tape(struct peri_matcher_scratch *r);
 
 /* matcher_verify.c */
-bool matcher_verify(struct peri_matcher_scratch *r, uint32_t pattern);
+bool matcher_verify(struct peri_matcher_scratch *r, struct matcher_candidate candidate);
 
 #endif

@@ -93,7 +93,17 @@ static void occupy(struct peri_matcher_scratch *r, uint32_t path, size_t item)
 {
     if (r->slots[path].stamp == r->stamp)
         r->plain = false;
-    r->slots[path] = (struct matcher_slots){r->stamp, (uint32_t)item};
+    r->slots[path].stamp = r->stamp;
+    r->slots[path].item = (uint32_t)item;
+}
+
+/* A member of an object: is it the first of its path there? */
+static void note_member(struct peri_matcher_scratch *r, uint32_t path, uint32_t object)
+{
+    struct matcher_slots *slot = &r->slots[path];
+    r->repeated |= slot->member_stamp == r->stamp && slot->object == object;
+    slot->member_stamp = r->stamp;
+    slot->object = object;
 }
 
 static void take_scalar(struct peri_matcher_scratch *r, const struct matcher_item *item)
@@ -110,10 +120,10 @@ static void take_scalar(struct peri_matcher_scratch *r, const struct matcher_ite
 }
 
 /* The scalar at the offset; returns where it ends. */
-static uint32_t scalar_at(struct peri_matcher_scratch *r, uint32_t path, uint32_t at)
+static uint32_t scalar_at(struct peri_matcher_scratch *r, uint32_t path, uint32_t parent, uint32_t at)
 {
     const char *text = r->scan.text;
-    struct matcher_item item = {.path = path, .off = at};
+    struct matcher_item item = {.path = path, .off = at, .parent = parent};
     uint32_t end;
     if (text[at] == '"') {
         end = next_bit(r->scan.quotes, at + 1);
@@ -137,26 +147,27 @@ static uint32_t scalar_at(struct peri_matcher_scratch *r, uint32_t path, uint32_
     return end;
 }
 
-static void pick_object(struct peri_matcher_scratch *r, uint32_t path, uint32_t at, uint32_t end);
-static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t at, uint32_t end);
+static void pick_object(struct peri_matcher_scratch *r, uint32_t item, uint32_t at, uint32_t end);
+static void pick_array(struct peri_matcher_scratch *r, uint32_t item, uint32_t at, uint32_t end);
 
 /* The container that opens next. Returns its end. */
-static uint32_t container(struct peri_matcher_scratch *r, uint32_t path)
+static uint32_t container(struct peri_matcher_scratch *r, uint32_t path, uint32_t parent)
 {
     const struct matcher_open *open = &r->scan.opens[r->open_at];
     uint32_t at = open->at, end = open->end, next = open->next;
     const struct matcher_path *p = path == MATCHER_NONE ? NULL : &r->m->paths[path];
     bool object = r->scan.text[at] == '{';
     if (p && (!object || p->child_count)) {
-        size_t item = r->item_count;
-        if (!push(r, (struct matcher_item){.path = path, .kind = object ? PERI_JSON_OBJECT : PERI_JSON_ARRAY}))
+        uint32_t item = (uint32_t)r->item_count;
+        if (!push(r, (struct matcher_item){
+                         .path = path, .parent = parent, .kind = object ? PERI_JSON_OBJECT : PERI_JSON_ARRAY}))
             return end;
         r->open_at++;
         if (object) {
             occupy(r, path, item);
-            pick_object(r, path, at, end);
+            pick_object(r, item, at, end);
         } else {
-            pick_array(r, path, at, end);
+            pick_array(r, item, at, end);
             r->plain &= r->item_count == item + 1; /* an array without anything is as good as none */
         }
         r->items[item].end = (uint32_t)r->item_count;
@@ -165,12 +176,13 @@ static uint32_t container(struct peri_matcher_scratch *r, uint32_t path)
     return end;
 }
 
-static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t at, uint32_t end)
+static void pick_array(struct peri_matcher_scratch *r, uint32_t item, uint32_t at, uint32_t end)
 {
     const char *text = r->scan.text;
+    uint32_t path = r->items[item].path;
     if (r->m->paths[path].field == MATCHER_NONE) { /* only containers can have what is wanted */
         while (r->open_at < r->scan.open_count && r->scan.opens[r->open_at].at < end)
-            container(r, path);
+            container(r, path, item);
         return;
     }
     for (at++;; at++) {
@@ -178,7 +190,7 @@ static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t a
             at++;
         if (at == end)
             return;
-        at = text[at] == '{' || text[at] == '[' ? container(r, path) + 1 : scalar_at(r, path, at);
+        at = text[at] == '{' || text[at] == '[' ? container(r, path, item) + 1 : scalar_at(r, path, item, at);
         while (blank(text[at]))
             at++;
         if (at == end)
@@ -186,9 +198,9 @@ static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t a
     }
 }
 
-static void pick_object(struct peri_matcher_scratch *r, uint32_t id, uint32_t at, uint32_t end)
+static void pick_object(struct peri_matcher_scratch *r, uint32_t item, uint32_t at, uint32_t end)
 {
-    const struct matcher_path *path = &r->m->paths[id];
+    const struct matcher_path *path = &r->m->paths[r->items[item].path];
     const char *text = r->scan.text;
     const uint64_t *colons = r->scan.colons;
     uint32_t word = at >> 6, last = end >> 6;
@@ -208,12 +220,14 @@ static void pick_object(struct peri_matcher_scratch *r, uint32_t id, uint32_t at
         while (blank(text[value]))
             value++;
         uint32_t child = find_key(r, path, key_end);
+        if (child != MATCHER_NONE)
+            note_member(r, child, item);
         if (text[value] == '{' || text[value] == '[') {
-            uint32_t behind = container(r, child);
+            uint32_t behind = container(r, child, item);
             word = behind >> 6;
             rest = colons[word] & ~UINT64_C(0) << (behind & 63);
         } else if (child != MATCHER_NONE) {
-            scalar_at(r, child, value);
+            scalar_at(r, child, item, value);
         }
     }
 }
@@ -222,25 +236,29 @@ void matcher_pick(struct peri_matcher_scratch *r)
 {
     r->open_at = 0;
     if (r->m->paths[0].child_count)
-        container(r, 0);
+        container(r, 0, MATCHER_NONE);
 }
 
 /* --- from the plain scan, for texts that the fast one did not take --- */
 
-static void pick_tape_item(struct peri_matcher_scratch *r, uint32_t path, uint32_t at)
+static void pick_tape_item(struct peri_matcher_scratch *r, uint32_t path, uint32_t parent, uint32_t at)
 {
     const struct peri_json_tape *tape = &r->tape;
     const struct peri_json_item *from = &tape->items[at];
     const struct matcher_path *p = &r->m->paths[path];
-    struct matcher_item item = {
-        .path = path, .off = from->off, .len = from->len, .kind = from->kind, .escaped = from->escaped};
+    struct matcher_item item = {.path = path,
+        .off = from->off,
+        .len = from->len,
+        .parent = parent,
+        .kind = from->kind,
+        .escaped = from->escaped};
     if (from->kind > PERI_JSON_ARRAY) {
         if (p->field != MATCHER_NONE)
             take_scalar(r, &item);
         return;
     }
     bool object = from->kind == PERI_JSON_OBJECT;
-    size_t mine = r->item_count;
+    uint32_t mine = (uint32_t)r->item_count;
     if ((object && !p->child_count) || !push(r, item))
         return;
     if (object)
@@ -250,8 +268,10 @@ static void pick_tape_item(struct peri_matcher_scratch *r, uint32_t path, uint32
         uint32_t child = path;
         if (object)
             child = find_key_slow(r, p, tape->text + member->key, member->key_len, member->key_escaped);
+        if (child != MATCHER_NONE && object)
+            note_member(r, child, mine);
         if (child != MATCHER_NONE)
-            pick_tape_item(r, child, i);
+            pick_tape_item(r, child, mine, i);
     }
     if (!object)
         r->plain &= r->item_count == mine + 1;
@@ -263,5 +283,5 @@ void matcher_pick_tape(struct peri_matcher_scratch *r)
 {
     r->scan.text = r->tape.text;
     if (r->m->paths[0].child_count)
-        pick_tape_item(r, 0, 0);
+        pick_tape_item(r, 0, MATCHER_NONE, 0);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/vec.h"
+#include "data/json.h"
 
 static bool leaves_hold(struct peri_matcher_scratch *r, const struct matcher_member *member, uint32_t item)
 {
@@ -227,10 +228,84 @@ static enum pattern_outcome eval(struct peri_matcher_scratch *r, uint32_t id, st
     return all;
 }
 
-bool matcher_verify(struct peri_matcher_scratch *r, uint32_t pattern)
+/* --- around one value ---
+ *
+ * The value that led to the pattern says which element of each array is meant, so nothing else of these arrays is
+ * looked at: an event with many elements and many candidates takes as long as there are values found. Objects are
+ * checked from the inner to the outer. When an outer one lacks something, no value within it can do better: it is
+ * skipped. */
+
+struct level {
+    const struct matcher_object *object; /* of the pattern */
+    uint32_t item;                       /* of the event */
+    const struct matcher_member *inner;  /* the member that leads to the value */
+};
+
+static const struct matcher_member *member_of(
+    const struct peri_matcher *m, const struct matcher_object *object, uint32_t path)
 {
-    uint32_t object = r->m->patterns[pattern].object;
+    for (uint32_t i = 0; i < object->member_count; i++)
+        if (m->members[object->member_first + i].path == path)
+            return &m->members[object->member_first + i];
+    return NULL;
+}
+
+/* The objects around an item, from the outermost to the one it is in. */
+static size_t levels_of(
+    const struct peri_matcher_scratch *r, uint32_t object, uint32_t item, struct level levels[PERI_JSON_DEPTH])
+{
+    const struct peri_matcher *m = r->m;
+    uint32_t around[PERI_JSON_DEPTH + 1];
+    size_t count = 0, depth = 0;
+    for (uint32_t i = item; i != MATCHER_NONE; i = r->items[i].parent)
+        if (r->items[i].kind != PERI_JSON_ARRAY)
+            around[count++] = i;
+    const struct matcher_object *at = &m->objects[object];
+    for (; count > 1; count--, depth++) {
+        const struct matcher_member *inner = member_of(m, at, r->items[around[count - 2]].path);
+        levels[depth] = (struct level){at, around[count - 1], inner};
+        at = inner->object == MATCHER_NONE ? NULL : &m->objects[inner->object];
+    }
+    return depth;
+}
+
+static bool anchored(struct peri_matcher_scratch *r, struct matcher_candidate candidate)
+{
+    const struct peri_matcher *m = r->m;
+    struct matcher_skip *skip = &r->skips[candidate.pattern];
+    struct level levels[PERI_JSON_DEPTH];
+    if (skip->stamp == r->stamp && candidate.item < skip->until)
+        return false;
+    size_t depth = levels_of(r, m->patterns[candidate.pattern].object, candidate.item, levels), last = depth - 1;
+    if (eval_scalar(r, levels[last].inner, candidate.item) != PATTERN_WITH)
+        return false;
+    for (; depth > 0; depth--) {
+        const struct level *level = &levels[depth - 1];
+        const struct matcher_object *object = level->object;
+        bool ok = depth - 1 == last || level->inner->leaves_may_miss;
+        for (uint32_t i = 0; i < object->member_count && ok; i++) {
+            const struct matcher_member *member = &m->members[object->member_first + i];
+            if (member != level->inner)
+                ok = eval_member(r, member, (struct pattern_view){level->item, 0, 1}) != PATTERN_NO;
+        }
+        if (!ok) {
+            *skip = (struct matcher_skip){r->stamp, r->items[level->item].end};
+            return false;
+        }
+    }
+    return true;
+}
+
+bool matcher_verify(struct peri_matcher_scratch *r, struct matcher_candidate candidate)
+{
+    const struct matcher_pattern *pattern = &r->m->patterns[candidate.pattern];
     if (r->plain)
-        return plain_object(r, object);
-    return eval(r, object, (struct pattern_view){0, 0, 1}) != PATTERN_NO;
+        return plain_object(r, pattern->object);
+    if (pattern->anchored && !r->repeated)
+        return anchored(r, candidate);
+    struct matcher_skip *skip = &r->skips[candidate.pattern];
+    if (skip->stamp == r->stamp)
+        return false;
+    *skip = (struct matcher_skip){r->stamp, 0}; /* once is enough */
+    return eval(r, pattern->object, (struct pattern_view){0, 0, 1}) != PATTERN_NO;
 }

@@ -332,7 +332,7 @@ static void test_a_matcher_without_patterns(void **state)
 /* The time of these would be minutes if it grew with the square, or with the number of patterns. */
 static void test_large_events_and_many_patterns(void **state)
 {
-    enum { ELEMENTS = 10000, PATTERNS = 300 };
+    enum { ELEMENTS = 30000, PATTERNS = 3000 };
     struct peri_pattern **patterns = calloc(PATTERNS, sizeof(struct peri_pattern *));
     for (int i = 0; i < PATTERNS; i++) {
         char text[200];
