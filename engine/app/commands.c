@@ -23,6 +23,7 @@ const struct peri_command peri_commands[] = {
     {"operators", "conditions and actions: list, show, call", peri_cmd_operators},
     {"plugins", "packages: list, show, new, check, test, approve, revoke, enable, disable, reload", peri_cmd_plugins},
     {"data", "the unified model: query, get, put, delete, import", peri_cmd_data},
+    {"mappings", "ids that other systems have for ours: list, show, set, lookup, key, delete", peri_cmd_mappings},
     {"outbox", "messages that no channel took: list, show, clear", peri_cmd_outbox},
     {"secrets", "secret values: list, set, remove", peri_cmd_secrets},
     {"backup", "a copy of the database, while the service runs", peri_cmd_backup},

@@ -69,6 +69,17 @@ enum peri_status peri_tx_outbox_clear(struct peri_tx *tx, uint64_t *ret_count, s
 enum peri_status peri_tx_audit(struct peri_tx *tx, const char *actor, const char *action, const char *target,
     const struct peri_value *detail, struct peri_error *err) PERI_MUST_CHECK;
 
+/* Newest first: {id ("au-7"), time, actor, action, target?, detail?}. */
+struct peri_audit_filter {
+    const char *target; /* exactly; NULL: any */
+    const char *action; /* what it begins with; NULL: any */
+    uint64_t before;    /* 0: newest */
+    size_t limit;       /* default 50, at most 1000 */
+};
+enum peri_status peri_reader_audit(struct peri_reader *reader, const struct peri_audit_filter *filter,
+    struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
+bool peri_audit_id_parse(const char *text, uint64_t *ret);
+
 /* Several changes that stand or fall together, in order: what a webhook or action handler did, or one request to
  * POST /v1/events. Entities written before an event of the same batch are visible to the rules that hear it. */
 struct peri_batch;

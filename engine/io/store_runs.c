@@ -232,18 +232,43 @@ enum peri_status peri_tx_step_put(struct peri_tx *tx, const struct peri_step_row
     return peri_stmt_exec(&q, err);
 }
 
-enum peri_status peri_tx_schedule_put(struct peri_tx *tx, const struct peri_schedule_row *row, struct peri_error *err)
+static enum peri_status put_schedule(
+    struct peri_tx *tx, const char *sql, const struct peri_schedule_row *row, struct peri_error *err)
 {
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db,
-        "INSERT INTO schedules(id,spec,anchor,last) VALUES(?,?,?,?)"
-        " ON CONFLICT(id) DO UPDATE SET spec=excluded.spec, anchor=excluded.anchor, last=excluded.last",
-        err);
+    enum peri_status st = peri_stmt_open(&q, tx->db, sql, err);
     if (st)
         return st;
     peri_stmt_text(&q, row->id);
     peri_stmt_text(&q, row->spec);
     peri_stmt_int(&q, row->anchor_ms);
     peri_stmt_int(&q, row->last_ms);
+    return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_schedule_put(struct peri_tx *tx, const struct peri_schedule_row *row, struct peri_error *err)
+{
+    return put_schedule(tx,
+        "INSERT INTO schedules(id,spec,anchor,last) VALUES(?,?,?,?)"
+        " ON CONFLICT(id) DO UPDATE SET spec=excluded.spec, anchor=excluded.anchor, last=excluded.last",
+        row, err);
+}
+
+enum peri_status peri_tx_schedule_set(struct peri_tx *tx, const struct peri_schedule_row *row, struct peri_error *err)
+{
+    return put_schedule(tx,
+        "INSERT INTO schedules(id,spec,anchor,last) VALUES(?,?,?,?)"
+        " ON CONFLICT(id) DO UPDATE SET spec=excluded.spec, anchor=excluded.anchor, last=excluded.last"
+        " WHERE spec<>excluded.spec",
+        row, err);
+}
+
+enum peri_status peri_tx_schedule_drop(struct peri_tx *tx, const char *id, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "DELETE FROM schedules WHERE id=?", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, id);
     return peri_stmt_exec(&q, err);
 }

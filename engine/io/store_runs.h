@@ -137,13 +137,18 @@ enum peri_status peri_reader_runs(struct peri_reader *reader, const struct peri_
 enum peri_status peri_reader_run(
     struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
-/* Schedules: what must outlive a restart of each schedule trigger. id is "<rule>/<trigger>". */
+/* Schedules: what must outlive a restart of each schedule trigger. id is "<rule>/<trigger>", or of a
+ * plugin's own ones "plugin:<plugin>/<name>". */
 struct peri_schedule_row {
     const char *id, *spec; /* spec: text of the trigger; a changed spec starts afresh */
     int64_t anchor_ms, last_ms;
 };
 enum peri_status peri_tx_schedule_put(
     struct peri_tx *tx, const struct peri_schedule_row *row, struct peri_error *err) PERI_MUST_CHECK;
+/* The same, but a row whose spec is unchanged stays as it is. */
+enum peri_status peri_tx_schedule_set(
+    struct peri_tx *tx, const struct peri_schedule_row *row, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_schedule_drop(struct peri_tx *tx, const char *id, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_reader_schedules(struct peri_reader *reader,
     enum peri_status (*fn)(void *arg, const struct peri_schedule_row *row), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;

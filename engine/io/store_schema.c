@@ -86,7 +86,14 @@ static const char step_3[] =
     "CREATE TABLE win(wid INTEGER NOT NULL, ckey TEXT NOT NULL, ts INTEGER NOT NULL, seq INTEGER NOT NULL,"
     " PRIMARY KEY(wid,ckey,ts,seq)) WITHOUT ROWID;";
 
-const char *const peri_schema_steps[] = {step_1, step_2, step_3, NULL};
+static const char step_4[] =
+    "CREATE TABLE mappings(id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, type TEXT NOT NULL,"
+    " key TEXT NOT NULL, external_id TEXT NOT NULL, data TEXT, updated INTEGER NOT NULL);"
+    "CREATE UNIQUE INDEX mappings_key ON mappings(source, type, key);"
+    "CREATE UNIQUE INDEX mappings_external ON mappings(source, type, external_id);"
+    "CREATE INDEX audit_target ON audit(target, seq);";
+
+const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

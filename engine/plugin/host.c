@@ -101,8 +101,10 @@ enum peri_status peri_host_create(
     host->operators = peri_map_create();
     host->libraries = peri_map_create();
     host->subs = peri_map_create();
+    host->plans = peri_map_create();
     host->ids = calloc(1, sizeof(*host->ids));
-    if (!copy_options(host, options) || !host->operators || !host->libraries || !host->subs || !host->ids)
+    if (!copy_options(host, options) || !host->operators || !host->libraries || !host->subs || !host->plans ||
+        !host->ids)
         st = peri_error_nomem(err);
     host->queue_full = peri_metrics_counter(
         options->metrics, "plugin_queue_full_total", NULL, "Calls refused because a plugin's queue was full.");
@@ -166,6 +168,7 @@ void peri_host_destroy(struct peri_host *host)
     }
     free(host->plugins);
     peri_subs_finish(host);
+    peri_plans_finish(host);
     peri_map_destroy(host->operators, NULL);
     peri_host_scripts_finish(host);
     peri_map_destroy(host->libraries, free);

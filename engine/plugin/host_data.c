@@ -16,7 +16,7 @@
 #define STORED_AGE_MAX 256 /* writes between two counts of what a plugin stores */
 
 /* NULL without a database: reads find nothing then. */
-static struct peri_reader *reader_of(struct peri_job *job)
+struct peri_reader *peri_job_reader(struct peri_job *job)
 {
     struct peri_worker *w = job->worker;
     struct peri_error err = {0};
@@ -66,7 +66,7 @@ enum peri_status peri_job_spend(struct peri_job *job, struct peri_error *err)
     return PERI_ELIMIT;
 }
 
-static enum peri_status denied(
+enum peri_status peri_job_denied(
     const struct peri_job *job, const char *permission, const char *arg, struct peri_error *err)
 {
     return peri_error_set(
@@ -75,10 +75,11 @@ static enum peri_status denied(
 
 static enum peri_status may_read(const struct peri_job *job, const char *type, struct peri_error *err)
 {
-    return peri_grants_data(job->plugin->grants, "read", type) ? PERI_OK : denied(job, "data:read:", type, err);
+    return peri_grants_data(job->plugin->grants, "read", type) ? PERI_OK
+                                                               : peri_job_denied(job, "data:read:", type, err);
 }
 
-static enum peri_status may_change(const struct peri_job *job, const char *what, struct peri_error *err)
+enum peri_status peri_job_may_change(const struct peri_job *job, const char *what, struct peri_error *err)
 {
     if (job->kind != PERI_JOB_CONDITION)
         return PERI_OK;
@@ -87,7 +88,7 @@ static enum peri_status may_change(const struct peri_job *job, const char *what,
 }
 
 /* The job's batch, made when it is first needed and never larger than its bounds. */
-static enum peri_status open_batch(struct peri_job *job, struct peri_error *err)
+enum peri_status peri_job_batch(struct peri_job *job, struct peri_error *err)
 {
     if (!job->batch) {
         job->batch = peri_batch_create();
@@ -141,7 +142,7 @@ enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *r
         .as_of = job->kind == PERI_JOB_CONDITION ? job->as_of : 0,
         .count_only = count,
     };
-    struct peri_reader *reader = reader_of(job);
+    struct peri_reader *reader = peri_job_reader(job);
     if (!reader) {
         *ret_count = 0;
         *ret = count ? NULL : peri_value_list();
@@ -158,7 +159,7 @@ enum peri_status peri_job_get(
         st = peri_job_spend(job, err);
     if (st)
         return st;
-    struct peri_reader *reader = reader_of(job);
+    struct peri_reader *reader = peri_job_reader(job);
     return reader ? peri_reader_entity(reader, peri_entity_type_singular(type), id, ret, err) : PERI_ENOTFOUND;
 }
 
@@ -168,7 +169,7 @@ static enum peri_status find_id(
 {
     const char *given = peri_map_text(patch, "id");
     int64_t now = peri_clock_wall_ms(&job->host->options.clock);
-    struct peri_reader *reader = reader_of(job);
+    struct peri_reader *reader = peri_job_reader(job);
     if (reader)
         return peri_entity_id(reader, type, patch, now, id, err);
     if (given && *given && strlen(given) < 128) {
@@ -183,8 +184,8 @@ enum peri_status peri_job_put(
 {
     const char *entity = peri_entity_type_singular(type);
     if (!peri_grants_data(job->plugin->grants, "write", type))
-        return denied(job, "data:write:", type, err);
-    enum peri_status st = may_change(job, "write data", err);
+        return peri_job_denied(job, "data:write:", type, err);
+    enum peri_status st = peri_job_may_change(job, "write data", err);
     if (!st)
         st = peri_job_spend(job, err);
     if (!st && !peri_value_is(fields, PERI_MAP))
@@ -192,7 +193,7 @@ enum peri_status peri_job_put(
     if (!st)
         st = peri_entity_type_check(entity, err);
     if (!st)
-        st = open_batch(job, err);
+        st = peri_job_batch(job, err);
     if (st)
         return st;
     struct peri_value *patch = peri_value_copy(fields);
@@ -215,8 +216,8 @@ enum peri_status peri_job_put(
 enum peri_status peri_job_delete(struct peri_job *job, const char *type, const char *id, struct peri_error *err)
 {
     if (!peri_grants_data(job->plugin->grants, "write", type))
-        return denied(job, "data:write:", type, err);
-    enum peri_status st = may_change(job, "delete data", err);
+        return peri_job_denied(job, "data:write:", type, err);
+    enum peri_status st = peri_job_may_change(job, "delete data", err);
     if (!st)
         st = peri_job_spend(job, err);
     if (!st)
@@ -224,7 +225,7 @@ enum peri_status peri_job_delete(struct peri_job *job, const char *type, const c
     if (!st && !*id)
         st = peri_error_set(err, PERI_EINVAL, "bad_argument", "id is empty");
     if (!st)
-        st = open_batch(job, err);
+        st = peri_job_batch(job, err);
     if (st)
         return st;
     st = peri_batch_entity_delete(job->batch, peri_entity_type_singular(type), id);
@@ -336,11 +337,11 @@ enum peri_status peri_job_subscribe(
     struct peri_job *job, const char *glob, bool off, bool from_now, uint64_t since, struct peri_error *err)
 {
     struct peri_error why = {0};
-    enum peri_status st = may_change(job, "subscribe to events", err);
+    enum peri_status st = peri_job_may_change(job, "subscribe to events", err);
     if (!st && peri_glob_check(glob, &why))
         st = peri_error_set(err, PERI_EINVAL, "bad_argument", "%s", why.message);
     if (!st && !peri_grants_subscribe_glob(job->plugin->grants, glob))
-        st = denied(job, "event:subscribe:", glob, err);
+        st = peri_job_denied(job, "event:subscribe:", glob, err);
     const struct peri_event_decl *decl = st ? NULL : declared(job, glob);
     if (decl && !decl->subscribe && !off)
         st = peri_error_set(
@@ -371,14 +372,14 @@ enum peri_status peri_job_emit(struct peri_job *job, const char *type, const str
         return st;
     }
     if (!peri_grants_publish(job->plugin->grants, type))
-        return denied(job, "event:publish:", type, err);
-    st = may_change(job, "emit events", err);
+        return peri_job_denied(job, "event:publish:", type, err);
+    st = peri_job_may_change(job, "emit events", err);
     if (!st)
         st = check_declared(job, type, data, err);
     if (!st)
         st = peri_job_spend(job, err);
     if (!st)
-        st = open_batch(job, err);
+        st = peri_job_batch(job, err);
     if (st)
         return st;
     struct peri_event *event = peri_event_create();
@@ -397,9 +398,9 @@ enum peri_status peri_job_emit(struct peri_job *job, const char *type, const str
 
 enum peri_status peri_job_kv_get(struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err)
 {
-    struct peri_reader *reader = reader_of(job);
+    struct peri_reader *reader = peri_job_reader(job);
     if (!peri_grants_has(job->plugin->grants, "storage:read"))
-        return denied(job, "storage:read", "", err);
+        return peri_job_denied(job, "storage:read", "", err);
     enum peri_status st = peri_job_spend(job, err);
     if (st || !reader)
         return st ? st : PERI_ENOTFOUND;
@@ -409,9 +410,9 @@ enum peri_status peri_job_kv_get(struct peri_job *job, const char *key, struct p
 enum peri_status peri_job_kv_list(
     struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err)
 {
-    struct peri_reader *reader = reader_of(job);
+    struct peri_reader *reader = peri_job_reader(job);
     if (!peri_grants_has(job->plugin->grants, "storage:read") && !peri_grants_has(job->plugin->grants, "storage:write"))
-        return denied(job, "storage:read", "", err);
+        return peri_job_denied(job, "storage:read", "", err);
     enum peri_status st = peri_job_spend(job, err);
     if (st)
         return st;
@@ -428,7 +429,7 @@ enum peri_status peri_job_kv_list(
 static enum peri_status count_stored(struct peri_job *job, bool now, struct peri_error *err)
 {
     struct peri_plugin *p = job->plugin;
-    struct peri_reader *reader = reader_of(job);
+    struct peri_reader *reader = peri_job_reader(job);
     if (reader && (now || p->stored_age == 0)) {
         int64_t at = peri_clock_wall_ms(&job->host->options.clock);
         enum peri_status st = peri_reader_kv_size(reader, p->id, at, &p->stored_keys, &p->stored_bytes, err);
@@ -461,7 +462,7 @@ static enum peri_status check_room(
 {
     struct peri_plugin *p = job->plugin;
     struct peri_value *old = NULL;
-    struct peri_reader *reader = reader_of(job);
+    struct peri_reader *reader = peri_job_reader(job);
     int64_t now = peri_clock_wall_ms(&job->host->options.clock);
     if (!reader)
         return PERI_OK;
@@ -491,7 +492,7 @@ static enum peri_status check_room(
 static enum peri_status put_stored(
     struct peri_job *job, const char *key, const struct peri_value *value, int64_t expires, struct peri_error *err)
 {
-    enum peri_status st = open_batch(job, err);
+    enum peri_status st = peri_job_batch(job, err);
     if (!st)
         st = check_room(job, key, value, err);
     if (st)
@@ -503,8 +504,8 @@ static enum peri_status put_stored(
 static enum peri_status may_store(struct peri_job *job, struct peri_error *err)
 {
     if (!peri_grants_has(job->plugin->grants, "storage:write"))
-        return denied(job, "storage:write", "", err);
-    enum peri_status st = may_change(job, "change its storage", err);
+        return peri_job_denied(job, "storage:write", "", err);
+    enum peri_status st = peri_job_may_change(job, "change its storage", err);
     return st ? st : peri_job_spend(job, err);
 }
 

@@ -39,8 +39,10 @@ struct peri_plugin;
 #define PERI_HOST_RATE 100                 /* operations a second, of plugins that did not come with perigee */
 #define PERI_HOST_RATE_BURST 10            /* seconds' worth that may be used at once */
 #define PERI_HOST_STORAGE_VALUE 65536
-#define PERI_HOST_SUBS 64       /* subscriptions of one plugin */
-#define PERI_HOST_SUB_QUEUE 128 /* events in memory for one subscription; the rest waits in the journal */
+#define PERI_HOST_MAPPINGS 100000 /* of one plugin */
+#define PERI_HOST_PLANS 100       /* schedules of one plugin */
+#define PERI_HOST_SUBS 64         /* subscriptions of one plugin */
+#define PERI_HOST_SUB_QUEUE 128   /* events in memory for one subscription; the rest waits in the journal */
 #define PERI_HOST_LOG_LINE 4096
 #define PERI_HOST_LOG_BYTES 65536 /* logged by one call */
 
@@ -109,6 +111,12 @@ struct peri_sub_change {
     bool off;
     bool from_now;  /* a subscription nobody knows yet hears what comes; else what comes after since */
     uint64_t since; /* journal position */
+};
+
+/* What a handler asked for with ctx.schedule, in order. */
+struct peri_plan_change {
+    char *name, *text; /* text: the spec as it is stored; NULL: cancelled */
+    int64_t anchor_ms;
 };
 
 /* Operations that a plugin may still begin; refilled by the clock. */
@@ -197,7 +205,11 @@ enum peri_read_kind {
     PERI_READ_GET,
     PERI_READ_KV,
     PERI_READ_KEYS,
-    PERI_READ_CLEAR
+    PERI_READ_CLEAR,
+    PERI_READ_MAPPINGS, /* request: {type, key?, external_id?, after?, limit?} */
+    PERI_READ_EXTERNAL, /* the external id, or ... */
+    PERI_READ_MAPPED,   /* ... the key, of the one that request names */
+    PERI_READ_SCHEDULES
 };
 
 /* A read that has to wait for a flush. */
@@ -242,6 +254,7 @@ enum peri_job_kind {
     PERI_JOB_SEND,
     PERI_JOB_WEBHOOK,
     PERI_JOB_EVENT,
+    PERI_JOB_SCHEDULE,
     PERI_JOB_HOOK
 };
 enum peri_job_outcome { PERI_JOB_DONE, PERI_JOB_SUSPENDED, PERI_JOB_FAILED };
@@ -301,6 +314,8 @@ struct peri_job {
     bool log_full;
     struct peri_sub_change *subs; /* wanted; take effect when the handler has ended well */
     size_t sub_count, sub_cap;
+    struct peri_plan_change *plans;
+    size_t plan_count, plan_cap;
     int64_t stored_keys, stored_bytes; /* what the batch adds to the plugin's storage */
     enum peri_job_outcome outcome;
     bool holds;
@@ -345,6 +360,9 @@ struct peri_host {
     struct peri_reader *reader;   /* of the loop; NULL until it is needed */
     struct peri_map *subs;        /* "<plugin>\n<glob>" -> struct peri_sub */
     struct peri_timer *sub_timer; /* to store how far they are */
+    struct peri_map *plans;       /* row id of schedules -> struct peri_plan */
+    bool plans_loaded;
+    struct peri_timer *plan_timer;
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -431,6 +449,18 @@ void peri_subs_flush(struct peri_host *host);
 struct peri_value *peri_subs_value(const struct peri_plugin *plugin); /* [{event, after}] */
 void peri_subs_finish(struct peri_host *host);
 
+/* host_schedule.c, loop */
+void peri_plans_free_changes(struct peri_plan_change *changes, size_t count);
+void peri_plans_apply(struct peri_job *job);
+void peri_plans_mark(struct peri_job *job);  /* adds what a schedule's end means to what its handler wrote */
+void peri_plans_arm(struct peri_host *host); /* plans or plugins have changed */
+void peri_plans_tick(struct peri_host *host);
+void peri_plans_finish(struct peri_host *host);
+/* host_plan.c, on a worker. spec: see host_schedule.c; NULL cancels. */
+enum peri_status peri_job_plan(
+    struct peri_job *job, const char *name, const struct peri_value *spec, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_plans(struct peri_job *job, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+
 /* host_data.c, on a worker: what both kinds of plugin may do with the model. Permission checks are in here. */
 enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *request, bool count,
     struct peri_value **ret, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
@@ -445,6 +475,20 @@ enum peri_status peri_job_emit(struct peri_job *job, const char *type, const str
 /* Wants the events of a glob, or no longer. since as in struct peri_sub_change. */
 enum peri_status peri_job_subscribe(struct peri_job *job, const char *glob, bool off, bool from_now, uint64_t since,
     struct peri_error *err) PERI_MUST_CHECK;
+/* mapping: {type, key, external_id, data?}; a list of them is one operation. */
+enum peri_status peri_job_map(
+    struct peri_job *job, const struct peri_value *mappings, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_unmap(
+    struct peri_job *job, const char *type, const char *key, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_mappings(struct peri_job *job, const struct peri_value *request, struct peri_value **ret,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* For the files that add to this one. */
+struct peri_reader *peri_job_reader(struct peri_job *job); /* NULL without a database */
+enum peri_status peri_job_batch(struct peri_job *job, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_may_change(
+    const struct peri_job *job, const char *what, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_job_denied(
+    const struct peri_job *job, const char *permission, const char *arg, struct peri_error *err);
 enum peri_status peri_job_kv_get(
     struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_kv_set(struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms,

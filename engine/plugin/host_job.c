@@ -105,6 +105,7 @@ void peri_job_free(struct peri_job *job)
     peri_value_unref(job->value);
     peri_value_unref(job->event_value);
     peri_subs_free_changes(job->subs, job->sub_count);
+    peri_plans_free_changes(job->plans, job->plan_count);
     peri_plugin_unref(job->plugin);
     free(job);
 }
@@ -231,10 +232,18 @@ void peri_job_resume(struct peri_job *job)
 
 /* --- commits --- */
 
-static void give_result(struct peri_job *job)
+/* Subscriptions and schedules that are in the store now. */
+static void apply_wishes(struct peri_job *job)
 {
     if (job->sub_count)
         peri_subs_apply(job);
+    if (job->plan_count)
+        peri_plans_apply(job);
+}
+
+static void give_result(struct peri_job *job)
+{
+    apply_wishes(job);
     answer(job, NULL);
     peri_job_free(job);
 }
@@ -260,6 +269,8 @@ static void committed(void *arg, enum peri_status st, const struct peri_error *e
             err ? err->message : peri_status_name(st));
         copy.retryable = st == PERI_EFULL || st == PERI_EIO || st == PERI_EBUSY;
     }
+    if (!st)
+        apply_wishes(job);
     if (job->finishing) {
         if (job->answered)
             peri_job_free(job);
@@ -338,6 +349,7 @@ static void ended(struct peri_job *job)
     }
     job->finishing = true;
     peri_subs_mark(job);
+    peri_plans_mark(job);
     if (!commit(job, &err))
         give_result(job);
     else if (!job->flushing)

@@ -218,6 +218,7 @@ static void activate(struct peri_plugin *p)
         drop_plugin(old);
     peri_host_operators_changed(host);
     peri_subs_bind(p);
+    peri_plans_arm(host);
     peri_info(host->options.log, p->area, "%s %s is active", p->manifest->name, p->manifest->version);
     recheck_neighbours(p);
     if (candidate && p->has_ready)

@@ -34,6 +34,17 @@ const char *const peri_lua_api_names[] = {
     "log.error",
     "log.info",
     "log.warn",
+    "mappings.bulk",
+    "mappings.delete",
+    "mappings.external_id",
+    "mappings.key",
+    "mappings.list",
+    "mappings.set",
+    "schedule.after",
+    "schedule.cancel",
+    "schedule.cron",
+    "schedule.every",
+    "schedule.list",
     "secret",
     "send",
     "smtp.send",
@@ -66,6 +77,8 @@ int peri_lua_api_open(lua_State *L, void *user)
     peri_lua_api_data(L, p);
     peri_lua_api_storage(L, p);
     peri_lua_api_events(L, p);
+    peri_lua_api_mappings(L, p);
+    peri_lua_api_schedule(L, p);
     peri_lua_api_http(L, p);
     peri_lua_api_smtp(L, p);
     peri_lua_api_send(L, p);
@@ -261,6 +274,10 @@ int peri_lua_push_arguments(lua_State *L, void *user)
     case PERI_JOB_EVENT:
         peri_vm_push_value(L, peri_job_event(job), false);
         push_ctx(L, job);
+        return 2;
+    case PERI_JOB_SCHEDULE:
+        push_ctx(L, job);
+        peri_vm_push_value(L, job->params, false);
         return 2;
     case PERI_JOB_HOOK:
         break;

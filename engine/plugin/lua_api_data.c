@@ -28,6 +28,14 @@ int peri_lua_push_read(lua_State *L, struct peri_job *job, struct peri_read *rea
     case PERI_READ_CLEAR:
         st = peri_job_kv_list(job, read->id, box, &err);
         break;
+    case PERI_READ_MAPPINGS:
+    case PERI_READ_EXTERNAL:
+    case PERI_READ_MAPPED:
+        st = peri_job_mappings(job, read->request, box, &err);
+        break;
+    case PERI_READ_SCHEDULES:
+        st = peri_job_plans(job, box, &err);
+        break;
     case PERI_READ_NONE:
         return 0;
     }
@@ -39,6 +47,10 @@ int peri_lua_push_read(lua_State *L, struct peri_job *job, struct peri_read *rea
     peri_vm_charge(L, 200);
     if (read->kind == PERI_READ_COUNT) {
         lua_pushinteger(L, (lua_Integer)count);
+        return 1;
+    }
+    if (read->kind == PERI_READ_EXTERNAL || read->kind == PERI_READ_MAPPED) {
+        lua_pushstring(L, peri_map_text(peri_list_at(*box, 0), read->kind == PERI_READ_MAPPED ? "key" : "external_id"));
         return 1;
     }
     if (read->kind != PERI_READ_KEYS && read->kind != PERI_READ_CLEAR) {

@@ -306,7 +306,7 @@ static enum peri_status describe_channel(struct peri_plugin *p, struct peri_erro
 enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err)
 {
     static const char *const members[] = {"init", "ready", "stop", "on_enable", "on_disable", "conditions", "actions",
-        "connector", "channel", "webhooks", NULL};
+        "connector", "channel", "webhooks", "jobs", NULL};
     static const char *const root[] = {NULL};
     enum peri_status st = check_members(p, root, members, "the package table", err);
     if (!st)
@@ -382,6 +382,7 @@ static enum peri_status read_result(struct peri_job *job)
     case PERI_JOB_WEBHOOK:
         return peri_vm_call_result(job->vm_call, 0, PERI_HOST_BODY_BYTES, &job->value, &job->error);
     case PERI_JOB_EVENT:
+    case PERI_JOB_SCHEDULE:
     case PERI_JOB_HOOK:
         break;
     }

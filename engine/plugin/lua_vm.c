@@ -311,6 +311,16 @@ bool peri_vm_push_path(lua_State *L, const char *const *path)
     return false;
 }
 
+bool peri_vm_is_handler(lua_State *L, const char *table, const char *name)
+{
+    const char *const path[] = {table, name, NULL};
+    if (!peri_vm_push_path(L, path))
+        return false;
+    bool yes = lua_isfunction(L, -1);
+    lua_pop(L, 1);
+    return yes;
+}
+
 struct peek_args {
     const char *const *path;
     struct peri_value *value;

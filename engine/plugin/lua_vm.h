@@ -127,6 +127,8 @@ void peri_vm_push_api(lua_State *L);
  * NULL}; nil forgets it. */
 #define PERI_VM_KEPT "\1kept"
 void peri_vm_keep(lua_State *L, const char *name);
+/* Is package[table][name] a function? From inside a host function. */
+bool peri_vm_is_handler(lua_State *L, const char *table, const char *name);
 /* Pops a function: what print() calls with its one line of text. Without it print does nothing. */
 void peri_vm_set_print(lua_State *L);
 /* Raises a coded error table {code=, message=, retryable=}. Does not return. */

@@ -27,6 +27,8 @@
 ---@field data perigee.Data needs data:read:<type> or data:write:<type>
 ---@field storage perigee.Storage needs storage:read or storage:write
 ---@field events perigee.Events needs event:subscribe:<glob>
+---@field mappings perigee.Mappings needs storage:read or storage:write
+---@field schedule perigee.Schedule needs scheduler:read or scheduler:write
 ---@field http perigee.Http needs network:outbound:<host>
 ---@field smtp perigee.Smtp needs network:outbound:<host>
 local ctx = {}

@@ -12,6 +12,7 @@
 ---@field actions? table<string, perigee.Action> by operator id
 ---@field channel? perigee.Channel
 ---@field connector? perigee.Connector
+---@field jobs? table<string, fun(ctx: perigee.Context, job: perigee.Job)> what ctx.schedule calls, by name
 ---@field webhooks? table<string, perigee.Webhook> by path, which begins with "/"
 
 ---@class perigee.Condition

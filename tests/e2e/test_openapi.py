@@ -98,12 +98,13 @@ class Answers(harness.Case):
         self.seen = set()
         self.event = self.s.emit("demo.Hello", {"name": "Ada"}, source="test", id="1", subject="s")
         self.s.put("contact", {"id": "ada", "tags": ["vip"]})
+        self.mapping = self.s.request("POST", "/v1/mappings", {"source": "crm", "type": "contact", "key": "ada", "external_id": "7"}).json
         self.s.matched(self.event)
         self.hello = self.ended("hello")
         self.wait = self.s.get(f"/v1/runs?rule=wait&event={self.event}")["items"][0]
         self.message = self.s.outbox()[0]
         self.fill = {"event": self.event, "run": self.hello["id"], "rule": "hello", "plugin": "notify", "operator": "notify.send", "type": "contact",
-                     "id": "ada", "message": self.message["id"]}
+                     "id": "ada", "message": self.message["id"], "mapping": self.mapping["id"]}
 
     def ended(self, rule):
         def fetch():
@@ -138,12 +139,12 @@ class Answers(harness.Case):
 
     def test_every_get(self):
         for path, item in self.doc["paths"].items():
-            if "get" not in item or path in ("/v1/stream", "/hooks/{plugin}/{path}"):
+            if "get" not in item or path in ("/v1/stream", "/v1/mappings/lookup", "/hooks/{plugin}/{path}"):
                 continue
             with self.subTest(path):
                 found = self.ask(path)
                 if isinstance(found, dict) and "items" in found:
-                    if path != "/v1/findings":
+                    if path not in ("/v1/findings", "/v1/audit"):
                         self.assertTrue(found["items"], path)
         failed = self.ask("/v1/runs/{run}", run=self.ended("fail")["id"])
         self.assertEqual(failed["state"], "failed")
@@ -151,6 +152,34 @@ class Answers(harness.Case):
         self.assertEqual(self.ask("/v1/events", query="?limit=1")["next"], self.event)
         findings = self.ask("/v1/findings")["items"]
         self.assertIn("unknown-key", [finding["code"] for finding in findings])
+
+    def test_mappings(self):
+        one = {"source": "crm", "type": "contact", "key": "bob", "external_id": "8", "data": {"seen": True}}
+        made = self.ask("/v1/mappings", "post", one)
+        self.assertEqual(self.ask("/v1/mappings/{mapping}", mapping=made["id"]), made)
+        self.assertEqual(self.ask("/v1/mappings/lookup", query="?source=crm&type=contact&key=bob")["external_id"], "8")
+        self.assertEqual(self.ask("/v1/mappings/lookup", query="?source=crm&type=contact&external_id=8")["key"], "bob")
+        self.ask("/v1/mappings/lookup", query="?source=crm&type=contact&key=eve", status=404)
+        self.ask("/v1/mappings/lookup", query="?source=crm", status=400)
+        self.ask("/v1/mappings", "post", {**one, "key": "eve"}, status=409)
+        self.ask("/v1/mappings", "post", {**one, "key": ""}, status=400)
+        self.ask("/v1/mappings", "post", {**one, "keys": "x"}, status=400)
+        self.assertEqual(self.ask("/v1/mappings", "post", {**one, "external_id": "9"})["id"], made["id"])
+        bulk = {"items": [{**one, "key": f"k{i}", "external_id": f"e{i}"} for i in range(20)]}
+        self.assertEqual(self.ask("/v1/mappings/bulk", "post", bulk)["count"], 20)
+        page = self.ask("/v1/mappings", query="?source=crm&type=contact&limit=3")
+        self.assertEqual([m["key"] for m in page["items"]], ["ada", "bob", "k0"])
+        page = self.ask("/v1/mappings", query=f"?limit=3&after={page['next']}")
+        self.assertEqual([m["key"] for m in page["items"]], ["k1", "k2", "k3"])
+        self.ask("/v1/mappings/{mapping}", "delete", mapping=made["id"])
+        self.ask("/v1/mappings/{mapping}", "delete", mapping=made["id"], status=404)
+        self.ask("/v1/mappings/{mapping}", mapping="ob-7", status=404)
+        self.ask("/v1/mappings", query="?after=7", status=404)
+        self.assertEqual(self.s.cli("mappings", "lookup", "crm", "contact", "k3", expect=0).stdout, "e3\n")
+        self.assertEqual(self.s.cli("mappings", "key", "crm", "contact", "e3", expect=0).stdout, "k3\n")
+        self.s.cli("mappings", "set", "crm", "contact", "zoe", "26", expect=0)
+        self.assertIn("zoe", self.s.cli("mappings", "list", expect=0).stdout)
+        self.s.cli("mappings", "lookup", "crm", "contact", "nobody", expect=1)
 
     def test_the_stream(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.s.port, timeout=harness.DEADLINE)
@@ -196,12 +225,15 @@ class Answers(harness.Case):
         self.ask("/v1/data/{type}", "post", "7", status=400)
         self.ask("/v1/data/{type}/{id}", "delete", id="eve")
         self.assertGreater(self.ask("/v1/outbox", "delete")["count"], 0)
+        made = self.ask("/v1/mappings", "post", {"source": "crm", "type": "contact", "key": "bob", "external_id": "8"})
+        self.ask("/v1/mappings/bulk", "post", {"items": [{"source": "crm", "type": "contact", "key": "eve", "external_id": "9"}]})
+        self.ask("/v1/mappings/{mapping}", "delete", mapping=made["id"])
         changing = {(method, path) for path, item in self.doc["paths"].items() for method in METHODS if method in item and method != "get"}
         self.assertEqual(changing - self.seen, {("post", "/hooks/{plugin}/{path}")}, "not called here")
 
     def test_what_is_not_there(self):
         absent = {"event": "ev-999", "run": "run-999", "rule": "none", "plugin": "none", "operator": "no.ne", "type": "contact", "id": "nobody",
-                  "message": "ob-999"}
+                  "message": "ob-999", "mapping": "map-999"}
         for path, item in self.doc["paths"].items():
             names = re.findall(r"\{([^}]*)\}", path)
             for method in METHODS:

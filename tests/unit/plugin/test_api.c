@@ -11,7 +11,8 @@
 #include "plugin/lua_api.h"
 
 #define ALL                                                                                                            \
-    "[\"event:subscribe:**\",\"data:read:*\",\"data:write:*\",\"storage:read\",\"storage:write\",\"network:outbound:"  \
+    "[\"scheduler:read\",\"scheduler:write\",\"event:subscribe:**\",\"data:read:*\",\"data:write:*\",\"storage:"       \
+    "read\",\"storage:write\",\"network:outbound:"                                                                     \
     "x.test\",\"event:"                                                                                                \
     "publish:**\","                                                                                                    \
     "\"channels:send:*\",\"operators:call\",\"secrets:mtls\"]"
@@ -50,7 +51,7 @@ static void without_permissions_the_names_are_gone(void **state)
     rig_load_clean(&rig);
     struct rig_answer a = rig_call(&rig, "t.walk", "{}");
     static const char *const gone[] = {
-        "data", "storage", "http", "smtp", "emit", "events", "send", "call", "secret", NULL};
+        "data", "storage", "http", "smtp", "emit", "events", "schedule", "mappings", "send", "call", "secret", NULL};
     for (const char *const *g = gone; *g; g++) {
         char member[40], function[40];
         snprintf(member, sizeof(member), "\"%s.", *g);
