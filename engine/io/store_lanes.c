@@ -108,7 +108,7 @@ enum peri_status peri_reader_lanes_queued(struct peri_reader *reader,
     bool row = true;
     peri_db_limit(&reader->db, 0);
     enum peri_status st = peri_stmt_open(&q, &reader->db,
-        "SELECT DISTINCT rule,ckey FROM runs INDEXED BY runs_live WHERE state<10 AND state=0 AND ckey IS NOT NULL",
+        "SELECT DISTINCT rule,ckey FROM runs INDEXED BY runs_lane WHERE state<10 AND state=0 AND ckey IS NOT NULL",
         err);
     if (st)
         return st;

@@ -168,6 +168,19 @@ static void answer(peri_change_done done, void *arg, enum peri_status st, const 
     peri_value_unref(value);
 }
 
+/* In place of a run whose call is under way it lets that call end first. */
+static void begin_retry(struct peri_pipeline *p, uint64_t run, uint64_t behind)
+{
+    struct live *live = NULL;
+    struct peri_error err;
+    if (!behind || live_load(p, run, &live, &err) != PERI_OK || !live) {
+        (void)resume_push(p, run, 0);
+        return;
+    }
+    live->behind = behind;
+    live_restart(live, PERI_DELIVERY_ONCE);
+}
+
 static void retry_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
     struct retry *r = arg;
@@ -179,10 +192,14 @@ static void retry_done(void *arg, enum peri_status st, const struct peri_error *
         p->counts.runs_started++;
         peri_metric_add(p->metrics.started, 1);
         pipe_notify_run(p, r->id, r->rule->id, r->event, r->made);
-        for (size_t i = 0; i < r->stops.count; i++)
-            (void)live_stopped(p, &r->stops.items[i]);
+        uint64_t behind = 0;
+        for (size_t i = 0; i < r->stops.count; i++) {
+            r->stops.items[i].by = r->id;
+            uint64_t under_way = live_stopped(p, &r->stops.items[i]);
+            behind = under_way ? under_way : behind;
+        }
         if (r->made == PERI_RUN_READY)
-            (void)resume_push(p, r->id, 0);
+            begin_retry(p, r->id, behind);
     }
     answer(r->done, r->arg, st, peri_run_id(r->id, id), err);
     free_retry(r);

@@ -283,6 +283,30 @@ static void test_a_retry_stands_in_line(void **state)
     kit_close(&bed);
 }
 
+static void test_a_retry_lets_the_call_of_the_run_it_replaces_end_first(void **state)
+{
+    struct bed bed;
+    struct peri_error err = {0};
+    struct kit_changed changed = {0};
+    kit_open(&bed, "name: R\ntrigger: {event: a.B}\nmode: restart\nactions: [{if: event.n == 1, then: [{stop: true}]}, "
+                   "{operator: x.slow}]\n");
+    (void)send(&bed, "", 1);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    (void)send(&bed, "", 2);
+    KIT_UNTIL(&bed, kit_calls(&bed, "x.slow") == 1);
+    kit_rules(&bed, "name: R\ntrigger: {event: a.B}\nmode: restart\nactions: [{operator: x.ok}]\n");
+    assert_int_equal(peri_pipeline_retry(bed.pipe, 1, kit_changed_done, &changed, &err), PERI_OK);
+    KIT_UNTIL(&bed, changed.done);
+    assert_true(kit_run_is(&bed, 2, "cancelled"));
+    for (int i = 0; i < 10; i++)
+        peri_loop_once(bed.loop, 1);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 0);
+    kit_reply(&bed, "x.slow", true);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 3, "succeeded"));
+    KIT_QUIET(&bed);
+    kit_close(&bed);
+}
+
 /* --- against a model --- */
 
 #define MODEL_KEYS 2
@@ -478,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_parallel_bounds_what_is_live),
         cmocka_unit_test(test_a_cancelled_run_makes_room_and_an_unknown_one_holds_up_nobody),
         cmocka_unit_test(test_a_retry_stands_in_line),
+        cmocka_unit_test(test_a_retry_lets_the_call_of_the_run_it_replaces_end_first),
         cmocka_unit_test(test_random_streams_against_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
