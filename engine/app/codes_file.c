@@ -63,5 +63,8 @@ const struct peri_code peri_codes_file[] = {
         "timezone: !env NO_SUCH_VARIABLE", "timezone: !env TZ"},
     {"tls", "certificate and key must come together", "http.tls.cert and http.tls.key are set both or not at all.",
         PERI_EXAMPLE_CONFIG, "http: {tls: {cert: cert.pem}}", "http: {listen: \"127.0.0.1:8420\"}"},
+    {"test-failed", "a test of a rule expected something else",
+        "The finding says what happened instead. Either the rule or the expectation is wrong.", PERI_EXAMPLE_SHELL,
+        "perigee test rules/", "perigee test rules/hello.test.yaml"},
     {0},
 };

@@ -17,6 +17,7 @@ const struct peri_command peri_commands[] = {
     {"rules", "the rules: list, show, graph, enable, disable, reload", peri_cmd_rules},
     {"runs", "what rules did: list, show, retry, cancel, resolve", peri_cmd_runs},
     {"why", "why a rule did or did not run for an event", peri_cmd_why},
+    {"test", "runs tests of rules with virtual time", peri_cmd_test},
     {"match", "filters JSON events by a pattern, like grep", peri_cmd_match},
     {"eval", "evaluates a template expression", peri_cmd_eval},
     {"cron", "the next instants of a cron expression", peri_cmd_cron},

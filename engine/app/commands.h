@@ -14,6 +14,7 @@ int peri_cmd_rules(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_runs(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_why(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_match(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_test(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_eval(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_cron(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_operators(struct peri_cli *cli, int argc, char **argv);

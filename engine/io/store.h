@@ -99,6 +99,8 @@ enum peri_status peri_tx_meta_set(
 enum peri_status peri_reader_meta(
     struct peri_reader *reader, const char *key, char **ret, struct peri_error *err) PERI_MUST_CHECK;
 
+/* Forgets everything but the facts, for one test of rules after the other. Numbers are not used again. */
+enum peri_status peri_tx_wipe(struct peri_tx *tx, struct peri_error *err) PERI_MUST_CHECK;
 /* {path, bytes, wal_bytes, events, runs, ...} for doctor. New reference. */
 enum peri_status peri_reader_stats(
     struct peri_reader *reader, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;

@@ -170,3 +170,12 @@ enum peri_status peri_reader_stats(struct peri_reader *reader, struct peri_value
         *ret = map;
     return st;
 }
+
+enum peri_status peri_tx_wipe(struct peri_tx *tx, struct peri_error *err)
+{
+    return peri_db_exec(tx->db,
+        "DELETE FROM events; DELETE FROM dedupe; DELETE FROM verdicts; DELETE FROM rulesets; DELETE FROM runs;"
+        "DELETE FROM steps; DELETE FROM schedules; DELETE FROM entities; DELETE FROM entity_terms; DELETE FROM kv;"
+        "DELETE FROM outbox; DELETE FROM audit; DELETE FROM dead;",
+        err);
+}

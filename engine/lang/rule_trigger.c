@@ -73,26 +73,6 @@ static bool read_clock(const char *text, unsigned *ret_hour, unsigned *ret_minut
            *ret_hour < 24 && *ret_minute < 60;
 }
 
-/* "2026-12-24T18:00" and "...:00", also with a blank for the T: wall-clock time in the zone of the schedule. */
-static bool read_local(const char *text, const struct peri_tz *tz, int64_t *ret_ms)
-{
-    char rfc[40];
-    size_t len = strlen(text);
-    int64_t as_utc = 0, instants[2], year;
-    unsigned month, day;
-    if ((len != 16 && len != 19) || (text[10] != 'T' && text[10] != ' '))
-        return false;
-    snprintf(rfc, sizeof(rfc), "%.10sT%s%sZ", text, text + 11, len == 16 ? ":00" : "");
-    if (!peri_time_parse(rfc, strlen(rfc), &as_utc))
-        return false;
-    int64_t days = as_utc / 86400000 - (as_utc % 86400000 < 0), rest = (as_utc - days * 86400000) / 1000;
-    peri_civil_from_days(days, &year, &month, &day);
-    (void)peri_tz_instants(
-        tz, year, month, day, (unsigned)(rest / 3600), (unsigned)(rest / 60 % 60), (unsigned)(rest % 60), instants);
-    *ret_ms = instants[0];
-    return true;
-}
-
 static void read_at(struct rule_reader *r, const struct peri_node *node, struct peri_schedule *s)
 {
     unsigned hour = 0, minute = 0;
@@ -108,7 +88,7 @@ static void read_at(struct rule_reader *r, const struct peri_node *node, struct 
             .weekdays = 0x7F,
             .any_day = true,
             .any_weekday = true};
-    } else if (!peri_time_parse(text, node->len, &s->at_ms) && !(s->tz && read_local(text, s->tz, &s->at_ms)) &&
+    } else if (!peri_time_parse(text, node->len, &s->at_ms) && !(s->tz && peri_tz_parse_local(s->tz, text, &s->at_ms)) &&
                s->tz) {
         peri_rule_fault(r, node->place, "time", "write 08:30 for every day, or 2026-12-24T18:00 for once",
             "\"at\": \"%.80s\" is no time", text);

@@ -3,6 +3,7 @@
 #include "lang/tz.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -311,4 +312,23 @@ int peri_tz_instants(const struct peri_tz *tz, int64_t year, unsigned month, uns
     if (!found)
         ret_ms[0] = gap * 1000;
     return found;
+}
+
+bool peri_tz_parse_local(const struct peri_tz *tz, const char *text, int64_t *ret_ms)
+{
+    char rfc[40];
+    size_t len = strlen(text);
+    int64_t as_utc = 0, instants[2], year;
+    unsigned month, day;
+    if ((len != 16 && len != 19) || (text[10] != 'T' && text[10] != ' '))
+        return false;
+    snprintf(rfc, sizeof(rfc), "%.10sT%s%sZ", text, text + 11, len == 16 ? ":00" : "");
+    if (!peri_time_parse(rfc, strlen(rfc), &as_utc))
+        return false;
+    int64_t days = as_utc / 86400000 - (as_utc % 86400000 < 0), rest = (as_utc - days * 86400000) / 1000;
+    peri_civil_from_days(days, &year, &month, &day);
+    (void)peri_tz_instants(
+        tz, year, month, day, (unsigned)(rest / 3600), (unsigned)(rest / 60 % 60), (unsigned)(rest % 60), instants);
+    *ret_ms = instants[0];
+    return true;
 }

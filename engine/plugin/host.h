@@ -181,6 +181,8 @@ size_t peri_host_webhooks(const struct peri_host *host);
 
 /* Tells plugins that hear it: of every event that has become part of the journal, in order. */
 void peri_host_journaled(struct peri_host *host, struct peri_event *event);
+/* Is an event being handed to a plugin, or about to be? Not when it failed and waits to be tried again. */
+bool peri_host_delivers(struct peri_host *host);
 /* Does an active plugin hear events of this type? */
 bool peri_host_hears(struct peri_host *host, const char *type);
 

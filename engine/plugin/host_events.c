@@ -244,6 +244,22 @@ void peri_host_journaled(struct peri_host *host, struct peri_event *event)
         peri_map_each(host->subs, offer, event);
 }
 
+static bool is_resting(const char *key, void *value, void *arg)
+{
+    const struct peri_sub *sub = value;
+    bool *delivers = arg;
+    *delivers = sub->owner && (sub->job || (sub->count > 0 && !sub->timer));
+    return !*delivers;
+}
+
+bool peri_host_delivers(struct peri_host *host)
+{
+    bool delivers = false;
+    if (peri_map_count(host->subs))
+        peri_map_each(host->subs, is_resting, &delivers);
+    return delivers;
+}
+
 struct question {
     const char *type;
     bool yes;

@@ -164,6 +164,11 @@ static bool idle(const struct peri_pipeline *p)
     return p->calls == 0 && p->committing == 0 && p->submitting == 0 && match_idle(p);
 }
 
+bool peri_pipeline_is_quiet(const struct peri_pipeline *p)
+{
+    return idle(p) && p->unmatched == 0 && p->live_memory == 0 && p->evaluating == 0;
+}
+
 void peri_pipeline_drain(struct peri_pipeline *p, void (*done)(void *arg), void *arg)
 {
     p->draining = true;

@@ -47,6 +47,26 @@ enum peri_status peri_pipeline_set_rules(struct peri_pipeline *pipeline, struct 
 /* Recovery (live runs, unmatched events, missed schedules), then service. */
 enum peri_status peri_pipeline_start(
     struct peri_pipeline *pipeline, struct peri_host *host, struct peri_error *err) PERI_MUST_CHECK;
+/* What the pipeline asks of the plugin host, so that tests can stand in for it. */
+struct peri_run_ops {
+    /* False when there is no such operator now. */
+    bool (*lookup)(void *ctx, const char *operator_id, enum peri_delivery *ret_delivery);
+    enum peri_status (*call)(
+        void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err);
+    void (*journaled)(void *ctx, struct peri_event *event); /* in order of seq; may be NULL */
+    void *ctx;
+};
+
+/* peri_pipeline_start with something else than a host. */
+enum peri_status peri_pipeline_start_ops(
+    struct peri_pipeline *pipeline, const struct peri_run_ops *ops, struct peri_error *err) PERI_MUST_CHECK;
+/* Does what is due by the clock. The loop's timer calls it; tests with a fake clock do. */
+void peri_pipeline_tick(struct peri_pipeline *pipeline);
+/* Is nothing left to do before the clock moves? Ask the store too (peri_store_queued). */
+bool peri_pipeline_is_quiet(const struct peri_pipeline *pipeline);
+/* The wall time at which peri_pipeline_tick has to do something next; INT64_MAX: never. It may turn out to be nothing. */
+int64_t peri_pipeline_next_due(const struct peri_pipeline *pipeline);
+
 /* No new attempts; done when nothing is in flight. */
 void peri_pipeline_drain(struct peri_pipeline *pipeline, void (*done)(void *arg), void *arg);
 

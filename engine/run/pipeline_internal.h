@@ -28,22 +28,6 @@
     60000 /* a schedule noticed this late while the service was up still fires, whatever catch_up says */
 #define PIPE_LOOK_MS 60000 /* the wall clock is looked at this often, because somebody may set it */
 
-/* What the pipeline asks of the plugin host, so that tests can stand in for it. */
-struct peri_run_ops {
-    /* False when there is no such operator now. */
-    bool (*lookup)(void *ctx, const char *operator_id, enum peri_delivery *ret_delivery);
-    enum peri_status (*call)(
-        void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err);
-    void (*journaled)(void *ctx, struct peri_event *event); /* in order of seq; may be NULL */
-    void *ctx;
-};
-
-/* peri_pipeline_start with something else than a host. */
-enum peri_status peri_pipeline_start_ops(
-    struct peri_pipeline *pipeline, const struct peri_run_ops *ops, struct peri_error *err) PERI_MUST_CHECK;
-/* Does what is due by the clock. The loop's timer calls it; tests with a fake clock do. */
-void peri_pipeline_tick(struct peri_pipeline *pipeline);
-
 struct live;
 struct match_event;
 struct evaluation;

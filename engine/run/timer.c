@@ -40,6 +40,19 @@ static int64_t earliest(struct peri_pipeline *p, int64_t mono)
     return at;
 }
 
+int64_t peri_pipeline_next_due(const struct peri_pipeline *p)
+{
+    int64_t at = INT64_MAX, schedule = p->started ? schedules_next(p) : INT64_MAX;
+    const struct peri_due *due = peri_due_heap_top(&p->heap);
+    if (due)
+        at = due->at;
+    if (p->failed_first && p->failed_at < at)
+        at = p->failed_at;
+    if (at != INT64_MAX)
+        at = pipe_now(p) + at - pipe_mono_ms(p);
+    return schedule < at ? schedule : at;
+}
+
 void timer_arm(struct peri_pipeline *p)
 {
     if (p->ticking || p->dead || !p->started)

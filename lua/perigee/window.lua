@@ -1,15 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
---- "Within the last ..." conditions: the window ends at the event, so that late and replayed events are judged by their own time.
+--- "Within the last ..." conditions: before a rule fires the window ends at the event, so that late and replayed events are judged by
+--- their own time; in a step of a run, which may have waited for a day, it ends now.
 
 local M = {}
 
 local DAY = 86400000
 
---- The instant that the window ends at: the event's time, else now (ms).
+--- The instant that the window ends at (ms).
 ---@param ctx perigee.Context
 ---@return integer
 function M.stop(ctx)
-  if ctx.event and ctx.event.time then
+  if ctx.event and ctx.event.time and not ctx.run then
     return ctx.time.parse(ctx.event.time)
   end
   return ctx.time.now_ms()

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/commands.h"
+#include "app/paths.h"
+#include "app/trial_report.h"
+#include "app/zones.h"
+#include "base/str.h"
+#include "base/vec.h"
+
+enum { TAP, JUNIT, FILTER };
+
+static const struct argp_option options[] = {
+    {"tap", PERI_OPTION(TAP), 0, 0, "prints the results in the Test Anything Protocol", 0},
+    {"junit", PERI_OPTION(JUNIT), "FILE", 0, "writes the results as JUnit XML too", 0},
+    {"filter", PERI_OPTION(FILTER), "TEXT", 0, "only the tests whose name holds this text", 0},
+    {0},
+};
+
+static const struct peri_usage_text usage = {"[PATH...]",
+    "Runs tests of rules: files named *.test.yaml, with a clock that stands still until the test moves it, an empty "
+    "store and the installed "
+    "plugins. Nothing is sent, and neither the service nor its data is touched. PATH is such a file or a folder of "
+    "them; without one "
+    "the configured rule folders are searched.\v"
+    "Exit code 1 when a test failed or cannot be read, or when there is none. With --json, one test a line: {file, "
+    "name, line, ok, ms, failures}.",
+    options, 0, PERI_ARGS_MAX - 1};
+
+#define MAX_FOLDER_DEPTH 8
+
+struct paths {
+    char **items;
+    size_t count, cap;
+};
+
+static bool is_test_file(const char *name)
+{
+    return name[0] != '.' && (peri_str_ends(name, ".test.yaml") || peri_str_ends(name, ".test.yml"));
+}
+
+static bool add_path(struct paths *paths, char *path)
+{
+    if (!path || !peri_vec_grow(&paths->items, &paths->cap, paths->count + 1, sizeof(*paths->items))) {
+        free(path);
+        return false;
+    }
+    paths->items[paths->count++] = path;
+    return true;
+}
+
+static bool find_files(struct paths *paths, const char *folder, int depth)
+{
+    struct dirent **names = NULL;
+    bool good = true;
+    int n = depth < MAX_FOLDER_DEPTH ? scandir(folder, &names, NULL, alphasort) : 0;
+    for (int i = 0; i < n; i++) {
+        char *path = names[i]->d_name[0] == '.' ? NULL : peri_path_join(folder, names[i]->d_name);
+        if (path && peri_path_is_dir(path))
+            good = find_files(paths, path, depth + 1) && good;
+        else if (path && is_test_file(names[i]->d_name))
+            good = add_path(paths, peri_strdup(path)) && good;
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+    return good;
+}
+
+/* False after a message. */
+static bool find_all(struct peri_cli *cli, const struct peri_args *args, struct paths *paths)
+{
+    bool good = true;
+    for (size_t i = 0; i < args->count && good; i++) {
+        if (peri_path_is_dir(args->words[i]))
+            good = find_files(paths, args->words[i], 0);
+        else
+            good = add_path(paths, peri_strdup(args->words[i]));
+    }
+    for (char **folder = args->count ? NULL : cli->config.rules; folder && *folder && good; folder++)
+        if (peri_path_is_dir(*folder))
+            good = find_files(paths, *folder, 0);
+    if (!good)
+        (void)peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
+    return good;
+}
+
+static int64_t now_us(void)
+{
+    struct peri_clock clock = peri_clock_system();
+    return peri_clock_mono(&clock).ns / 1000;
+}
+
+static void run_case(struct peri_trial_bed *bed, struct peri_trial_case *trial, struct peri_trial_report *report)
+{
+    struct peri_diag diag;
+    int64_t start = now_us();
+    peri_diag_init(&diag);
+    peri_trial_run(bed, trial, &diag);
+    peri_trial_report_add(report, bed->file->path, trial->name, trial->place.line, now_us() - start, &diag);
+}
+
+static enum peri_status run_file(struct peri_cli *cli, const char *path, const char *filter,
+    struct peri_trial_report *report, struct peri_error *err)
+{
+    struct peri_trial_file *file = NULL;
+    struct peri_trial_bed *bed = calloc(1, sizeof(*bed));
+    struct peri_tz_source tz = peri_tz_files();
+    struct peri_diag diag;
+    int64_t start = now_us();
+    peri_diag_init(&diag);
+    enum peri_status st = bed ? peri_trial_read(path, &tz, &file, &diag) : peri_error_nomem(err);
+    if (st == PERI_OK)
+        st = peri_trial_bed_open(bed, cli, file, &diag, err);
+    bool bad = st == PERI_EINVAL && diag.errors > 0;
+    if (bad) { /* one failed test that stands for all that could not be run */
+        peri_trial_report_add(report, path, "can be read", 0, now_us() - start, &diag);
+        st = PERI_OK;
+    }
+    peri_diag_finish(&diag); /* plugins that wait for settings are no business of a test */
+    for (size_t i = 0; st == PERI_OK && !bad && i < file->case_count; i++)
+        if (!filter || strstr(file->cases[i].name, filter))
+            run_case(bed, &file->cases[i], report);
+    if (st == PERI_OK && !bad)
+        peri_trial_bed_close(bed);
+    peri_trial_file_destroy(file);
+    free(bed);
+    return st;
+}
+
+static enum peri_trial_style style_of(const struct peri_cli *cli, const struct peri_args *args)
+{
+    return cli->json ? PERI_TRIAL_JSON : args->value[TAP] ? PERI_TRIAL_TAP : PERI_TRIAL_TEXT;
+}
+
+int peri_cmd_test(struct peri_cli *cli, int argc, char **argv)
+{
+    struct peri_args args;
+    struct paths paths = {0};
+    struct peri_error err = {0};
+    peri_cli_parse(cli, argc, argv, &usage, &args);
+    if (!peri_cli_config(cli))
+        return PERI_EXIT_NO;
+    struct peri_trial_report report = {.cli = cli, .style = style_of(cli, &args)};
+    int code = find_all(cli, &args, &paths) ? PERI_EXIT_OK : PERI_EXIT_INTERNAL;
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; i < paths.count && code == PERI_EXIT_OK && st == PERI_OK; i++)
+        st = run_file(cli, paths.items[i], args.value[FILTER], &report, &err);
+    if (code == PERI_EXIT_OK && st)
+        code = peri_cli_fail_error(cli, &err);
+    if (code == PERI_EXIT_OK)
+        peri_trial_report_end(&report);
+    if (code == PERI_EXIT_OK && args.value[JUNIT] && peri_trial_report_junit(&report, args.value[JUNIT], &err))
+        code = peri_cli_fail_error(cli, &err);
+    if (code == PERI_EXIT_OK && (report.failed || report.count == 0))
+        code = PERI_EXIT_NO;
+    for (size_t i = 0; i < paths.count; i++)
+        free(paths.items[i]);
+    free(paths.items);
+    peri_trial_report_finish(&report);
+    return code;
+}

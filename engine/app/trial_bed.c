@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The world of a test: the real store, plugins and pipeline, on a clock that only the test moves. Nothing reaches the
+ * network, and nothing that is on the machine (data, secrets, settings) is seen. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/call_view.h"
+#include "app/paths.h"
+#include "app/rulebook.h"
+#include "app/trial.h"
+#include "app/zones.h"
+#include "base/str.h"
+#include "data/json.h"
+#include "io/store_data.h"
+#include "io/store_runs.h"
+
+#define QUIET_MS 30000     /* of real time: a plugin that hangs ends by its own limits before */
+#define MAX_INSTANTS 20000 /* that one step of a test may pass through */
+
+/* ---- operators ---- */
+
+static struct peri_trial_stub *find_in(struct peri_trial_stub *stubs, size_t count, const char *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(stubs[i].operator_id, id) == 0)
+            return &stubs[i];
+    return NULL;
+}
+
+static struct peri_trial_stub *find_stub(const struct peri_trial_bed *bed, const char *id)
+{
+    struct peri_trial_stub *stub = bed->now ? find_in(bed->now->stubs, bed->now->stub_count, id) : NULL;
+    return stub ? stub : find_in(bed->file->stubs, bed->file->stub_count, id);
+}
+
+/* Those with a `when` that fits come before those without; of several, each once, then the last again and again. */
+static struct peri_trial_answer *choose(struct peri_trial_stub *stub, const struct peri_value *params)
+{
+    struct peri_trial_answer *found = NULL;
+    char *json = peri_json_text(params, PERI_JSON_COMPACT);
+    for (size_t i = 0; json && i < stub->count; i++) {
+        struct peri_trial_answer *a = &stub->answers[i];
+        bool fits = !a->when;
+        if (a->when && peri_pattern_match(a->when, json, strlen(json), &fits, NULL, NULL) != PERI_OK)
+            fits = false;
+        if (!fits || (found && found->when && !a->when))
+            continue;
+        if (!found || found->used || (a->when && !found->when))
+            found = a;
+    }
+    free(json);
+    if (found)
+        found->used = true;
+    return found;
+}
+
+struct pending {
+    const struct peri_trial_answer *answer;
+    peri_call_done done;
+    void *arg;
+};
+
+static void deliver(void *arg)
+{
+    struct pending *p = arg;
+    const struct peri_trial_answer *a = p->answer;
+    struct peri_call_result result = {
+        .is_condition = a && a->is_condition, .holds = a && a->holds, .value = a ? a->value : NULL};
+    if (!a)
+        result.status =
+            peri_error_set(&result.error, PERI_EINVAL, "stub", "no answer of the stub fits these parameters");
+    else if (a->fails) {
+        result.status = a->error.status;
+        result.error = a->error;
+    }
+    p->done(p->arg, &result);
+    free(p);
+}
+
+static enum peri_status call_stub(struct peri_trial_bed *bed, struct peri_trial_stub *stub,
+    const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
+{
+    struct pending *p = calloc(1, sizeof(*p));
+    if (!p)
+        return peri_error_nomem(err);
+    *p = (struct pending){choose(stub, call->params), done, arg};
+    enum peri_status st = peri_loop_post(bed->loop, deliver, p);
+    if (st) {
+        free(p);
+        return peri_error_set(err, st, NULL, "the call was not made");
+    }
+    return PERI_OK;
+}
+
+/* Scripts of rules have no effects, so they are none either. */
+static bool is_action(struct peri_trial_bed *bed, const char *id)
+{
+    const struct peri_operator *op = peri_host_operator(bed->host, id);
+    const struct peri_trial_stub *stub = find_stub(bed, id);
+    if (op)
+        return !op->is_condition;
+    return strcmp(id, PERI_RULE_LUA) != 0 && !(stub && stub->count && stub->answers[0].is_condition);
+}
+
+static void record(struct peri_trial_bed *bed, const struct peri_call *call)
+{
+    struct peri_value *v = peri_value_map();
+    if (!v || peri_map_put_text(v, "operator", call->operator_id) != PERI_OK ||
+        (call->params && peri_map_put_ref(v, "params", call->params) != PERI_OK) ||
+        peri_map_put_text(v, "rule", call->rule_id) != PERI_OK ||
+        peri_map_put_text(v, "run", call->run_id) != PERI_OK ||
+        peri_map_put_time(v, "time", peri_clock_wall_ms(&bed->clock)) != PERI_OK) {
+        peri_value_unref(v);
+        v = NULL;
+    }
+    if (peri_list_push(bed->calls, v) != PERI_OK)
+        bed->failed = PERI_ENOMEM;
+}
+
+static bool lookup(void *ctx, const char *id, enum peri_delivery *ret)
+{
+    struct peri_trial_bed *bed = ctx;
+    bool script = strcmp(id, PERI_RULE_LUA) == 0, known = script || peri_host_operator(bed->host, id) != NULL;
+    *ret = script ? PERI_DELIVERY_REPEAT : known ? peri_host_delivery(bed->host, id) : PERI_DELIVERY_ONCE;
+    return known || find_stub(bed, id);
+}
+
+static enum peri_status call(
+    void *ctx, const struct peri_call *c, peri_call_done done, void *arg, struct peri_error *err)
+{
+    struct peri_trial_bed *bed = ctx;
+    struct peri_trial_stub *stub = find_stub(bed, c->operator_id);
+    enum peri_status st = stub ? call_stub(bed, stub, c, done, arg, err) : peri_host_call(bed->host, c, done, arg, err);
+    if (st == PERI_OK && is_action(bed, c->operator_id))
+        record(bed, c);
+    return st;
+}
+
+static void journaled(void *ctx, struct peri_event *event)
+{
+    peri_host_journaled(((struct peri_trial_bed *)ctx)->host, event);
+}
+
+/* ---- making the world ---- */
+
+static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
+{
+    return peri_loop_post(ctx, fn, arg);
+}
+
+/* What plugins write goes through the pipeline of the case. */
+static enum peri_status submit(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg)
+{
+    struct peri_trial_bed *bed = ctx;
+    return bed->pipeline ? peri_pipeline_host_submit(bed->pipeline, batch, done, arg) : PERI_ESTATE;
+}
+
+/* Only what the test file says: the machine's own settings would make a test mean something else elsewhere. */
+static bool settings(void *ctx, const char *id, struct peri_plugin_settings *ret)
+{
+    const struct peri_trial_bed *bed = ctx;
+    const struct peri_value *entry = peri_map_at(bed->file->plugins, id);
+    if (!entry)
+        return false;
+    *ret = (struct peri_plugin_settings){peri_map_bool(entry, "enabled", true), peri_map_at(entry, "config"), NULL};
+    return true;
+}
+
+static enum peri_status open_host(struct peri_trial_bed *bed, struct peri_diag *diag, struct peri_error *err)
+{
+    const struct peri_config *config = &bed->cli->config;
+    char *share = peri_path_share();
+    struct peri_host_options options = {
+        .loop = bed->loop,
+        .log = bed->log,
+        .clock = bed->clock,
+        .store = bed->store,
+        .secrets = bed->secrets,
+        .tz = &bed->tz,
+        .plugin_path = (const char *const *)config->plugin_path,
+        .bundled_path = share,
+        .policy_file = config->policy,
+        .approve_all = bed->cli->approve_all,
+        .settings = settings,
+        .settings_ctx = bed,
+        .ops = {submit, bed},
+        .workers = 1,
+    };
+    enum peri_status st = peri_host_create(&options, &bed->host, err);
+    if (st == PERI_OK)
+        st = peri_host_load_now(bed->host, diag);
+    free(share);
+    return st;
+}
+
+static bool facts(void *ctx, const char *id, struct peri_operator_facts *ret)
+{
+    struct peri_trial_bed *bed = ctx;
+    const struct peri_operator *op = peri_host_operator(bed->host, id);
+    const struct peri_trial_stub *stub = op ? NULL : find_in(bed->file->stubs, bed->file->stub_count, id);
+    for (size_t i = 0; !op && !stub && i < bed->file->case_count; i++)
+        stub = find_in(bed->file->cases[i].stubs, bed->file->cases[i].stub_count, id);
+    if (op)
+        *ret = (struct peri_operator_facts){op->is_condition, !op->is_condition, op->params, op->description};
+    else if (stub && stub->count)
+        *ret = (struct peri_operator_facts){stub->answers[0].is_condition, !stub->answers[0].is_condition, NULL, NULL};
+    return op || stub;
+}
+
+static const char *const *ids(void *ctx)
+{
+    return peri_host_operator_ids(((struct peri_trial_bed *)ctx)->host);
+}
+
+static enum peri_status load_rules(struct peri_trial_bed *bed, struct peri_diag *diag)
+{
+    struct peri_rule_env env = peri_rule_env_of(bed->host, &bed->tz, bed->file->timezone);
+    env.operator_facts = facts; /* knows stubs too */
+    env.operator_ids = ids;
+    env.ctx = bed;
+    struct peri_rulebook *book = peri_rulebook_create((const char *const *)bed->file->rules);
+    size_t before = diag->errors;
+    enum peri_status st = book ? peri_rulebook_load(book, &env, diag) : PERI_ENOMEM;
+    const struct peri_rule_list *rules = st == PERI_OK ? peri_rulebook_rules(book) : NULL;
+    bed->rules.items = rules ? calloc(rules->count + 1, sizeof(struct peri_rule *)) : NULL;
+    for (size_t i = 0; bed->rules.items && i < rules->count; i++)
+        bed->rules.items[bed->rules.count++] = peri_rule_ref(rules->items[i]);
+    if (st == PERI_OK && !bed->rules.items)
+        st = PERI_ENOMEM;
+    if (st == PERI_OK && diag->errors == before && bed->rules.count == 0)
+        peri_diag_add(diag, (struct peri_place){bed->file->path, 0, 0}, PERI_SEV_ERROR, "no-file",
+            "rules: names the rule files, relative to the test file", "there are no rules to test in %s",
+            bed->file->rules[0]);
+    peri_rulebook_destroy(book);
+    return st ? st : diag->errors > before ? PERI_EINVAL : PERI_OK;
+}
+
+enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli *cli,
+    const struct peri_trial_file *file, struct peri_diag *diag, struct peri_error *err)
+{
+    memset(bed, 0, sizeof(*bed));
+    peri_error_clear(err);
+    bed->cli = cli;
+    bed->file = file;
+    bed->clock = peri_clock_fake_init(&bed->fake, 0);
+    bed->tz = peri_tz_files();
+    bed->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = PERI_LOG_NONE});
+    enum peri_status st = peri_loop_create(&bed->clock, &bed->loop, err);
+    if (st == PERI_OK) {
+        struct peri_store_options options = {
+            .path = ":memory:", .log = bed->log, .clock = bed->clock, .post = post, .post_ctx = bed->loop};
+        st = peri_store_open(&options, &bed->store, err);
+    }
+    if (st == PERI_OK)
+        st = peri_store_reader(bed->store, &bed->reader, err);
+    if (st == PERI_OK)
+        st = peri_secrets_open("/nonexistent", &bed->secrets, err);
+    if (st == PERI_OK)
+        st = open_host(bed, diag, err);
+    if (st == PERI_OK)
+        st = load_rules(bed, diag);
+    if (st)
+        peri_trial_bed_close(bed);
+    return st;
+}
+
+void peri_trial_bed_close(struct peri_trial_bed *bed)
+{
+    peri_trial_bed_end(bed);
+    peri_host_destroy(bed->host);
+    peri_secrets_destroy(bed->secrets);
+    peri_rule_list_finish(&bed->rules);
+    peri_reader_close(bed->reader);
+    peri_store_close(bed->store);
+    for (int i = 0; bed->loop && i < 3; i++)
+        peri_loop_once(bed->loop, 0); /* the last completions */
+    peri_loop_destroy(bed->loop);
+    peri_log_destroy(bed->log);
+    memset(bed, 0, sizeof(*bed));
+}
+
+/* ---- time ---- */
+
+static int64_t real_ms(void)
+{
+    struct peri_clock system = peri_clock_system();
+    return peri_clock_mono(&system).ns / 1000000;
+}
+
+static bool is_quiet(const struct peri_trial_bed *bed)
+{
+    return peri_pipeline_is_quiet(bed->pipeline) && peri_store_queued(bed->store) == 0 &&
+           !peri_host_delivers(bed->host);
+}
+
+/* Lets everything happen that happens at this instant. */
+static enum peri_status settle(struct peri_trial_bed *bed, struct peri_error *err)
+{
+    int64_t end = 0;
+    for (size_t i = 0; !is_quiet(bed); i++) {
+        peri_loop_once(bed->loop, 5);
+        if (i % 64 != 0)
+            continue;
+        int64_t now = real_ms();
+        end = end ? end : now + QUIET_MS;
+        if (now > end)
+            return peri_error_set(
+                err, PERI_ETIMEOUT, "test-failed", "the rules did not come to rest within %d s", QUIET_MS / 1000);
+    }
+    return bed->failed ? peri_error_nomem(err) : PERI_OK;
+}
+
+/* From one instant at which something is due to the next: what happens there happens at that time. */
+enum peri_status peri_trial_bed_go(struct peri_trial_bed *bed, int64_t until_ms, struct peri_error *err)
+{
+    enum peri_status st = settle(bed, err);
+    for (size_t i = 0; st == PERI_OK; i++) {
+        int64_t now = peri_clock_wall_ms(&bed->clock), due = peri_pipeline_next_due(bed->pipeline);
+        int64_t next = due > until_ms ? until_ms : due < now ? now : due;
+        if (i > MAX_INSTANTS)
+            return peri_error_set(err, PERI_ELIMIT, "test-failed",
+                "more than %d things are due on the way: advance in smaller steps", MAX_INSTANTS);
+        peri_clock_fake_advance(&bed->fake, next - now);
+        peri_pipeline_tick(bed->pipeline);
+        st = settle(bed, err);
+        if (due > until_ms)
+            break;
+    }
+    return st;
+}
+
+/* ---- the life of a case ---- */
+
+static enum peri_status wipe(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    return peri_tx_wipe(tx, err);
+}
+
+static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_error *err)
+{
+    struct peri_pipeline_options options = {
+        .loop = bed->loop, .store = bed->store, .log = bed->log, .clock = bed->clock, .tz = &bed->tz};
+    struct peri_run_ops ops = {.lookup = lookup, .call = call, .journaled = journaled, .ctx = bed};
+    enum peri_status st = peri_pipeline_create(&options, &bed->pipeline, err);
+    if (st == PERI_OK)
+        st = peri_pipeline_set_rules(bed->pipeline, bed->rules.items, bed->rules.count, err);
+    if (st == PERI_OK)
+        st = peri_pipeline_start_ops(bed->pipeline, &ops, err);
+    return st ? st : settle(bed, err);
+}
+
+static void stop_pipeline(struct peri_trial_bed *bed)
+{
+    struct peri_pipeline *pipeline = bed->pipeline;
+    bed->pipeline = NULL;
+    peri_pipeline_destroy(pipeline);
+    peri_loop_once(bed->loop, 0);
+}
+
+static void forget_answers(struct peri_trial_stub *stubs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < stubs[i].count; k++)
+            stubs[i].answers[k].used = false;
+}
+
+enum peri_status peri_trial_bed_begin(struct peri_trial_bed *bed, struct peri_trial_case *trial, struct peri_error *err)
+{
+    bed->now = trial;
+    bed->failed = PERI_OK; /* seen_event and seen_message stay: numbers are not used again */
+    bed->calls = peri_value_list();
+    forget_answers(trial->stubs, trial->stub_count);
+    forget_answers(bed->file->stubs, bed->file->stub_count);
+    atomic_store(&bed->fake.wall_ms, trial->start_ms);
+    enum peri_status st = bed->calls ? peri_store_run(bed->store, wipe, NULL, err) : peri_error_nomem(err);
+    if (st == PERI_OK)
+        st = peri_trial_bed_put(bed, bed->file->data, false, err);
+    if (st == PERI_OK)
+        st = peri_trial_bed_put(bed, trial->data, false, err);
+    return st ? st : start_pipeline(bed, err);
+}
+
+void peri_trial_bed_end(struct peri_trial_bed *bed)
+{
+    if (bed->pipeline)
+        stop_pipeline(bed);
+    peri_value_unref(bed->calls);
+    bed->calls = NULL;
+    bed->now = NULL;
+}
+
+enum peri_status peri_trial_bed_restart(struct peri_trial_bed *bed, struct peri_error *err)
+{
+    enum peri_status st = settle(bed, err);
+    stop_pipeline(bed);
+    return st ? st : start_pipeline(bed, err);
+}
+
+/* ---- what a step does ---- */
+
+struct put {
+    const struct peri_value *entities;
+    bool remove;
+};
+
+static enum peri_status put_all(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    const struct put *put = arg;
+    enum peri_status st = PERI_OK;
+    for (void *it = peri_map_first(put->entities); it && st == PERI_OK; it = peri_map_next(put->entities, it)) {
+        const struct peri_value *list = peri_map_item(it);
+        for (size_t i = 0; st == PERI_OK && i < peri_value_count(list); i++) {
+            const struct peri_value *item = peri_list_at(list, i);
+            st = put->remove ? peri_tx_entity_delete(tx, peri_map_key(it, NULL), peri_value_text(item), NULL, err)
+                             : peri_tx_entity_put(tx, peri_map_key(it, NULL), item, NULL, NULL, err);
+        }
+    }
+    return st;
+}
+
+enum peri_status peri_trial_bed_put(
+    struct peri_trial_bed *bed, const struct peri_value *entities, bool remove, struct peri_error *err)
+{
+    struct put put = {entities, remove};
+    return entities ? peri_store_run(bed->store, put_all, &put, err) : PERI_OK;
+}
+
+struct sending {
+    bool done;
+    enum peri_status st;
+    struct peri_error err;
+};
+
+static void sent(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct sending *s = arg;
+    s->done = true;
+    s->st = st;
+    if (err)
+        s->err = *err;
+}
+
+static struct peri_event *make_event(const struct peri_trial_step *step)
+{
+    struct peri_event *event = peri_event_create();
+    if (!event)
+        return NULL;
+    event->type = peri_strdup(step->event);
+    event->source = peri_strdup(step->source ? step->source : "test");
+    event->external_id = peri_strdup(step->id);
+    event->subject = peri_strdup(step->subject);
+    event->time_ms = step->ms == INT64_MIN ? 0 : step->ms;
+    event->data = step->data ? peri_json_text(step->data, PERI_JSON_COMPACT) : peri_strdup("{}");
+    if (event->type && event->source && event->data) {
+        event->data_len = strlen(event->data);
+        return event;
+    }
+    peri_event_unref(event);
+    return NULL;
+}
+
+enum peri_status peri_trial_bed_send(
+    struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err)
+{
+    struct sending s = {0};
+    struct peri_batch *batch = peri_batch_create();
+    struct peri_event *event = batch ? make_event(step) : NULL;
+    enum peri_status st = event ? peri_batch_event(batch, event) : PERI_ENOMEM;
+    if (st == PERI_OK)
+        st = peri_pipeline_submit(bed->pipeline, batch, sent, &s, err);
+    else
+        (void)peri_error_nomem(err);
+    if (st) {
+        peri_batch_destroy(batch);
+        return st;
+    }
+    while (!s.done)
+        peri_loop_once(bed->loop, 5);
+    if (s.st) {
+        *err = s.err;
+        return s.st;
+    }
+    return settle(bed, err);
+}

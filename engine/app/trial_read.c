@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading *.test.yaml. All mistakes are found before the first test runs. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/paths.h"
+#include "app/trial.h"
+#include "base/str.h"
+#include "base/timefmt.h"
+#include "lang/duration.h"
+#include "lang/glob.h"
+
+#define DEFAULT_START "2026-01-05T09:00:00Z" /* a Monday */
+
+struct reader {
+    struct peri_trial_file *file;
+    struct peri_tz *tz;
+    struct peri_diag *diag;
+    bool nomem;
+};
+
+static void trial_fault(struct reader *r, struct peri_place place, const char *code, const char *hint, const char *fmt,
+    ...) PERI_PRINTF(5, 6);
+static void trial_fault(
+    struct reader *r, struct peri_place place, const char *code, const char *hint, const char *fmt, ...)
+{
+    char message[600];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(message, sizeof(message), fmt, ap);
+    va_end(ap);
+    peri_diag_add(r->diag, place, PERI_SEV_ERROR, code, hint, "%s", message);
+}
+
+/* ---- small readers ---- */
+
+static bool want(struct reader *r, const struct peri_node *node, enum peri_node_kind kind, const char *what)
+{
+    if (node->kind == kind && !node->tag)
+        return true;
+    trial_fault(r, node->place, "wrong-type", NULL, "\"%s\" must be %s, is %s", what,
+        kind == PERI_NODE_MAP    ? "a mapping"
+        : kind == PERI_NODE_LIST ? "a list"
+                                 : "a single value",
+        peri_node_describe(node));
+    return false;
+}
+
+static bool check_keys(struct reader *r, const struct peri_node *map, const char *const *known, const char *what)
+{
+    bool good = true;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct peri_node *key = map->pairs[i].key;
+        bool found = false;
+        for (const char *const *k = known; *k; k++)
+            found = found || strcmp(*k, key->text) == 0;
+        if (found)
+            continue;
+        char hint[400];
+        const char *near = peri_nearest(key->text, known);
+        int n = snprintf(hint, sizeof(hint), near ? "did you mean \"%s\"?" : "keys of %s:", near ? near : what);
+        for (const char *const *k = known; !near && *k && n > 0 && n < (int)sizeof(hint); k++)
+            n += snprintf(hint + n, sizeof(hint) - (size_t)n, "%s %s", k == known ? "" : ",", *k);
+        trial_fault(r, key->place, "unknown-key", hint, "unknown key \"%.80s\"", key->text);
+        good = false;
+    }
+    return good;
+}
+
+/* NULL when it is no text. */
+static const char *text_of(struct reader *r, const struct peri_node *node, const char *what)
+{
+    if (node->kind == PERI_NODE_SCALAR && node->type == PERI_STRING && !node->tag && node->len > 0)
+        return node->text;
+    trial_fault(r, node->place, "wrong-type", NULL, "\"%s\" must be a text, is %s", what, peri_node_describe(node));
+    return NULL;
+}
+
+static struct peri_value *value_of(struct reader *r, const struct peri_node *node)
+{
+    struct peri_value *v = NULL;
+    struct peri_error err = {0};
+    enum peri_status st = peri_node_value(node, NULL, NULL, &v, &err);
+    if (st == PERI_ENOMEM)
+        r->nomem = true;
+    else if (st)
+        trial_fault(r, node->place, "bad-value", NULL, "%s", err.message);
+    return v;
+}
+
+static bool read_time(struct reader *r, const struct peri_node *node, const char *what, int64_t *ret)
+{
+    const char *text = text_of(r, node, what);
+    if (!text)
+        return false;
+    if (peri_time_parse(text, node->len, ret) || peri_tz_parse_local(r->tz, text, ret))
+        return true;
+    trial_fault(r, node->place, "time", "write 2026-01-05T09:00, or with an offset 2026-01-05T09:00:00+01:00",
+        "\"%.80s\" is no time", text);
+    return false;
+}
+
+/* {type: entity} or {type: [entity, ...]} as {type: [...]}; NULL when wrong. of: what a list holds. */
+static struct peri_value *read_entities(
+    struct reader *r, const struct peri_node *node, const char *what, enum peri_type of)
+{
+    if (!want(r, node, PERI_NODE_MAP, what))
+        return NULL;
+    struct peri_value *all = peri_value_map();
+    for (size_t i = 0; all && i < node->count; i++) {
+        const struct peri_node *key = node->pairs[i].key, *list = node->pairs[i].value;
+        struct peri_error err;
+        if (peri_entity_type_check(key->text, &err) != PERI_OK) {
+            trial_fault(r, key->place, "bad-value", "for example contact, call or task", "%s", err.message);
+            continue;
+        }
+        struct peri_value *v = value_of(r, list),
+                          *items = v && peri_value_is(v, PERI_LIST) ? peri_value_ref(v) : peri_value_list();
+        if (v && items && !peri_value_is(v, PERI_LIST))
+            r->nomem = r->nomem || peri_list_push(items, peri_value_ref(v)) != PERI_OK;
+        for (size_t k = 0; v && k < peri_value_count(items); k++)
+            if (!peri_value_is(peri_list_at(items, k), of))
+                trial_fault(r, list->place, "wrong-type", NULL, "\"%s\" must hold %s", key->text,
+                    of == PERI_MAP ? "mappings" : "ids");
+        r->nomem = r->nomem || peri_map_put_ref(all, key->text, items) != PERI_OK;
+        peri_value_unref(items);
+        peri_value_unref(v);
+    }
+    return all;
+}
+
+/* ---- stubs ---- */
+
+static void read_error(struct reader *r, const struct peri_node *node, struct peri_trial_answer *a)
+{
+    static const char *const known[] = {"code", "message", "retryable", "outcome_unknown", NULL};
+    if (!want(r, node, PERI_NODE_MAP, "error") || !check_keys(r, node, known, "error"))
+        return;
+    const struct peri_node *code = peri_node_get(node, "code", NULL), *message = peri_node_get(node, "message", NULL);
+    const char *word = code ? text_of(r, code, "code") : "failed",
+               *text = message ? text_of(r, message, "message") : "it failed";
+    struct peri_value *v = value_of(r, node);
+    a->fails = true;
+    (void)peri_error_set(&a->error, PERI_EINVAL, word ? word : "failed", "%s", text ? text : "it failed");
+    a->error.retryable = peri_map_bool(v, "retryable", false);
+    a->error.outcome_unknown = peri_map_bool(v, "outcome_unknown", false);
+    peri_value_unref(v);
+}
+
+static void read_answer(struct reader *r, const struct peri_node *node, struct peri_trial_answer *a)
+{
+    static const char *const known[] = {"when", "holds", "detail", "result", "error", NULL};
+    const struct peri_node *n;
+    if (node->kind == PERI_NODE_SCALAR && node->type == PERI_BOOL) { /* the short form of a condition */
+        a->is_condition = true;
+        a->holds = node->text[0] == 't' || node->text[0] == 'T';
+        return;
+    }
+    if (!want(r, node, PERI_NODE_MAP, "an answer") || !check_keys(r, node, known, "an answer"))
+        return;
+    if ((n = peri_node_get(node, "when", NULL)) && peri_pattern_compile_node(n, &a->when, r->diag) == PERI_ENOMEM)
+        r->nomem = true;
+    if ((n = peri_node_get(node, "holds", NULL))) {
+        a->is_condition = true;
+        a->holds = n->kind == PERI_NODE_SCALAR && (n->text[0] == 't' || n->text[0] == 'T');
+        if (n->kind != PERI_NODE_SCALAR || n->type != PERI_BOOL)
+            trial_fault(r, n->place, "wrong-type", NULL, "\"holds\" must be true or false");
+    }
+    n = peri_node_get(node, a->is_condition ? "detail" : "result", NULL);
+    if (n)
+        a->value = value_of(r, n);
+    if ((n = peri_node_get(node, "error", NULL)))
+        read_error(r, n, a);
+}
+
+static void read_stub(struct reader *r, const struct peri_pair *pair, struct peri_trial_stub *stub)
+{
+    const struct peri_node *node = pair->value;
+    size_t count = node->kind == PERI_NODE_LIST ? node->count : 1;
+    stub->operator_id = pair->key->text;
+    if (count == 0)
+        trial_fault(r, node->place, "empty-list", NULL, "a stub needs at least one answer");
+    stub->answers = calloc(count + 1, sizeof(*stub->answers));
+    r->nomem = r->nomem || !stub->answers;
+    for (size_t i = 0; stub->answers && i < count; i++, stub->count++)
+        read_answer(r, node->kind == PERI_NODE_LIST ? node->items[i] : node, &stub->answers[i]);
+}
+
+static void read_stubs(struct reader *r, const struct peri_node *node, struct peri_trial_stub **ret, size_t *ret_count)
+{
+    if (!want(r, node, PERI_NODE_MAP, "stubs"))
+        return;
+    struct peri_trial_stub *stubs = calloc(node->count + 1, sizeof(*stubs));
+    r->nomem = r->nomem || !stubs;
+    for (size_t i = 0; stubs && i < node->count; i++, (*ret_count)++)
+        read_stub(r, &node->pairs[i], &stubs[i]);
+    *ret = stubs;
+}
+
+/* ---- expectations ---- */
+
+static const char *const expect_keys[] = {"verdicts", "actions", "counts", "messages", "events", "runs", "data", NULL};
+
+static void check_items(
+    struct reader *r, const struct peri_node *list, const char *what, const char *const *known, const char *needed)
+{
+    if (!want(r, list, PERI_NODE_LIST, what))
+        return;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!want(r, list->items[i], PERI_NODE_MAP, what) || (known && !check_keys(r, list->items[i], known, what)))
+            continue;
+        if (needed && !peri_node_get(list->items[i], needed, NULL))
+            trial_fault(r, list->items[i]->place, "missing-key", NULL, "each of \"%s\" needs \"%s\"", what, needed);
+        const struct peri_node *match = peri_node_get(list->items[i], "match", NULL);
+        struct peri_pattern *pattern = NULL;
+        if (match && peri_pattern_compile_node(match, &pattern, r->diag) == PERI_ENOMEM)
+            r->nomem = true;
+        peri_pattern_destroy(pattern);
+    }
+}
+
+static void read_expect(struct reader *r, const struct peri_node *node, struct peri_trial_step *step)
+{
+    static const char *const actions[] = {"operator", "params", "match", "rule", "times", NULL}, *const events[] = {
+                                                                                                     "type", "data",
+                                                                                                     "subject", NULL};
+    const struct peri_node *n;
+    if (!want(r, node, PERI_NODE_MAP, "expect") || !check_keys(r, node, expect_keys, "expect"))
+        return;
+    if (node->count == 0)
+        trial_fault(r, node->place, "empty-list", NULL, "\"expect\" expects nothing");
+    if ((n = peri_node_get(node, "actions", NULL)))
+        check_items(r, n, "actions", actions, "operator");
+    if ((n = peri_node_get(node, "events", NULL)))
+        check_items(r, n, "events", events, "type");
+    if ((n = peri_node_get(node, "messages", NULL)))
+        check_items(r, n, "messages", NULL, NULL);
+    for (size_t i = 0; i < 3; i++)
+        if ((n = peri_node_get(node, i == 0 ? "verdicts" : i == 1 ? "counts" : "runs", NULL)))
+            (void)want(r, n, PERI_NODE_MAP, i == 0 ? "verdicts" : i == 1 ? "counts" : "runs");
+    if ((n = peri_node_get(node, "data", NULL)))
+        peri_value_unref(read_entities(r, n, "data", PERI_MAP));
+    step->expect = node;
+    step->expect_value = value_of(r, node);
+}
+
+/* ---- steps ---- */
+
+static void read_event(
+    struct reader *r, const struct peri_node *map, const struct peri_node *type, struct peri_trial_step *step)
+{
+    struct peri_error err;
+    const struct peri_node *n;
+    step->kind = PERI_TRIAL_EVENT;
+    step->event = text_of(r, type, "event");
+    if (step->event && peri_event_type_check(step->event, &err) != PERI_OK)
+        trial_fault(r, type->place, "event-type", NULL, "%s", err.message);
+    if ((n = peri_node_get(map, "data", NULL)))
+        step->data = value_of(r, n);
+    if ((n = peri_node_get(map, "id", NULL)))
+        step->id = text_of(r, n, "id");
+    if ((n = peri_node_get(map, "source", NULL)))
+        step->source = text_of(r, n, "source");
+    if ((n = peri_node_get(map, "subject", NULL)))
+        step->subject = text_of(r, n, "subject");
+    step->ms = INT64_MIN;
+    if ((n = peri_node_get(map, "time", NULL)))
+        (void)read_time(r, n, "time", &step->ms);
+}
+
+static void read_advance(struct reader *r, const struct peri_node *node, struct peri_trial_step *step)
+{
+    struct peri_error err;
+    step->kind = PERI_TRIAL_ADVANCE;
+    if (node->kind != PERI_NODE_SCALAR || peri_duration_parse(node->text, node->len, &step->ms, &err) != PERI_OK)
+        trial_fault(r, node->place, "duration", "write a duration such as 90s, 10m or 3d",
+            "\"advance\" must be a duration, is %s",
+            node->kind == PERI_NODE_SCALAR ? node->text : peri_node_describe(node));
+}
+
+static void read_step(struct reader *r, const struct peri_node *map, struct peri_trial_step *step)
+{
+    static const char *const known[] = {"event", "data", "id", "source", "subject", "time", "advance", "until", "put",
+        "delete", "restart", "expect", NULL};
+    static const char *const kinds[] = {"event", "advance", "until", "put", "delete", "restart", NULL};
+    const struct peri_node *found = NULL, *n;
+    const char *kind = NULL;
+    step->place = map->place;
+    if (!want(r, map, PERI_NODE_MAP, "a step") || !check_keys(r, map, known, "a step"))
+        return;
+    for (const char *const *k = kinds; *k; k++) {
+        n = peri_node_get(map, *k, NULL);
+        if (n && found)
+            trial_fault(r, map->place, "conflicting-keys", "make them two steps", "a step has both \"%s\" and \"%s\"",
+                kind, *k);
+        kind = n ? *k : kind;
+        found = n ? n : found;
+    }
+    for (size_t i = 1; i < 6; i++)
+        if (peri_node_get(map, known[i], NULL) && !peri_streq(kind, "event"))
+            trial_fault(r, map->place, "misplaced-key", NULL, "\"%s\" goes with \"event\"", known[i]);
+    if (peri_streq(kind, "event")) {
+        read_event(r, map, found, step);
+    } else if (peri_streq(kind, "advance")) {
+        read_advance(r, found, step);
+    } else if (peri_streq(kind, "until")) {
+        step->kind = PERI_TRIAL_UNTIL;
+        (void)read_time(r, found, "until", &step->ms);
+    } else if (peri_streq(kind, "put") || peri_streq(kind, "delete")) {
+        step->kind = kind[0] == 'p' ? PERI_TRIAL_PUT : PERI_TRIAL_DELETE;
+        step->data = read_entities(r, found, kind, kind[0] == 'p' ? PERI_MAP : PERI_STRING);
+    } else if (kind) {
+        step->kind = PERI_TRIAL_RESTART;
+        if (found->kind != PERI_NODE_SCALAR || found->type != PERI_BOOL || (found->text[0] | 0x20) != 't')
+            trial_fault(r, found->place, "wrong-type", NULL, "\"restart\" must be true");
+    }
+    if ((n = peri_node_get(map, "expect", NULL)))
+        read_expect(r, n, step);
+    else if (!kind)
+        trial_fault(r, map->place, "missing-key", NULL,
+            "a step needs one of event, advance, until, put, delete, restart, expect");
+}
+
+/* ---- cases ---- */
+
+static void read_case(struct reader *r, const struct peri_node *map, int64_t start_ms, struct peri_trial_case *c)
+{
+    static const char *const known[] = {"name", "start", "data", "stubs", "steps", NULL};
+    const struct peri_node *n;
+    c->place = map->place;
+    c->start_ms = start_ms;
+    c->name = "?";
+    if (!want(r, map, PERI_NODE_MAP, "a test") || !check_keys(r, map, known, "a test"))
+        return;
+    if (!(n = peri_node_get(map, "name", NULL)))
+        trial_fault(r, map->place, "missing-key", NULL, "a test needs \"name\"");
+    else if (text_of(r, n, "name"))
+        c->name = n->text;
+    if ((n = peri_node_get(map, "start", NULL)))
+        (void)read_time(r, n, "start", &c->start_ms);
+    if ((n = peri_node_get(map, "data", NULL)))
+        c->data = read_entities(r, n, "data", PERI_MAP);
+    if ((n = peri_node_get(map, "stubs", NULL)))
+        read_stubs(r, n, &c->stubs, &c->stub_count);
+    n = peri_node_get(map, "steps", NULL);
+    if (!n) {
+        trial_fault(
+            r, map->place, "missing-key", "steps: [{event: demo.Hello, expect: {…}}]", "a test needs \"steps\"");
+        return;
+    }
+    if (!want(r, n, PERI_NODE_LIST, "steps"))
+        return;
+    c->steps = calloc(n->count + 1, sizeof(*c->steps));
+    r->nomem = r->nomem || !c->steps;
+    bool expects = false;
+    for (size_t i = 0; c->steps && i < n->count; i++, c->step_count++) {
+        read_step(r, n->items[i], &c->steps[i]);
+        expects = expects || c->steps[i].expect || r->diag->errors > 0;
+    }
+    if (!expects)
+        trial_fault(r, map->place, "missing-key", "expect: {verdicts: {…}}",
+            "the test expects nothing: no step has \"expect\"");
+}
+
+/* ---- the file ---- */
+
+/* "hello.test.yaml" tests "hello.yaml". */
+static char *rules_beside(const char *path)
+{
+    size_t n = strlen(path) - (peri_str_ends(path, ".test.yml") ? strlen(".test.yml") : strlen(".test.yaml"));
+    return peri_asprintf("%.*s.yaml", (int)n, path);
+}
+
+static void read_rule_paths(struct reader *r, const struct peri_node *node)
+{
+    size_t count = !node || node->kind == PERI_NODE_SCALAR ? 1 : node->count;
+    char **paths = r->file->rules = calloc(count + 1, sizeof(*paths));
+    r->nomem = r->nomem || !paths;
+    if (!node && paths)
+        paths[0] = rules_beside(r->file->path);
+    if (node && node->kind == PERI_NODE_MAP)
+        (void)want(r, node, PERI_NODE_LIST, "rules");
+    for (size_t i = 0, n = 0; paths && node && node->kind != PERI_NODE_MAP && i < count; i++) {
+        const struct peri_node *item = node->kind == PERI_NODE_LIST ? node->items[i] : node;
+        char *path = text_of(r, item, "rules") ? peri_path_beside(r->file->path, item->text) : NULL;
+        if (path && !peri_path_is_file(path) && !peri_path_is_dir(path))
+            trial_fault(r, item->place, "no-file", NULL, "there is no file or folder %s", path);
+        if (path)
+            paths[n++] = path;
+    }
+}
+
+static void read_zone(struct reader *r, const struct peri_node *node, const struct peri_tz_source *source)
+{
+    struct peri_error err;
+    r->file->timezone = "UTC";
+    if (node && text_of(r, node, "timezone"))
+        r->file->timezone = node->text;
+    if (peri_tz_load(source, r->file->timezone, &r->tz, &err) != PERI_OK) {
+        trial_fault(r, node->place, "timezone", "use a name such as Europe/Berlin or UTC", "%s", err.message);
+        r->nomem = r->nomem || peri_tz_load(source, "UTC", &r->tz, &err) != PERI_OK;
+    }
+}
+
+static void read_file(struct reader *r, const struct peri_node *root, const struct peri_tz_source *source)
+{
+    static const char *const known[] = {"rules", "timezone", "start", "plugins", "data", "stubs", "tests", NULL};
+    struct peri_trial_file *f = r->file;
+    const struct peri_node *n;
+    int64_t start_ms = 0;
+    if (!want(r, root, PERI_NODE_MAP, "a test file") || !check_keys(r, root, known, "a test file"))
+        return;
+    read_rule_paths(r, peri_node_get(root, "rules", NULL));
+    read_zone(r, peri_node_get(root, "timezone", NULL), source);
+    if (!r->tz)
+        return;
+    (void)peri_time_parse(DEFAULT_START, strlen(DEFAULT_START), &start_ms);
+    if ((n = peri_node_get(root, "start", NULL)))
+        (void)read_time(r, n, "start", &start_ms);
+    if ((n = peri_node_get(root, "plugins", NULL)) && want(r, n, PERI_NODE_MAP, "plugins"))
+        f->plugins = value_of(r, n);
+    if ((n = peri_node_get(root, "data", NULL)))
+        f->data = read_entities(r, n, "data", PERI_MAP);
+    if ((n = peri_node_get(root, "stubs", NULL)))
+        read_stubs(r, n, &f->stubs, &f->stub_count);
+    n = peri_node_get(root, "tests", NULL);
+    if (!n)
+        trial_fault(r, root->place, "missing-key", "tests: [{name: …, steps: […]}]", "the file has no \"tests\"");
+    else if (want(r, n, PERI_NODE_LIST, "tests")) {
+        f->cases = calloc(n->count + 1, sizeof(*f->cases));
+        r->nomem = r->nomem || !f->cases;
+        for (size_t i = 0; f->cases && i < n->count; i++, f->case_count++)
+            read_case(r, n->items[i], start_ms, &f->cases[i]);
+    }
+}
+
+enum peri_status peri_trial_read(
+    const char *path, const struct peri_tz_source *tz, struct peri_trial_file **ret, struct peri_diag *diag)
+{
+    static const char *const no_tags[] = {NULL};
+    size_t before = diag->errors;
+    struct peri_trial_file *file = calloc(1, sizeof(*file));
+    if (!file || !(file->path = peri_strdup(path))) {
+        free(file);
+        return PERI_ENOMEM;
+    }
+    struct reader r = {.file = file, .diag = diag};
+    enum peri_status st = peri_yaml_load(path, no_tags, &file->doc, diag);
+    if (st == PERI_OK && file->doc->count != 1)
+        trial_fault(&r, (struct peri_place){path, 0, 0}, "wrong-type", NULL, "a test file holds one document");
+    else if (st == PERI_OK)
+        read_file(&r, file->doc->roots[0], tz);
+    peri_tz_destroy(r.tz);
+    if (st == PERI_OK && r.nomem)
+        st = PERI_ENOMEM;
+    else if (st == PERI_OK && diag->errors > before)
+        st = PERI_EINVAL;
+    if (st)
+        peri_trial_file_destroy(file);
+    else
+        *ret = file;
+    return st;
+}
+
+static void free_stubs(struct peri_trial_stub *stubs, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < stubs[i].count; k++) {
+            peri_pattern_destroy(stubs[i].answers[k].when);
+            peri_value_unref(stubs[i].answers[k].value);
+        }
+        free(stubs[i].answers);
+    }
+    free(stubs);
+}
+
+void peri_trial_file_destroy(struct peri_trial_file *file)
+{
+    if (!file)
+        return;
+    for (size_t i = 0; i < file->case_count; i++) {
+        struct peri_trial_case *c = &file->cases[i];
+        for (size_t k = 0; k < c->step_count; k++) {
+            peri_value_unref(c->steps[k].data);
+            peri_value_unref(c->steps[k].expect_value);
+        }
+        free_stubs(c->stubs, c->stub_count);
+        peri_value_unref(c->data);
+        free(c->steps);
+    }
+    free_stubs(file->stubs, file->stub_count);
+    for (char **p = file->rules; p && *p; p++)
+        free(*p);
+    free(file->rules);
+    free(file->cases);
+    peri_value_unref(file->data);
+    peri_value_unref(file->plugins);
+    peri_yaml_destroy(file->doc);
+    free(file->path);
+    free(file);
+}

@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""perigee test: tests of rules with virtual time."""
+import copy
+import glob
+import json
+import os
+import shutil
+import xml.etree.ElementTree
+
+import harness
+from test_check import lines
+from test_schema import RULES, documents, text_of
+
+RULE = """name: Knock
+trigger: {event: door.Knock}
+conditions:
+  - expr: event.who ~= 'nobody'
+actions:
+  - operator: core.log
+    params: {message: "{{ event.who }} knocks"}
+  - delay: 10m
+  - operator: notify.send
+    params: {message: "{{ event.who }} is still there"}
+"""
+
+
+class Trials(harness.Case):
+    def run_test(self, tests, rule=RULE, options=(), expect=None, head=""):
+        """Runs the tests against the rule and returns what --json says of each."""
+        self.p = self.service(start=False, rules={"knock.yaml": rule, "knock.test.yaml": head + "tests:\n" + tests})
+        self.file = os.path.join(self.p.rules, "knock.test.yaml")
+        return lines(self.p.cli("test", self.file, "--json", *options, expect=expect).stdout)
+
+    def one(self, steps, **more):
+        result, = self.run_test("  - name: t\n    steps:\n" + steps, **more)
+        return result
+
+    def failures(self, steps, **more):
+        result = self.one(steps, expect=1, **more)
+        self.assertFalse(result["ok"])
+        return [f["message"] for f in result["failures"]]
+
+    def test_time_goes_only_when_told(self):
+        steps = """
+      - {event: door.Knock, data: {who: Ada}, expect: {runs: {knock: sleeping}, counts: {core.log: 1, notify.send: 0}}}
+      - {advance: 9m59s999ms, expect: {runs: {knock: sleeping}, actions: []}}
+      - restart: true
+      - {advance: 1ms, expect: {runs: {knock: succeeded}, messages: [{body: Ada is still there}]}}
+"""
+        self.assertTrue(self.one(steps, expect=0)["ok"])
+
+    def test_a_failure_says_what_happened_and_where(self):
+        steps = """
+      - event: door.Knock
+        data: {who: nobody}
+        expect: {verdicts: {knock: fired}}
+"""
+        result = self.one(steps, expect=1)
+        failure, = result["failures"]
+        self.assertEqual(failure["message"], "the verdict of knock is no (event.who ~= 'nobody' is not true), expected fired")
+        self.assertEqual((failure["file"], failure["line"], failure["column"], failure["code"]), (self.file, 7, 36, "test-failed"))
+        text = self.p.cli("test", self.file, expect=1).stdout
+        self.assertIn("  FAIL  t\n", text)
+        self.assertIn("        |                                    ^", text)
+        self.assertIn("1 of 1 tests failed", text)
+
+    def test_every_kind_of_failure(self):
+        knock = "\n      - event: door.Knock\n        data: {who: Ada}\n        expect: {%s}\n"
+        for expected, message in (
+                ("actions: []", '1 more action was called than expected, first core.log with {"message":"Ada knocks"}'),
+                ("actions: [{operator: notify.send}]", 'expected the action notify.send, but core.log was called with {"message":"Ada knocks"}'),
+                ("actions: [{operator: core.log, times: 2}]", "expected the action core.log, but no further one was called"),
+                ("actions: [{operator: core.log, params: {message: x}}]", 'core.log at /message is "Ada knocks", expected "x"'),
+                ("actions: [{operator: core.log, params: {message: null}}]", 'core.log at /message is "Ada knocks", expected null'),
+                ("actions: [{operator: core.log, rule: other}]", "core.log was called by knock, expected other"),
+                ("actions: [{operator: core.log, match: {message: [{suffix: x}]}}]", 'the parameters of core.log do not match the pattern: {"message":"Ada knocks"}'),
+                ("counts: {core.log: 3}", "core.log was called 1 times, expected 3"),
+                ("messages: [{body: hello}]", "expected 1 messages, there are 0"),
+                ("events: [{type: a.B}]", "expected 1 events, there are 0"),
+                ("runs: {knock: succeeded}", "the last run of knock is sleeping, expected succeeded"),
+                ("runs: {knock: [sleeping, sleeping]}", 'the runs of knock is ["sleeping"], expected ["sleeping","sleeping"]'),
+                ("runs: {other: succeeded}", "the last run of other is none: there is none, expected succeeded"),
+                ("verdicts: {other: fired}", "there is no rule other"),
+                ("data: {task: [{note: x}]}", 'there is no task like {"note":"x"} among []'),
+        ):
+            self.assertEqual(self.failures(knock % expected), [message])
+
+    def test_what_expectations_accept(self):
+        steps = """
+      - event: door.Knock
+        data: {who: Ada}
+        expect:
+          verdicts: {knock: {verdict: fired, trigger: t1}}
+          actions: [{operator: core.log, params: {message: Ada knocks}, match: {message: [{prefix: Ada}]}, rule: knock}]
+          runs: {knock: [sleeping]}
+          data: {task: []}
+      - {event: other.Event, expect: {verdicts: {knock: none}, actions: []}}
+"""
+        self.assertTrue(self.one(steps, expect=0)["ok"])
+
+    def test_stubs_answer_in_order_and_by_parameters(self):
+        rule = """name: Knock
+trigger: {event: door.Knock}
+conditions:
+  - operator: garden.isOpen
+actions:
+  - operator: garden.water
+    params: {litres: "{{ event.litres }}"}
+    retry: {maximum_attempts: 2, initial_interval: 1s}
+"""
+        head = "stubs: {garden.isOpen: true, garden.water: {result: {ok: true}}}\n"
+        steps = """
+      - {event: door.Knock, data: {litres: 1}, expect: {actions: [{operator: garden.water, params: {litres: 1}}], runs: {knock: succeeded}}}
+"""
+        self.assertTrue(self.one(steps, rule=rule, head=head, expect=0)["ok"])
+        tests = """  - name: closed
+    stubs: {garden.isOpen: {holds: false, detail: {reason: night}}}
+    steps:
+      - {event: door.Knock, data: {litres: 1}, expect: {verdicts: {knock: {verdict: no, detail: {reason: night}}}, actions: []}}
+  - name: open, then closed
+    stubs: {garden.isOpen: [true, false]}
+    steps:
+      - {event: door.Knock, data: {litres: 1}, expect: {verdicts: {knock: fired}}}
+      - {event: door.Knock, data: {litres: 1}, expect: {verdicts: {knock: no}}}
+      - {event: door.Knock, data: {litres: 1}, expect: {verdicts: {knock: no}}}
+  - name: fails once
+    stubs: {garden.water: [{error: {code: net, message: away, retryable: true}}, {result: {}}]}
+    steps:
+      - {event: door.Knock, data: {litres: 1}, expect: {runs: {knock: sleeping}}}
+      - {advance: 2s, expect: {runs: {knock: succeeded}, counts: {garden.water: 1}}}
+  - name: by parameters
+    stubs: {garden.water: [{when: {litres: [{numeric: [">", 5]}]}, error: {code: much, message: too much}}, {result: {}}]}
+    steps:
+      - {event: door.Knock, data: {litres: 6}, expect: {runs: {knock: failed}}}
+      - {event: door.Knock, data: {litres: 5}, expect: {runs: {knock: succeeded}}}
+      - {event: door.Knock, data: {litres: 7}, expect: {runs: {knock: failed}}}
+"""
+        for result in self.run_test(tests, rule=rule, head=head, expect=0):
+            self.assertTrue(result["ok"], result)
+
+    def test_each_test_has_a_world_of_its_own(self):
+        tests = """  - name: one
+    data: {task: {id: t, note: x}}
+    steps: [{event: door.Knock, id: same, data: {who: Ada}, expect: {data: {task: {note: x}}, verdicts: {knock: fired}}}]
+  - name: two
+    steps: [{event: door.Knock, id: same, data: {who: Ada}, expect: {data: {task: []}, verdicts: {knock: fired}, runs: {knock: [sleeping]}}}]
+"""
+        self.assertEqual([r["ok"] for r in self.run_test(tests, expect=0)], [True, True])
+        self.assertFalse(os.path.exists(self.p.state), "nothing is left behind")
+
+    def test_schedules_follow_the_zone_of_the_file(self):
+        rule = "name: Knock\ntrigger: {schedule: {cron: '30 2 * * *'}}\nactions: [{operator: core.log, params: {message: \"{{ now }}\"}}]\n"
+        tests = """  - name: the night without half past two
+    start: 2026-03-28T12:00
+    steps:
+      - until: 2026-03-31T12:00
+        expect:
+          actions:
+            - {operator: core.log, params: {message: "2026-03-29T01:00:00.000Z"}}
+            - {operator: core.log, params: {message: "2026-03-30T00:30:00.000Z"}}
+            - {operator: core.log, params: {message: "2026-03-31T00:30:00.000Z"}}
+"""
+        result, = self.run_test(tests, rule=rule, head="timezone: Europe/Berlin\n", expect=0)
+        self.assertTrue(result["ok"], result)
+
+    def test_rules_that_wake_each_other_are_bounded(self):
+        rule = "name: Knock\ntrigger: {event: door.Knock}\nactions: [{emit: {event: door.Knock}}]\n"
+        result = self.one("\n      - {event: door.Knock, expect: {runs: {knock: succeeded}}}\n", rule=rule)
+        self.assertIn(result["ok"], (True, False))
+
+    def test_what_is_wrong_with_a_file(self):
+        for tests, code, message in (
+                ("  - {name: t, steps: [{evnt: a.B}]}\n", "unknown-key", 'unknown key "evnt"'),
+                ("  - {name: t, steps: [{event: door.Knock}]}\n", "missing-key", "the test expects nothing"),
+                ("  - {name: t, steps: [{expect: {}}]}\n", "empty-list", "expects nothing"),
+                ("  - {name: t, steps: [{advance: soon, expect: {actions: []}}]}\n", "duration", '"advance" must be a duration'),
+                ("  - {name: t, steps: [{until: soon, expect: {actions: []}}]}\n", "time", "is no time"),
+                ("  - {name: t, steps: [{event: a.B, advance: 1s, expect: {actions: []}}]}\n", "conflicting-keys", "both"),
+                ("  - {name: t, steps: [{data: {}, expect: {actions: []}}]}\n", "misplaced-key", '"data" goes with "event"'),
+                ("  - {name: t, steps: [{expect: {actions: [{params: {}}]}}]}\n", "missing-key", 'needs "operator"'),
+                ("  - {name: t, stubs: {x: {reslt: 1}}, steps: [{expect: {actions: []}}]}\n", "unknown-key", "reslt"),
+                ("  - {name: t, data: {Task: []}, steps: [{expect: {actions: []}}]}\n", "bad-value", "Task"),
+                ("  - {steps: [{expect: {actions: []}}]}\n", "missing-key", 'needs "name"'),
+                ("  - [\n", "yaml-syntax", ""),
+        ):
+            result, = self.run_test(tests, expect=1)
+            self.assertFalse(result["ok"])
+            self.assertEqual([f["code"] for f in result["failures"]], [code], result)
+            self.assertIn(message, result["failures"][0]["message"])
+
+    def test_rules_with_errors_fail_the_file(self):
+        result, = self.run_test("  - {name: t, steps: [{expect: {actions: []}}]}\n", rule="name: Knock\ntriger: {event: a.B}\nactions: [{stop: true}]\n", expect=1)
+        self.assertEqual((result["name"], result["failures"][0]["code"]), ("can be read", "unknown-key"))
+
+    def test_no_tests_are_no_success(self):
+        p = self.service(start=False)
+        self.assertIn("no tests found", p.cli("test", p.rules, expect=1).stderr)
+
+    def test_until_in_the_past(self):
+        self.assertEqual(self.failures("\n      - {until: 2020-01-01T00:00, expect: {actions: []}}\n"), ['"until" lies in the past of the test'])
+
+    def test_tap_junit_and_filter(self):
+        tests = """  - {name: "good #1", steps: [{event: door.Knock, data: {who: Ada}, expect: {verdicts: {knock: fired}}}]}
+  - {name: bad <2>, steps: [{event: door.Knock, data: {who: Ada}, expect: {verdicts: {knock: no}, counts: {core.log: 5}}}]}
+"""
+        self.run_test(tests, expect=1)
+        junit = os.path.join(self.p.dir, "out.xml")
+        out = self.p.cli("test", self.p.rules, "--tap", "--junit", junit, expect=1).stdout.splitlines()
+        self.assertEqual(out[0], "TAP version 13")
+        self.assertEqual(out[1], f"ok 1 - {self.file}: good \\#1")
+        self.assertEqual(out[2], f"not ok 2 - {self.file}: bad <2>")
+        self.assertEqual(out[3], "  ---")
+        self.assertIn('  message: "the verdict of knock is fired, expected no"', out)
+        self.assertEqual(out[-1], "1..2")
+        suites = xml.etree.ElementTree.parse(junit).getroot()
+        self.assertEqual((suites.get("tests"), suites.get("failures")), ("2", "1"))
+        suite, = suites
+        self.assertEqual([c.get("name") for c in suite], ["good #1", "bad <2>"])
+        self.assertIn("core.log was called 1 times, expected 5", suite[1].find("failure").text)
+        self.assertEqual(self.p.cli("test", self.p.rules, "--filter", "good", expect=0).stdout.count("ok  "), 1)
+
+
+def mutants(rule):
+    """Each rule that lacks one condition, one field of a match, or has one comparison turned round."""
+    def paths(node, at=()):
+        if isinstance(node, dict):
+            for key, value in node.items():
+                yield at + (key,), value
+                yield from paths(value, at + (key,))
+        elif isinstance(node, list):
+            for i, value in enumerate(node):
+                yield at + (i,), value
+                yield from paths(value, at + (i,))
+
+    def change(at, how):
+        new = copy.deepcopy(rule)
+        node = new
+        for part in at[:-1]:
+            node = node[part]
+        how(node, at[-1])
+        return new
+
+    for at, value in paths(rule):
+        where = "/".join(map(str, at))
+        if len(at) >= 2 and at[-2] in ("match", "conditions", "any", "all") and "data" not in at:
+            if at[-2] in ("any", "all") or at[-2] != "conditions" or isinstance(value, (dict, str)):
+                if not (at[-2] in ("any", "all") and len(parent_of(rule, at)) == 1):
+                    yield f"without {where}", change(at, lambda node, key: node.pop(key))
+        if at[-1] == "if" or at[-1] == "not" or at[-2:-1] == ("conditions",):
+            yield f"not {where}", change(at, lambda node, key: node.__setitem__(key, {"not": node[key]}))
+
+
+def parent_of(rule, at):
+    for part in at[:-1]:
+        rule = rule[part]
+    return rule
+
+
+class Shipped(harness.Case):
+    def test_every_shipped_rule_has_a_test_file_and_passes(self):
+        folder = os.path.join(harness.SOURCE, "rules")
+        for path in RULES:
+            self.assertTrue(os.path.exists(path[:-5] + ".test.yaml"), path)
+        p = self.service(start=False)
+        results = lines(p.cli("test", folder, "--json", expect=0).stdout)
+        self.assertEqual({r["file"] for r in results}, set(glob.glob(os.path.join(folder, "*.test.yaml"))))
+
+    def test_no_condition_can_go_unnoticed(self):
+        p = self.service(start=False)
+        made = {}
+        for path in RULES:
+            tests = text_of(path[:-5] + ".test.yaml")
+            for rule in documents(text_of(path)):
+                for i, (what, mutant) in enumerate(mutants(rule)):
+                    stem = f"{os.path.basename(path)[:-5]}-{i}"
+                    with open(os.path.join(p.rules, stem + ".yaml"), "w") as f:
+                        json.dump(mutant, f)
+                    with open(os.path.join(p.rules, stem + ".test.yaml"), "w") as f:
+                        f.write(tests)
+                    made[os.path.join(p.rules, stem + ".test.yaml")] = what
+        self.assertGreater(len(made), 25)
+        noticed = {r["file"] for r in lines(p.cli("test", p.rules, "--json", expect=1).stdout) if not r["ok"]}
+        self.assertEqual({f: made[f] for f in set(made) - noticed}, {})
+
+
+if __name__ == "__main__":
+    harness.main()
