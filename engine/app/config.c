@@ -53,6 +53,7 @@ static const struct key keys[] = {
     {"retention.events", DURATION, AT(retention.events_ms), "14d"},
     {"retention.runs", DURATION, AT(retention.runs_ms), "30d"},
     {"retention.max_events", INTEGER, AT(retention.max_events), "5000000"},
+    {"retention.max_bytes", INTEGER, AT(retention.max_bytes), "0"},
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))
 

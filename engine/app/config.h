@@ -38,7 +38,7 @@ struct peri_config {
         int64_t instructions, running_ms, wall_ms, memory_bytes, max_event_bytes, workers;
     } limits;
     struct {
-        int64_t events_ms, runs_ms, max_events;
+        int64_t events_ms, runs_ms, max_events, max_bytes;
     } retention;
     struct peri_value *channels; /* {type: plugin id}, or NULL */
     struct peri_config_plugin *plugins;

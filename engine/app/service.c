@@ -279,8 +279,9 @@ static void store_changed(void *arg)
         peri_timer_cancel(k->prune);
         prune(k);
     }
-    peri_notify_systemd(
-        peri_store_state(s->store, NULL) == PERI_STORE_GOOD ? "STATUS=running" : "STATUS=no event is accepted: see the log");
+    peri_notify_systemd(peri_store_state(s->store, NULL) == PERI_STORE_GOOD
+                            ? "STATUS=running"
+                            : "STATUS=no event is accepted: see the log");
 }
 
 struct prune_job {
@@ -313,7 +314,8 @@ static void prune(void *arg)
     k->prune = NULL;
     if (job) {
         const struct peri_config *c = k->s.config;
-        *job = (struct prune_job){k, {c->retention.events_ms, c->retention.runs_ms, c->retention.max_events}, false};
+        *job = (struct prune_job){
+            k, {c->retention.events_ms, c->retention.runs_ms, c->retention.max_events, c->retention.max_bytes}, false};
         if (peri_store_submit(k->s.store, 64, prune_write, prune_done, job) == PERI_OK)
             return;
     }

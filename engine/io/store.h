@@ -77,12 +77,12 @@ enum peri_store_state peri_store_state(const struct peri_store *store, char reas
 
 /* What the start has found. Stays the same until close. */
 struct peri_store_found {
-    bool clean;         /* the last stop was an orderly one */
-    bool fresh;         /* the database was made by this start */
-    bool behind;        /* acknowledged events are missing: stored_seq is below high_seq */
-    uint64_t high_seq;  /* last event known to have been acknowledged; 0: not known */
+    bool clean;        /* the last stop was an orderly one */
+    bool fresh;        /* the database was made by this start */
+    bool behind;       /* acknowledged events are missing: stored_seq is below high_seq */
+    uint64_t high_seq; /* last event known to have been acknowledged; 0: not known */
     uint64_t stored_seq;
-    int64_t alive_ms;   /* when a service was last known to run, wall ms; 0: never */
+    int64_t alive_ms; /* when a service was last known to run, wall ms; 0: never */
 };
 const struct peri_store_found *peri_store_found(const struct peri_store *store);
 
@@ -110,6 +110,7 @@ enum peri_status peri_reader_stats(
 struct peri_retention {
     int64_t events_ms, runs_ms; /* 0: any age. runs_ms is for the outbox too */
     int64_t max_events;         /* 0: any number */
+    int64_t max_bytes; /* of used pages; above it the oldest events and ended runs go, whatever their age. 0: any */
 };
 enum peri_status peri_tx_prune(
     struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err) PERI_MUST_CHECK;

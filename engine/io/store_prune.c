@@ -78,13 +78,32 @@ static enum peri_status forget_duplicate(
     return st;
 }
 
+/* Used pages, without those that pruning has emptied already. */
+static enum peri_status is_over(
+    struct peri_tx *tx, const struct peri_retention *r, bool *ret_over, struct peri_error *err)
+{
+    int64_t pages = 0, unused = 0, size = 0;
+    *ret_over = false;
+    if (r->max_bytes <= 0)
+        return PERI_OK;
+    enum peri_status st = peri_db_int(tx->db, "PRAGMA page_count", 0, &pages, err);
+    if (!st)
+        st = peri_db_int(tx->db, "PRAGMA freelist_count", 0, &unused, err);
+    if (!st)
+        st = peri_db_int(tx->db, "PRAGMA page_size", 4096, &size, err);
+    *ret_over = !st && (pages - unused) * size > r->max_bytes;
+    return st;
+}
+
 /* Oldest first; stops at the first that is to stay because of its age and number. *ret_end: nothing more is to be
  * found. */
 static enum peri_status old_events(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v,
     bool *ret_end, struct peri_error *err)
 {
     struct peri_stmt q;
-    int64_t newest = 0, cutoff = r->events_ms > 0 ? tx->now_ms - r->events_ms : INT64_MIN;
+    int64_t newest = 0, cutoff = r->events_ms > 0   ? tx->now_ms - r->events_ms
+                                 : r->events_ms < 0 ? INT64_MAX
+                                                    : INT64_MIN;
     enum peri_status st = peri_db_int(tx->db, "SELECT max(seq) FROM events", 0, &newest, err);
     if (!st)
         st = peri_stmt_open(&q, tx->db,
@@ -177,7 +196,7 @@ static enum peri_status old_runs(
         err);
     if (st)
         return st;
-    peri_stmt_int(&q, tx->now_ms - r->runs_ms);
+    peri_stmt_int(&q, r->runs_ms < 0 ? INT64_MAX : tx->now_ms - r->runs_ms);
     peri_stmt_int(&q, max);
     bool row = true;
     while (!(st = peri_stmt_row(&q, &row, err)) && row)
@@ -192,7 +211,7 @@ static enum peri_status prune_runs(
     struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
 {
     struct victims v = {0};
-    if (r->runs_ms <= 0 || *rows <= 0)
+    if (r->runs_ms == 0 || *rows <= 0)
         return PERI_OK;
     int64_t max = *rows / 2 + 1;
     enum peri_status st = old_runs(tx, r, max, &v, err);
@@ -290,10 +309,17 @@ enum peri_status peri_tx_prune(
     struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err)
 {
     int64_t rows = PAGE_ROWS;
-    bool more = false;
-    enum peri_status st = prune_events(tx, retention, &rows, &more, err);
+    bool more = false, over = false;
+    struct peri_retention now = *retention;
+    enum peri_status st = is_over(tx, retention, &over, err);
+    if (over) { /* a page of the oldest at a time, until it fits */
+        now.max_events = 0;
+        now.events_ms = now.runs_ms = -1;
+    }
     if (!st)
-        st = prune_runs(tx, retention, &rows, &more, err);
+        st = prune_events(tx, &now, &rows, &more, err);
+    if (!st)
+        st = prune_runs(tx, &now, &rows, &more, err);
     if (!st)
         st = prune_duplicates(tx, &rows, &more, err);
     if (!st)

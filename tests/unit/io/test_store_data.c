@@ -463,6 +463,32 @@ static void test_retention_by_number_never_reuses_one(void **state)
     assert_int_equal(rows(f, "SELECT max(id) FROM runs"), 2);
 }
 
+static int64_t used_bytes(struct fixture *f)
+{
+    return (rows(f, "PRAGMA page_count") - rows(f, "PRAGMA freelist_count")) * rows(f, "PRAGMA page_size");
+}
+
+static void test_retention_by_size_keeps_what_is_needed(void **state)
+{
+    struct fixture *f = *state;
+    int n = 3000;
+    struct peri_run_row live = {.rule = "r", .event = 1, .trigger = "t", .state = PERI_RUN_SLEEPING};
+    struct peri_run_row done = {.rule = "r", .event = 2, .trigger = "t", .state = PERI_RUN_SUCCEEDED, .ended_ms = T0};
+    ok(f, peri_store_run(f->store, many_fn, &n, &f->err));
+    ok(f, peri_store_run(f->store, run_fn, &live, &f->err));
+    ok(f, peri_store_run(f->store, run_fn, &done, &f->err));
+    int64_t before = used_bytes(f), max = before * 3 / 4;
+    prune(f, (struct peri_retention){.max_bytes = before + 1});
+    assert_int_equal(rows(f, "SELECT count(*) FROM events"), 3000);
+    prune(f, (struct peri_retention){.max_bytes = max});
+    assert_true(used_bytes(f) <= max);
+    assert_in_range(rows(f, "SELECT count(*) FROM events"), 500, 2900); /* not more than it took */
+    assert_int_equal(rows(f, "SELECT max(seq) FROM events"), 3000);
+    assert_int_equal(rows(f, "SELECT min(seq) FROM events"), 1); /* a live run needs it */
+    assert_int_equal(rows(f, "SELECT count(*) FROM events WHERE seq=2"), 0);
+    assert_int_equal(rows(f, "SELECT count(*) FROM runs WHERE state=3"), 1);
+}
+
 #define M(name) cmocka_unit_test_setup_teardown(name, fixture_setup_memory, fixture_teardown)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -480,6 +506,7 @@ int main(void)
         T(test_stats),
         T(test_retention),
         T(test_retention_by_number_never_reuses_one),
+        T(test_retention_by_size_keeps_what_is_needed),
     };
     return cmocka_run_group_tests_name("store_data", tests, NULL, NULL);
 }
