@@ -24,7 +24,7 @@ struct peri_vm_call;
 struct peri_job;
 struct peri_plugin;
 
-#define PERI_HOST_DEPTH 8                /* ctx.call and ctx.send inside each other */
+#define PERI_HOST_DEPTH 8          /* ctx.call and ctx.send inside each other */
 #define PERI_HOST_CONDITION_MS 250 /* running time of a condition, and of other handlers */
 #define PERI_HOST_HANDLER_MS 1000
 #define PERI_HOST_QUEUE 1024             /* calls that wait for one plugin */
@@ -437,6 +437,9 @@ struct peri_plugin *peri_host_next(
 /* PERI_ESTATE with a stable code and a remedy when p can not run beside what there is. */
 enum peri_status peri_plugin_relations(
     struct peri_host *host, const struct peri_plugin *p, struct peri_error *err) PERI_MUST_CHECK;
+
+/* host_audit.c, loop: plugin.loaded, plugin.refused, plugin.failed, plugin.disabled */
+void peri_host_audit(const struct peri_plugin *plugin, const char *action);
 
 /* host_events.c, loop */
 struct peri_reader *peri_host_reader(struct peri_host *host); /* NULL without a store */

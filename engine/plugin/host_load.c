@@ -129,6 +129,7 @@ static void load_failed(struct peri_plugin *p)
     p->state = PERI_PLUGIN_FAILED;
     if (!host->closing)
         peri_err(host->options.log, p->area, "not loaded: %s [%s]", p->error.message, p->error.code);
+    peri_host_audit(p, "plugin.failed");
     peri_plugin_release(p, true);
     if (!p->candidate) {
         add_finding(host, p, PERI_SEV_ERROR, &p->error);
@@ -141,6 +142,7 @@ static void tell_blocked(struct peri_host *host, struct peri_plugin *p)
 {
     add_finding(host, p, PERI_SEV_WARNING, &p->error);
     peri_warn(host->options.log, p->area, "blocked: %s [%s]", p->error.message, p->error.code);
+    peri_host_audit(p, "plugin.refused");
 }
 
 /* By its relationships. */
@@ -219,6 +221,7 @@ static void activate(struct peri_plugin *p)
     peri_host_operators_changed(host);
     peri_subs_bind(p);
     peri_plans_arm(host);
+    peri_host_audit(p, "plugin.loaded");
     peri_info(host->options.log, p->area, "%s %s is active", p->manifest->name, p->manifest->version);
     recheck_neighbours(p);
     if (candidate && p->has_ready)
