@@ -143,6 +143,11 @@ const struct peri_code peri_codes_plugin[] = {
     {"limit.time", "the call took too long",
         "Running and waiting together outlasted the limit, or one long instruction did.", PERI_EXAMPLE_NONE, NULL,
         NULL},
+    {"timeout", "no answer within the step's timeout",
+        "What had left by then decides: nothing, or something harmless, is tried again as `retry' says; else nobody "
+        "knows "
+        "whether it arrived.",
+        PERI_EXAMPLE_NONE, NULL, NULL},
     {"limit.output", "the result is too large", "What a handler returns, logs or emits has an upper size.",
         PERI_EXAMPLE_NONE, NULL, NULL},
     {"limit.calls", "too many calls into perigee", "One handler may call a bounded number of host functions.",
@@ -152,8 +157,8 @@ const struct peri_code peri_codes_plugin[] = {
     {"limit.subscriptions", "too many subscriptions", "A plugin hears at most 64 globs: use wider ones.",
         PERI_EXAMPLE_LUA, "for i = 1, 100 do ctx.events.on(\"a.Event\" .. i, f) end", "ctx.events.on(\"a.*\", f)"},
     {"event.direction", "an event goes the other way",
-        "The manifest declares it under events as one that is published, or as one that is heard.",
-        PERI_EXAMPLE_LUA, "ctx.emit(\"a.Heard\", {}) -- declared with direction \"subscribe\"",
+        "The manifest declares it under events as one that is published, or as one that is heard.", PERI_EXAMPLE_LUA,
+        "ctx.emit(\"a.Heard\", {}) -- declared with direction \"subscribe\"",
         "ctx.emit(\"a.Heard\", {}) -- declared with direction \"both\""},
     {"event.schema", "the data of an event is not what its schema says",
         "The manifest declares a schema under events, and the plugin emits something else.", PERI_EXAMPLE_NONE, NULL,

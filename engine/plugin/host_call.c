@@ -160,6 +160,9 @@ static enum peri_status set_context(struct peri_job *job, const struct peri_call
     job->key = peri_strdup(call->idempotency_key);
     job->as_of = call->as_of;
     job->dry_run = call->dry_run;
+    job->step_timeout = call->timeout_ms > 0 && call->timeout_ms < job->wall_ms;
+    if (job->step_timeout)
+        job->wall_ms = call->timeout_ms;
     bool lost = (call->rule_id && !job->rule_id) || (call->rule_name && !job->rule_name) ||
                 (call->run_id && !job->run_id) || (call->idempotency_key && !job->key);
     return lost ? PERI_ENOMEM : PERI_OK;

@@ -283,6 +283,7 @@ struct peri_job {
     char *rule_id, *rule_name, *run_id, *key;
     uint64_t as_of;
     bool dry_run;
+    bool step_timeout; /* wall_ms is the step's timeout */
     int depth;
 
     /* loop */

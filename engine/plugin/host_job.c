@@ -179,8 +179,14 @@ static void expired(void *arg)
     struct peri_job *job = arg;
     struct peri_error err = {0};
     job->timer = NULL;
-    peri_error_set(&err, PERI_ETIMEOUT, "limit.time", "the call took longer than %lld ms", (long long)job->wall_ms);
-    err.outcome_unknown = job->effects > 0 || job->flushing || (!job->on_worker && peri_op_is_effect(&job->op));
+    if (job->step_timeout)
+        peri_error_set(&err, PERI_ETIMEOUT, "timeout", "no answer within the step's timeout");
+    else
+        peri_error_set(&err, PERI_ETIMEOUT, "limit.time", "the call took longer than %lld ms", (long long)job->wall_ms);
+    err.retryable = job->step_timeout;
+    /* Nothing more leaves this call. What C code does at this moment is not seen from here. */
+    err.outcome_unknown = job->effects > 0 || job->flushing || (!job->on_worker && peri_op_is_effect(&job->op)) ||
+                          (job->on_worker && job->plugin->native);
     answer(job, &err);
     if (job->on_worker || job->flushing)
         return;

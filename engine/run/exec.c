@@ -13,6 +13,10 @@
  * one evaluation under way. Sleeping and waiting runs are rows and a heap entry, nothing more: they are forgotten here
  * and read again when their time comes. */
 
+/* The host ends a call at its step's timeout and knows what had left by then. Should it not answer, nothing is known.
+ */
+#define TIMEOUT_GRACE_MS 1000
+
 /* --- transitions --- */
 
 static struct peri_run_input make_input(struct live *live, enum peri_run_input_kind kind)
@@ -192,6 +196,7 @@ static void call_action(struct live *live)
         .rule_id = live->run->rule->id,
         .rule_name = live->run->rule->name,
         .run_id = peri_run_id(live->run->id, run_id),
+        .timeout_ms = step->timeout_ms,
         .idempotency_key = live->run->track.key};
     if (!context) {
         not_called(live, peri_error_nomem(&err), &err);
@@ -277,7 +282,7 @@ void exec_perform(struct live *live)
         live->serial = ++p->serial;
         step = peri_run_step(live->run);
         if (step->timeout_ms > 0)
-            timer_due(p, step->timeout_ms, DUE_TIMEOUT, live->run->id, live->serial);
+            timer_due(p, step->timeout_ms + TIMEOUT_GRACE_MS, DUE_TIMEOUT, live->run->id, live->serial);
         call_action(live);
         break;
     case PERI_NEXT_EVALUATE:
