@@ -42,4 +42,7 @@ files["lua/testkit"] = { std = "lua54" }
 files["tests"] = { std = "lua54+busted", max_line_length = false }
 files["**/*_spec.lua"] = { std = "lua54+busted", max_line_length = false }
 files[".luacheckrc"] = { std = "lua54+luacheckrc" }
+-- Hostile on purpose: only what is no Lua at all would be a mistake.
+files["tests/hostile"] = { std = "perigee", ignore = { "." } }
+files["tests/benign"] = { std = "perigee" }
 files["lua/types"] = { ignore = { "212", "241", "122" } } -- declarations: nothing is used or done

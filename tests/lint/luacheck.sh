@@ -17,7 +17,7 @@ if [ "$offered" != "$known" ]; then
 fi
 
 folders=()
-for folder in operators channels connectors lua templates docs/examples tests/lua tests/plugins tests/hostile; do
+for folder in operators channels connectors lua templates docs/examples tests/lua tests/plugins tests/hostile tests/benign; do
     if [ -d "$folder" ]; then
         folders+=("$folder")
     fi
