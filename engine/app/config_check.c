@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/config.h"
+#include "app/paths.h"
 #include "base/str.h"
 
 static const struct peri_value *find_plugin(const struct peri_value *plugins, const char *id)
@@ -45,9 +46,24 @@ static void unknown(
     free(hint);
 }
 
+/* A folder that the file names and that is not there: its rules would be missed in silence. */
+static void check_folders(const struct peri_config *c, const char *name, struct peri_diag *diag)
+{
+    const struct peri_node *root = c->doc && c->doc->count > 0 ? c->doc->roots[0] : NULL;
+    const struct peri_node *list = root ? peri_node_get(root, name, NULL) : NULL;
+    for (size_t i = 0; list && list->kind == PERI_NODE_LIST && i < list->count; i++) {
+        char *path = peri_path_beside(c->file, list->items[i]->text);
+        if (path && !peri_path_is_dir(path) && !peri_path_is_file(path))
+            peri_diag_add(diag, list->items[i]->place, PERI_SEV_WARNING, "folder", NULL, "%s is not there", path);
+        free(path);
+    }
+}
+
 void peri_config_check_plugins(const struct peri_config *c, struct peri_host *host, struct peri_diag *diag)
 {
     struct peri_value *plugins = NULL;
+    check_folders(c, "rules", diag);
+    check_folders(c, "plugin_path", diag);
     if (peri_host_plugins(host, &plugins))
         return;
     for (size_t i = 0; i < c->plugin_count; i++)

@@ -198,6 +198,12 @@ class Data(harness.Case):
 
 
 class RuleFolder(harness.Case):
+    def test_a_folder_that_is_not_there_is_told(self):
+        p = self.service(start=False)
+        p.write_config("", [p.rules, os.path.join(p.dir, "rulez")])
+        finding, = [json.loads(line) for line in p.cli("check", "--json", expect=0).stdout.splitlines()]
+        self.assertEqual((finding["severity"], finding["code"], finding["line"]), ("warning", "folder", 2))
+
     def test_a_link_back_to_the_folder_is_not_followed(self):
         p = self.service(rules={"a.yaml": STOP.format("A")}, start=False)
         os.symlink(p.rules, os.path.join(p.rules, "loop"))
