@@ -24,7 +24,6 @@ const char *const peri_refusal_codes[] = {
     "plugin.operator",
     "plugin.duplicate",
     "plugin.id",
-    "plugin.stuck",
     "native.load",
     "native.entry",
     "native.version",
