@@ -418,7 +418,10 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .watch = true,
         .on_change = rules_changed,
         .change_ctx = s,
-        .limits = {c->limits.instructions, c->limits.running_ms, c->limits.wall_ms, (size_t)c->limits.memory_bytes},
+        .limits = {.instructions = c->limits.instructions,
+            .running_ms = c->limits.running_ms,
+            .wall_ms = c->limits.wall_ms,
+            .memory_bytes = (size_t)c->limits.memory_bytes},
     };
     return peri_host_create(&options, &s->host, err);
 }

@@ -90,8 +90,10 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
         .channel_ctx = config,
         .ops = {scratch_submit, bench},
         .workers = 1,
-        .limits = {config->limits.instructions, config->limits.running_ms, config->limits.wall_ms,
-            (size_t)config->limits.memory_bytes},
+        .limits = {.instructions = config->limits.instructions,
+            .running_ms = config->limits.running_ms,
+            .wall_ms = config->limits.wall_ms,
+            .memory_bytes = (size_t)config->limits.memory_bytes},
     };
     return peri_host_create(&options, &bench->host, err);
 }

@@ -14,7 +14,7 @@ static struct peri_schema *schema;
 static bool facts(void *ctx, const char *id, struct peri_operator_facts *ret)
 {
     bool condition = strcmp(id, "c.x") == 0;
-    *ret = (struct peri_operator_facts){condition, !condition, schema};
+    *ret = (struct peri_operator_facts){.is_condition = condition, .is_action = !condition, .params = schema};
     return condition || strcmp(id, "a.x") == 0;
 }
 

@@ -166,8 +166,8 @@ static void test_a_wall_clock_that_is_a_little_behind(void **state)
 static void test_random_streams_against_the_model(void **state)
 {
     const char *const rules[] = {WITHIN, AFTER,
-        "name: R\ntrigger: {event: a.B}\nkey: \"{{ event.k }}\"\nthrottle: {once_within: 1m, once_after: 20s}\n"
-        "actions: [{operator: x.ok, params: {n: \"{{ event.n }}\"}}]\n"};
+        ("name: R\ntrigger: {event: a.B}\nkey: \"{{ event.k }}\"\nthrottle: {once_within: 1m, once_after: 20s}\n"
+         "actions: [{operator: x.ok, params: {n: \"{{ event.n }}\"}}]\n")};
     const int64_t within[] = {3600000, 0, 60000}, after[] = {0, 30000, 20000};
     unsigned random = 7;
     for (int r = 0; r < 3; r++) {
