@@ -518,14 +518,3 @@ const char *peri_config_channel(void *config, const char *type)
 {
     return peri_map_text(((struct peri_config *)config)->channels, type);
 }
-
-struct peri_value *peri_config_describe(void)
-{
-    struct peri_value *map = peri_value_map();
-    for (size_t i = 0; map && i < KEY_COUNT; i++)
-        if (peri_map_put_text(map, keys[i].path, keys[i].fallback ? keys[i].fallback : "")) {
-            peri_value_unref(map);
-            return NULL;
-        }
-    return map;
-}

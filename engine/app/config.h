@@ -62,7 +62,5 @@ void peri_config_check_plugins(const struct peri_config *config, struct peri_hos
 /* For peri_host_options: ctx is the config. */
 bool peri_config_settings(void *config, const char *plugin_id, struct peri_plugin_settings *ret);
 const char *peri_config_channel(void *config, const char *type);
-/* All scalar keys with their defaults, as {key: default text}; for `perigee doctor` and tests of the documents. */
-struct peri_value *peri_config_describe(void);
 
 #endif

@@ -17,7 +17,6 @@
 struct file {
     char *path;
     struct peri_rule_list good; /* the rules that run */
-    bool stale;                 /* the text on disk has errors: good is older */
     bool seen;                  /* in this pass */
 };
 
@@ -167,10 +166,8 @@ static void keep_folder(struct peri_rulebook *book, const char *folder)
     size_t n = strlen(folder);
     for (size_t i = 0; i < book->count; i++) {
         const char *path = book->files[i]->path;
-        if (strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0')) {
+        if (strncmp(path, folder, n) == 0 && (path[n] == '/' || path[n] == '\0'))
             book->files[i]->seen = true;
-            book->files[i]->stale = true;
-        }
     }
 }
 
@@ -204,7 +201,6 @@ static enum peri_status read_file(struct file *f, const struct peri_rule_env *en
         peri_rule_list_finish(&fresh);
         return st;
     }
-    f->stale = st != PERI_OK;
     if (st != PERI_OK && had_good) {
         peri_rule_list_finish(&fresh);
         return PERI_OK;
@@ -282,12 +278,4 @@ const struct peri_rule_list *peri_rulebook_rules(const struct peri_rulebook *boo
 size_t peri_rulebook_files(const struct peri_rulebook *book)
 {
     return book->count;
-}
-
-size_t peri_rulebook_stale(const struct peri_rulebook *book)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < book->count; i++)
-        n += book->files[i]->stale;
-    return n;
 }

@@ -19,7 +19,5 @@ enum peri_status peri_rulebook_load(
 /* borrow; valid until the next load. */
 const struct peri_rule_list *peri_rulebook_rules(const struct peri_rulebook *book);
 size_t peri_rulebook_files(const struct peri_rulebook *book);
-/* How many files run an older version than the one on disk. */
-size_t peri_rulebook_stale(const struct peri_rulebook *book);
 
 #endif

@@ -233,11 +233,6 @@ void peri_package_destroy(struct peri_package *package)
     free(package);
 }
 
-const char *peri_package_dir(const struct peri_package *package)
-{
-    return package->dir;
-}
-
 const char *peri_package_hash(const struct peri_package *package)
 {
     return package->hash;

@@ -18,7 +18,6 @@ struct peri_package;
 /* PERI_ENOTFOUND no such folder; PERI_EINVAL with code package.symlink, package.special, package.limit; PERI_EIO. */
 enum peri_status peri_package_open(const char *dir, struct peri_package **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_package_destroy(struct peri_package *package);
-const char *peri_package_dir(const struct peri_package *package);
 const char *peri_package_hash(const struct peri_package *package); /* 64 hex digits */
 /* The content of a .lua or .json file (other kinds are hashed, not kept); NULL when there is none. borrow. */
 const char *peri_package_text(const struct peri_package *package, const char *path, size_t *ret_len);
