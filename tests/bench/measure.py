@@ -12,6 +12,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -51,6 +52,9 @@ actions:
     params: {{title: "Order", message: "{{{{ event.customer }}}} ordered for {{{{ event.total }}}}"}}
 """
 KINDS = (("none", "bench.None", "no rule hears them"), ("set", "bench.Set", "a rule, one set step"), ("lua", "bench.Lua", "a rule, a Lua condition, one set step"))
+
+
+CLIENTS = (1, 16, 256)
 
 
 def program(name, *arguments, **environment):
@@ -112,6 +116,27 @@ def measure_events(result, options):
         service.close()
 
 
+def measure_baseline(result, options):
+    """Durable single events and their answers for 1, 16 and 256 clients: the bare server and perigee, in turn."""
+    with tempfile.TemporaryDirectory(prefix="perigee-bench-", dir=options.folder) as folder:
+        bare = subprocess.Popen([BINARIES / "baseline_ingest", Path(folder, "bare.db")], stdout=subprocess.PIPE, text=True)
+        service = harness.Service()
+        try:
+            port = int(bare.stdout.readline())
+            service.start()
+            for wide in CLIENTS:
+                count = options.events if wide > 1 else max(1, options.events // 4)
+                bare_got = program("bench_load", "rate", port, "bench.None", wide, 1, count, "/", PERIGEE_TOKEN="none")
+                got = program("bench_load", "rate", service.port, "bench.None", wide, 1, count, PERIGEE_TOKEN=service.token)
+                for who, figures in (("bare", bare_got), ("perigee", got)):
+                    for key in ("accepted_per_s", "answer_p50_us", "answer_p99_us", "refused"):
+                        result[f"ingest.{wide}.{who}.{key}"] = figures[key]
+        finally:
+            bare.kill()
+            bare.communicate()
+            service.close()
+
+
 def is_ready(service):
     try:
         port = int(Path(service.state, "http.url").read_text().rsplit(":", 1)[1])
@@ -169,6 +194,13 @@ def report(result, spread, machine, options):
     for wide in (1, 16):
         row(f"events in batches of 100, {wide} under way", f"store.batch_100_wide_{wide}", "/s")
     row("one contact's missed calls counted among 100,000 calls", "store.missed_calls_us", "us", 1)
+    print("\nSingle events over HTTP that no rule hears, against a bare server (evhttp, one row an event, commits in groups, same pragmas)")
+    for wide in CLIENTS:
+        for who, text in (("bare", "bare server"), ("perigee", "perigee")):
+            name = f"ingest.{wide}.{who}."
+            row(f"{wide} clients, {text}: accepted", name + "accepted_per_s", "/s")
+            for part in ("p50", "p99"):
+                row(f"  to the answer, {part}", f"{name}answer_{part}_us", "us")
     for batch, head in ((1, "single, 16 keep-alive connections"), (100, "batches of 100, 16 keep-alive connections")):
         print(f"\nEvents over HTTP, {head}; accepted: answered with 202, after the commit")
         for kind, _, text in KINDS:
@@ -211,6 +243,7 @@ def main():
         print(f"bench: round {n + 1} of {options.rounds}", file=sys.stderr)
         result = {}
         measure_store(result, options)
+        measure_baseline(result, options)
         measure_events(result, options)
         for rules in options.rules:
             measure_start(result, options, rules)
