@@ -75,6 +75,13 @@ struct peri_retry {
     size_t non_retryable_count;
 };
 
+/* What a step says about the class of its operator. */
+enum peri_step_delivery {
+    PERI_STEP_DELIVERY_OWN, /* nothing: as the operator declares */
+    PERI_STEP_DELIVERY_ONCE,
+    PERI_STEP_DELIVERY_REPEAT
+};
+
 struct peri_binding {
     char *name;
     struct peri_template *value;
@@ -92,6 +99,7 @@ struct peri_step {
     struct peri_retry retry;
     int64_t timeout_ms;                    /* 0: the default */
     struct peri_template *idempotency_key; /* NULL: the run's own */
+    enum peri_step_delivery delivery;
     /* OPERATOR */
     char *operator_id;
     struct peri_template *params;

@@ -9,8 +9,7 @@
 const struct rule_key peri_rule_throttle_keys[] = {
     {"once_within", KEY_KNOWN}, {"once_after", KEY_KNOWN}, {NULL, KEY_END}};
 
-/* A word of a list that ends with NULL; -1 with a finding when it is none of them. */
-static int read_word(struct rule_reader *r, const struct peri_node *node, const char *what, const char *const *words)
+int peri_rule_word(struct rule_reader *r, const struct peri_node *node, const char *what, const char *const *words)
 {
     char hint[120] = "";
     const char *text = peri_rule_text(r, node, what);
@@ -55,7 +54,7 @@ static void read_mode(struct rule_reader *r, const struct peri_node *map)
     static const char *const exceeded[] = {"drop_newest", "drop_oldest", NULL};
     struct peri_flow *flow = &r->rule->flow;
     const struct peri_node *node = peri_node_get(map, "mode", NULL), *max = peri_node_get(map, "max", NULL), *n;
-    int word = node ? read_word(r, node, "mode", modes) : -1;
+    int word = node ? peri_rule_word(r, node, "mode", modes) : -1;
     if (node && word < 0)
         return;
     flow->mode = (enum peri_mode)(word + 1);
@@ -75,7 +74,7 @@ static void read_mode(struct rule_reader *r, const struct peri_node *map)
     if (flow->mode == PERI_MODE_PARALLEL && !max)
         peri_rule_fault(r, peri_rule_key_node(map, "max_exceeded")->place, "missing-key",
             "max: is how many runs may be live at once", "\"max_exceeded\" needs \"max\"");
-    else if ((word = read_word(r, n, "max_exceeded", exceeded)) >= 0)
+    else if ((word = peri_rule_word(r, n, "max_exceeded", exceeded)) >= 0)
         flow->exceeded = (enum peri_exceeded)(word + 1);
 }
 

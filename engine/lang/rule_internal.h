@@ -98,6 +98,12 @@ struct peri_template *peri_rule_template(struct rule_reader *r, const struct per
 /* rule_flow.c: key, mode, throttle and what else says when runs may start and go on */
 void peri_rule_read_flow(struct rule_reader *r, const struct peri_node *map);
 
+/* One of words (NULL-ended); -1 with a finding when it is none of them. */
+int peri_rule_word(struct rule_reader *r, const struct peri_node *node, const char *what, const char *const *words);
+
+/* rule_pace.c: when and how often the calls of a step may leave */
+void peri_rule_read_pace(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
+
 /* rule_trigger.c, rule_condition.c, rule_step.c */
 void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map);
 /* path is copied. NULL when wrong. */

@@ -97,6 +97,7 @@ static const struct shape step_shapes[] = {
     {"timeout", REF("duration"), "How long one attempt may take."},
     {"retry", REF("retry"), "How failures that a later try can mend are tried again."},
     {"idempotency_key", REF("text"), "The same key means the same effect; default: made of run and step."},
+    {"delivery", "{\"enum\": [\"once\", \"repeat\"]}", "May a call be sent again that perhaps has arrived?"},
     {"continue_on_error", "{\"type\": \"boolean\", \"default\": false}",
         "true: the run goes on although the step failed."},
     {"on_error", REF("block"), "Steps for when it failed; then the run goes on behind it."},

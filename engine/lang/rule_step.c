@@ -17,7 +17,7 @@ const struct rule_key peri_rule_step_keys[] = {{"operator", KEY_KNOWN}, {"params
     {"as", KEY_KNOWN}, {"timeout", KEY_KNOWN}, {"retry", KEY_KNOWN}, {"idempotency_key", KEY_KNOWN},
     {"continue_on_error", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"lua", KEY_KNOWN}, {"wait_for", KEY_LATER},
     {"parallel", KEY_LATER}, {"approve", KEY_LATER}, {"rate_limit", KEY_LATER}, {"quiet_hours", KEY_LATER},
-    {NULL, KEY_END}};
+    {"delivery", KEY_KNOWN}, {NULL, KEY_END}};
 
 const struct rule_key peri_rule_for_each_keys[] = {
     {"in", KEY_KNOWN}, {"as", KEY_KNOWN}, {"max", KEY_KNOWN}, {"parallel", KEY_LATER}, {NULL, KEY_END}};
@@ -40,10 +40,10 @@ static void read_stop(struct rule_reader *r, const struct peri_node *map, struct
 static const struct step_kind {
     const char *key;
     enum peri_step_kind kind;
-    const char *own[6];
+    const char *own[8];
     void (*read)(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 } kinds[] = {
-    {"operator", PERI_STEP_OPERATOR, {"params", "as", "timeout", "retry", "idempotency_key"}, read_operator},
+    {"operator", PERI_STEP_OPERATOR, {"params", "as", "timeout", "retry", "idempotency_key", "delivery"}, read_operator},
     {"lua", PERI_STEP_OPERATOR, {"as", "timeout"}, read_lua},
     {"delay", PERI_STEP_DELAY, {NULL}, read_delay},
     {"choose", PERI_STEP_CHOOSE, {"else"}, read_choose},
@@ -271,6 +271,7 @@ static void read_operator(struct rule_reader *r, const struct peri_node *map, st
         read_retry(r, n, &s->retry);
     if ((n = peri_node_get(map, "idempotency_key", NULL)) && peri_rule_text(r, n, "idempotency_key"))
         s->idempotency_key = peri_rule_template(r, n);
+    peri_rule_read_pace(r, map, s);
 }
 
 static void read_lua(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)

@@ -31,15 +31,14 @@ static struct peri_run_input make_input(struct live *live, enum peri_run_input_k
     return input;
 }
 
-/* The operator's class now: what its present manifest says. Unknown operators are never repeated. */
-static enum peri_delivery delivery_of(struct live *live)
+enum peri_delivery exec_delivery(struct peri_pipeline *p, const struct peri_step *step)
 {
-    const struct peri_step *step = peri_run_step(live->run);
     enum peri_delivery delivery = PERI_DELIVERY_ONCE;
-    if (step && step->kind == PERI_STEP_OPERATOR &&
-        !live->p->ops.lookup(live->p->ops.ctx, step->operator_id, &delivery))
-        delivery = PERI_DELIVERY_ONCE;
-    return delivery;
+    if (!step || step->kind != PERI_STEP_OPERATOR || step->delivery == PERI_STEP_DELIVERY_ONCE)
+        return PERI_DELIVERY_ONCE;
+    if (step->delivery == PERI_STEP_DELIVERY_REPEAT)
+        return PERI_DELIVERY_REPEAT;
+    return p->ops.lookup(p->ops.ctx, step->operator_id, &delivery) ? delivery : PERI_DELIVERY_ONCE;
 }
 
 static bool worth_storing(const struct live *live, const struct peri_run_effects *effects)
@@ -149,7 +148,7 @@ static void call_ended(struct live *live, const struct peri_call_result *result)
     input.hold = live->p->draining || live->p->calls >= PIPE_CALLS || !pipe_writable(live->p);
     input.value = result->value;
     input.error = &error;
-    input.delivery = delivery_of(live);
+    input.delivery = exec_delivery(live->p, peri_run_step(live->run));
     if (result->status != PERI_OK)
         peri_info(live->p->options.log, "run", "run-%llu: %s: %s", (unsigned long long)live->run->id,
             peri_run_step(live->run) ? peri_run_step(live->run)->operator_id : "?", error.message);

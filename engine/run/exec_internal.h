@@ -15,6 +15,9 @@ void live_reread(struct live *live);
 /* Answers and frees a change. */
 void change_answer(struct change *change, enum peri_status st, uint64_t run, const struct peri_error *err);
 
+/* The class of a step's call now: what the step says, else the operator's present manifest. Unknown operators are never
+ * repeated. */
+enum peri_delivery exec_delivery(struct peri_pipeline *p, const struct peri_step *step);
 /* Stores the transition; then exec_perform. take effects (left empty) and change (answered after the commit; NULL:
  * none) */
 void exec_commit(struct live *live, struct peri_run_effects *effects, struct change *change);

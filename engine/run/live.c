@@ -384,15 +384,6 @@ static enum peri_status take_open_params(void *arg, const struct peri_step_row *
     return PERI_OK;
 }
 
-static enum peri_delivery class_of(struct peri_pipeline *p, const struct peri_run *run)
-{
-    const struct peri_step *step = peri_run_step(run);
-    enum peri_delivery delivery = PERI_DELIVERY_ONCE;
-    if (!step || step->kind != PERI_STEP_OPERATOR || !p->ops.lookup(p->ops.ctx, step->operator_id, &delivery))
-        return PERI_DELIVERY_ONCE;
-    return delivery;
-}
-
 static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
 {
     struct peri_error err = {0};
@@ -434,7 +425,7 @@ void live_resume(struct live *live, const struct resume_item *item)
     } else {
         if (phase == PERI_PHASE_CALL)
             (void)(peri_reader_open_attempt(p->reader, live->run->id, take_open_params, live->run, NULL) == PERI_OK);
-        live_restart(live, class_of(p, live->run));
+        live_restart(live, exec_delivery(p, peri_run_step(live->run)));
     }
 }
 

@@ -4,7 +4,8 @@ local actions = {}
 local SAFE = { GET = true, HEAD = true, OPTIONS = true }
 
 --- 429 and 503 say that nothing was done; other server errors leave it open.
-local function check(status, method, params)
+local function check(response, method, params)
+  local status = response.status
   if params.failOnStatus == false or status < 400 then
     return
   end
@@ -15,7 +16,23 @@ local function check(status, method, params)
     message = "the server answered " .. status,
     retryable = retryable or status >= 500,
     outcome = status >= 500 and not refused and not SAFE[method] and "unknown" or nil,
+    retry_after = tonumber(response.headers["retry-after"]),
   })
+end
+
+--- The step's key, so that the server can tell a repeat from a second request. A rule's own header comes first.
+local function with_key(headers, method, ctx)
+  if SAFE[method] or not ctx.idempotency_key then
+    return headers
+  end
+  local all = { ["Idempotency-Key"] = ctx.idempotency_key }
+  for name, value in pairs(headers or {}) do
+    if name:lower() == "idempotency-key" then
+      all["Idempotency-Key"] = nil
+    end
+    all[name] = value
+  end
+  return all
 end
 
 actions["http.request"] = {
@@ -43,14 +60,14 @@ actions["http.request"] = {
     local response = ctx.http.request({
       url = params.url,
       method = params.method,
-      headers = params.headers,
+      headers = with_key(params.headers, params.method, ctx),
       query = params.query,
       body = params.body,
       json = params.json,
       form = params.form,
       timeout_ms = params.timeout and math.min(ctx.time.duration(params.timeout), 30000) or nil,
     })
-    check(response.status, params.method, params)
+    check(response, params.method, params)
     return { status = response.status, headers = response.headers, body = response.json or response.body }
   end,
 }

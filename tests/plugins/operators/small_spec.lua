@@ -107,6 +107,27 @@ describe("http.request", function()
     assert.is_true((send(404, { failOnStatus = false })))
   end)
 
+  it("passes on the step's key, and how long the server asks to wait", function()
+    local seen
+    local function ctx(key)
+      return kit.context({ idempotency_key = key, http = function(request)
+        seen = request.headers
+        return { status = 429, headers = { ["retry-after"] = "7" }, body = "" }
+      end })
+    end
+    local function refused(params, key)
+      params.url = "http://api.example.com/x"
+      local _, err = pcall(kit.call, plugin, "http.request", params, ctx(key))
+      return err
+    end
+    assert.equal(7, refused({ method = "POST", headers = { a = "b" } }, "i.7/1").retry_after)
+    assert.same({ a = "b", ["Idempotency-Key"] = "i.7/1" }, seen)
+    refused({ method = "POST", headers = { ["idempotency-key"] = "mine" } }, "i.7/1")
+    assert.same({ ["idempotency-key"] = "mine" }, seen)
+    refused({ method = "GET" }, "i.7/1")
+    assert.is_nil(seen)
+  end)
+
   it("says where hosts are allowed when none is", function()
     local ctx = kit.context()
     ctx.http = nil
