@@ -7,17 +7,25 @@
 
 #include "app/commands.h"
 #include "app/paths.h"
+#include "app/trial_cover.h"
+#include "app/trial_mutate.h"
 #include "app/trial_report.h"
 #include "app/zones.h"
 #include "base/str.h"
 #include "base/vec.h"
 
-enum { TAP, JUNIT, FILTER };
+enum { TAP, JUNIT, FILTER, COVERAGE, MUTATE };
 
 static const struct argp_option options[] = {
     {"tap", PERI_OPTION(TAP), 0, 0, "prints the results in the Test Anything Protocol", 0},
     {"junit", PERI_OPTION(JUNIT), "FILE", 0, "writes the results as JUnit XML too", 0},
     {"filter", PERI_OPTION(FILTER), "TEXT", 0, "only the tests whose name holds this text", 0},
+    {"coverage", PERI_OPTION(COVERAGE), 0, 0,
+        "tells which conditions were never true or never false, and which branches were never taken", 0},
+    {"mutate", PERI_OPTION(MUTATE), 0, 0,
+        "takes away or turns round one condition, field of a match, throttle or if after the other, and tells what no "
+        "test notices",
+        0},
     {0},
 };
 
@@ -27,8 +35,10 @@ static const struct peri_usage_text usage = {"[PATH...]",
     "plugins. Nothing is sent, and neither the service nor its data is touched. PATH is such a file or a folder of "
     "them; without one "
     "the configured rule folders are searched.\v"
-    "Exit code 1 when a test failed or cannot be read, or when there is none. With --json, one test a line: {file, "
-    "name, line, ok, ms, failures}.",
+    "Exit code 1 when a test failed or cannot be read, when there is none, or when --mutate found what no test "
+    "notices. With --json, one test a line: {file, name, line, ok, ms, failures}; then with --coverage one rule a "
+    "line: {rule, file, outcomes, outcomes_seen, branches, branches_seen, not_covered}, with --mutate one change a "
+    "line: {file, line, column, rule, path, change, noticed, by}.",
     options, 0, PERI_ARGS_MAX - 1};
 
 #define MAX_FOLDER_DEPTH 8
@@ -104,8 +114,31 @@ static void run_case(struct peri_trial_bed *bed, struct peri_trial_case *trial, 
     peri_trial_report_add(report, bed->file->path, trial->name, trial->place.line, now_us() - start, &diag);
 }
 
-static enum peri_status run_file(struct peri_cli *cli, const char *path, const char *filter,
-    struct peri_trial_report *report, struct peri_error *err)
+/* What one call of the command does with each file. */
+struct session {
+    struct peri_cli *cli;
+    const char *filter;
+    struct peri_trial_report report;
+    struct peri_trial_cover *cover; /* NULL: not asked for */
+    struct peri_mutations *mutations;
+};
+
+static enum peri_status run_cases(struct session *s, struct peri_trial_bed *bed, struct peri_error *err)
+{
+    size_t failed = s->report.failed;
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; i < bed->file->case_count; i++)
+        if (!s->filter || strstr(bed->file->cases[i].name, s->filter))
+            run_case(bed, &bed->file->cases[i], &s->report);
+    if (s->cover && peri_trial_cover_rules(s->cover, &bed->rules))
+        st = peri_error_nomem(err);
+    bed->cover = NULL;
+    if (st == PERI_OK && s->mutations && s->report.failed == failed) /* what fails already notices nothing more */
+        st = peri_trial_mutate(bed, s->mutations, err);
+    return st;
+}
+
+static enum peri_status run_file(struct session *s, const char *path, struct peri_error *err)
 {
     struct peri_trial_file *file = NULL;
     struct peri_trial_bed *bed = calloc(1, sizeof(*bed));
@@ -114,19 +147,20 @@ static enum peri_status run_file(struct peri_cli *cli, const char *path, const c
     int64_t start = now_us();
     peri_diag_init(&diag);
     enum peri_status st = bed ? peri_trial_read(path, &tz, &file, &diag) : peri_error_nomem(err);
-    if (st == PERI_OK)
-        st = peri_trial_bed_open(bed, cli, file, &diag, err);
+    if (st == PERI_OK) {
+        bed->cover = s->cover;
+        st = peri_trial_bed_open(bed, s->cli, file, &diag, err);
+    }
     bool bad = st == PERI_EINVAL && diag.errors > 0;
     if (bad) { /* one failed test that stands for all that could not be run */
-        peri_trial_report_add(report, path, "can be read", 0, now_us() - start, &diag);
+        peri_trial_report_add(&s->report, path, "can be read", 0, now_us() - start, &diag);
         st = PERI_OK;
     }
     peri_diag_finish(&diag); /* plugins that wait for settings are no business of a test */
-    for (size_t i = 0; st == PERI_OK && !bad && i < file->case_count; i++)
-        if (!filter || strstr(file->cases[i].name, filter))
-            run_case(bed, &file->cases[i], report);
-    if (st == PERI_OK && !bad)
+    if (st == PERI_OK && !bad) {
+        st = run_cases(s, bed, err);
         peri_trial_bed_close(bed);
+    }
     peri_trial_file_destroy(file);
     free(bed);
     return st;
@@ -137,30 +171,51 @@ static enum peri_trial_style style_of(const struct peri_cli *cli, const struct p
     return cli->json ? PERI_TRIAL_JSON : args->value[TAP] ? PERI_TRIAL_TAP : PERI_TRIAL_TEXT;
 }
 
+/* All files; then what is told of all of them together. Returns the exit code. */
+static int run_all(struct session *s, const struct paths *paths, const char *junit)
+{
+    struct peri_error err = {0};
+    enum peri_status st = PERI_OK;
+    size_t unnoticed = 0;
+    for (size_t i = 0; i < paths->count && st == PERI_OK; i++)
+        st = run_file(s, paths->items[i], &err);
+    if (st)
+        return peri_cli_fail_error(s->cli, &err);
+    peri_trial_report_end(&s->report);
+    if (s->cover)
+        peri_trial_cover_print(s->cover, s->cli);
+    if (s->mutations)
+        unnoticed = peri_mutations_print(s->mutations, s->cli);
+    if (junit && peri_trial_report_junit(&s->report, junit, &err))
+        return peri_cli_fail_error(s->cli, &err);
+    return s->report.failed || s->report.count == 0 || unnoticed ? PERI_EXIT_NO : PERI_EXIT_OK;
+}
+
 int peri_cmd_test(struct peri_cli *cli, int argc, char **argv)
 {
     struct peri_args args;
     struct paths paths = {0};
-    struct peri_error err = {0};
+    struct peri_mutations mutations = {0};
     peri_cli_parse(cli, argc, argv, &usage, &args);
+    if (args.value[TAP] && (args.value[COVERAGE] || args.value[MUTATE]))
+        return peri_cli_usage(cli, "test", "--tap cannot tell of --coverage and --mutate");
     if (!peri_cli_config(cli))
         return PERI_EXIT_NO;
-    struct peri_trial_report report = {.cli = cli, .style = style_of(cli, &args)};
+    struct session s = {.cli = cli,
+        .filter = args.value[FILTER],
+        .report = {.cli = cli, .style = style_of(cli, &args)},
+        .cover = args.value[COVERAGE] ? peri_trial_cover_create() : NULL,
+        .mutations = args.value[MUTATE] ? &mutations : NULL};
     int code = find_all(cli, &args, &paths) ? PERI_EXIT_OK : PERI_EXIT_INTERNAL;
-    enum peri_status st = PERI_OK;
-    for (size_t i = 0; i < paths.count && code == PERI_EXIT_OK && st == PERI_OK; i++)
-        st = run_file(cli, paths.items[i], args.value[FILTER], &report, &err);
-    if (code == PERI_EXIT_OK && st)
-        code = peri_cli_fail_error(cli, &err);
+    if (code == PERI_EXIT_OK && args.value[COVERAGE] && !s.cover)
+        code = peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
     if (code == PERI_EXIT_OK)
-        peri_trial_report_end(&report);
-    if (code == PERI_EXIT_OK && args.value[JUNIT] && peri_trial_report_junit(&report, args.value[JUNIT], &err))
-        code = peri_cli_fail_error(cli, &err);
-    if (code == PERI_EXIT_OK && (report.failed || report.count == 0))
-        code = PERI_EXIT_NO;
+        code = run_all(&s, &paths, args.value[JUNIT]);
     for (size_t i = 0; i < paths.count; i++)
         free(paths.items[i]);
     free(paths.items);
-    peri_trial_report_finish(&report);
+    peri_trial_report_finish(&s.report);
+    peri_trial_cover_destroy(s.cover);
+    peri_mutations_finish(&mutations);
     return code;
 }

@@ -66,5 +66,14 @@ const struct peri_code peri_codes_file[] = {
     {"test-failed", "a test of a rule expected something else",
         "The finding says what happened instead. Either the rule or the expectation is wrong.", PERI_EXAMPLE_SHELL,
         "perigee test rules/", "perigee test rules/hello.test.yaml"},
+    {"not-covered", "tests never reached this",
+        "perigee test --coverage: a condition that was true in all tests, or false in all, a pattern that never "
+        "matched or "
+        "always did, a branch that was never taken. Write a test in which it goes the other way.",
+        PERI_EXAMPLE_SHELL, "perigee test --coverage rules/", "perigee test --coverage rules/hello.test.yaml"},
+    {"not-noticed", "no test fails when this is changed",
+        "perigee test --mutate: the rule was tried without this condition, field, throttle or `if`, or with it turned "
+        "round, and all tests passed. Write a test with an event that differs just there, and expect the verdict.",
+        PERI_EXAMPLE_SHELL, "perigee test --mutate rules/", "perigee test --mutate rules/hello.test.yaml"},
     {0},
 };

@@ -72,6 +72,8 @@ enum peri_status peri_trial_read(const char *path, const struct peri_tz_source *
     struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_trial_file_destroy(struct peri_trial_file *file);
 
+struct peri_trial_cover;
+
 /* The world of one file: plugins, an empty store in memory, a clock that only tests move. */
 struct peri_trial_bed {
     struct peri_cli *cli;
@@ -85,7 +87,9 @@ struct peri_trial_bed {
     struct peri_secrets *secrets;
     struct peri_host *host;
     struct peri_tz_source tz;
+    struct peri_rule_env env; /* for rules of this bed */
     struct peri_rule_list rules;
+    struct peri_trial_cover *cover; /* counts what was reached; NULL: nobody asks */
     struct peri_pipeline *pipeline;
     struct peri_trial_case *now;       /* the case under way */
     struct peri_value *calls;          /* of actions since the last look: [{operator, params, rule, run, time}] */

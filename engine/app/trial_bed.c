@@ -8,7 +8,7 @@
 #include "app/call_view.h"
 #include "app/paths.h"
 #include "app/rulebook.h"
-#include "app/trial.h"
+#include "app/trial_cover.h"
 #include "app/zones.h"
 #include "base/str.h"
 #include "data/json.h"
@@ -142,6 +142,12 @@ static void journaled(void *ctx, struct peri_event *event)
     peri_host_journaled(((struct peri_trial_bed *)ctx)->host, event);
 }
 
+static void decided(
+    void *ctx, const struct peri_rule *rule, const struct peri_condition *leaf, enum peri_cond_outcome outcome)
+{
+    peri_trial_cover_condition(((struct peri_trial_bed *)ctx)->cover, rule, leaf, outcome);
+}
+
 /* ---- making the world ---- */
 
 static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
@@ -215,13 +221,13 @@ static const char *const *ids(void *ctx)
 
 static enum peri_status load_rules(struct peri_trial_bed *bed, struct peri_diag *diag)
 {
-    struct peri_rule_env env = peri_rule_env_of(bed->host, &bed->tz, bed->file->timezone);
-    env.operator_facts = facts; /* knows stubs too */
-    env.operator_ids = ids;
-    env.ctx = bed;
+    bed->env = peri_rule_env_of(bed->host, &bed->tz, bed->file->timezone);
+    bed->env.operator_facts = facts; /* knows stubs too */
+    bed->env.operator_ids = ids;
+    bed->env.ctx = bed;
     struct peri_rulebook *book = peri_rulebook_create((const char *const *)bed->file->rules);
     size_t before = diag->errors;
-    enum peri_status st = book ? peri_rulebook_load(book, &env, diag) : PERI_ENOMEM;
+    enum peri_status st = book ? peri_rulebook_load(book, &bed->env, diag) : PERI_ENOMEM;
     const struct peri_rule_list *rules = st == PERI_OK ? peri_rulebook_rules(book) : NULL;
     bed->rules.items = rules ? calloc(rules->count + 1, sizeof(struct peri_rule *)) : NULL;
     for (size_t i = 0; bed->rules.items && i < rules->count; i++)
@@ -239,7 +245,9 @@ static enum peri_status load_rules(struct peri_trial_bed *bed, struct peri_diag 
 enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli *cli,
     const struct peri_trial_file *file, struct peri_diag *diag, struct peri_error *err)
 {
+    struct peri_trial_cover *cover = bed->cover;
     memset(bed, 0, sizeof(*bed));
+    bed->cover = cover;
     peri_error_clear(err);
     bed->cli = cli;
     bed->file = file;
@@ -341,7 +349,8 @@ static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_e
 {
     struct peri_pipeline_options options = {
         .loop = bed->loop, .store = bed->store, .log = bed->log, .clock = bed->clock, .tz = &bed->tz};
-    struct peri_run_ops ops = {.lookup = lookup, .call = call, .journaled = journaled, .ctx = bed};
+    struct peri_run_ops ops = {
+        .lookup = lookup, .call = call, .journaled = journaled, .decided = bed->cover ? decided : NULL, .ctx = bed};
     enum peri_status st = peri_pipeline_create(&options, &bed->pipeline, err);
     if (st == PERI_OK)
         st = peri_pipeline_set_rules(bed->pipeline, bed->rules.items, bed->rules.count, err);

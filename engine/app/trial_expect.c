@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/trial.h"
+#include "app/trial_cover.h"
 #include "base/str.h"
 #include "data/json.h"
 #include "io/store_data.h"
@@ -440,6 +440,8 @@ void peri_trial_run(struct peri_trial_bed *bed, struct peri_trial_case *trial, s
         if (st == PERI_OK && trial->steps[i].expect)
             st = peri_trial_expect(bed, &trial->steps[i], diag, &err);
     }
+    if (st == PERI_OK && bed->cover)
+        st = peri_trial_cover_case(bed->cover, bed, &err);
     if (st)
         peri_diag_add(diag, place, PERI_SEV_ERROR, "test-failed", NULL, "%s", err.message);
     peri_trial_bed_end(bed);

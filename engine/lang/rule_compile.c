@@ -36,9 +36,22 @@ static void write_text(struct peri_buf *out, const char *text, size_t len)
     (void)peri_buf_putc(out, '"');
 }
 
-static void write_node(struct peri_buf *out, const struct peri_node *node)
+static void write_child(struct peri_buf *out, const struct peri_node *node, const struct rule_edit *edit)
 {
-    bool map = node->kind == PERI_NODE_MAP;
+    if (!edit || edit->node != node) {
+        peri_rule_write_node(out, node, edit);
+    } else if (edit->how == RULE_EDIT_ALWAYS) {
+        (void)peri_buf_puts(out, "\"true\"");
+    } else {
+        (void)peri_buf_puts(out, "{\"not\": ");
+        peri_rule_write_node(out, node, NULL);
+        (void)peri_buf_putc(out, '}');
+    }
+}
+
+void peri_rule_write_node(struct peri_buf *out, const struct peri_node *node, const struct rule_edit *edit)
+{
+    bool map = node->kind == PERI_NODE_MAP, first = true;
     if (node->kind == PERI_NODE_SCALAR) {
         if (node->tag)
             (void)peri_buf_printf(out, "%s ", node->tag);
@@ -50,13 +63,17 @@ static void write_node(struct peri_buf *out, const struct peri_node *node)
     }
     (void)peri_buf_putc(out, map ? '{' : '[');
     for (size_t i = 0; i < node->count && !out->failed; i++) {
-        if (i > 0)
+        const struct peri_node *child = map ? node->pairs[i].value : node->items[i];
+        if (edit && edit->node == child && edit->how == RULE_EDIT_DROP)
+            continue;
+        if (!first)
             (void)peri_buf_puts(out, ", ");
+        first = false;
         if (map) {
             write_text(out, node->pairs[i].key->text, node->pairs[i].key->len);
             (void)peri_buf_puts(out, ": ");
         }
-        write_node(out, map ? node->pairs[i].value : node->items[i]);
+        write_child(out, child, edit);
     }
     (void)peri_buf_putc(out, map ? '}' : ']');
 }
@@ -65,7 +82,7 @@ void peri_rule_write_text(struct rule_reader *r, const struct peri_node *node)
 {
     struct peri_buf out;
     peri_buf_init(&out, PERI_RULE_MAX_TEXT);
-    write_node(&out, node);
+    peri_rule_write_node(&out, node, NULL);
     if (out.failed == PERI_ELIMIT) {
         peri_rule_fault(r, node->place, "too-large", "split it into several rules", "the rule is larger than %d KiB",
             PERI_RULE_MAX_TEXT / 1024);

@@ -2,6 +2,7 @@
 #ifndef PERI_LANG_RULE_INTERNAL_H
 #define PERI_LANG_RULE_INTERNAL_H
 
+#include "base/buf.h"
 #include "lang/rule.h"
 #include "lang/template_internal.h"
 
@@ -131,6 +132,14 @@ struct peri_template *peri_rule_read_lua(
     struct rule_reader *r, const struct peri_node *node, const char *path, bool as_condition);
 
 /* rule_compile.c */
+/* One change to a tree while it is written: see rule_mutate.c. */
+enum rule_edit_how { RULE_EDIT_DROP, RULE_EDIT_NEGATE, RULE_EDIT_ALWAYS };
+struct rule_edit {
+    const struct peri_node *node; /* below the node that is written */
+    enum rule_edit_how how;
+};
+/* As one line of flow YAML; edit may be NULL. What goes wrong is kept by out. */
+void peri_rule_write_node(struct peri_buf *out, const struct peri_node *node, const struct rule_edit *edit);
 /* Fills rule.text and rule.hash. */
 void peri_rule_write_text(struct rule_reader *r, const struct peri_node *node);
 

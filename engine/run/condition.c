@@ -54,9 +54,18 @@ static void keep_detail(struct peri_cond_eval *eval, const struct peri_value *de
 
 static void note_leaf(struct peri_cond_eval *eval, const struct peri_condition *leaf, const struct peri_value *detail)
 {
+    eval->leaf = leaf;
     eval->at = leaf->path;
     eval->operator_at = leaf->kind == PERI_COND_OPERATOR ? leaf->operator_id : NULL;
     keep_detail(eval, detail);
+}
+
+/* A leaf is decided. */
+static enum peri_cond_outcome tell(struct peri_cond_eval *eval, enum peri_cond_outcome outcome)
+{
+    if (eval->watch.decided && eval->leaf)
+        eval->watch.decided(eval->watch.ctx, eval->watch.rule, eval->leaf, outcome);
+    return outcome;
 }
 
 static enum peri_cond_outcome failed(struct peri_cond_eval *eval, const struct peri_error *error)
@@ -88,13 +97,13 @@ static enum peri_cond_outcome eval_expr(
     note_leaf(eval, leaf, explain);
     peri_value_unref(explain);
     if (st != PERI_OK)
-        return unrendered(eval, st, &error);
+        return tell(eval, unrendered(eval, st, &error));
     bool holds = peri_truthy(value);
     peri_value_unref(value);
     if (!holds)
         snprintf(eval->reason, sizeof(eval->reason), "%.290s is not true",
             leaf->expr_text ? leaf->expr_text : "the expression");
-    return holds ? PERI_COND_YES : PERI_COND_NO;
+    return tell(eval, holds ? PERI_COND_YES : PERI_COND_NO);
 }
 
 static enum peri_cond_outcome eval_operator(
@@ -113,7 +122,7 @@ static enum peri_cond_outcome eval_operator(
             st = peri_error_nomem(&error);
     }
     if (st != PERI_OK)
-        return unrendered(eval, st, &error);
+        return tell(eval, unrendered(eval, st, &error));
     eval->operator_id = leaf->operator_id;
     return PERI_COND_CALL;
 }
@@ -220,5 +229,5 @@ enum peri_cond_outcome peri_cond_answer(struct peri_cond_eval *eval, const struc
     else if (answer == PERI_COND_NO)
         snprintf(
             eval->reason, sizeof(eval->reason), "%.290s does not hold", eval->operator_at ? eval->operator_at : "it");
-    return settle(eval, answer, scope);
+    return settle(eval, tell(eval, answer), scope);
 }

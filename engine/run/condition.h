@@ -27,8 +27,18 @@ struct peri_cond_frame {
     struct peri_error error;
 };
 
+/* Hears how each condition that was asked turned out, but for the inner nodes of a tree. */
+struct peri_cond_watch {
+    void (*decided)(
+        void *ctx, const struct peri_rule *rule, const struct peri_condition *leaf, enum peri_cond_outcome outcome);
+    void *ctx;
+    const struct peri_rule *rule;
+};
+
 struct peri_cond_eval {
     const struct peri_condition *root;
+    const struct peri_condition *leaf; /* the last that was asked */
+    struct peri_cond_watch watch;      /* set after init; decided may be NULL */
     struct peri_cond_frame *stack;
     size_t depth, cap;
     /* While waiting for a call. Owned here. */

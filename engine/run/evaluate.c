@@ -147,6 +147,7 @@ enum peri_status pipe_evaluate(struct peri_pipeline *p, const struct evaluation_
     e->done = done;
     e->arg = arg;
     peri_cond_init(&e->eval, request->condition);
+    e->eval.watch = (struct peri_cond_watch){p->ops.decided, p->ops.ctx, request->rule};
     enum peri_cond_outcome outcome = peri_cond_start(&e->eval, &request->scope);
     bool waits = false;
     while (outcome == PERI_COND_CALL && !waits) {

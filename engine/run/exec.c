@@ -27,7 +27,8 @@ static struct peri_run_input make_input(struct live *live, enum peri_run_input_k
         .tz = p->options.tz,
         .random = pipe_random(p),
         .hold = p->draining || !p->started || p->calls >= PIPE_CALLS || !pipe_writable(p) || live->behind,
-        .delivery = PERI_DELIVERY_ONCE};
+        .delivery = PERI_DELIVERY_ONCE,
+        .watch = {.decided = p->ops.decided, .ctx = p->ops.ctx}};
     return input;
 }
 

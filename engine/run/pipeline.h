@@ -11,6 +11,7 @@
 #include "io/store_events.h"
 #include "lang/rule.h"
 #include "plugin/host.h"
+#include "run/condition.h"
 
 /* One event from the door to the end of its runs:
  *
@@ -54,6 +55,9 @@ struct peri_run_ops {
     enum peri_status (*call)(
         void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err);
     void (*journaled)(void *ctx, struct peri_event *event); /* in order of seq; may be NULL */
+    /* How each condition of a rule turned out, for tests of rules; may be NULL. */
+    void (*decided)(
+        void *ctx, const struct peri_rule *rule, const struct peri_condition *leaf, enum peri_cond_outcome outcome);
     void *ctx;
 };
 
@@ -64,7 +68,8 @@ enum peri_status peri_pipeline_start_ops(
 void peri_pipeline_tick(struct peri_pipeline *pipeline);
 /* Is nothing left to do before the clock moves? Ask the store too (peri_store_queued). */
 bool peri_pipeline_is_quiet(const struct peri_pipeline *pipeline);
-/* The wall time at which peri_pipeline_tick has to do something next; INT64_MAX: never. It may turn out to be nothing. */
+/* The wall time at which peri_pipeline_tick has to do something next; INT64_MAX: never. It may turn out to be nothing.
+ */
 int64_t peri_pipeline_next_due(const struct peri_pipeline *pipeline);
 
 /* No new attempts; done when nothing is in flight. */

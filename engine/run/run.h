@@ -109,6 +109,7 @@ struct peri_run_input {
     const struct peri_error *error;   /* CALL_FAILED; CONDITION when it failed */
     enum peri_cond_outcome condition; /* CONDITION: YES, NO, FAILED */
     const char *reason;               /* CONDITION: why not, may be NULL */
+    struct peri_cond_watch watch;     /* of conditions that are decided without an operator; may be zero */
     bool open_attempt;                /* RESTARTED: the steps table has an attempt in state started */
     enum peri_run_decision decision;  /* RESOLVED */
 };

@@ -120,6 +120,8 @@ static enum peri_cond_outcome decide(
     struct machine *m, const struct peri_condition *condition, enum peri_phase phase, struct peri_cond_eval *eval)
 {
     peri_cond_init(eval, condition);
+    eval->watch = m->in->watch;
+    eval->watch.rule = m->run->rule;
     if (peri_condition_is_pure(condition))
         return peri_cond_start(eval, &m->scope);
     m->run->track.phase = phase;

@@ -1,16 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """perigee test: tests of rules with virtual time."""
-import copy
 import glob
-import json
 import os
 import shutil
 import xml.etree.ElementTree
 
 import harness
 from test_check import lines
-from test_schema import RULES, documents, text_of
+from test_schema import RULES
 
 RULE = """name: Knock
 trigger: {event: door.Knock}
@@ -149,6 +147,11 @@ actions:
         self.assertEqual([r["ok"] for r in self.run_test(tests, expect=0)], [True, True])
         self.assertFalse(os.path.exists(self.p.state), "nothing is left behind")
 
+    def test_a_throttle_ends_with_its_test(self):
+        tests = "".join(f"  - {{name: {n}, steps: [{{event: door.Knock, data: {{who: Ada}}, expect: {{verdicts: {{knock: fired}}}}}}]}}\n" for n in "ab")
+        results = self.run_test(tests, rule=RULE + "throttle: {once_within: 1h}\nkey: x\n", expect=0)
+        self.assertEqual([r["ok"] for r in results], [True, True])
+
     def test_schedules_follow_the_zone_of_the_file(self):
         rule = "name: Knock\ntrigger: {schedule: {cron: '30 2 * * *'}}\nactions: [{operator: core.log, params: {message: \"{{ now }}\"}}]\n"
         tests = """  - name: the night without half past two
@@ -221,40 +224,98 @@ actions:
         self.assertEqual(self.p.cli("test", self.p.rules, "--filter", "good", expect=0).stdout.count("ok  "), 1)
 
 
-def mutants(rule):
-    """Each rule that lacks one condition, one field of a match, or has one comparison turned round."""
-    def paths(node, at=()):
-        if isinstance(node, dict):
-            for key, value in node.items():
-                yield at + (key,), value
-                yield from paths(value, at + (key,))
-        elif isinstance(node, list):
-            for i, value in enumerate(node):
-                yield at + (i,), value
-                yield from paths(value, at + (i,))
-
-    def change(at, how):
-        new = copy.deepcopy(rule)
-        node = new
-        for part in at[:-1]:
-            node = node[part]
-        how(node, at[-1])
-        return new
-
-    for at, value in paths(rule):
-        where = "/".join(map(str, at))
-        if len(at) >= 2 and at[-2] in ("match", "conditions", "any", "all") and "data" not in at:
-            if at[-2] in ("any", "all") or at[-2] != "conditions" or isinstance(value, (dict, str)):
-                if not (at[-2] in ("any", "all") and len(parent_of(rule, at)) == 1):
-                    yield f"without {where}", change(at, lambda node, key: node.pop(key))
-        if at[-1] == "if" or at[-1] == "not" or at[-2:-1] == ("conditions",):
-            yield f"not {where}", change(at, lambda node, key: node.__setitem__(key, {"not": node[key]}))
+THERMOSTAT = """name: Thermostat
+trigger:
+  event: room.Temperature
+  match: {room: [bath, kitchen], celsius: [{numeric: ["<", 19]}]}
+conditions:
+  - any:
+      - event.windows == 'shut'
+      - not: event.someone
+  - operator: garden.isOpen
+throttle: {once_within: 1h}
+actions:
+  - if: event.celsius < 10
+    then: [{operator: core.log, params: {message: cold}}]
+    else: [{operator: core.log, params: {message: cool}}]
+  - operator: core.log
+    if: event.loud
+    params: {message: heating}
+"""
+WARM = """  - name: t
+    steps:
+      - {event: room.Temperature, data: {room: bath, celsius: 9, windows: shut, someone: false, loud: true}, expect: {verdicts: {knock: fired}}}
+"""
 
 
-def parent_of(rule, at):
-    for part in at[:-1]:
-        rule = rule[part]
-    return rule
+class Tools(harness.Case):
+    """What --coverage and --mutate find."""
+
+    def run_tool(self, option, tests, rule=THERMOSTAT, expect=None):
+        p = self.service(start=False, rules={"knock.yaml": rule.replace("name: Thermostat", "name: Knock"),
+                                             "knock.test.yaml": "stubs: {garden.isOpen: true}\ntests:\n" + tests})
+        self.p, self.file = p, os.path.join(p.rules, "knock.test.yaml")
+        found = lines(p.cli("test", self.file, option, "--json", expect=expect).stdout)
+        return [x for x in found if "name" not in x]
+
+    def test_coverage_names_what_was_never_reached(self):
+        rule, = self.run_tool("--coverage", WARM, expect=0)
+        self.assertEqual({f["message"] for f in rule["not_covered"]}, {
+            "the match of the trigger t1 was never false", "conditions[0].any[0] was never false", "conditions[0].any[1] was never true",
+            "conditions[0].any[1] was never false", "conditions[1] was never false", "actions[0].if was never false", "actions[0].else was never entered",
+            "actions[1].if was never false"} - {"conditions[0].any[1] was never true", "conditions[0].any[1] was never false"} |
+            {"conditions[0].any[1].not was never true", "conditions[0].any[1].not was never false"})
+        self.assertEqual((rule["rule"], rule["outcomes"], rule["outcomes_seen"], rule["branches"], rule["branches_seen"]), ("knock", 12, 5, 3, 2))
+        text = self.p.cli("test", self.file, "--coverage", expect=0).stdout
+        self.assertIn("knock.yaml:7:9: note: conditions[0].any[0] was never false [not-covered]", text)
+        self.assertIn("covered: 5 of 12 outcomes of conditions, 2 of 3 branches", text)
+
+    def test_coverage_holds_over_a_restart(self):
+        rule = "name: Knock\ntrigger: {event: a.B}\nactions:\n  - delay: 1m\n  - {if: event.x == 1, then: [{stop: true}]}\n"
+        tests = """  - name: t
+    steps:
+      - {event: a.B, data: {x: 1}}
+      - {event: a.B, data: {x: 2}}
+      - restart: true
+      - {advance: 1m, expect: {runs: {knock: [succeeded, succeeded]}}}
+"""
+        rule, = self.run_tool("--coverage", tests, rule=rule, expect=0)
+        self.assertEqual(rule["not_covered"], [])
+
+    def test_mutate_finds_each_condition_that_is_not_tested(self):
+        changes = self.run_tool("--mutate", WARM, expect=1)
+        self.assertEqual({(c["change"], c["path"]) for c in changes if not c["noticed"]}, {
+            ("without", "trigger.match.room"), ("without", "trigger.match.room[1]"), ("without", "trigger.match.celsius"),
+            ("without", "conditions[0]"), ("without", "conditions[0].any[1]"), ("negated", "conditions[0].any[1]"), ("negated", "conditions[0].any[1].not"),
+            ("without", "conditions[0].any[0]"), ("negated", "conditions[0].any[0]"),
+            ("without", "conditions[1]"), ("without", "throttle"), ("always", "actions[0].if"), ("negated", "actions[0].if"),
+            ("without", "actions[1].if"), ("negated", "actions[1].if")})
+        self.assertEqual({(c["change"], c["path"], c["by"]) for c in changes if c["noticed"]}, {
+            ("without", "trigger.match.room[0]", "t"), ("negated", "conditions[0]", "t"), ("negated", "conditions[1]", "t")})
+        text = self.p.cli("test", self.file, "--mutate", expect=1).stdout
+        self.assertIn("knock.yaml:10:11: error: no test notices when throttle is gone [not-noticed]", text)
+        self.assertIn("18 changes tried, 3 noticed (16 %)", text)
+        self.assertNotIn("\r", self.p.cli("test", self.file, "--mutate", expect=1).stderr, "no progress but on a terminal")
+
+    def test_full_score(self):
+        data = "{room: %s, celsius: %s, windows: %s, someone: %s, loud: %s}"
+        steps = []
+        for values, verdict, actions in (
+                (("bath", 9, "shut", "true", "true"), "fired", ["cold", "heating"]), (("bath", 9, "shut", "true", "true"), "throttled", []),
+                (("kitchen", 18, "open", "false", "false"), "fired", ["cool"]), (("bath", 9, "open", "true", "true"), "no", []),
+                (("hall", 9, "shut", "false", "true"), "no", []), (("bath", 19, "shut", "false", "true"), "no", [])):
+            said = ", ".join("{operator: core.log, params: {message: %s}}" % a for a in actions)
+            advance = "" if verdict == "throttled" else "      - advance: 1h\n"
+            steps.append(f"{advance}      - {{event: room.Temperature, data: {data % values}, expect: {{verdicts: {{knock: {verdict}}}, actions: [{said}]}}}}\n")
+        closed = "  - name: closed\n    stubs: {garden.isOpen: false}\n    steps:\n" + steps[0].replace("fired", "no").replace("operator: core.log", "") + ""
+        closed = closed[:closed.index("actions:")] + "actions: []}}\n"
+        changes = self.run_tool("--mutate", "  - name: t\n    steps:\n" + "".join(steps) + closed, expect=0)
+        self.assertEqual([c for c in changes if not c["noticed"]], [])
+        self.assertEqual(len(changes), 18)
+
+    def test_tests_that_fail_are_not_mutated(self):
+        self.assertEqual(self.run_tool("--mutate", WARM.replace("fired", "no"), expect=1), [])
+        self.assertIn("--tap cannot", self.p.cli("test", self.file, "--mutate", "--tap", expect=2).stderr)
 
 
 class Shipped(harness.Case):
@@ -268,20 +329,11 @@ class Shipped(harness.Case):
 
     def test_no_condition_can_go_unnoticed(self):
         p = self.service(start=False)
-        made = {}
-        for path in RULES:
-            tests = text_of(path[:-5] + ".test.yaml")
-            for rule in documents(text_of(path)):
-                for i, (what, mutant) in enumerate(mutants(rule)):
-                    stem = f"{os.path.basename(path)[:-5]}-{i}"
-                    with open(os.path.join(p.rules, stem + ".yaml"), "w") as f:
-                        json.dump(mutant, f)
-                    with open(os.path.join(p.rules, stem + ".test.yaml"), "w") as f:
-                        f.write(tests)
-                    made[os.path.join(p.rules, stem + ".test.yaml")] = what
-        self.assertGreater(len(made), 25)
-        noticed = {r["file"] for r in lines(p.cli("test", p.rules, "--json", expect=1).stdout) if not r["ok"]}
-        self.assertEqual({f: made[f] for f in set(made) - noticed}, {})
+        found = lines(p.cli("test", os.path.join(harness.SOURCE, "rules"), "--mutate", "--coverage", "--json", expect=0).stdout)
+        changes, covered = [x for x in found if "change" in x], [x for x in found if "branches" in x]
+        self.assertGreater(len(changes), 30)
+        self.assertEqual([c for c in changes if not c["noticed"]], [])
+        self.assertEqual([f for x in covered for f in x["not_covered"]], [])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walks the tree as it was written, not the compiled rule: what is reported is a place in the author's file, and what
+ * is tried is a text that anybody could have written. */
+#include "lang/rule_mutate.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "lang/rule_internal.h"
+
+#define PATH_MAX_LEN 512
+
+struct walker {
+    const struct peri_node *rule;
+    struct peri_mutants *list;
+    bool nomem;
+};
+
+static bool is_one_of(const char *word, const char *const *list)
+{
+    for (; *list; list++)
+        if (strcmp(*list, word) == 0)
+            return true;
+    return false;
+}
+
+/* The mutant in which `edit->node` is changed; at: the place that is named. */
+static void mutant(struct walker *w, const struct rule_edit *edit, const struct peri_node *at, const char *path)
+{
+    static const char *const changes[] = {
+        [RULE_EDIT_DROP] = "without", [RULE_EDIT_NEGATE] = "negated", [RULE_EDIT_ALWAYS] = "always"};
+    struct peri_buf out;
+    peri_buf_init(&out, PERI_RULE_MAX_TEXT * 2);
+    peri_rule_write_node(&out, w->rule, edit);
+    char *text = out.failed ? NULL : peri_strndup(peri_buf_text(&out), out.len), *copy = peri_strdup(path);
+    struct peri_mutants *l = w->list;
+    if (text && copy && peri_vec_grow(&l->items, &l->cap, l->count + 1, sizeof(*l->items))) {
+        l->items[l->count++] = (struct peri_mutant){at->place, copy, changes[edit->how], text};
+    } else {
+        w->nomem = w->nomem || out.failed != PERI_ELIMIT;
+        free(text);
+        free(copy);
+    }
+    peri_buf_finish(&out);
+}
+
+static void drop(struct walker *w, const struct peri_node *node, const struct peri_node *at, const char *path)
+{
+    mutant(w, &(struct rule_edit){node, RULE_EDIT_DROP}, at, path);
+}
+
+static void below(char out[PATH_MAX_LEN], const char *path, const char *fmt, ...) PERI_PRINTF(3, 4);
+static void below(char out[PATH_MAX_LEN], const char *path, const char *fmt, ...)
+{
+    va_list ap;
+    int n = snprintf(out, PATH_MAX_LEN, "%s", path);
+    if (n < 0 || n >= PATH_MAX_LEN)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(out + n, (size_t)(PATH_MAX_LEN - n), fmt, ap);
+    va_end(ap);
+}
+
+/* ---- match ---- */
+
+/* gone: what goes when the map's only field goes. */
+static void walk_match(struct walker *w, const struct peri_node *map, const struct peri_node *gone, const char *path)
+{
+    char name[PATH_MAX_LEN];
+    if (map->kind != PERI_NODE_MAP)
+        return;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct peri_pair *pair = &map->pairs[i];
+        const struct peri_node *value = pair->value, *field = map->count == 1 ? gone : value;
+        below(name, path, ".%s", pair->key->text);
+        if (value->kind == PERI_NODE_MAP) {
+            walk_match(w, value, field, name);
+            continue;
+        }
+        drop(w, field, pair->key, name);
+        for (size_t k = 0; value->kind == PERI_NODE_LIST && value->count > 1 && k < value->count; k++) {
+            char item[PATH_MAX_LEN];
+            below(item, name, "[%zu]", k);
+            drop(w, value->items[k], value->items[k], item);
+            if (strcmp(pair->key->text, "$or") == 0)
+                walk_match(w, value->items[k], value->items[k], item);
+        }
+    }
+}
+
+/* ---- conditions ---- */
+
+static void walk(struct walker *w, const struct peri_node *node, const char *path);
+
+static void negate(struct walker *w, const struct peri_node *node, const char *path)
+{
+    mutant(w, &(struct rule_edit){node, RULE_EDIT_NEGATE}, node, path);
+}
+
+/* The list of `conditions`, `all` or `any`; gone: what goes with its only item, NULL: nothing can. */
+static void walk_list(struct walker *w, const struct peri_node *list, const struct peri_node *gone, const char *path)
+{
+    char name[PATH_MAX_LEN];
+    for (size_t i = 0; i < list->count; i++) {
+        const struct peri_node *item = list->items[i], *what = list->count > 1 ? item : gone;
+        below(name, path, "[%zu]", i);
+        if (what)
+            drop(w, what, item, name);
+        negate(w, item, name);
+        if (item->kind == PERI_NODE_MAP)
+            walk(w, item, name);
+        else if (item->kind == PERI_NODE_LIST)
+            walk_list(w, item, NULL, name);
+    }
+}
+
+/* `if`: a guard can go; that of a step with branches can only hold always. */
+static void walk_if(struct walker *w, const struct peri_node *map, const struct peri_pair *pair, const char *path)
+{
+    const struct peri_node *value = pair->value;
+    if (peri_node_get(map, "then", NULL) || peri_node_get(map, "do", NULL))
+        mutant(w, &(struct rule_edit){value, RULE_EDIT_ALWAYS}, value, path);
+    else
+        drop(w, value, value, path);
+    negate(w, value, path);
+    if (value->kind == PERI_NODE_MAP)
+        walk(w, value, path);
+    else if (value->kind == PERI_NODE_LIST)
+        walk_list(w, value, NULL, path);
+}
+
+/* ---- the rest ---- */
+
+/* Each key of the mapping alone, or all of it when there is only one. */
+static void walk_limits(struct walker *w, const struct peri_node *map, const char *path)
+{
+    char name[PATH_MAX_LEN];
+    if (map->kind != PERI_NODE_MAP || map->count < 2) {
+        drop(w, map, map, path);
+        return;
+    }
+    for (size_t i = 0; i < map->count; i++) {
+        below(name, path, ".%s", map->pairs[i].key->text);
+        drop(w, map->pairs[i].value, map->pairs[i].key, name);
+    }
+}
+
+static void walk_pair(struct walker *w, const struct peri_node *map, const struct peri_pair *pair, const char *path)
+{
+    /* What these hold is data of the author's own. */
+    static const char *const data[] = {"params", "data", "set", "lua", "expr", "retry", "schema", NULL};
+    static const char *const whole[] = {"quiet_hours", "rate_limit", "cancel_on", "for", NULL};
+    static const char *const lists[] = {"conditions", "all", "any", NULL};
+    const char *key = pair->key->text;
+    const struct peri_node *value = pair->value;
+    if (is_one_of(key, data))
+        return;
+    if (strcmp(key, "match") == 0) {
+        walk_match(w, value, value, path);
+    } else if (is_one_of(key, lists) && value->kind == PERI_NODE_LIST) {
+        walk_list(w, value, strcmp(key, "conditions") == 0 ? value : NULL, path);
+    } else if (strcmp(key, "not") == 0) {
+        negate(w, value, path);
+        walk(w, value, path);
+    } else if (strcmp(key, "if") == 0) {
+        walk_if(w, map, pair, path);
+    } else if (strcmp(key, "throttle") == 0) {
+        walk_limits(w, value, path);
+    } else {
+        if (is_one_of(key, whole))
+            drop(w, value, pair->key, path);
+        walk(w, value, path);
+    }
+}
+
+static void walk(struct walker *w, const struct peri_node *node, const char *path)
+{
+    char name[PATH_MAX_LEN];
+    for (size_t i = 0; i < node->count && node->kind != PERI_NODE_SCALAR; i++) {
+        if (node->kind == PERI_NODE_LIST) {
+            below(name, path, "[%zu]", i);
+            walk(w, node->items[i], name);
+        } else {
+            below(name, path, "%s%s", path[0] ? "." : "", node->pairs[i].key->text);
+            walk_pair(w, node, &node->pairs[i], name);
+        }
+    }
+}
+
+enum peri_status peri_rule_mutants(const struct peri_node *rule, struct peri_mutants *ret)
+{
+    struct walker w = {.rule = rule, .list = ret};
+    walk(&w, rule, "");
+    if (!w.nomem)
+        return PERI_OK;
+    peri_mutants_finish(ret);
+    return PERI_ENOMEM;
+}
+
+void peri_mutants_finish(struct peri_mutants *mutants)
+{
+    for (size_t i = 0; i < mutants->count; i++) {
+        free(mutants->items[i].path);
+        free(mutants->items[i].text);
+    }
+    free(mutants->items);
+    memset(mutants, 0, sizeof(*mutants));
+}
