@@ -5,21 +5,27 @@
 
 #include "app/codes.h"
 #include "app/commands.h"
+#include "app/fix.h"
 #include "app/paths.h"
 #include "app/rulebook.h"
 #include "app/sarif.h"
 #include "app/workbench.h"
+#include "base/str.h"
 #include "data/json.h"
 #include "lang/rule_schema.h"
 #include "lang/rule_warn.h"
 
-enum { EXPLAIN, CODES, SARIF, SCHEMA };
+enum { EXPLAIN, CODES, SARIF, SCHEMA, FIX };
 
 static const struct argp_option options[] = {
     {"explain", PERI_OPTION(EXPLAIN), "CODE", 0, "what the code of a finding means, with an example", 1},
     {"codes", PERI_OPTION(CODES), 0, 0, "lists all codes", 1},
     {"sarif", PERI_OPTION(SARIF), 0, 0, "prints the findings as a SARIF 2.1.0 document", 1},
     {"schema", PERI_OPTION(SCHEMA), 0, 0, "prints the JSON Schema of rule files, with the parameters of all operators",
+        1},
+    {"fix", PERI_OPTION(FIX), 0, 0,
+        "mends in the files what is certain: near misses of names, missing quotes, tabs, yes for true, 10 minutes for "
+        "10m",
         1},
     {0},
 };
@@ -122,16 +128,66 @@ static enum peri_status warn_of(
     return PERI_OK;
 }
 
-static enum peri_status check_all(
-    struct peri_workbench *bench, struct peri_args *args, struct peri_diag *diag, struct counts *ret)
+/* ---- mending ---- */
+
+static void tell_fix(void *ctx, const struct peri_finding *f)
+{
+    struct peri_cli *cli = ctx;
+    if (!cli->json) {
+        printf("%s:%d:%d: fixed: %s -> %s [%s]\n", f->file, f->fix.line, f->fix.column, f->fix.from, f->fix.to, f->code);
+        return;
+    }
+    struct peri_value *v = peri_finding_value(f);
+    char *text = v && peri_map_put_text(v, "severity", "fixed") == PERI_OK ? peri_json_text(v, PERI_JSON_COMPACT) : NULL;
+    if (text)
+        puts(text);
+    free(text);
+    peri_value_unref(v);
+}
+
+/* Each file that a proposed change is in. */
+static enum peri_status fix_files(
+    struct peri_workbench *bench, struct peri_diag *diag, size_t *ret_count, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    *ret_count = 0;
+    peri_diag_sort(diag);
+    for (size_t i = 0; st == PERI_OK && i < diag->count; i++) {
+        const struct peri_finding *f = &diag->items[i];
+        bool first = true;
+        for (size_t k = i; k > 0 && first && peri_streq(diag->items[k - 1].file, f->file); k--)
+            first = !diag->items[k - 1].fix.from;
+        if (!f->fix.from || !first || !(peri_str_ends(f->file, ".yaml") || peri_str_ends(f->file, ".yml")))
+            continue;
+        size_t n = 0;
+        st = peri_fix_file(f->file, &bench->env, tell_fix, bench->cli, &n, err);
+        *ret_count += n;
+    }
+    return st;
+}
+
+/* Mends first when asked to, and reports what is left. */
+static enum peri_status check_all(struct peri_workbench *bench, struct peri_args *args, struct peri_diag *diag,
+    struct counts *ret, struct peri_error *err)
 {
     args->words[args->count] = NULL;
     struct peri_rulebook *book =
         peri_rulebook_create(args->count ? args->words : (const char *const *)bench->cli->config.rules);
+    struct peri_diag found;
+    peri_error_clear(err);
+    peri_diag_init(&found);
     enum peri_status st = book ? PERI_OK : PERI_ENOMEM;
     check_paths(args, diag);
     if (st == PERI_OK)
-        st = peri_rulebook_load(book, &bench->env, diag);
+        st = peri_rulebook_load(book, &bench->env, &found);
+    if (st == PERI_OK && args->value[FIX]) {
+        size_t fixed = 0;
+        st = fix_files(bench, &found, &fixed, err);
+        peri_diag_finish(&found);
+        if (st == PERI_OK)
+            st = peri_rulebook_load(book, &bench->env, &found);
+    }
+    peri_diag_move(diag, &found);
     if (st == PERI_OK)
         st = warn_of(bench, peri_rulebook_rules(book), diag);
     if (st == PERI_OK)
@@ -189,7 +245,7 @@ int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
         return code;
     }
     if (cli->config_loaded)
-        st = check_all(&bench, &args, &diag, &counts);
+        st = check_all(&bench, &args, &diag, &counts, &err);
     if (cli->config_loaded)
         peri_workbench_close(&bench);
     size_t errors = diag.errors, others = diag.count - (diag.errors < diag.count ? diag.errors : diag.count);
@@ -198,6 +254,8 @@ int peri_cmd_check(struct peri_cli *cli, int argc, char **argv)
     else
         peri_print_findings(cli, &diag, true);
     peri_diag_finish(&diag);
+    if (st && st != PERI_ENOMEM)
+        return peri_cli_fail_error(cli, &err);
     if (st)
         return peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
     if (!cli->json)

@@ -12,6 +12,19 @@
 static const char *const severities[] = {"error", "warning", "note"};
 static const char *const colours[] = {"\033[1;31m", "\033[1;35m", "\033[1;36m"};
 
+static bool put_fix(struct peri_value *v, const struct peri_finding *f)
+{
+    if (!f->fix.from)
+        return true;
+    struct peri_value *fix = peri_value_map();
+    if (fix && peri_map_put_int(fix, "line", f->fix.line) == PERI_OK &&
+        peri_map_put_int(fix, "column", f->fix.column) == PERI_OK &&
+        peri_map_put_text(fix, "from", f->fix.from) == PERI_OK && peri_map_put_text(fix, "to", f->fix.to) == PERI_OK)
+        return peri_map_put(v, "fix", fix) == PERI_OK;
+    peri_value_unref(fix);
+    return false;
+}
+
 struct peri_value *peri_finding_value(const struct peri_finding *f)
 {
     struct peri_value *v = peri_value_map();
@@ -19,7 +32,7 @@ struct peri_value *peri_finding_value(const struct peri_finding *f)
         peri_map_put_int(v, "column", f->column) == PERI_OK &&
         peri_map_put_text(v, "severity", severities[f->severity]) == PERI_OK &&
         peri_map_put_text(v, "code", f->code) == PERI_OK && peri_map_put_text(v, "message", f->message) == PERI_OK &&
-        peri_map_put(v, "hint", f->hint ? peri_value_str(f->hint) : peri_value_null()) == PERI_OK)
+        peri_map_put(v, "hint", f->hint ? peri_value_str(f->hint) : peri_value_null()) == PERI_OK && put_fix(v, f))
         return v;
     peri_value_unref(v);
     return NULL;

@@ -20,6 +20,8 @@ static void finding_finish(struct peri_finding *f)
     free(f->code);
     free(f->message);
     free(f->hint);
+    free(f->fix.from);
+    free(f->fix.to);
 }
 
 void peri_diag_finish(struct peri_diag *diag)
@@ -54,6 +56,21 @@ void peri_diag_add(struct peri_diag *diag, struct peri_place place, enum peri_se
         return;
     }
     diag->items[diag->count++] = f;
+}
+
+void peri_diag_fix(struct peri_diag *diag, struct peri_place place, const char *from, const char *to)
+{
+    if (diag->lost || diag->count == 0 || place.line < 1 || !*from || strchr(from, '\n') || strchr(to, '\n'))
+        return;
+    struct peri_fix *fix = &diag->items[diag->count - 1].fix;
+    free(fix->from);
+    free(fix->to);
+    *fix = (struct peri_fix){place.line, place.column, peri_strdup(from), peri_strdup(to)};
+    if (!fix->from || !fix->to) { /* the finding stands without it */
+        free(fix->from);
+        free(fix->to);
+        *fix = (struct peri_fix){0};
+    }
 }
 
 static int compare(const struct peri_finding *a, const struct peri_finding *b)

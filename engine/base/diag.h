@@ -14,6 +14,12 @@ struct peri_place {
     int line, column;
 };
 
+/* What would mend it without a person's thinking: at this place of the same file stands `from`; `to` belongs there. */
+struct peri_fix {
+    int line, column;
+    char *from, *to; /* both NULL: there is no such change */
+};
+
 struct peri_finding {
     char *file;
     int line, column;
@@ -21,6 +27,7 @@ struct peri_finding {
     char *code;    /* stable, e.g. "unknown-key" */
     char *message; /* what is wrong */
     char *hint;    /* what would be right, or NULL */
+    struct peri_fix fix;
 };
 
 /* Findings of one pass, in the order they were made. Not thread-safe. */
@@ -36,6 +43,9 @@ void peri_diag_finish(struct peri_diag *diag);
 /* Adds a finding. hint may be NULL. */
 void peri_diag_add(struct peri_diag *diag, struct peri_place place, enum peri_severity severity, const char *code,
     const char *hint, const char *fmt, ...) PERI_PRINTF(6, 7);
+/* Gives the finding added last its change; only what is certain to be meant. The place may be that of the text in its
+ * quotes or of the opening quote. Line 0, or a text of several lines: no change. */
+void peri_diag_fix(struct peri_diag *diag, struct peri_place place, const char *from, const char *to);
 /* By file, line, column; equal places keep their order. */
 void peri_diag_sort(struct peri_diag *diag);
 /* Moves all findings of from to the end of diag and empties from. */

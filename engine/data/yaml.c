@@ -99,6 +99,13 @@ static void *grab(struct builder *b, size_t size)
     return p;
 }
 
+static void fix_quotes(struct builder *b)
+{
+    struct frame *f = b->depth ? &b->frames[b->depth - 1] : NULL;
+    if (!b->muted)
+        peri_yaml_text_fix_quotes(&b->text, b->diag, f && strchr("{[", b->text.s[f->at]));
+}
+
 /* The place of a node: its mark, past an anchor. */
 static struct peri_place node_place(struct builder *b, const yaml_mark_t *mark, bool anchored, bool empty)
 {
@@ -173,6 +180,8 @@ static void refuse_tag(struct builder *b, struct peri_place place, const char *t
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
     b->refused_event = b->events;
     complain(b, place, "unknown-tag", near ? hint : "a text that starts with '!' needs quotes", text);
+    if (near && !b->muted)
+        peri_diag_fix(b->diag, place, tag, near);
 }
 
 /* One of the core schema's own tags on a scalar: !!str makes a text of anything, the others must agree with the text.
@@ -256,6 +265,10 @@ static void check_key(struct builder *b, struct frame *f, const struct peri_node
     } else if (key->type != PERI_STRING) {
         snprintf(text, sizeof(text), "a key must be a text, %.40s is %s", key->text, peri_node_describe(key));
         complain(b, key->place, "bad-key", "put it in quotes", text);
+        char quoted[160];
+        int n = snprintf(quoted, sizeof(quoted), "\"%s\"", key->text);
+        if (!b->muted && n > 0 && (size_t)n < sizeof(quoted) && !strpbrk(key->text, "\"\\"))
+            peri_diag_fix(b->diag, key->place, key->text, quoted);
     } else {
         f->bad_key = false;
     }
@@ -338,6 +351,8 @@ static void on_alias(struct builder *b, const yaml_event_t *event)
     snprintf(text, sizeof(text), a ? "the alias *%.80s stands inside what it names" : "unknown alias *%.80s", name);
     b->refused_event = b->events;
     complain(b, place, "unknown-alias", a ? NULL : "a text that starts with '*' needs quotes", text);
+    if (!a)
+        fix_quotes(b);
     struct built *empty = new_node(b, PERI_NODE_SCALAR, place);
     if (!empty)
         return;
@@ -397,6 +412,7 @@ static void check_template(struct builder *b, const yaml_event_t *event)
         t->s[t->byte] != '{' || t->s[t->byte + 1] != '{')
         return;
     complain(b, peri_yaml_text_place(t), "yaml-syntax", "write \"{{ … }}\"", "a template needs quotes");
+    fix_quotes(b);
     b->template_line = t->line;
     b->muted = b->depth + 1;
 }

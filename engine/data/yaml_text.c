@@ -223,16 +223,35 @@ static void explain_colon(struct peri_yaml_text *t, struct peri_diag *diag)
         "line it up with the key above, or put a text with ': ' in it in quotes");
 }
 
+/* The change for a line that is indented with tabs: two spaces for each. */
+static void fix_tabs(const struct peri_yaml_text *t, struct peri_diag *diag)
+{
+    size_t start = t->byte, end, n = 0;
+    char from[64], to[2 * sizeof(from) + 1];
+    while (start > 0 && t->s[start - 1] != '\n' && t->s[start - 1] != '\r')
+        start--;
+    for (end = start; end < t->len && (t->s[end] == ' ' || t->s[end] == '\t') && end - start < sizeof(from) - 1; end++) {
+        from[end - start] = t->s[end];
+        for (int i = t->s[end] == '\t' ? 2 : 1; i > 0; i--)
+            to[n++] = ' ';
+    }
+    from[end - start] = to[n] = '\0';
+    if (memchr(from, '\t', end - start))
+        peri_diag_fix(diag, (struct peri_place){t->file, t->line, 1}, from, to);
+}
+
 static void explain_char(struct peri_yaml_text *t, struct peri_diag *diag)
 {
     char c = t->byte < t->len ? t->s[t->byte] : '\0';
-    if (c == '\t')
+    if (c == '\t') {
         syntax(t, diag, "a tab is used where spaces are needed", "indent with spaces");
-    else if (c == '@' || c == '`' || c == '%')
+        fix_tabs(t, diag);
+    } else if (c == '@' || c == '`' || c == '%') {
         peri_diag_add(diag, peri_yaml_text_place(t), PERI_SEV_ERROR, "yaml-syntax", "put it in quotes",
             "a text cannot start with '%c'", c);
-    else
+    } else {
         unexpected(t, diag, "does the text need quotes?");
+    }
 }
 
 /* Something in a place where the next key was awaited. */
@@ -311,6 +330,35 @@ static const struct saying {
     {"incompatible YAML", "", 'p', "another version of YAML", "leave the %YAML line out"},
 };
 
+void peri_yaml_text_fix_quotes(struct peri_yaml_text *t, struct peri_diag *diag, bool flow)
+{
+    size_t start = t->byte, end = start, last = start;
+    for (int braces = 0; end < t->len && t->s[end] != '\n' && t->s[end] != '\r'; end++) {
+        bool twice = end + 1 < t->len && t->s[end + 1] == t->s[end];
+        if (t->s[end] == '#' && end > start && t->s[end - 1] == ' ')
+            break;
+        if (twice && (t->s[end] == '{' || (t->s[end] == '}' && braces > 0))) {
+            braces += t->s[end] == '{' ? 1 : -1;
+            end++;
+        } else if (flow && braces == 0 && strchr(",]}", t->s[end])) {
+            break;
+        }
+        if (t->s[end] != ' ' && t->s[end] != '\t')
+            last = end + 1;
+    }
+    char from[1000], to[sizeof(from) + 2];
+    size_t n = last - start;
+    if (n == 0 || n >= sizeof(from))
+        return;
+    memcpy(from, t->s + start, n);
+    from[n] = '\0';
+    bool doubles = strpbrk(from, "\"\\");
+    if (doubles && strchr(from, '\''))
+        return;
+    snprintf(to, sizeof(to), "%c%s%c", doubles ? '\'' : '"', from, doubles ? '\'' : '"');
+    peri_diag_fix(diag, peri_yaml_text_place(t), from, to);
+}
+
 void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_t context_index, const char *problem,
     size_t problem_index, struct peri_diag *diag)
 {
@@ -318,6 +366,7 @@ void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_
         context = "";
     if (peri_yaml_text_bare_template(t, problem_index)) {
         syntax(t, diag, "a template needs quotes", "write \"{{ … }}\"");
+        peri_yaml_text_fix_quotes(t, diag, false);
         return;
     }
     for (size_t i = 0; i < sizeof(sayings) / sizeof(sayings[0]); i++) {
@@ -325,6 +374,8 @@ void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_
         if (strstr(problem, s->problem) && strstr(context, s->context)) {
             peri_yaml_text_seek(t, s->at == 'c' ? context_index : problem_index);
             syntax(t, diag, s->message, s->hint);
+            if (peri_str_starts(s->problem, "a tab"))
+                fix_tabs(t, diag);
             return;
         }
     }

@@ -28,6 +28,9 @@ bool peri_yaml_text_check(struct peri_yaml_text *t, struct peri_diag *diag);
 /* True when a template that needs quotes, `key: {{ ... }}`, stands in the line of the character; the cursor is then on
  * it. */
 bool peri_yaml_text_bare_template(struct peri_yaml_text *t, size_t index);
+/* The change for the finding just added: quotes around the text that starts here and goes to the end of its line, or of
+ * its item in a flow collection. */
+void peri_yaml_text_fix_quotes(struct peri_yaml_text *t, struct peri_diag *diag, bool flow);
 /* Adds the one finding for a syntax error. context may be NULL. */
 void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_t context_index, const char *problem,
     size_t problem_index, struct peri_diag *diag);

@@ -39,6 +39,7 @@ struct peri_expr_problem {
                       peri_expr_names.member says */
     char message[512];
     char hint[256];
+    char from[64], to[64]; /* what stands at offset and what surely belongs there; empty: not certain */
 };
 
 /* names may be NULL: then any root is accepted. problem may be NULL. */

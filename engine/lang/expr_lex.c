@@ -21,7 +21,16 @@ enum peri_status peri_expr_problem_set(
     problem->offset = offset;
     snprintf(problem->code, sizeof(problem->code), "%s", code);
     snprintf(problem->hint, sizeof(problem->hint), "%s", hint ? hint : "");
+    problem->from[0] = problem->to[0] = '\0';
     return PERI_EINVAL;
+}
+
+void peri_expr_problem_fix(struct peri_expr_problem *problem, const char *from, const char *to)
+{
+    if (!problem || strlen(from) >= sizeof(problem->from) || strlen(to) >= sizeof(problem->to))
+        return;
+    snprintf(problem->from, sizeof(problem->from), "%s", from);
+    snprintf(problem->to, sizeof(problem->to), "%s", to);
 }
 
 static bool is_digit(char c)
@@ -168,18 +177,18 @@ static void lex_name(struct expr_lexer *lx)
 
 /* Operators of other languages that people try, and what they are called here. */
 static const struct {
-    const char *text, *hint;
+    const char *text, *instead, *hint;
 } foreign[] = {
-    {"!=", "\"not equal\" is ~="},
-    {"&&", "write and"},
-    {"||", "write or"},
-    {"=", "\"equal\" is =="},
-    {"!", "write not"},
-    {"//", "write floor(a / b)"},
-    {"^", "there is no power operator"},
-    {"?", "write if(condition, a, b)"},
-    {"{", "there are no map literals; lists are [a, b]"},
-    {"$", "names start with a letter"},
+    {"!=", "~=", "\"not equal\" is ~="},
+    {"&&", "and", "write and"},
+    {"||", "or", "write or"},
+    {"=", "==", "\"equal\" is =="},
+    {"!", "not ", "write not"},
+    {"//", NULL, "write floor(a / b)"},
+    {"^", NULL, "there is no power operator"},
+    {"?", NULL, "write if(condition, a, b)"},
+    {"{", NULL, "there are no map literals; lists are [a, b]"},
+    {"$", NULL, "names start with a letter"},
 };
 
 static enum peri_status lex_operator(struct expr_lexer *lx)
@@ -197,8 +206,11 @@ static enum peri_status lex_operator(struct expr_lexer *lx)
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]) && !hint; i++) {
         size_t n = strlen(foreign[i].text);
         if (left >= n && memcmp(rest, foreign[i].text, n) == 0 && !(n == 1 && left > 1 && memcmp(rest, "==", 2) == 0)) {
-            return peri_expr_problem_set(
+            enum peri_status st = peri_expr_problem_set(
                 lx->problem, lx->at, "syntax", foreign[i].hint, "unknown operator \"%s\"", foreign[i].text);
+            if (foreign[i].instead)
+                peri_expr_problem_fix(lx->problem, foreign[i].text, foreign[i].instead);
+            return st;
         }
     }
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {

@@ -52,6 +52,8 @@ struct expr_lexer {
 /* Moves to the next token. On PERI_EINVAL the problem is filled. */
 enum peri_status peri_expr_lex(struct expr_lexer *lexer) PERI_MUST_CHECK;
 /* Fills problem (may be NULL) and returns PERI_EINVAL. */
+/* Gives a problem that was set its change. */
+void peri_expr_problem_fix(struct peri_expr_problem *problem, const char *from, const char *to);
 enum peri_status peri_expr_problem_set(struct peri_expr_problem *problem, size_t offset, const char *code,
     const char *hint, const char *fmt, ...) PERI_PRINTF(5, 6);
 

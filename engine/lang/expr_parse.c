@@ -128,8 +128,11 @@ static enum peri_status fail_unknown_function(struct parser *p, size_t offset, c
     const char *near = peri_nearest(name, peri_expr_function_names());
     if (near)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
-    return peri_expr_problem_set(p->lx.problem, offset, filter ? "unknown-filter" : "unknown-function", hint,
-        "unknown %s \"%.64s\"", filter ? "filter" : "function", name);
+    enum peri_status st = peri_expr_problem_set(p->lx.problem, offset, filter ? "unknown-filter" : "unknown-function",
+        hint, "unknown %s \"%.64s\"", filter ? "filter" : "function", name);
+    if (near)
+        peri_expr_problem_fix(p->lx.problem, name, near);
+    return st;
 }
 
 /* Number and literal types of the arguments; the rest is found while evaluating. */
@@ -236,7 +239,7 @@ static enum peri_status check_member(struct parser *p, const struct expr_node *n
     struct peri_expr_problem unused, *problem = p->lx.problem ? p->lx.problem : &unused;
     if (!p->names || !p->names->member || n->op != EXPR_PATH || !n->root || n->part_count == 0 || !n->parts[0].key)
         return PERI_OK;
-    problem->hint[0] = '\0';
+    problem->hint[0] = problem->from[0] = '\0';
     problem->offset = offset;
     return p->names->member(p->names->ctx, n->root, n->parts[0].key, problem) ? PERI_OK : PERI_EINVAL;
 }
@@ -293,14 +296,20 @@ static enum peri_status check_root(struct parser *p, const struct expr_node *n)
     if (!p->names || !p->names->known || strcmp(n->root, "now") == 0 || p->names->known(p->names->ctx, n->root, len))
         return PERI_OK;
     char hint[200] = "";
+    const char *near = NULL;
     if (strcmp(n->root, "null") == 0) {
+        near = "nil";
         snprintf(hint, sizeof(hint), "write nil");
     } else if (p->names->list) {
-        const char *near = peri_nearest(n->root, p->names->list(p->names->ctx));
+        near = peri_nearest(n->root, p->names->list(p->names->ctx));
         if (near)
             snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
     }
-    return peri_expr_problem_set(p->lx.problem, n->offset, "unknown-root", hint, "unknown name \"%.64s\"", n->root);
+    enum peri_status st =
+        peri_expr_problem_set(p->lx.problem, n->offset, "unknown-root", hint, "unknown name \"%.64s\"", n->root);
+    if (near)
+        peri_expr_problem_fix(p->lx.problem, n->root, near);
+    return st;
 }
 
 /* At a name: a call when "(" follows, else the root of a path. */

@@ -57,27 +57,56 @@ static bool is_constant(const struct peri_node *node)
     return true;
 }
 
-static const char *type_hint(const struct peri_value *schema, const struct peri_node *node, char *out, size_t size)
+enum mend { MEND_NONE, MEND_QUOTE, MEND_UNQUOTE, MEND_WORD };
+
+/* What would make a scalar fit; *ret_near is the word for MEND_WORD. */
+static enum mend mend_type(const struct peri_value *schema, const struct peri_node *node, const char **ret_near)
 {
     const struct peri_value *choices = peri_map_at(schema, "enum");
-    const char *names[65], *near;
+    const char *names[65];
     size_t n = 0;
     if (node->kind != PERI_NODE_SCALAR)
-        return NULL;
+        return MEND_NONE;
     if (node->plain && node->type != PERI_STRING && node->type != PERI_NULL && allows(schema, "string"))
-        return "put it in quotes";
+        return MEND_QUOTE;
     if (!node->plain && node->type == PERI_STRING && !allows(schema, "string") && node->len > 0 &&
         strspn(node->text, "+-.0123456789eE") == node->len)
-        return "write it without quotes";
+        return MEND_UNQUOTE;
     for (size_t i = 0; i < peri_value_count(choices) && n < 64; i++)
         if (peri_value_text(peri_list_at(choices, i)))
             names[n++] = peri_value_text(peri_list_at(choices, i));
     names[n] = NULL;
-    near = n > 0 ? peri_nearest(node->text, names) : NULL;
-    if (!near)
-        return NULL;
-    snprintf(out, size, "did you mean \"%s\"?", near);
-    return out;
+    *ret_near = n > 0 ? peri_nearest(node->text, names) : NULL;
+    return *ret_near ? MEND_WORD : MEND_NONE;
+}
+
+static const char *type_hint(const struct peri_value *schema, const struct peri_node *node, char *out, size_t size)
+{
+    const char *near = NULL;
+    switch (mend_type(schema, node, &near)) {
+    case MEND_QUOTE:
+        return "put it in quotes";
+    case MEND_UNQUOTE:
+        return "write it without quotes";
+    case MEND_WORD:
+        snprintf(out, size, "did you mean \"%s\"?", near);
+        return out;
+    case MEND_NONE:
+        break;
+    }
+    return NULL;
+}
+
+static void fix_type(struct rule_reader *r, const struct peri_value *schema, const struct peri_node *node)
+{
+    const char *near = NULL;
+    enum mend mend = mend_type(schema, node, &near);
+    if (mend == MEND_QUOTE)
+        peri_rule_fix_quotes(r, node);
+    else if (mend == MEND_UNQUOTE)
+        peri_rule_fix_unquote(r, node);
+    else if (mend == MEND_WORD)
+        peri_diag_fix(r->diag, node->place, node->text, near);
 }
 
 /* The first thing that is wrong with a constant. */
@@ -94,6 +123,8 @@ static void check_constant(struct rule_reader *r, const struct peri_value *schem
         const struct peri_node *at = peri_node_at_pointer(node, e->pointer);
         peri_rule_fault(r, at->place, "param-type", at == node ? type_hint(schema, node, hint, sizeof(hint)) : NULL,
             "parameter \"%s%s\" %s", name, e->pointer, e->message);
+        if (at == node)
+            fix_type(r, schema, node);
     }
     peri_schema_report_finish(&report);
     peri_schema_destroy(compiled);
@@ -170,6 +201,8 @@ static void check_unknown(struct rule_reader *r, const struct peri_value *schema
     for (void *it = near ? NULL : peri_map_first(properties); it; it = peri_map_next(properties, it))
         (void)peri_buf_printf(&hint, "%s %s", n++ ? "," : "", peri_map_key(it, NULL));
     peri_rule_fault(r, key->place, "param-unknown", peri_buf_text(&hint), "unknown parameter \"%.80s\"", key->text);
+    if (near)
+        peri_diag_fix(r->diag, key->place, key->text, near);
     peri_buf_finish(&hint);
 }
 
@@ -231,6 +264,8 @@ static void unknown_operator(struct rule_reader *r, const struct peri_node *id)
     else
         snprintf(hint, sizeof(hint), "perigee operators list shows them; is the plugin that offers it loaded?");
     peri_rule_fault(r, id->place, "unknown-operator", hint, "unknown operator \"%.100s\"", id->text);
+    if (near)
+        peri_diag_fix(r->diag, id->place, id->text, near);
 }
 
 void peri_rule_check_operator(

@@ -27,6 +27,8 @@ int peri_rule_word(struct rule_reader *r, const struct peri_node *node, const ch
         (void)peri_buf_printf(&list, "%s%s", i == 0 ? "" : words[i + 1] ? ", " : " or ", words[i]);
     peri_rule_fault(r, node->place, "bad-value", near ? hint : NULL, "\"%s\" must be %s, not \"%.80s\"", what,
         peri_buf_text(&list), text);
+    if (near)
+        peri_diag_fix(r->diag, node->place, text, near);
     peri_buf_finish(&list);
     return -1;
 }

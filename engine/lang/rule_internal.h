@@ -71,6 +71,9 @@ void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
 void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,
     const char *fmt, ...) PERI_PRINTF(5, 6);
+/* Change for the finding just added: quotes around a plain text, or away from around it. */
+void peri_rule_fix_quotes(struct rule_reader *r, const struct peri_node *node);
+void peri_rule_fix_unquote(struct rule_reader *r, const struct peri_node *node);
 /* Reports unknown keys (and those of kind KEY_LATER as not supported yet); the number of keys reported. */
 size_t peri_rule_check_keys(
     struct rule_reader *r, const struct peri_node *map, const struct rule_key *table, const char *what);

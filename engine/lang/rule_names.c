@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "base/vec.h"
+#include "lang/expr_lex.h"
 #include "lang/rule_internal.h"
 
 static const char *const roots[] = {"event", "events", "trigger", "steps", "vars", "rule", "run", "now", "error"};
@@ -95,6 +96,8 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
         step ? "no step of this rule has the id \"%.64s\"" : "no step of this rule sets \"%.64s\"", field);
     if (near)
         snprintf(problem->hint, sizeof(problem->hint), "did you mean \"%s\"?", near);
+    if (near)
+        peri_expr_problem_fix(problem, field, near);
     else
         snprintf(problem->hint, sizeof(problem->hint),
             step ? "give the step an id: {id: %.64s, operator: ...}" : "a step before it sets it: set: {%.64s: ...}",

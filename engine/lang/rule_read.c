@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/str.h"
@@ -60,6 +61,8 @@ void peri_rule_unknown_key(
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
     peri_rule_fault(
         r, key->place, "unknown-key", near ? hint : peri_buf_text(&known), "unknown key \"%.80s\"", key->text);
+    if (near)
+        peri_diag_fix(r->diag, key->place, key->text, near);
     peri_buf_finish(&known);
 }
 
@@ -93,6 +96,22 @@ size_t peri_rule_check_keys(
     return wrong;
 }
 
+void peri_rule_fix_quotes(struct rule_reader *r, const struct peri_node *node)
+{
+    char *quoted = strpbrk(node->text, "\"\\") ? NULL : peri_asprintf("\"%s\"", node->text);
+    if (quoted)
+        peri_diag_fix(r->diag, node->place, node->text, quoted);
+    free(quoted);
+}
+
+void peri_rule_fix_unquote(struct rule_reader *r, const struct peri_node *node)
+{
+    char *quoted = peri_asprintf("%c%s%c", node->style, node->text, node->style);
+    if (quoted && (node->style == '"' || node->style == '\''))
+        peri_diag_fix(r->diag, node->place, quoted, node->text);
+    free(quoted);
+}
+
 static const char *describe(const struct peri_node *node)
 {
     return node->tag ? node->tag : peri_node_describe(node);
@@ -104,6 +123,8 @@ void peri_rule_wrong_type(struct rule_reader *r, const struct peri_node *node, c
         node->kind == PERI_NODE_SCALAR && node->plain && node->type != PERI_NULL && strstr(wanted, "a string");
     peri_rule_fault(r, node->place, "wrong-type", quotes ? "put it in quotes" : NULL, "\"%s\" must be %s, is %s", what,
         wanted, describe(node));
+    if (quotes)
+        peri_rule_fix_quotes(r, node);
 }
 
 bool peri_rule_expect(struct rule_reader *r, const struct peri_node *node, enum peri_node_kind kind, const char *what)
@@ -136,12 +157,17 @@ bool peri_rule_bool(struct rule_reader *r, const struct peri_node *node, const c
         *ret = node->text[0] == 't' || node->text[0] == 'T';
         return true;
     }
-    static const char *const words[] = {"yes", "no", "on", "off", NULL};
-    bool word = false;
-    for (size_t i = 0; node->kind == PERI_NODE_SCALAR && words[i]; i++)
-        word = word || strcmp(node->text, words[i]) == 0;
+    static const char *const words[][2] = {{"yes", "true"}, {"no", "false"}, {"on", "true"}, {"off", "false"}};
+    const char *word = NULL;
+    for (size_t i = 0; node->kind == PERI_NODE_SCALAR && i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcasecmp(node->text, words[i][0]) == 0)
+            word = words[i][1];
     peri_rule_fault(r, node->place, "wrong-type", word ? "in YAML 1.2 only true and false are booleans" : NULL,
         "\"%s\" must be true or false, is %s", what, describe(node));
+    if (word && node->plain)
+        peri_diag_fix(r->diag, node->place, node->text, word);
+    else if (strcmp(node->text ? node->text : "", "true") == 0 || strcmp(node->text ? node->text : "", "false") == 0)
+        peri_rule_fix_unquote(r, node);
     return false;
 }
 
@@ -153,6 +179,8 @@ bool peri_rule_int(
         peri_node_value(node, NULL, NULL, &v, NULL) != PERI_OK) {
         peri_rule_fault(r, node->place, "wrong-type", NULL, "\"%s\" must be a whole number, is %s", what,
             node->kind == PERI_NODE_SCALAR && node->type == PERI_REAL ? node->text : describe(node));
+        if (node->kind == PERI_NODE_SCALAR && node->len > 0 && strspn(node->text, "0123456789") == node->len)
+            peri_rule_fix_unquote(r, node);
         return false;
     }
     int64_t i = peri_value_as_int(v);
@@ -164,6 +192,30 @@ bool peri_rule_int(
     }
     *ret = i;
     return true;
+}
+
+/* "10 minutes" is 10m. */
+static void fix_duration(struct rule_reader *r, const struct peri_node *node)
+{
+    static const struct {
+        const char *word, *unit;
+    } units[] = {{"ms", "ms"}, {"millisecond", "ms"}, {"s", "s"}, {"sec", "s"}, {"second", "s"}, {"m", "m"},
+        {"min", "m"}, {"minute", "m"}, {"h", "h"}, {"hr", "h"}, {"hour", "h"}, {"d", "d"}, {"day", "d"}, {"w", "w"},
+        {"week", "w"}};
+    size_t digits = strspn(node->text, "0123456789"), at = digits + strspn(node->text + digits, " ");
+    const char *word = node->text + at;
+    size_t len = strlen(word);
+    if (digits == 0 || digits > 9 || len == 0)
+        return;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        size_t n = strlen(units[i].word);
+        if (strncasecmp(word, units[i].word, n) != 0 || !(len == n || (len == n + 1 && (word[n] | 0x20) == 's')))
+            continue;
+        char text[32];
+        snprintf(text, sizeof(text), "%.*s%s", (int)digits, node->text, units[i].unit);
+        peri_diag_fix(r->diag, node->place, node->text, text);
+        return;
+    }
 }
 
 bool peri_rule_duration(
@@ -178,6 +230,7 @@ bool peri_rule_duration(
     }
     if (peri_duration_parse(node->text, node->len, &ms, &err) != PERI_OK) {
         peri_rule_fault(r, node->place, "duration", hint, "\"%s\": %s", what, err.message);
+        fix_duration(r, node);
         return false;
     }
     if (ms < min_ms) {

@@ -247,6 +247,7 @@ void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map)
     if (one && one->kind == PERI_NODE_LIST) {
         peri_rule_fault(
             r, one->place, "wrong-type", "a list stands under triggers:", "\"trigger\" must be a mapping, is a list");
+        peri_diag_fix(r->diag, one_key->place, "trigger", "triggers");
         return;
     }
     if (many && !peri_rule_expect(r, many, PERI_NODE_LIST, "triggers"))

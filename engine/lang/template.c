@@ -119,6 +119,8 @@ void peri_template_report(const struct peri_node *node, size_t offset, const str
     }
     peri_diag_add(diag, place, PERI_SEV_ERROR, strcmp(problem->code, "syntax") == 0 ? "expr-syntax" : problem->code,
         hint[0] ? hint : NULL, root ? "%s: it is not bound here" : "%s", problem->message);
+    if (problem->from[0])
+        peri_diag_fix(diag, place, problem->from, problem->to);
 }
 
 /* Every unknown name of the expression is reported: after each one it is compiled again, and a `names` that remembers

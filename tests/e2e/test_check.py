@@ -129,5 +129,76 @@ class Sarif(harness.Case):
         self.assertEqual(result["ruleId"], "wrong-value")
 
 
+class Fix(harness.Case):
+    HEAD = "name: A\ntrigger: {event: demo.Hello}\n"
+    TAIL = "actions:\n  - stop: true\n"
+    # wrong line (between HEAD and TAIL) -> mended line
+    LINES = [
+        ("description: {{ event.name }}", 'description: "{{ event.name }}"'),
+        ('description: {{ event.name | default("you") }}', "description: '{{ event.name | default(\"you\") }}'"),
+        ("description: {{ event.name }} and you # both", 'description: "{{ event.name }} and you" # both'),
+        ("enabled: yes", "enabled: true"),
+        ("enabled: Off", "enabled: false"),
+        ('enabled: "true"', "enabled: true"),
+        ("priority: '3'", "priority: 3"),
+        ("description: 12", 'description: "12"'),
+        ("description: *all", 'description: "*all"'),
+        ("throttle: {once_within: 10 minutes}", "throttle: {once_within: 10m}"),
+        ("throttle: {once_within: 2 Hours}", "throttle: {once_within: 2h}"),
+        ("throtle: {once_within: 2h}", "throttle: {once_within: 2h}"),
+        ("mode: quued", "mode: queued"),
+        ("conditions: [{expr: event.a != 1 && !evnt.b || event.c = null}]",
+         "conditions: [{expr: event.a ~= 1 and not event.b or event.c == nil}]"),
+        ("conditions: [{expr: (event.a | uper) == 'A'}]", "conditions: [{expr: (event.a | upper) == 'A'}]"),
+        ("conditions: [{operator: contact.hasTag, params: {tag: vip}}]", "conditions: [{operator: contact.HasTag, params: {tag: vip}}]"),
+        ("conditions: [{operator: contact.HasTag, params: {tags: vip}}]", "conditions: [{operator: contact.HasTag, params: {tag: vip}}]"),
+        ("conditions: [{operator: contact.HasTag, params: {tag: 7}}]", 'conditions: [{operator: contact.HasTag, params: {tag: "7"}}]'),
+        ("\tdescription: a", None),
+    ]
+
+    def fixed(self, text):
+        p = self.service(start=False, rules={"a.yaml": text})
+        path = os.path.join(p.rules, "a.yaml")
+        os.chmod(path, 0o640)
+        told = lines(p.cli("check", "--fix", "--json").stdout)
+        with open(path) as f:
+            after = f.read()
+        self.assertEqual(os.stat(path).st_mode & 0o777, 0o640)
+        self.assertEqual(os.listdir(p.rules), ["a.yaml"])
+        return after, told
+
+    def test_what_is_certain_is_mended(self):
+        for wrong, right in self.LINES:
+            with self.subTest(wrong):
+                text = self.HEAD + wrong + "\n" + self.TAIL
+                after, told = self.fixed(text)
+                if right is None:
+                    self.assertEqual([f["severity"] for f in told if f["severity"] == "error"], ["error"])
+                    continue
+                self.assertEqual(after, self.HEAD + right + "\n" + self.TAIL)
+                self.assertEqual({f["severity"] for f in told}, {"fixed"})
+                self.assertEqual(told[0]["fix"]["line"], 3)
+
+    def test_tabs_and_what_stands_behind_them(self):
+        after, told = self.fixed("name: A\ntrigger:\n\tevent: demo.Hello\naction:\n\t- operator: core.lg\n\t  params:\n\t\t\tmesage: {{ event.x }}\n")
+        self.assertEqual(after, 'name: A\ntrigger:\n  event: demo.Hello\nactions:\n  - operator: core.log\n    params:\n      message: "{{ event.x }}"\n')
+        self.assertEqual({f["severity"] for f in told}, {"fixed"})
+
+    def test_a_list_of_triggers(self):
+        after, _ = self.fixed("name: A\ntrigger:\n  - event: demo.A\n  - event: demo.B\n" + self.TAIL)
+        self.assertEqual(after, "name: A\ntriggers:\n  - event: demo.A\n  - event: demo.B\n" + self.TAIL)
+
+    def test_what_would_make_it_worse_stays(self):
+        text = self.HEAD + "triger: {event: demo.Other}\n" + self.TAIL  # the rule has a trigger already
+        after, told = self.fixed(text)
+        self.assertEqual(after, text)
+        self.assertEqual([f["code"] for f in told], ["unknown-key"])
+
+    def test_good_files_are_left_alone(self):
+        text = "# mine\n" + self.HEAD + self.TAIL
+        after, told = self.fixed(text)
+        self.assertEqual((after, told), (text, []))
+
+
 if __name__ == "__main__":
     harness.main()
