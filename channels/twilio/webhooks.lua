@@ -187,7 +187,12 @@ M.message = checked(function(ctx, form)
     media = tonumber(form.NumMedia) or 0,
     at = now,
   }, { id = sid, subject = number })
-  return EMPTY_TWIML
+  return {
+    status = EMPTY_TWIML.status,
+    headers = EMPTY_TWIML.headers,
+    body = EMPTY_TWIML.body,
+    message = { id = id, from = form.From, to = form.To, body = form.Body },
+  }
 end)
 
 M.message_status = checked(function(ctx, form)

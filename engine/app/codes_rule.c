@@ -143,6 +143,11 @@ const struct peri_code peri_codes_rule[] = {
     {"unknown-var", "no step sets this variable", "vars.<name> is what a step `set: {name: value}` has set.",
         PERI_EXAMPLE_RULE, "actions:\n  - if: vars.load == 'high'\n    then:\n      - stop: true",
         "actions:\n  - set: {load: high}\n  - if: vars.load == 'high'\n    then:\n      - stop: true"},
+    {"unknown-field", "the event has no such field",
+        "The rule is started only by events of the service about itself, whose fields are known: docs/rules.md lists "
+        "them.",
+        PERI_EXAMPLE_RULE, "trigger: {event: run.Failed}\nconditions:\n  - expr: event.rul == 'backup'",
+        "trigger: {event: run.Failed}\nconditions:\n  - expr: event.rule == 'backup'"},
     {"always-false", "a condition that never holds",
         "A warning. Nothing that an event brings changes it: a text is never equal to a number, nor greater or less; "
         "`x and false` is false. A comparison with a result of date needs | number first.",

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "lang/rule_graph.h"
+#include "lang/system_event.h"
 
 struct peri_value *peri_graph_of(struct peri_host *host, const struct peri_rule_list *rules)
 {
@@ -26,6 +27,11 @@ struct peri_value *peri_graph_of(struct peri_host *host, const struct peri_rule_
                 sources[n++] = (struct peri_graph_source){peri_map_text(e, "eventName"), peri_map_text(p, "id")};
         }
     }
+    for (const struct peri_system_event *e = peri_system_events; good && e->type; e++) {
+        good = peri_vec_grow(&sources, &cap, n + 1, sizeof(*sources));
+        if (good)
+            sources[n++] = (struct peri_graph_source){e->type, "perigee"};
+    }
     if (good)
         graph = peri_rule_graph(rules->items, rules->count, sources, n);
     free(sources);
@@ -41,7 +47,8 @@ static struct peri_value *senders(const struct peri_value *event)
     struct peri_value *list = peri_value_list();
     const struct peri_value *plugins = peri_map_at(event, "from_plugins"), *rules = peri_map_at(event, "from_rules");
     for (size_t i = 0; list && i < peri_value_count(plugins); i++) {
-        char *text = peri_asprintf("plugin %s", peri_value_text(peri_list_at(plugins, i)));
+        const char *id = peri_value_text(peri_list_at(plugins, i));
+        char *text = peri_streq(id, "perigee") ? peri_strdup("the service") : peri_asprintf("plugin %s", id);
         (void)!peri_list_push(list, text ? peri_value_str(text) : NULL);
         free(text);
     }

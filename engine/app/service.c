@@ -26,6 +26,7 @@
 #define PRUNE_EVERY_MS 60000
 #define DRAIN_MS 10000
 #define HOOKS_LOOK_MS 20
+#define FAREWELL_MS 3000 /* for what hears that the service stops */
 #define RESERVE_BYTES ((size_t)16 << 20)
 #define MAX_WATCHES 32
 
@@ -38,7 +39,8 @@ struct watches {
 struct keeper {
     struct peri_service s;
     struct watches watches;
-    struct peri_timer *prune, *drain, *hooks;
+    struct peri_timer *prune, *drain, *hooks, *farewell;
+    int64_t farewell_until_ms;
     bool approve_all, ended;
     char *share;
 };
@@ -161,6 +163,8 @@ void peri_service_reload_rules(struct peri_service *s)
     if (st)
         peri_err(s->log, "rules", "the rules are not changed: %s", err.message);
     else
+        peri_news_rules(&s->news, s->pipeline, peri_rulebook_rules(s->rulebook), &s->findings);
+    if (!st)
         peri_info(s->log, "rules", "%zu rules from %zu files, %zu errors", peri_rulebook_rules(s->rulebook)->count,
             peri_rulebook_files(s->rulebook), s->findings.errors);
 }
@@ -260,6 +264,7 @@ static void finish_start(void *arg)
         return;
     }
     s->ready = true;
+    peri_news_started(s->pipeline, s->started_ms);
     malloc_trim(0); /* loading needed more than running does */
     peri_info(s->log, "service", "ready on %s, state in %s", s->address, s->config->state_dir);
     peri_notify_systemd("READY=1\nSTATUS=running");
@@ -346,6 +351,25 @@ static void drain_timeout(void *arg)
     peri_loop_stop(k->s.loop);
 }
 
+static void begin_drain(struct keeper *k)
+{
+    if (peri_loop_after(k->s.loop, DRAIN_MS, drain_timeout, k, &k->drain))
+        peri_loop_stop(k->s.loop);
+    peri_pipeline_drain(k->s.pipeline, drained, k);
+}
+
+/* Whoever hears system.Stopping still works as always, for a while. */
+static void say_farewell(void *arg)
+{
+    struct keeper *k = arg;
+    struct peri_service *s = &k->s;
+    bool busy = !peri_pipeline_is_quiet(s->pipeline) || peri_store_queued(s->store) || peri_host_delivers(s->host);
+    k->farewell = NULL;
+    if (!busy || peri_clock_mono(&s->clock).ns / 1000000 >= k->farewell_until_ms ||
+        peri_loop_after(s->loop, HOOKS_LOOK_MS, say_farewell, k, &k->farewell))
+        begin_drain(k);
+}
+
 static void on_signal(void *arg, int signo)
 {
     struct keeper *k = arg;
@@ -364,9 +388,13 @@ static void on_signal(void *arg, int signo)
     peri_info(s->log, "service", "stopping");
     peri_notify_systemd("STOPPING=1");
     s->draining = true;
-    if (peri_loop_after(s->loop, DRAIN_MS, drain_timeout, k, &k->drain))
-        peri_loop_stop(s->loop);
-    peri_pipeline_drain(s->pipeline, drained, k);
+    if (!peri_news_stopping(s->pipeline, signo == SIGINT ? "SIGINT" : "SIGTERM")) {
+        begin_drain(k);
+        return;
+    }
+    k->farewell_until_ms = peri_clock_mono(&s->clock).ns / 1000000 + FAREWELL_MS;
+    if (peri_loop_after(s->loop, HOOKS_LOOK_MS, say_farewell, k, &k->farewell))
+        begin_drain(k);
 }
 
 static enum peri_status open_store(struct keeper *k, struct peri_error *err)
@@ -392,6 +420,11 @@ static enum peri_status open_store(struct keeper *k, struct peri_error *err)
     return peri_store_open(&options, &s->store, err);
 }
 
+static void announce(void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
+{
+    peri_pipeline_announce(ctx, type, data, about);
+}
+
 static enum peri_status open_host(struct keeper *k, struct peri_error *err)
 {
     struct peri_service *s = &k->s;
@@ -413,7 +446,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .settings_ctx = (void *)(uintptr_t)c,
         .channel_for = peri_config_channel,
         .channel_ctx = (void *)(uintptr_t)c,
-        .ops = {peri_pipeline_host_submit, s->pipeline},
+        .ops = {peri_pipeline_host_submit, s->pipeline, announce},
         .workers = (int)c->limits.workers,
         .watch = true,
         .on_change = rules_changed,
@@ -506,6 +539,7 @@ static void dismantle(struct keeper *k)
     peri_timer_cancel(k->prune);
     peri_timer_cancel(k->drain);
     peri_timer_cancel(k->hooks);
+    peri_timer_cancel(k->farewell);
     for (size_t i = 0; i < k->watches.count; i++)
         peri_watch_destroy(k->watches.items[i]);
     peri_api_close(s->api);
@@ -525,6 +559,7 @@ static void dismantle(struct keeper *k)
     peri_loop_destroy(s->loop);
     peri_diag_finish(&s->findings);
     peri_value_unref(s->disabled);
+    peri_news_finish(&s->news);
     peri_metrics_destroy(s->metrics);
     peri_log_destroy(s->log);
     free(s->token);

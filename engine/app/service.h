@@ -4,6 +4,7 @@
 
 #include "app/config.h"
 #include "app/lookup.h"
+#include "app/news.h"
 #include "app/rulebook.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -34,6 +35,7 @@ struct peri_service {
     struct peri_api *api;
     struct peri_rulebook *rulebook;
     struct peri_tz_source tz;
+    struct peri_news news;
     struct peri_diag findings;   /* of the last load of rules and plugins */
     struct peri_value *disabled; /* rule ids switched off by `rules disable`: {id: true} */
     char *token;

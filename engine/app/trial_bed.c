@@ -148,6 +148,11 @@ static void decided(
     peri_trial_cover_condition(((struct peri_trial_bed *)ctx)->cover, rule, leaf, outcome);
 }
 
+static bool hears(void *ctx, const char *type)
+{
+    return peri_host_hears(((struct peri_trial_bed *)ctx)->host, type);
+}
+
 /* ---- making the world ---- */
 
 static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
@@ -160,6 +165,15 @@ static enum peri_status submit(void *ctx, struct peri_batch *batch, peri_store_d
 {
     struct peri_trial_bed *bed = ctx;
     return bed->pipeline ? peri_pipeline_host_submit(bed->pipeline, batch, done, arg) : PERI_ESTATE;
+}
+
+static void announce(void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
+{
+    struct peri_trial_bed *bed = ctx;
+    if (bed->pipeline)
+        peri_pipeline_announce(bed->pipeline, type, data, about);
+    else
+        peri_value_unref(data);
 }
 
 /* Only what the test file says: the machine's own settings would make a test mean something else elsewhere. */
@@ -190,7 +204,7 @@ static enum peri_status open_host(struct peri_trial_bed *bed, struct peri_diag *
         .approve_all = bed->cli->approve_all,
         .settings = settings,
         .settings_ctx = bed,
-        .ops = {submit, bed},
+        .ops = {submit, bed, announce},
         .workers = 1,
     };
     enum peri_status st = peri_host_create(&options, &bed->host, err);
@@ -349,8 +363,12 @@ static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_e
 {
     struct peri_pipeline_options options = {
         .loop = bed->loop, .store = bed->store, .log = bed->log, .clock = bed->clock, .tz = &bed->tz};
-    struct peri_run_ops ops = {
-        .lookup = lookup, .call = call, .journaled = journaled, .decided = bed->cover ? decided : NULL, .ctx = bed};
+    struct peri_run_ops ops = {.lookup = lookup,
+        .call = call,
+        .journaled = journaled,
+        .hears = hears,
+        .decided = bed->cover ? decided : NULL,
+        .ctx = bed};
     enum peri_status st = peri_pipeline_create(&options, &bed->pipeline, err);
     if (st == PERI_OK)
         st = peri_pipeline_set_rules(bed->pipeline, bed->rules.items, bed->rules.count, err);

@@ -8,6 +8,7 @@
 #include "app/zones.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "lang/system_event.h"
 
 static bool operator_facts(void *ctx, const char *id, struct peri_operator_facts *ret)
 {
@@ -88,7 +89,7 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
         .settings_ctx = bench->settings ? bench->settings_ctx : config,
         .channel_for = peri_config_channel,
         .channel_ctx = config,
-        .ops = {scratch_submit, bench},
+        .ops = {.submit = scratch_submit, .ctx = bench},
         .workers = 1,
         .limits = {.instructions = config->limits.instructions,
             .running_ms = config->limits.running_ms,
@@ -150,6 +151,12 @@ enum peri_status peri_event_types_of(struct peri_host *host, struct peri_event_t
     enum peri_status st = peri_host_plugins(host, &types.plugins);
     if (st == PERI_OK && !peri_vec_grow(&types.items, &cap, 1, sizeof(*types.items)))
         st = PERI_ENOMEM;
+    for (const struct peri_system_event *e = peri_system_events; st == PERI_OK && e->type; e++) {
+        if (!peri_vec_grow(&types.items, &cap, n + 2, sizeof(*types.items)))
+            st = PERI_ENOMEM;
+        else
+            types.items[n++] = e->type;
+    }
     for (size_t i = 0; st == PERI_OK && i < peri_value_count(types.plugins); i++) {
         const struct peri_value *events = peri_map_at(peri_list_at(types.plugins, i), "events");
         for (size_t k = 0; st == PERI_OK && k < peri_value_count(events); k++) {

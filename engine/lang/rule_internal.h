@@ -25,6 +25,7 @@ struct rule_names {
     size_t count, cap;
 };
 
+struct peri_system_event;
 struct rule_reader {
     struct peri_diag *diag;
     const struct peri_rule_env *env; /* or NULL */
@@ -40,6 +41,8 @@ struct rule_reader {
     bool params_doubtful;  /* an unknown key beside the operator may have been to hold its parameters */
     bool items_doubtful;   /* a list was given up: what follows from it is no further mistake */
     bool members_doubtful; /* the same for steps.x and vars.x, anywhere in the rule */
+    const struct peri_system_event *told[4]; /* when only these start the rule: what `event` holds is known */
+    size_t told_count;
     size_t steps;
     int nesting;
     enum peri_status failed;

@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "lang/expr_lex.h"
 #include "lang/rule_internal.h"
+#include "lang/system_event.h"
 
 static const char *const roots[] = {"event", "events", "trigger", "steps", "vars", "rule", "run", "now", "error"};
 #define ROOT_COUNT (sizeof(roots) / sizeof(roots[0]))
@@ -71,6 +72,40 @@ static const char *const *list(void *ctx)
     return r->listed.items;
 }
 
+/* Data of the service's own events is known. False: no such field. */
+static bool told_member(const struct rule_reader *r, const char *field, struct peri_expr_problem *problem)
+{
+    for (size_t i = 0; i < r->told_count; i++)
+        if (peri_system_event_has(r->told[i], field))
+            return true;
+    snprintf(problem->code, sizeof(problem->code), "unknown-field");
+    snprintf(problem->message, sizeof(problem->message), "%s has no field \"%.64s\"",
+        r->told_count == 1 ? r->told[0]->type : "none of these events", field);
+    snprintf(problem->hint, sizeof(problem->hint), "%s has: %.160s", r->told[0]->type, r->told[0]->fields);
+    return false;
+}
+
+/* A rule that only the service's own events start. */
+static void find_told(struct rule_reader *r, const struct peri_node *rule_node)
+{
+    const struct peri_node *one = peri_node_get(rule_node, "trigger", NULL),
+                           *list = peri_node_get(rule_node, "triggers", NULL);
+    size_t n = one ? 1 : list && list->kind == PERI_NODE_LIST ? list->count : 0;
+    if ((one && list) || n > sizeof(r->told) / sizeof(r->told[0]))
+        return;
+    for (size_t i = 0; i < n; i++) {
+        const struct peri_node *trigger = one ? one : list->items[i],
+                               *type = trigger->kind == PERI_NODE_MAP ? peri_node_get(trigger, "event", NULL) : NULL;
+        const struct peri_system_event *event =
+            type && type->kind == PERI_NODE_SCALAR ? peri_system_event_find(type->text) : NULL;
+        if (!event) {
+            r->told_count = 0;
+            return;
+        }
+        r->told[r->told_count++] = event;
+    }
+}
+
 /* steps.x and vars.x exist only where some step says so. */
 static bool member(void *ctx, const char *root, const char *field, struct peri_expr_problem *problem)
 {
@@ -82,6 +117,8 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
             problem->message, sizeof(problem->message), "\"events\" belongs to sequences, which are not supported yet");
         return false;
     }
+    if (r->told_count && strcmp(root, "event") == 0)
+        return told_member(r, field, problem);
     struct rule_names *names = step ? &r->ids : &r->vars;
     if (r->members_doubtful || (!step && strcmp(root, "vars") != 0) || peri_rule_names_has(names, field, strlen(field)))
         return true;
@@ -135,6 +172,7 @@ void peri_rule_names_init(struct rule_reader *r, const struct peri_node *rule_no
 {
     r->names = (struct peri_expr_names){.known = known, .list = list, .ctx = r, .member = member};
     collect(r, rule_node, 0);
+    find_told(r, rule_node);
 }
 
 void peri_rule_names_finish(struct rule_reader *r)

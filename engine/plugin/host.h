@@ -46,6 +46,9 @@ struct peri_host_ops {
      * the caller still owns batch. */
     enum peri_status (*submit)(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg);
     void *ctx;
+    /* Something about plugins, schedules or messages that rules and plugins may hear (lang/system_event.h). about (may
+     * be NULL): the event it comes of. take data. May be NULL: nobody hears it. */
+    void (*announce)(void *ctx, const char *type, struct peri_value *data, const struct peri_event *about);
 };
 
 /* A plugin's entry in perigee.yaml. */

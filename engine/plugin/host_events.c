@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "data/json.h"
 #include "lang/glob.h"
+#include "lang/system_event.h"
 #include "plugin/host_internal.h"
 #include "plugin/lua_vm.h"
 
@@ -60,9 +61,18 @@ void peri_subs_free_changes(struct peri_sub_change *changes, size_t count)
 
 static void pump(struct peri_sub *sub);
 
+/* A glob that begins with a star means the world: what the service tells about itself is heard by its name. */
+static bool by_star(const struct peri_sub *sub, const char *type)
+{
+    return sub->glob[0] == '*' && peri_system_event_find(type);
+}
+
 static bool hears(const struct peri_sub *sub, const struct peri_event *event)
 {
-    return !event->target_rule && !event->damaged && event->hops < HOPS_MAX &&
+    bool own = peri_str_starts(event->source, "perigee:"); /* schedules, and what the service tells of itself */
+    if (event->target_rule && strcmp(event->source, "perigee:schedule") != 0)
+        return false;
+    return !event->damaged && event->hops < HOPS_MAX && !(own && by_star(sub, event->type)) &&
            peri_glob_match(sub->glob, event->type) && peri_grants_subscribe(sub->owner->grants, event->type);
 }
 
@@ -269,7 +279,7 @@ static bool ask(const char *key, void *value, void *arg)
 {
     const struct peri_sub *sub = value;
     struct question *q = arg;
-    q->yes = sub->owner && peri_glob_match(sub->glob, q->type) && peri_grants_subscribe(sub->owner->grants, q->type);
+    q->yes = sub->owner && !by_star(sub, q->type) && peri_glob_match(sub->glob, q->type) && peri_grants_subscribe(sub->owner->grants, q->type);
     return !q->yes;
 }
 

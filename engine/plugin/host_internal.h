@@ -150,6 +150,7 @@ struct peri_plugin {
     size_t web_count, web_cap;
     char *channel_type;   /* or NULL */
     bool channel_repeats; /* sending twice under one key does no harm */
+    bool has_incoming;    /* the channel takes requests that no webhook is named for */
     bool has_init, has_ready, has_stop, has_enable, has_disable;
 
     /* loop: what it hears (host_events.c) */
@@ -438,6 +439,16 @@ struct peri_plugin *peri_host_next(
 /* PERI_ESTATE with a stable code and a remedy when p can not run beside what there is. */
 enum peri_status peri_plugin_relations(
     struct peri_host *host, const struct peri_plugin *p, struct peri_error *err) PERI_MUST_CHECK;
+
+/* host_system.c, loop: what others may hear of. */
+void peri_host_tell_loaded(const struct peri_plugin *plugin);
+void peri_host_tell_unloaded(const struct peri_plugin *plugin, const char *reason);
+void peri_host_tell_failed(const struct peri_plugin *plugin);
+/* channel: plugin id, or "outbox"; key may be NULL. job: the sender's. */
+void peri_host_tell_sent(const struct peri_job *job, const char *channel, const char *key);
+/* message: what a channel's handler said came in. */
+void peri_host_tell_received(const struct peri_job *job, const struct peri_value *message);
+void peri_host_tell_due(struct peri_host *host, const char *plugin, const char *name, int64_t due_ms, int64_t now_ms);
 
 /* host_audit.c, loop: plugin.loaded, plugin.refused, plugin.failed, plugin.disabled */
 void peri_host_audit(const struct peri_plugin *plugin, const char *action);

@@ -16,7 +16,7 @@
 /* --- endings --- */
 
 static void load_next(struct peri_host *host);
-static void stop_old(struct peri_plugin *old);
+static void stop_old(struct peri_plugin *old, const char *reason);
 
 static void run_ready(struct peri_host *host)
 {
@@ -130,6 +130,7 @@ static void load_failed(struct peri_plugin *p)
     if (!host->closing)
         peri_err(host->options.log, p->area, "not loaded: %s [%s]", p->error.message, p->error.code);
     peri_host_audit(p, "plugin.failed");
+    peri_host_tell_failed(p);
     peri_plugin_release(p, true);
     if (!p->candidate) {
         add_finding(host, p, PERI_SEV_ERROR, &p->error);
@@ -175,9 +176,11 @@ static bool claim(struct peri_plugin *p, bool test)
 
 /* --- swapping --- */
 
-static void stop_old(struct peri_plugin *old)
+static void stop_old(struct peri_plugin *old, const char *reason)
 {
     bool active = old->state == PERI_PLUGIN_ACTIVE;
+    if (active)
+        peri_host_tell_unloaded(old, reason);
     give_up_claims(old);
     old->state = PERI_PLUGIN_DISABLED; /* calls under way finish on it */
     if (active && old->has_stop)
@@ -194,7 +197,7 @@ static void recheck_neighbours(const struct peri_plugin *p)
         if (other == p || other->state != PERI_PLUGIN_ACTIVE || other->candidate ||
             !peri_plugin_relations(host, other, &err) || !strstr(err.message, p->id))
             continue;
-        stop_old(other);
+        stop_old(other, "blocked");
         other->state = PERI_PLUGIN_BLOCKED;
         other->error = err;
         tell_blocked(host, other);
@@ -207,7 +210,7 @@ static void activate(struct peri_plugin *p)
     struct peri_plugin *old = p->candidate ? peri_host_plugin(host, p->id) : NULL;
     bool candidate = p->candidate;
     if (old)
-        stop_old(old);
+        stop_old(old, "replaced");
     p->candidate = false;
     p->state = PERI_PLUGIN_ACTIVE;
     if (!claim(p, false)) {
@@ -222,6 +225,7 @@ static void activate(struct peri_plugin *p)
     peri_subs_bind(p);
     peri_plans_arm(host);
     peri_host_audit(p, "plugin.loaded");
+    peri_host_tell_loaded(p);
     peri_info(host->options.log, p->area, "%s %s is active", p->manifest->name, p->manifest->version);
     recheck_neighbours(p);
     if (candidate && p->has_ready)
@@ -271,6 +275,8 @@ static void init_again(struct peri_plugin *p, const struct peri_error *err)
         p->state = PERI_PLUGIN_FAILED;
         give_up_claims(p);
         peri_err(p->host->options.log, p->area, "init failed after a reset: %s", err->message);
+        peri_host_audit(p, "plugin.failed");
+        peri_host_tell_failed(p);
     }
     peri_plugin_release(p, err != NULL);
 }
@@ -358,7 +364,7 @@ static enum peri_status settle(struct peri_plugin *old, struct peri_plugin *p, s
     }
     if (p->state == PERI_PLUGIN_BLOCKED)
         tell_blocked(host, p);
-    stop_old(old);
+    stop_old(old, p->state == PERI_PLUGIN_BLOCKED ? "blocked" : "disabled");
     if (add_plugin(host, p))
         drop_plugin(old);
     return PERI_OK;
@@ -472,7 +478,7 @@ static void drop_vanished(struct peri_host *host)
         if (p->seen || p->candidate || is_package(p->path))
             continue;
         peri_info(host->options.log, p->area, "its folder is gone");
-        stop_old(p);
+        stop_old(p, "gone");
         drop_plugin(p);
     }
 }
@@ -627,6 +633,6 @@ enum peri_status peri_host_set_enabled(
         return start_reload(host, p, true, NULL, NULL, err);
     if (p->state == PERI_PLUGIN_ACTIVE && p->has_disable)
         (void)!peri_plugin_hook(p, "on_disable", false, NULL);
-    stop_old(p);
+    stop_old(p, "disabled");
     return PERI_OK;
 }

@@ -229,6 +229,8 @@ static void child_finished(struct peri_job *child, const struct peri_call_result
     } else {
         job->op.answer =
             child->kind == PERI_JOB_CONDITION ? peri_value_bool(result->holds) : peri_value_ref(result->value);
+        if (child->kind == PERI_JOB_SEND)
+            peri_host_tell_sent(job, child->plugin->id, child->key);
         if (child->kind == PERI_JOB_SEND && peri_value_is(job->op.answer, PERI_MAP)) {
             struct peri_value *own = peri_value_copy(job->op.answer);
             if (own && !peri_map_put_text(own, "channel", child->plugin->id)) {
@@ -351,6 +353,8 @@ static void outbox_stored(void *arg, enum peri_status st, const struct peri_erro
         peri_error_set(
             &job->op.error, st, NULL, "the message was not stored: %s", err ? err->message : peri_status_name(st));
         job->op.error.retryable = true;
+    } else {
+        peri_host_tell_sent(job, "outbox", job->key);
     }
     peri_job_resume(job);
 }

@@ -305,7 +305,9 @@ static void fire(struct peri_plan *plan, struct peri_plugin *p, int64_t now)
     if (peri_job_start(job, false, &err)) { /* busy, or at rest */
         plan->job = NULL;
         plan->next_ms = now + (err.retry_after_ms > 0 ? err.retry_after_ms : RETRY_MS);
+        return;
     }
+    peri_host_tell_due(plan->host, plan->plugin_id, plan->name, plan->next_ms, now);
 }
 
 static struct peri_plugin *able(const struct peri_plan *plan)

@@ -62,6 +62,7 @@ static void web_finished(struct peri_job *job, const struct peri_call_result *re
         return;
     }
     if (peri_value_is(v, PERI_MAP)) {
+        peri_host_tell_received(job, peri_map_at(v, "message"));
         int64_t status = peri_map_int(v, "status", json || peri_map_at(v, "body") ? 200 : 204);
         response.status = status >= 200 && status <= 599 ? (int)status : 500;
         if (json) {
@@ -138,6 +139,23 @@ static bool method_ok(const struct peri_web_def *def, const char *method)
     return false;
 }
 
+/* def NULL: a channel's own door. */
+static void wrong_method(const struct peri_web_def *def, peri_webhook_done done, void *arg)
+{
+    char *incoming[] = {(char *)(uintptr_t) "GET", (char *)(uintptr_t) "POST", NULL};
+    char *allow = peri_strdup("");
+    for (char **m = def ? def->methods : incoming; allow && *m; m++) {
+        char *more = peri_asprintf("%s%s%s", allow, *allow ? ", " : "", *m);
+        free(allow);
+        allow = more;
+    }
+    struct peri_http_field field = {"Allow", allow ? allow : ""};
+    struct peri_webhook_response response = {.status = 405, .body = "", .headers = &field, .header_count = 1};
+    peri_error_set(&response.error, PERI_EINVAL, "method", "this webhook takes %s", field.value);
+    done(arg, &response);
+    free(allow);
+}
+
 void peri_host_webhook(
     struct peri_host *host, const struct peri_webhook_request *request, peri_webhook_done done, void *arg)
 {
@@ -146,31 +164,23 @@ void peri_host_webhook(
     if (plugin && plugin->state != PERI_PLUGIN_ACTIVE)
         plugin = NULL;
     const struct peri_web_def *def = plugin ? find(plugin, request->path) : NULL;
-    if (!def || !peri_grants_has(plugin->grants, "network:inbound")) {
+    bool incoming = plugin && !def && plugin->has_incoming;
+    if ((!def && !incoming) || !peri_grants_has(plugin->grants, "network:inbound")) {
         peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no such webhook");
         refuse(done, arg, 404, &err);
         return;
     }
-    if (!method_ok(def, request->method)) {
-        char *allow = peri_strdup("");
-        for (char **m = def->methods; allow && *m; m++) {
-            char *more = peri_asprintf("%s%s%s", allow, *allow ? ", " : "", *m);
-            free(allow);
-            allow = more;
-        }
-        struct peri_http_field field = {"Allow", allow ? allow : ""};
-        struct peri_webhook_response response = {.status = 405, .body = "", .headers = &field, .header_count = 1};
-        peri_error_set(&response.error, PERI_EINVAL, "method", "this webhook takes %s", field.value);
-        done(arg, &response);
-        free(allow);
+    if (incoming ? !peri_streq(request->method, "POST") && !peri_streq(request->method, "GET")
+                 : !method_ok(def, request->method)) {
+        wrong_method(def, done, arg);
         return;
     }
     struct peri_job *job = peri_job_create(plugin, PERI_JOB_WEBHOOK);
     if (job) {
         job->web = copy_request(request);
-        job->path[0] = "webhooks";
-        job->path[1] = def->path;
-        job->path[2] = "handle";
+        job->path[0] = incoming ? "channel" : "webhooks";
+        job->path[1] = incoming ? "handle_incoming_event" : def->path;
+        job->path[2] = incoming ? NULL : "handle";
         job->finish = web_finished;
         job->done.web = done;
         job->arg = arg;

@@ -298,6 +298,7 @@ static enum peri_status describe_channel(struct peri_plugin *p, struct peri_erro
             err, PERI_EINVAL, "plugin.package", "channel needs a type (\"sms\", \"email\", ...) and a function send");
     else if (!(p->channel_type = peri_strdup(type)))
         st = peri_error_nomem(err);
+    p->has_incoming = has(p, "channel", "handle_incoming_event", NULL);
     p->channel_repeats = peri_streq(peri_map_text(v, "delivery"), "repeat");
     peri_value_unref(v);
     return st;

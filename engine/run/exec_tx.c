@@ -6,6 +6,7 @@
 #include "data/json.h"
 #include "run/exec_internal.h"
 #include "run/lane.h"
+#include "run/system.h"
 
 /* T3 and T4 in one: the run's new state, the rows of its steps, the events it emitted, and who may follow it in its
  * lane. The intent of a call is part of the transaction that ends the step before it. */
@@ -128,16 +129,20 @@ static struct peri_event *make_event(const struct live *live, const struct peri_
 static bool make_events(struct live *live, struct run_tx *rt)
 {
     size_t count = rt->effects.emit_count;
-    if (count == 0)
-        return true;
-    rt->events = calloc(count, sizeof(*rt->events));
+    struct system_events all = {0};
+    if (count > 0)
+        rt->events = calloc(count, sizeof(*rt->events));
     for (size_t i = 0; rt->events && i < count; i++) {
         rt->events[i] = make_event(live, &rt->effects.emits[i]);
         if (!rt->events[i])
             return false;
         rt->event_count++;
     }
-    return rt->events != NULL;
+    all = (struct system_events){rt->events, rt->event_count};
+    bool ok = system_transition(live, &rt->effects, &all);
+    rt->events = all.items;
+    rt->event_count = all.count;
+    return ok && (count == 0 || rt->events != NULL);
 }
 
 static size_t rough_size(const struct run_tx *rt)
@@ -309,6 +314,7 @@ static void run_tx_done(void *arg, enum peri_status st, const struct peri_error 
     }
     bool changed = live->stored != rt->row.state;
     live->stored = rt->row.state;
+    live->unstarted = false;
     p->counts.steps += (int64_t)rt->effects.record_count;
     peri_metric_add(p->metrics.steps, (int64_t)rt->effects.record_count);
     for (size_t i = 0; i < rt->event_count; i++)

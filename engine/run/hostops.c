@@ -28,8 +28,14 @@ static void host_journaled(void *ctx, struct peri_event *event)
     peri_host_journaled(ctx, event);
 }
 
+static bool host_hears(void *ctx, const char *type)
+{
+    return peri_host_hears(ctx, type);
+}
+
 enum peri_status peri_pipeline_start(struct peri_pipeline *p, struct peri_host *host, struct peri_error *err)
 {
-    struct peri_run_ops ops = {.lookup = host_lookup, .call = host_call, .journaled = host_journaled, .ctx = host};
+    struct peri_run_ops ops = {
+        .lookup = host_lookup, .call = host_call, .journaled = host_journaled, .hears = host_hears, .ctx = host};
     return peri_pipeline_start_ops(p, &ops, err);
 }

@@ -9,6 +9,7 @@
 #include "run/exec_internal.h"
 #include "run/lane.h"
 #include "run/scope.h"
+#include "run/system.h"
 
 /* Runs in memory, and their way there from the store: at start, when a wait ends, when a person asks for a change. */
 
@@ -37,6 +38,7 @@ struct live *live_add(struct peri_pipeline *p, struct peri_run *run, struct peri
     live->run = run;
     live->event = peri_event_ref(event);
     live->stored = run->state;
+    live->unstarted = run->last_n == 0;
     p->live_memory++;
     return live;
 }
@@ -149,6 +151,7 @@ uint64_t live_stopped(struct peri_pipeline *p, const struct peri_lane_stop *stop
     p->live_runs--;
     p->counts.runs_ended[slot]++;
     peri_metric_add(p->metrics.ended[slot], 1);
+    system_run_stopped(p, stop->run, stop->state);
     if (!live)
         return 0;
     uint64_t behind = live_pass_on(p, live->behind, stop->by);
@@ -342,6 +345,7 @@ static void bury_done(void *arg, enum peri_status st, const struct peri_error *e
         b->p->counts.runs_ended[1]++;
         peri_metric_add(b->p->metrics.ended[1], 1);
         lanes_sweep(b->p, NULL, NULL);
+        system_run_stopped(b->p, b->run, PERI_RUN_FAILED);
     }
     free(b);
 }

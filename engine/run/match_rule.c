@@ -224,8 +224,8 @@ static bool add_hit(struct match_event *me, struct peri_rule *rule, const struct
     return true;
 }
 
-/* An event for one trigger (an occurrence of a schedule) or one rule (a replay). */
-static bool find_target(struct match_event *me)
+/* The one trigger that an occurrence of a schedule is for. */
+static bool find_target(struct match_event *me, size_t most)
 {
     const struct peri_event *event = me->event;
     struct peri_rule *rule = pipe_rule_by_id(me->p, event->target_rule);
@@ -233,16 +233,20 @@ static bool find_target(struct match_event *me)
         return true;
     for (size_t i = 0; i < rule->trigger_count; i++)
         if (peri_streq(rule->triggers[i].id, event->target_trigger))
-            return add_hit(me, rule, &rule->triggers[i], 1);
+            return add_hit(me, rule, &rule->triggers[i], most);
     return true;
 }
 
+/* An event for everybody, for one rule (a replay), or for one trigger; of schedules others may hear besides. */
 static bool find_rules(struct match_event *me)
 {
     struct peri_index_hit few[32], *hits = few;
     struct peri_pipeline *p = me->p;
-    if (me->event->target_rule && me->event->target_trigger)
-        return find_target(me);
+    const char *target = me->event->target_rule;
+    bool only = target && me->event->target_trigger, schedule = peri_streq(me->event->source, PIPE_SCHEDULE_SOURCE);
+    bool by_name = schedule || peri_streq(me->event->source, PIPE_SYSTEM_SOURCE); /* see system.c */
+    if (only && !schedule)
+        return find_target(me, 1);
     size_t count = p->index ? peri_index_lookup(p->index, me->event->type, few, 32) : 0;
     if (count > 32) {
         hits = calloc(count, sizeof(*hits));
@@ -250,11 +254,12 @@ static bool find_rules(struct match_event *me)
             return false;
         (void)peri_index_lookup(p->index, me->event->type, hits, count);
     }
-    bool ok = true;
+    bool ok = !only || find_target(me, count + 1);
     for (size_t i = 0; ok && i < count; i++) {
         struct peri_rule *rule = (struct peri_rule *)(uintptr_t)hits[i].rule;
-        if (!me->event->target_rule || peri_streq(rule->id, me->event->target_rule))
-            ok = add_hit(me, rule, hits[i].trigger, count);
+        bool its = target && peri_streq(rule->id, target);
+        if ((only ? !its : !target || its) && !(by_name && hits[i].trigger->event[0] == '*'))
+            ok = add_hit(me, rule, hits[i].trigger, count + 1);
     }
     if (hits != few)
         free(hits);

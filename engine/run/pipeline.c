@@ -7,7 +7,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "lang/index.h"
-#include "run/pipeline_internal.h"
+#include "run/system.h"
 
 /* One event, start to end, and where each part stands:
  *
@@ -56,6 +56,7 @@ static void free_pipeline(struct peri_pipeline *p)
 {
     pipe_rules_finish(p);
     schedules_finish(p);
+    system_finish(p);
     peri_due_heap_finish(&p->heap);
     peri_map_destroy(p->lives, NULL);
     free(p->window);
@@ -135,6 +136,7 @@ enum peri_status peri_pipeline_start_ops(
         return st;
     p->started = true;
     lanes_sweep(p, NULL, NULL);
+    system_started(p);
     pipe_pump(p);
     return PERI_OK;
 }

@@ -55,6 +55,7 @@ struct peri_run_ops {
     enum peri_status (*call)(
         void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err);
     void (*journaled)(void *ctx, struct peri_event *event); /* in order of seq; may be NULL */
+    bool (*hears)(void *ctx, const char *type); /* does a plugin hear it by name? May be NULL: none does */
     /* How each condition of a rule turned out, for tests of rules; may be NULL. */
     void (*decided)(
         void *ctx, const struct peri_rule *rule, const struct peri_condition *leaf, enum peri_cond_outcome outcome);
@@ -86,6 +87,14 @@ enum peri_status peri_pipeline_submit(struct peri_pipeline *pipeline, struct per
     void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* peri_host_ops.submit with the pipeline as ctx. */
 enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg);
+
+/* Something about the service itself (lang/system_event.h) that belongs to no run: becomes an event when somebody hears
+ * it. about (may be NULL): the event it comes of. Before the start it is kept until then. take data */
+void peri_pipeline_announce(
+    struct peri_pipeline *pipeline, const char *type, struct peri_value *data, const struct peri_event *about);
+
+/* Does a rule or plugin hear this type of system event? */
+bool peri_pipeline_hears(const struct peri_pipeline *pipeline, const char *type);
 
 /* Changes asked for by people. done runs after the commit; value (may be NULL) is {id: ...} of what was made. */
 typedef void (*peri_change_done)(

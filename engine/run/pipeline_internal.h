@@ -20,6 +20,7 @@
 #define PIPE_CALLS 256        /* action calls in flight */
 #define PIPE_SCHEDULE_SOURCE "perigee:schedule" /* nobody else may use it: its ids make occurrences unique */
 #define PIPE_OWN_SOURCE "perigee:"              /* what begins so is perigee's own */
+#define PIPE_SYSTEM_SOURCE "perigee:system" /* what the service tells about itself */
 #define PIPE_WATCH_SOURCE "perigee:watch"       /* nor this: what triggers that watch over time have found */
 #define PIPE_HOPS_MAX 16
 #define PIPE_RETRY_MS 1000 /* store failed: the same transaction again after this */
@@ -111,6 +112,8 @@ struct peri_pipeline {
     struct evaluation *waiting_first; /* condition calls that met a full queue */
     uint64_t serial;
     uint32_t random;
+    struct pipe_early *early; /* announced before the start */
+    size_t early_count;
 
     /* watch */
     int64_t watch_next; /* steady ms of the earliest key that is due; INT64_MAX: none */
@@ -214,6 +217,7 @@ struct live {
     struct peri_event *event;
     enum peri_run_state stored; /* what the store has */
     bool committing, held, calling;
+    bool unstarted;            /* nothing of it was stored yet but that it is there */
     bool stopped;              /* ended from outside; kept until its call has ended */
     uint64_t behind, follower; /* runs: this one lets that one's call end before a call of its own, and the reverse */
     uint64_t serial;           /* of the call in flight: answers to older ones are late */

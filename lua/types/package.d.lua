@@ -47,7 +47,8 @@
 ---@field type string "sms", "email", ...
 ---@field delivery? "once"|"repeat" does sending twice under one key do no harm? default "once"
 ---@field send fun(ctx: perigee.Context, message: perigee.Message): perigee.Sent?
----@field handle_incoming_event? fun(ctx: perigee.Context, request: perigee.WebhookRequest)
+--- handle_incoming_event takes GET and POST on any path below /hooks/<plugin> that `webhooks` does not name.
+---@field handle_incoming_event? fun(ctx: perigee.Context, request: perigee.WebhookRequest): perigee.WebhookResponse?
 ---@field place_call? function
 ---@field access_token? function
 
@@ -78,6 +79,7 @@
 ---@field status? integer default 200 with a body, 204 without
 ---@field headers? table<string, string>
 ---@field body? string
+---@field message? table of a channel: a message came in; told to others as the event message.Received
 ---@field json? any instead of body
 
 --- What errors are, raised by the host or by plugins: error({code = "no_recipient", message = "..."}).

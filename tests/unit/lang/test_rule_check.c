@@ -78,6 +78,21 @@ static void test_each_unknown_name_is_reported_once(void **state)
     assert_int_equal(diag.items[2].line, 7);
 }
 
+static void test_fields_of_the_services_own_events_are_known(void **state)
+{
+    static const char head[] = "name: R\ntriggers: [{event: run.Failed}, {event: %s}]\nconditions:\n  - expr: \"{{ "
+                               "event.%s == 'x' }}\"\nactions: [{stop: true}]\n";
+    char text[512];
+    snprintf(text, sizeof(text), head, "run.Finished", "state");
+    assert_int_equal(load(*state, text), PERI_OK);
+    snprintf(text, sizeof(text), head, "run.Finished", "rul");
+    assert_int_equal(load(*state, text), PERI_EINVAL);
+    assert_string_equal(diag.items[0].code, "unknown-field");
+    assert_int_equal(diag.items[0].line, 4);
+    snprintf(text, sizeof(text), head, "\"run.*\"", "rul"); /* whose data nobody knows */
+    assert_int_equal(load(*state, text), PERI_OK);
+}
+
 static void test_names_are_bound_where_they_hold(void **state)
 {
     /* as of an earlier step, in templates after it and in the branches; the item in its body only */
@@ -207,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_the_vip_rule_loads_unchanged),
         cmocka_unit_test(test_the_office_rule_says_what_is_unbound),
         cmocka_unit_test(test_each_unknown_name_is_reported_once),
+        cmocka_unit_test(test_fields_of_the_services_own_events_are_known),
         cmocka_unit_test(test_names_are_bound_where_they_hold),
         cmocka_unit_test(test_templates_count_as_present),
         cmocka_unit_test(test_a_constant_template_is_checked),

@@ -97,14 +97,17 @@ static void test_a_schedule_fires_at_its_time(void **state)
     kit_close(&bed);
 }
 
-static void test_a_schedule_reaches_only_its_own_rule(void **state)
+static void test_a_schedule_reaches_its_own_rule_and_who_hears_it_by_name(void **state)
 {
     struct bed bed;
     kit_open(&bed, "rules:\n  - {name: Tick, trigger: {schedule: {every: 1h}}, actions: [{operator: x.ok}]}\n"
                    "  - {name: Tock, trigger: {schedule: {every: 2h}}, actions: [{operator: x.ok}]}\n"
-                   "  - {name: Nosy, trigger: {event: \"schedule.*\"}, actions: [{operator: x.bad}]}\n");
+                   "  - {name: Nosy, trigger: {event: \"**\"}, actions: [{operator: x.bad}]}\n"
+                   "  - {name: Ear, trigger: {event: schedule.Fired}, actions: [{operator: x.repeat}]}\n");
+    KIT_QUIET(&bed);
     kit_advance(&bed, 3600000);
-    KIT_UNTIL(&bed, kit_calls(&bed, "x.ok") == 1);
+    KIT_UNTIL(&bed, kit_calls(&bed, "x.ok") == 1 && kit_calls(&bed, "x.repeat") == 1);
+    kit_reply(&bed, "x.repeat", true);
     KIT_QUIET(&bed);
     assert_int_equal(kit_calls(&bed, "x.bad"), 0);
     kit_close(&bed);
@@ -211,7 +214,7 @@ int main(void)
         cmocka_unit_test(test_the_rest_of_a_wait_is_clamped),
         cmocka_unit_test(test_the_latest_occurrence_is_found_without_walking),
         cmocka_unit_test(test_a_schedule_fires_at_its_time),
-        cmocka_unit_test(test_a_schedule_reaches_only_its_own_rule),
+        cmocka_unit_test(test_a_schedule_reaches_its_own_rule_and_who_hears_it_by_name),
         cmocka_unit_test(test_after_a_stop_the_latest_missed_occurrence_fires_once),
         cmocka_unit_test(test_what_is_older_than_catch_up_is_passed_over),
         cmocka_unit_test(test_a_clock_set_back_repeats_nothing),

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef PERI_LANG_SYSTEM_EVENT_H
+#define PERI_LANG_SYSTEM_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The events that the service tells about itself: their types and what their data holds. They become part of the
+ * journal only when a rule or plugin hears them. */
+
+struct peri_system_event {
+    const char *type;
+    const char *fields; /* names of the members of its data, blanks between; "?" behind one that may be absent */
+    const char *about;  /* one line for people */
+};
+
+extern const struct peri_system_event peri_system_events[]; /* ends with type NULL */
+
+/* NULL: no event of this service's own. */
+const struct peri_system_event *peri_system_event_find(const char *type);
+/* May data of this type have such a member? */
+bool peri_system_event_has(const struct peri_system_event *event, const char *field);
+
+#endif

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What the service tells about itself, heard by rules and by a plugin."""
+import json
+import os
+import unittest
+
+import harness
+
+LISTENER = """
+name: {name}
+id: {id}
+trigger: {{event: {type}}}
+actions:
+  - operator: data.update
+    params: {{type: note, source: test, externalId: "{{{{ trigger.event_id }}}}", create: true, set: {{about: "{type}", data: "{{{{ event }}}}"}}}}
+"""
+
+PLUGIN = {
+    "id": "test.ear", "name": "Ear", "version": "1.0.0", "type": "operator", "apiVersion": "1.0", "entrypoint": "./init.lua",
+    "permissions": ["event:subscribe:run.*", "event:subscribe:schedule.Fired", "data:write:note", "scheduler:write"],
+}
+EAR = """
+return {
+  init = function(ctx)
+    ctx.events.on("run.Finished", function(event, c) c.data.put("note", { about = "heard", data = event.data }) end)
+  end,
+}
+"""
+
+
+class SystemEvents(harness.Case):
+    def start_with(self, *types, plugin=None, work=True):
+        rules = {f"{t}.yaml": LISTENER.format(name=f"On {t}", id="on-" + t.lower().replace(".", "-"), type=t) for t in types}
+        if work:
+            rules["work.yaml"] = "name: Work\ntrigger: {event: a.B}\nactions: [{operator: core.log, params: {message: hi}}]\n"
+        s = self.service("plugin_path: [plugins]", rules=rules, start=False)
+        self.folder = os.path.join(s.dir, "plugins")
+        os.mkdir(self.folder)
+        if plugin:
+            self.write_plugin("ear", PLUGIN, plugin)
+        s.start("--approve-all")
+        return s
+
+    def write_plugin(self, name, manifest, lua):
+        folder = os.path.join(self.folder, name)
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "init.lua"), "w", encoding="utf-8") as f:
+            f.write(lua)
+        with open(os.path.join(folder, "plugin.json"), "w", encoding="utf-8") as f:
+            json.dump(manifest, f)
+
+    def notes(self, s, about, count=1):
+        def ask():
+            rows = [json.loads(line) for line in s.cli("data", "query", "note", "--where", json.dumps({"about": about}), "--json", expect=0).stdout.splitlines()]
+            return rows if len(rows) >= count else None
+
+        return [row["data"] for row in harness.wait_for(ask, f"{count} notes about {about}", 15)]
+
+    def test_start_plugins_rules_and_stop(self):
+        s = self.start_with("system.Started", "system.Stopping", "plugin.Loaded", "plugin.Failed", "plugin.Unloaded", "rule.Loaded", "rule.Failed",
+                            plugin="return {}")
+        self.assertIn("version", self.notes(s, "system.Started")[0])
+        self.assertIn("test.ear", [n["plugin"] for n in self.notes(s, "plugin.Loaded", 5)])
+        self.assertIn("work", [n["rule"] for n in self.notes(s, "rule.Loaded", 8)])
+        s.write_rule("bad.yaml", "name: Bad\ntrigger: {event: a.B}\nactions: [{operator: core.lag}]\n")
+        failed = self.notes(s, "rule.Failed")[0]
+        self.assertEqual((failed["code"], failed["line"]), ("unknown-operator", 3))
+        self.write_plugin("broken", {**PLUGIN, "id": "test.broken", "permissions": []}, "return {")
+        self.assertEqual(self.notes(s, "plugin.Failed")[0]["plugin"], "test.broken")
+        s.cli("plugins", "disable", "test.ear", expect=0)
+        self.assertEqual(self.notes(s, "plugin.Unloaded")[0], {"plugin": "test.ear", "version": "1.0.0", "reason": "disabled"})
+        s.stop()
+        self.assertEqual(self.notes(s, "system.Stopping")[0]["reason"], "SIGTERM")
+
+    def test_runs_messages_and_a_plugin_that_hears(self):
+        s = self.start_with("run.Finished", "message.Sent", plugin=EAR)
+        s.write_rule("send.yaml", "name: Send\ntrigger: {event: a.C}\nactions: [{operator: comms.sendSms, params: {to: '+15550100', body: hi}}]\n")
+        harness.wait_for(lambda: s.request("GET", "/v1/rules/send").status == 200, "the new rule")
+        s.runs_of(s.emit("a.C"))
+        sent = self.notes(s, "message.Sent")[0]
+        self.assertEqual((sent["channel"], sent["channel_type"], sent["to"], sent["rule"]), ("outbox", "sms", "+15550100", "send"))
+        s.runs_of(s.emit("a.B"))
+        for about in ("run.Finished", "heard"):
+            self.assertEqual(sorted(n["rule"] for n in self.notes(s, about, 2)), ["send", "work"])
+        told = [e for e in s.get("/v1/events?limit=1000")["items"] if e["type"] == "run.Finished"]
+        self.assertEqual(len(told), 2)
+
+    def test_nothing_is_kept_when_nobody_listens(self):
+        s = self.start_with()
+        s.runs_of(s.emit("a.B"))
+        self.assertEqual([e["type"] for e in s.get("/v1/events")["items"]], ["a.B"])
+
+    def test_check_knows_types_and_fields(self):
+        s = self.service(start=False, rules={
+            "a.yaml": "name: A\ntrigger: {event: run.Faild}\nactions: [{stop: true}]\n",
+            "b.yaml": "name: B\ntrigger: {event: run.Failed}\nconditions:\n  - expr: event.rul == 'x'\nactions: [{stop: true}]\n"})
+        told = s.cli("check", expect=1).stdout
+        self.assertIn('did you mean "run.Failed"?', told)
+        self.assertIn('run.Failed has no field "rul"', told)
+        s.write_rule("b.yaml", "name: B\ntrigger: {event: run.Failed}\nactions: [{stop: true}]\n")
+        self.assertIn("the service", s.cli("rules", "graph", expect=0).stdout)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=1)
