@@ -157,6 +157,13 @@ void peri_api_error(struct peri_api_op *op, enum peri_status st, const struct pe
         status = 415;
     else if (op->req && peri_streq(err->code, "too_large"))
         status = 413;
+    else if (op->req && peri_streq(err->code, "rate"))
+        status = 429;
+    char seconds[24];
+    snprintf(seconds, sizeof(seconds), "%ld", (err->retry_after_ms + 999) / 1000);
+    if (op->req && err->retry_after_ms > 0 && (status == 429 || status == 503) &&
+        peri_http_set_header(op->req, "Retry-After", seconds) != PERI_OK)
+        status = 500;
     if (op->req)
         peri_http_problem(op->req, status, err->message, extra);
     peri_value_unref(extra);
@@ -363,6 +370,11 @@ static void refuse(struct peri_http_request *req, const char *path, const char *
     }
     snprintf(text, sizeof(text), "there is nothing at %.400s", path);
     peri_http_problem(req, 404, text, NULL);
+}
+
+bool peri_api_is_reserved(const char *path)
+{
+    return !peri_str_starts(path, "/hooks/") && !peri_streq(path, "/v1/events") && !peri_streq(path, "/v1/stream");
 }
 
 void peri_api_handle(void *ctx, struct peri_http_request *req)

@@ -13,6 +13,9 @@ enum peri_status peri_api_create(
 void peri_api_close(struct peri_api *api);
 void peri_api_destroy(struct peri_api *api);
 void peri_api_handle(void *api, struct peri_http_request *req);
+/* Is the path one that must be reached when all connections are in use? Not those by which events come in, nor streams.
+ */
+bool peri_api_is_reserved(const char *path);
 
 /* --- for api_*.c --- */
 

@@ -64,7 +64,9 @@ static void post_events(struct peri_api_op *op)
         peri_api_take_answer(op, 202, peri_value_list());
         return;
     }
-    if (st == PERI_OK)
+    if (st != PERI_OK)
+        peri_pipeline_refused(op->service->pipeline, st == PERI_ENOMEM ? st : PERI_EINVAL);
+    else
         st = peri_pipeline_submit(op->service->pipeline, p->batch, committed, op, &err);
     if (st) {
         peri_batch_destroy(p->batch);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "app/api.h"
+#include "app/flow_view.h"
 #include "base/str.h"
 #include "base/vec.h"
 
@@ -51,7 +52,7 @@ static void metrics(struct peri_api_op *op)
     peri_buf_init(&buf, 4 << 20);
     peri_buf_puts(&buf, "# HELP perigee_build_info The version that runs.\n# TYPE perigee_build_info "
                         "gauge\nperigee_build_info{version=\"" PERIGEE_VERSION "\"} 1\n");
-    if (peri_metrics_render(op->service->metrics, &buf))
+    if (peri_metrics_render(op->service->metrics, &buf) || !peri_flow_render(op->service->store, &buf) || buf.failed)
         peri_api_problem(op, 500, "out of memory");
     else
         answer_text(op, 200, "text/plain; version=0.0.4; charset=utf-8", buf.data, buf.len);

@@ -15,12 +15,15 @@
 #include "app/rulebook.h"
 #include "app/workbench.h"
 #include "base/str.h"
+#include "io/store_flow.h"
 #include "app/zones.h"
 
 static const struct peri_usage_text usage = {"",
     "Checks the installation: configuration, state folder, database, time zones, plugins, rules, service. Exit code 1 "
     "when something fails.",
     NULL, 0, 0};
+
+#define FLOW_ROWS 12 /* of more sources only those are told that are wrong */
 
 struct report {
     struct peri_value *rows;
@@ -67,6 +70,39 @@ static void check_state(struct report *r, const struct peri_config *c)
     }
 }
 
+/* Is every event that was ever received accounted for? Counted from the journal and the counts in one read. */
+static void check_flow(struct report *r, struct peri_reader *reader)
+{
+    struct peri_value *rows = NULL;
+    struct peri_error err;
+    int64_t received = 0;
+    if (peri_reader_flow(reader, &rows, &err)) {
+        add(r, "warn", "conservation", "%s", err.message);
+        return;
+    }
+    size_t count = peri_value_count(rows), wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct peri_value *row = peri_list_at(rows, i);
+        received += peri_map_int(row, "received", 0);
+        bool balanced = peri_map_bool(row, "balanced", false);
+        wrong += !balanced;
+        if (balanced && count > FLOW_ROWS)
+            continue;
+        add(r, balanced ? "ok" : "fail", "source",
+            "%s: %lld received %s %lld matched + %lld unmatched + %lld duplicate + %lld rejected + %lld shed + %lld dead",
+            peri_map_text(row, "source"), (long long)peri_map_int(row, "received", 0), balanced ? "=" : "is not",
+            (long long)peri_map_int(row, "matched", 0), (long long)peri_map_int(row, "unmatched", 0),
+            (long long)peri_map_int(row, "duplicate", 0), (long long)peri_map_int(row, "rejected", 0),
+            (long long)peri_map_int(row, "shed", 0), (long long)peri_map_int(row, "dead", 0));
+    }
+    if (wrong)
+        add(r, "fail", "conservation", "events of %zu sources are not accounted for", wrong);
+    else
+        add(r, "ok", "conservation", "all %lld events received from %zu sources are accounted for", (long long)received,
+            count);
+    peri_value_unref(rows);
+}
+
 static void check_database(struct report *r, const struct peri_config *c)
 {
     struct peri_reader *reader;
@@ -88,6 +124,7 @@ static void check_database(struct report *r, const struct peri_config *c)
             (long long)(peri_map_int(stats, "bytes", 0) >> 20), (long long)peri_map_int(stats, "events", 0),
             (long long)peri_map_int(stats, "runs", 0));
     peri_value_unref(stats);
+    check_flow(r, reader);
     peri_reader_close(reader);
 }
 

@@ -50,6 +50,10 @@ static const struct key keys[] = {
     {"limits.memory_bytes", INTEGER, AT(limits.memory_bytes), "0"},
     {"limits.max_event_bytes", INTEGER, AT(limits.max_event_bytes), "65536"},
     {"limits.workers", INTEGER, AT(limits.workers), "2"},
+    {"limits.max_backlog", INTEGER, AT(limits.max_backlog), "50000"},
+    {"limits.max_live_runs", INTEGER, AT(limits.max_live_runs), "100000"},
+    {"limits.source_rate", INTEGER, AT(limits.source_rate), "0"},
+    {"limits.source_burst", INTEGER, AT(limits.source_burst), "0"},
     {"retention.events", DURATION, AT(retention.events_ms), "14d"},
     {"retention.runs", DURATION, AT(retention.runs_ms), "30d"},
     {"retention.max_events", INTEGER, AT(retention.max_events), "5000000"},
@@ -67,6 +71,10 @@ static const struct range {
     {"http.max_body_bytes", 1024, 1 << 30},
     {"limits.max_event_bytes", 1024, 16 << 20},
     {"limits.workers", 1, 64},
+    {"limits.max_backlog", 1, 10000000},
+    {"limits.max_live_runs", 1, 100000000},
+    {"limits.source_rate", 0, 1000000},
+    {"limits.source_burst", 0, 10000000},
 };
 
 static const char *const top_keys[] = {"state_dir", "rules", "plugin_path", "policy", "timezone", "location", "http",
@@ -231,10 +239,35 @@ static void unknown_key(struct loader *l, const struct peri_node *key, const cha
     free(hint);
 }
 
+/* {source: events a second} */
+static void read_sources(struct loader *l, const struct peri_node *map)
+{
+    struct peri_config *c = l->config;
+    if (map->kind != PERI_NODE_MAP) {
+        finding(l, map, "wrong-type", NULL, "\"limits.sources\" must be a mapping of sources to events a second");
+        return;
+    }
+    for (size_t i = 0; i < map->count; i++) {
+        const struct peri_node *value = map->pairs[i].value;
+        long long n;
+        if (value->kind != PERI_NODE_SCALAR || value->tag || !peri_parse_i64(value->text, &n) || n < 0 || n > 1000000) {
+            finding(l, value, "wrong-value", NULL, "events a second must be a whole number from 0 (any) to 1000000");
+            continue;
+        }
+        char *source = peri_strdup(map->pairs[i].key->text);
+        if (!source || !peri_vec_grow(&c->limits.sources, &c->limits.source_cap, c->limits.source_count + 1,
+                           sizeof(*c->limits.sources))) {
+            free(source);
+            return;
+        }
+        c->limits.sources[c->limits.source_count++] = (struct peri_source_limit){source, n};
+    }
+}
+
 /* A section of scalars: every key "prefix.name" of the table. */
 static void read_section(struct loader *l, const char *prefix, const struct peri_node *map)
 {
-    const char *known[KEY_COUNT + 1];
+    const char *known[KEY_COUNT + 2];
     char names[KEY_COUNT][32];
     size_t n = 0, plen = strlen(prefix);
     for (size_t i = 0; i < KEY_COUNT; i++) {
@@ -247,6 +280,8 @@ static void read_section(struct loader *l, const char *prefix, const struct peri
             n++;
         }
     }
+    if (peri_streq(prefix, "limits"))
+        known[n++] = "sources";
     known[n] = NULL;
     if (map->kind != PERI_NODE_MAP) {
         peri_diag_add(l->diag, map->place, PERI_SEV_ERROR, "wrong-type", NULL, "\"%s\" must be a mapping, is %s",
@@ -264,6 +299,8 @@ static void read_section(struct loader *l, const char *prefix, const struct peri
             read_scalar(l, key, map->pairs[i].value);
         else if (peri_streq(path, "http.tls"))
             read_section(l, path, map->pairs[i].value);
+        else if (peri_streq(path, "limits.sources"))
+            read_sources(l, map->pairs[i].value);
         else
             unknown_key(l, map->pairs[i].key, known);
     }
@@ -492,6 +529,9 @@ void peri_config_finish(struct peri_config *c)
         free(c->plugins[i].id);
         peri_value_unref(c->plugins[i].config);
     }
+    for (size_t i = 0; i < c->limits.source_count; i++)
+        free((char *)(uintptr_t)c->limits.sources[i].source);
+    free(c->limits.sources);
     free(c->plugins);
     free_list(c->rules);
     free_list(c->plugin_path);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "data/yaml.h"
 #include "plugin/host.h"
+#include "run/pipeline.h"
 
 /* perigee.yaml: --config, $PERIGEE_CONFIG, <configuration folder>/perigee.yaml when it exists. Every scalar can be
  * overridden by the environment (http.listen by PERIGEE_HTTP_LISTEN). docs/configuration.md lists the keys. */
@@ -36,6 +37,9 @@ struct peri_config {
     } log;
     struct {
         int64_t instructions, running_ms, wall_ms, memory_bytes, max_event_bytes, workers;
+        int64_t max_backlog, max_live_runs, source_rate, source_burst;
+        struct peri_source_limit *sources; /* rates of single sources */
+        size_t source_count, source_cap;
     } limits;
     struct {
         int64_t events_ms, runs_ms, max_events, max_bytes;

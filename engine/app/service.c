@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/api.h"
@@ -29,6 +30,8 @@
 #define FAREWELL_MS 3000 /* for what hears that the service stops */
 #define RESERVE_BYTES ((size_t)16 << 20)
 #define MAX_WATCHES 32
+#define CONNECTIONS_MAX ((size_t)1024)
+#define OTHER_FILES ((size_t)512) /* descriptors that are no connections of the API */
 
 struct watches {
     struct peri_watch *items[MAX_WATCHES];
@@ -459,6 +462,26 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
     return peri_host_create(&options, &s->host, err);
 }
 
+/* A descriptor for each connection, and some for everything else: files, plugins' calls, readers. */
+static size_t connections_max(struct peri_service *s)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return CONNECTIONS_MAX;
+    rlim_t want = CONNECTIONS_MAX + OTHER_FILES, had = limit.rlim_cur;
+    if (had < want) {
+        limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > want ? want : limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+            limit.rlim_cur = had;
+    }
+    if (limit.rlim_cur >= want)
+        return CONNECTIONS_MAX;
+    size_t most = limit.rlim_cur > 2 * OTHER_FILES ? limit.rlim_cur - OTHER_FILES : limit.rlim_cur / 2;
+    peri_warn(s->log, "service", "the limit of open files (%llu) allows %zu connections only",
+        (unsigned long long)limit.rlim_cur, most);
+    return most;
+}
+
 static enum peri_status open_door(struct peri_service *s, struct peri_error *err)
 {
     enum peri_status st = peri_api_create(s, &s->api, err);
@@ -474,6 +497,8 @@ static enum peri_status open_door(struct peri_service *s, struct peri_error *err
         .max_headers = 64 * 1024,
         .timeout_s = 60,
         .handler = peri_api_handle,
+        .max_connections = connections_max(s),
+        .reserved = peri_api_is_reserved,
         .ctx = s->api};
     st = peri_http_server_create(&options, &s->server, err);
     if (st)
@@ -514,7 +539,13 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
             .metrics = s->metrics,
             .clock = s->clock,
             .tz = &s->tz,
-            .max_event_bytes = (size_t)s->config->limits.max_event_bytes};
+            .max_event_bytes = (size_t)s->config->limits.max_event_bytes,
+            .max_backlog = (size_t)s->config->limits.max_backlog,
+            .max_live_runs = s->config->limits.max_live_runs,
+            .source_rate = s->config->limits.source_rate,
+            .source_burst = s->config->limits.source_burst,
+            .source_limits = s->config->limits.sources,
+            .source_limit_count = s->config->limits.source_count};
         st = peri_pipeline_create(&options, &s->pipeline, err);
     }
     if (st == PERI_OK)

@@ -152,6 +152,7 @@ static void accept_again(void *arg)
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
     struct peri_http_server *server = arg;
+    http_server_make_room(server);
     peri_warn(server->log, "http", "can not accept a connection: %s", strerror(errno));
     evconnlistener_disable(listener);
     if (peri_loop_after(server->loop, ACCEPT_PAUSE_MS, accept_again, server, &server->accept_again) != PERI_OK)
@@ -241,6 +242,8 @@ static void set_up_metrics(struct peri_http_server *server, struct peri_metrics 
     }
     server->m_refused =
         peri_metrics_counter(metrics, "http_refused_total", NULL, "Requests refused before any handler saw them.");
+    server->m_evicted = peri_metrics_counter(
+        metrics, "http_evicted_total", NULL, "Idle connections closed to make room for new ones.");
     server->m_connections =
         peri_metrics_gauge(metrics, "http_connections", NULL, "Open connections to the HTTP server.");
 }
@@ -279,6 +282,8 @@ enum peri_status peri_http_server_create(
     server->log = options->log;
     server->handler = options->handler;
     server->ctx = options->ctx;
+    server->reserved = options->reserved;
+    server->max_connections = options->max_connections ? options->max_connections : PERI_HTTP_CONNECTIONS_MAX;
     server->max_body = options->max_body ? options->max_body : 1024 * 1024;
     server->max_headers = options->max_headers ? options->max_headers : 64 * 1024;
     server->timeout.tv_sec = options->timeout_s > 0 ? options->timeout_s : 30;

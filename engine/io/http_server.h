@@ -22,6 +22,11 @@ struct peri_http_server_options {
     size_t max_headers;             /* bytes; larger header blocks get 431 or 400 */
     int timeout_s;
     void (*handler)(void *ctx, struct peri_http_request *req); /* must answer, now or later, exactly once */
+    /* Connections: default 1024. When all are open, the one that has been idle for the longest time makes room for a
+     * new one. When none is idle, a few more are accepted that serve only paths for which reserved (may be NULL)
+     * answers true: health and administration. */
+    size_t max_connections;
+    bool (*reserved)(const char *path);
     void *ctx;
 };
 

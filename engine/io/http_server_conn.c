@@ -140,6 +140,8 @@ static void head_complete(struct conn *conn)
         refuse_head(conn, head, refusal.status, refusal.detail);
     } else if (conn->head.content_length > 0 && (uint64_t)conn->head.content_length > conn->server->max_body) {
         refuse_head(conn, head, 413, "the body is larger than this server takes");
+    } else if (conn->reserved && !conn->server->reserved(conn->head.path)) {
+        refuse_head(conn, head, 503, "all connections are in use");
     } else {
         emit_head(conn, &conn->head);
         conn->left = conn->head.content_length > 0 ? (uint64_t)conn->head.content_length : 0;
@@ -353,6 +355,47 @@ struct bufferevent *http_server_new_bufferevent(struct event_base *base, void *a
     return conn->bev;
 }
 
+static struct peri_mono now_of(const struct peri_http_server *server)
+{
+    return peri_clock_mono(peri_loop_clock(server->loop));
+}
+
+/* Between two requests. Those that have sent a part of one are not, but for reserved ones, which are for the quick. */
+static bool is_idle(const struct conn *conn, bool reserved)
+{
+    return conn->phase == CONN_HEAD && !conn->req && !conn->refusal.status &&
+           (reserved ? conn->reserved : !conn->started && evbuffer_get_length(conn->raw) == 0);
+}
+
+static bool evict(struct peri_http_server *server, bool reserved)
+{
+    struct conn *oldest = NULL;
+    for (struct conn *conn = server->conns; conn; conn = conn->next)
+        if (is_idle(conn, reserved) && (!oldest || conn->idle_since.ns <= oldest->idle_since.ns))
+            oldest = conn; /* of several of one instant the one accepted first: it stands behind */
+    if (!oldest)
+        return false;
+    peri_metric_add(server->m_evicted, 1);
+    evhttp_connection_free(oldest->evcon); /* calls on_closed */
+    return true;
+}
+
+bool http_server_make_room(struct peri_http_server *server)
+{
+    return evict(server, false);
+}
+
+/* What a new connection may be. False: there is no place for it. */
+static bool find_place(struct peri_http_server *server, bool *ret_reserved)
+{
+    *ret_reserved = false;
+    if (server->conn_count < server->max_connections || evict(server, false))
+        return true;
+    *ret_reserved = true;
+    return server->reserved && (server->conn_count < server->max_connections + PERI_HTTP_CONNECTIONS_RESERVED ||
+                                   evict(server, true));
+}
+
 static bool adopt(struct peri_http_server *server, struct conn *conn)
 {
     conn->fd = bufferevent_getfd(conn->bev);
@@ -366,6 +409,7 @@ static bool adopt(struct peri_http_server *server, struct conn *conn)
         conn->next->prev = conn;
     server->conns = conn;
     conn->adopted = true;
+    conn->idle_since = now_of(server);
     server->conn_count++;
     peri_metric_set(server->m_connections, (int64_t)server->conn_count);
     evhttp_connection_set_closecb(conn->evcon, on_closed, conn);
@@ -394,7 +438,7 @@ void http_server_adopt(int fd, short what, void *arg)
         void *evcon = NULL; /* evhttp makes its connection object the argument of its callbacks */
         bufferevent_getcb(bev, NULL, NULL, NULL, &evcon);
         conn->evcon = evcon;
-        bool full = server->conn_count >= PERI_HTTP_CONNECTIONS_MAX;
+        bool full = evcon && !find_place(server, &conn->reserved);
         if (evcon && full)
             send_overload(conn);
         if (!evcon || full || !adopt(server, conn)) {
@@ -432,6 +476,7 @@ void http_server_conn_next(struct conn *conn)
     if (conn->phase != CONN_SERVED)
         return;
     conn->phase = CONN_HEAD;
+    conn->idle_since = now_of(conn->server);
     conn->started = false;
     memset(&conn->scan, 0, sizeof(conn->scan));
     if (evbuffer_get_length(conn->raw) == 0)

@@ -13,6 +13,7 @@
 /* What http_server.c, http_server_conn.c and http_server_answer.c share. */
 
 #define PERI_HTTP_CONNECTIONS_MAX 1024
+#define PERI_HTTP_CONNECTIONS_RESERVED 32 /* beyond them, for the paths of options.reserved */
 #define PERI_HTTP_PIPELINE_MAX (64 * 1024)     /* bytes kept behind a request that is being answered */
 #define PERI_HTTP_STREAM_MAX (4 * 1024 * 1024) /* bytes a stream's reader may lag behind */
 
@@ -44,6 +45,8 @@ struct conn {
     enum conn_phase phase;
     bool editing; /* our own changes of the input buffer are not news */
     bool adopted;
+    bool reserved;               /* beyond the usual number: serves only some paths */
+    struct peri_mono idle_since; /* when the last answer ended, or it was accepted */
     struct evbuffer *old, *raw, *out;
     struct peri_buf head_text;
     struct peri_http_head_scan scan;
@@ -77,8 +80,10 @@ struct peri_http_server {
     char *unix_path;
     int port;
     void (*handler)(void *ctx, struct peri_http_request *req);
+    bool (*reserved)(const char *path);
     void *ctx;
-    struct peri_metric *m_requests[6], *m_refused, *m_connections;
+    size_t max_connections;
+    struct peri_metric *m_evicted, *m_requests[6], *m_refused, *m_connections;
 };
 
 struct peri_http_request {
@@ -104,6 +109,8 @@ struct conn *http_server_conn(struct peri_http_server *server, int fd);
 void http_server_conn_next(struct conn *conn);
 /* Lets evhttp notice that the peer goes away while the handler works. */
 void http_server_conn_serving(struct conn *conn);
+/* Closes the connection that has been idle for the longest time; false when none is. */
+bool http_server_make_room(struct peri_http_server *server);
 void http_server_conn_kill(struct conn *conn);
 void http_server_lingers_finish(struct peri_http_server *server);
 

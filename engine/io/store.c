@@ -115,7 +115,8 @@ static void execute(struct peri_store *store, struct op *ops)
     struct peri_tx tx = {.db = &store->db,
         .now_ms = peri_clock_wall_ms(&store->options.clock),
         .next_seq = store->next_seq,
-        .next_run = store->next_run};
+        .next_run = store->next_run,
+        .flow = store->flow};
     enum peri_status st = peri_files_check(store, &err);
     if (!st)
         st = peri_store_simple(&store->db, "BEGIN IMMEDIATE", &err);
@@ -128,7 +129,10 @@ static void execute(struct peri_store *store, struct op *ops)
         }
     }
     if (!st)
+        st = peri_flow_write(&tx, &err);
+    if (!st)
         st = peri_store_simple(&store->db, "COMMIT", &err);
+    peri_flow_done(store->flow, st == PERI_OK);
     if (st) {
         peri_store_rollback(store);
         fail_group(ops, st, &err);
@@ -216,13 +220,15 @@ static void upkeep(struct peri_store *store)
     int64_t now = peri_store_mono_ns();
     peri_high_upkeep(store, now);
     peri_space_upkeep(store, now);
+    peri_flow_upkeep(store);
     store->upkeep_ns = now;
 }
 
 /* When the thread has to look again although nothing is queued. */
 static int64_t upkeep_at(const struct peri_store *store)
 {
-    bool soon = peri_high_due(store) || peri_health_state(store->health, NULL) == PERI_STORE_FULL;
+    bool soon = peri_high_due(store) || peri_flow_due(store->flow) ||
+                peri_health_state(store->health, NULL) == PERI_STORE_FULL;
     return store->upkeep_ns + (soon ? UPKEEP_NS : UPKEEP_IDLE_NS);
 }
 
@@ -508,6 +514,7 @@ static void stop_thread(struct peri_store *store)
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
     pthread_join(store->thread, NULL);
+    peri_flow_upkeep(store);
     peri_health_close(store->health);
     struct peri_error err;
     store->db.health = NULL;
@@ -534,6 +541,7 @@ void peri_store_close(struct peri_store *store)
     pthread_mutex_destroy(&store->mutex);
     peri_health_unref(store->health);
     peri_space_finish(store);
+    peri_flow_destroy(store->flow);
     free(store->high.path);
     free(store->lock_path);
     free(store->files.wal);

@@ -8,6 +8,7 @@
 #include "io/store.h"
 
 struct peri_health;
+struct peri_flow;
 
 #define PERI_DB_FIXED 128  /* slots for statements whose text is a constant of ours; a power of two */
 #define PERI_DB_DYNAMIC 24 /* statements built from a query */
@@ -35,6 +36,8 @@ struct peri_tx {
     int64_t now_ms;
     uint64_t next_seq, next_run;
     uint64_t entity_seq; /* journal position that new entities carry; 0: that of the newest event */
+    struct peri_flow *flow; /* counts of events by source; NULL: nobody counts */
+    size_t flow_log;        /* entries of this group */
 };
 
 struct peri_reader {
@@ -102,6 +105,13 @@ enum peri_status peri_stmt_json(
     struct peri_stmt *q, int column, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Rows that the last statement changed. */
 int64_t peri_db_changes(struct peri_db *db);
+
+/* store_flow.c, in the transaction that stores an event or ends it. */
+enum peri_status peri_flow_stored(
+    struct peri_tx *tx, const char *source, bool duplicate, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_flow_ended(
+    struct peri_tx *tx, const char *source, bool dead, struct peri_error *err) PERI_MUST_CHECK;
+void peri_flow_wipe(struct peri_flow *flow);
 
 /* Schema. A step brings a database from version n to n+1. */
 #define PERI_DB_APPLICATION 0x50455249        /* "PERI" */

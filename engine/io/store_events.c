@@ -115,13 +115,15 @@ enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *eve
     event->duplicate = first != 0;
     if (first) {
         event->seq = first;
-        return PERI_OK;
+        return peri_flow_stored(tx, event->source, true, err);
     }
     char *ext = NULL;
     if (event->extensions && !(ext = peri_json_text(event->extensions, PERI_JSON_COMPACT)))
         return peri_error_nomem(err);
     st = insert(tx, event, ext, err);
     free(ext);
+    if (!st)
+        st = peri_flow_stored(tx, event->source, false, err);
     if (!st)
         event->seq = tx->next_seq++;
     return st;
@@ -131,14 +133,19 @@ enum peri_status peri_tx_event_done(
     struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts, struct peri_error *err)
 {
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db, "UPDATE events SET state=? WHERE seq=? AND state=0", err);
+    bool row = false;
+    enum peri_status st =
+        peri_stmt_open(&q, tx->db, "UPDATE events SET state=? WHERE seq=? AND state=0 RETURNING src", err);
     if (st)
         return st;
     peri_stmt_int(&q, state);
     peri_stmt_int(&q, (int64_t)seq);
-    st = peri_stmt_exec(&q, err);
-    if (!st && peri_db_changes(tx->db) != 1)
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && !row)
         st = peri_error_set(err, PERI_ESTATE, NULL, "event ev-%" PRIu64 " is not waiting to be matched", seq);
+    else if (!st)
+        st = peri_flow_ended(tx, peri_stmt_get_text(&q, 0), state == PERI_EVENT_DEAD, err);
+    peri_stmt_close(&q);
     if (st || !verdicts)
         return st;
     st = peri_stmt_open(&q, tx->db, "INSERT OR REPLACE INTO verdicts(seq,data) VALUES(?,?)", err);

@@ -43,6 +43,7 @@ struct peri_store {
     struct space space;
     struct high high;
     struct files files;
+    struct peri_flow *flow;
     struct peri_store_found found;
     char *path, *lock_path;
     int lock_fd;
@@ -89,6 +90,14 @@ enum peri_status peri_high_open(struct peri_store *store, struct peri_error *err
 void peri_high_upkeep(struct peri_store *store, int64_t now_ns);
 bool peri_high_due(const struct peri_store *store);
 void peri_high_close(struct peri_store *store);
+
+/* store_flow.c: write before a COMMIT, done after it or its failure; due: there is something to be written. */
+enum peri_status peri_flow_create(struct peri_db *db, struct peri_flow **ret, struct peri_error *err);
+void peri_flow_destroy(struct peri_flow *flow);
+enum peri_status peri_flow_write(struct peri_tx *tx, struct peri_error *err);
+void peri_flow_done(struct peri_flow *flow, bool committed);
+bool peri_flow_due(struct peri_flow *flow);
+void peri_flow_upkeep(struct peri_store *store);
 
 /* store_check.c */
 enum peri_status peri_check_quick(struct peri_db *db, struct peri_error *err);

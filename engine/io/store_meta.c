@@ -186,6 +186,8 @@ enum peri_status peri_tx_wipe(struct peri_tx *tx, struct peri_error *err)
     if (!st && row)
         st = peri_stmt_dup(&q, 0, &text, err);
     peri_stmt_close(&q);
+    if (tx->flow)
+        peri_flow_wipe(tx->flow);
     if (!st && text)
         st = peri_db_exec(tx->db, text, err);
     free(text);

@@ -200,6 +200,8 @@ static enum peri_status open_database(struct peri_store *store, struct peri_erro
         return st;
     st = first_facts(store, err);
     if (!st)
+        st = peri_flow_create(db, &store->flow, err);
+    if (!st)
         st = peri_db_exec(db, "COMMIT", err);
     peri_store_rollback(store);
     return st;

@@ -185,7 +185,7 @@ static bool row_is_whole(const struct table *t, struct peri_stmt *q)
 /* The new database gets an id and a state of its own. */
 static bool is_passed_over(const struct table *t, struct peri_stmt *q)
 {
-    static const char *const own[] = {"instance", "clean", "probe"};
+    static const char *const own[] = {"instance", "clean", "probe", "flow"};
     const char *key = strcmp(t->name, "meta") == 0 ? peri_stmt_get_text(q, find_column(t, "k")) : NULL;
     for (size_t i = 0; key && i < sizeof(own) / sizeof(own[0]); i++)
         if (strcmp(own[i], key) == 0)
@@ -458,7 +458,7 @@ static enum peri_status list_tables(struct rescue *r, struct name_list *list, st
     bool row = false;
     enum peri_status st = peri_stmt_open(&q, &r->to,
         "SELECT name,wr FROM pragma_table_list WHERE schema='main' AND type='table' AND name NOT LIKE 'sqlite%'"
-        " AND name NOT IN('dedupe','entity_terms') ORDER BY name<>'meta',name",
+        " AND name NOT IN('dedupe','entity_terms','flow') ORDER BY name<>'meta',name",
         err);
     if (st)
         return st;

@@ -93,7 +93,13 @@ static const char step_4[] =
     "CREATE UNIQUE INDEX mappings_external ON mappings(source, type, external_id);"
     "CREATE INDEX audit_target ON audit(target, seq);";
 
-const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, NULL};
+/* What became of the events of each source; filled when the store is opened. */
+static const char step_5[] =
+    "CREATE TABLE flow(src TEXT PRIMARY KEY, received INTEGER NOT NULL, matched INTEGER NOT NULL,"
+    " duplicate INTEGER NOT NULL, rejected INTEGER NOT NULL, shed INTEGER NOT NULL, dead INTEGER NOT NULL)"
+    " WITHOUT ROWID;";
+
+const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

@@ -20,6 +20,7 @@ void pipe_metrics_init(struct peri_pipeline *p)
     x->accepted = peri_metrics_counter(m, "events_accepted_total", NULL, "Events stored in the journal.");
     x->duplicate = peri_metrics_counter(m, "events_duplicate_total", NULL, "Events whose source and id were known.");
     x->rejected = peri_metrics_counter(m, "events_rejected_total", NULL, "Events refused as malformed or too large.");
+    x->shed = peri_metrics_counter(m, "events_shed_total", NULL, "Events refused for want of room, or as too many.");
     x->matched = peri_metrics_counter(m, "events_matched_total", NULL, "Events evaluated to the end.");
     x->unheard = peri_metrics_counter(m, "events_unheard_total", NULL, "Evaluated events that no rule hears.");
     x->dead = peri_metrics_counter(m, "events_dead_total", NULL, "Events set aside.");
@@ -117,6 +118,7 @@ void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
 struct ingest {
     struct peri_pipeline *p;
     struct peri_batch *batch;
+    int64_t began_ms;
     peri_store_done done;
     void *arg;
 };
@@ -132,6 +134,10 @@ static void ingest_done(void *arg, enum peri_status st, const struct peri_error 
     struct ingest *in = arg;
     struct peri_pipeline *p = in->p;
     p->submitting--;
+    if (!p->dead)
+        flow_committed(p, pipe_mono_ms(p) - in->began_ms);
+    if (!p->dead && st != PERI_OK)
+        flow_refused(p, in->batch, PERI_EBUSY);
     for (size_t i = 0; st == PERI_OK && !p->dead && i < peri_batch_events(in->batch); i++)
         pipe_journaled(p, peri_batch_event_at(in->batch, i));
     if (in->done)
@@ -146,35 +152,23 @@ static enum peri_status commit_batch(
     struct ingest *in = calloc(1, sizeof(*in));
     if (!in)
         return peri_error_nomem(err);
-    *in = (struct ingest){.p = p, .batch = batch, .done = done, .arg = arg};
+    *in = (struct ingest){.p = p, .batch = batch, .began_ms = pipe_mono_ms(p), .done = done, .arg = arg};
     p->submitting++;
     enum peri_status st = pipe_commit(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, false);
     if (st != PERI_OK) {
         p->submitting--;
         free(in);
-        if (st == PERI_EBUSY)
-            return peri_error_set(err, st, "overloaded", "the store's queue is full");
+        if (st == PERI_EBUSY) {
+            flow_queue_full(p, err);
+            return st;
+        }
         return peri_error_set(err, st, NULL, "the store does not take it (%s)", peri_status_name(st));
     }
     return PERI_OK;
 }
 
-static enum peri_status check_store(struct peri_pipeline *p, struct peri_error *err)
-{
-    char reason[PERI_ERROR_MESSAGE_MAX];
-    switch (peri_store_state(p->options.store, reason)) {
-    case PERI_STORE_FULL:
-        return peri_error_set(err, PERI_EFULL, "full", "%s", reason);
-    case PERI_STORE_DAMAGED:
-        return peri_error_set(err, PERI_ECORRUPT, "damaged", "%s", reason);
-    case PERI_STORE_GOOD:
-        break;
-    }
-    return PERI_OK;
-}
-
-enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done,
-    void *arg, struct peri_error *err)
+static enum peri_status check_all(
+    struct peri_pipeline *p, struct peri_batch *batch, bool outside, struct peri_error *err)
 {
     size_t events = peri_batch_events(batch);
     for (size_t i = 0; i < events; i++) {
@@ -182,20 +176,30 @@ enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, 
         if (st == PERI_OK && outside && peri_str_starts(peri_batch_event_at(batch, i)->source, PIPE_OWN_SOURCE))
             st = peri_error_set(
                 err, PERI_EINVAL, "source", "sources that begin with \"" PIPE_OWN_SOURCE "\" are perigee's own");
-        if (st != PERI_OK) {
-            peri_metric_add(p->metrics.rejected, 1);
-            if (events > 1)
-                peri_error_prefix(err, "event %zu", i);
+        if (st != PERI_OK && events > 1)
+            peri_error_prefix(err, "event %zu", i);
+        if (st != PERI_OK)
             return st;
-        }
     }
-    enum peri_status st = outside ? check_store(p, err) : PERI_OK;
+    return PERI_OK;
+}
+
+enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done,
+    void *arg, struct peri_error *err)
+{
+    enum peri_status st = check_all(p, batch, outside, err);
+    if (st == PERI_OK && outside)
+        st = flow_admit(p, batch, err);
+    if (st == PERI_OK)
+        st = commit_batch(p, batch, done, arg, err);
     if (st != PERI_OK)
-        return st;
-    if (outside && events > 0 && p->unmatched >= (int64_t)p->options.max_backlog)
-        return peri_error_set(
-            err, PERI_EBUSY, "overloaded", "%lld events wait to be evaluated", (long long)p->unmatched);
-    return commit_batch(p, batch, done, arg, err);
+        flow_refused(p, batch, st);
+    return st;
+}
+
+void peri_pipeline_refused(struct peri_pipeline *p, enum peri_status st)
+{
+    flow_refused(p, NULL, st);
 }
 
 enum peri_status peri_pipeline_submit(

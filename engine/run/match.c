@@ -82,7 +82,7 @@ void match_finish(struct peri_pipeline *p)
 static bool may_begin(const struct peri_pipeline *p)
 {
     return !p->draining && pipe_writable(p) && p->window_begun < p->window_count && p->evaluating < PIPE_EVALUATING &&
-           p->pairs < PIPE_PAIRS && p->live_memory < PIPE_LIVES && p->live_runs < PIPE_LIVE_RUNS;
+           p->pairs < PIPE_PAIRS && p->live_memory < PIPE_LIVES && p->live_runs < p->options.max_live_runs;
 }
 
 void match_pump(struct peri_pipeline *p)

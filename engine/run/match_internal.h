@@ -47,6 +47,7 @@ struct match_event {
     bool begun, counted;            /* counted: one of p->evaluating */
     bool stored_before;             /* T2 found runs of an earlier try */
     const char *dead;               /* reason, when it is set aside */
+    char *dead_text;                /* owns it, when it is no constant */
     char *verdicts;                 /* JSON, made by T2 */
 };
 
@@ -82,5 +83,7 @@ void match_commit(struct peri_pipeline *p);
 /* Finds the rules that hear the event and begins to evaluate them; it is decided when undecided is 0. */
 void match_begin(struct peri_pipeline *p, struct match_event *me);
 void match_free(struct match_event *me);
+/* hops.c: how an event came about, "t.A -> rule a (run-1) -> t.B"; malloc'ed, NULL when memory is out. */
+char *match_path(struct peri_pipeline *p, const struct peri_event *event);
 
 #endif

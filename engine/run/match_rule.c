@@ -25,6 +25,7 @@ void match_free(struct match_event *me)
     me->p->pairs -= me->rule_count;
     free(me->rules);
     free(me->verdicts);
+    free(me->dead_text);
     peri_buf_finish(&me->texts);
     peri_pattern_event_destroy(me->scanned);
     peri_value_unref(me->payload);
@@ -274,9 +275,12 @@ void match_begin(struct peri_pipeline *p, struct match_event *me)
         return;
     }
     if (me->event->hops >= PIPE_HOPS_MAX) {
-        me->dead = "rules have been starting each other 16 times in a row";
-        peri_warn(p->options.log, "match", "ev-%llu (%s, caused by %s): %s; it is set aside",
-            (unsigned long long)me->event->seq, me->event->type, me->event->cause ? me->event->cause : "?", me->dead);
+        char *path = match_path(p, me->event);
+        me->dead_text =
+            path ? peri_asprintf("rules have been starting each other %d times in a row: %s", PIPE_HOPS_MAX, path) : NULL;
+        me->dead = me->dead_text ? me->dead_text : "rules have been starting each other 16 times in a row";
+        free(path);
+        peri_warn(p->options.log, "match", "ev-%llu: %s; it is set aside", (unsigned long long)me->event->seq, me->dead);
         return;
     }
     if (peri_streq(me->event->source, PIPE_WATCH_SOURCE))

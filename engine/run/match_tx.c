@@ -345,6 +345,7 @@ static void match_tx_done(void *arg, enum peri_status st, const struct peri_erro
         watch_planned(p, mt->next_due);
         for (size_t i = 0; i < mt->count; i++)
             event_ended(p, mt, mt->events[i]);
+        flow_sample(p);
         for (size_t i = 0; i < mt->count; i++)
             match_free(mt->events[i]);
     }

@@ -59,6 +59,7 @@ static void free_pipeline(struct peri_pipeline *p)
     system_finish(p);
     peri_due_heap_finish(&p->heap);
     peri_map_destroy(p->lives, NULL);
+    flow_finish(p);
     free(p->window);
     free(p->resume);
     free(p->kprefix);
@@ -85,6 +86,8 @@ enum peri_status peri_pipeline_create(
         p->options.max_event_bytes = 64 * 1024;
     if (p->options.max_backlog == 0)
         p->options.max_backlog = 50000;
+    if (p->options.max_live_runs == 0)
+        p->options.max_live_runs = 100000;
     p->batch_limit = PIPE_MATCH_BATCH;
     p->timer_at = INT64_MAX;
     p->watch_next = INT64_MAX;
@@ -101,6 +104,8 @@ enum peri_status peri_pipeline_create(
         st = peri_store_reader(options->store, &p->reader, err);
     if (st == PERI_OK)
         st = peri_reader_meta(p->reader, "instance", &p->kprefix, err);
+    if (st == PERI_OK)
+        st = flow_init(p, err);
     if (st != PERI_OK) {
         peri_pipeline_destroy(p);
         return st;

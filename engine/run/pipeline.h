@@ -25,6 +25,11 @@
  * Loop thread only. engine/doc/run.md has the rules of use. */
 struct peri_pipeline;
 
+struct peri_source_limit {
+    const char *source;
+    int64_t per_second; /* 0: any number */
+};
+
 struct peri_pipeline_options {
     struct peri_loop *loop;
     struct peri_store *store;
@@ -34,6 +39,12 @@ struct peri_pipeline_options {
     const struct peri_tz_source *tz;
     size_t max_event_bytes; /* default 64 KiB */
     size_t max_backlog;     /* unmatched events above which ingest answers PERI_EBUSY; default 50,000 */
+    int64_t max_live_runs;  /* runs that are not final, above which matching pauses; default 100,000 */
+    /* Events a second that one source may send from outside, 0: any number, and how many at once (0: those of two
+     * seconds). source_limits (borrowed) has sources with a rate of their own. */
+    int64_t source_rate, source_burst;
+    const struct peri_source_limit *source_limits;
+    size_t source_limit_count;
 };
 
 /* The host comes later (peri_pipeline_start), because it needs peri_pipeline_submit. */
@@ -80,11 +91,13 @@ void peri_pipeline_drain(struct peri_pipeline *pipeline, void (*done)(void *arg)
 void peri_pipeline_wake(struct peri_pipeline *pipeline);
 
 /* The door for everything: checks events (type, size, source), sets received_ms and time_ms, commits, wakes the
- * matcher. On PERI_OK the pipeline owns batch until done has returned, then destroys it. PERI_EBUSY: overloaded, try
- * again later; PERI_EFULL, PERI_ECORRUPT: the disk is full, the database damaged; PERI_EINVAL: an event is malformed,
+ * matcher. On PERI_OK the pipeline owns batch until done has returned, then destroys it. PERI_EBUSY: overloaded, or
+ * (code "rate") the source sends too much; err->retry_after_ms says when to try again; PERI_EFULL, PERI_ECORRUPT: the disk is full, the database damaged; PERI_EINVAL: an event is malformed,
  * err says which and why; the caller keeps the batch in all these cases. */
 enum peri_status peri_pipeline_submit(struct peri_pipeline *pipeline, struct peri_batch *batch, peri_store_done done,
     void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* One event was sent and refused before there was a batch: PERI_EINVAL counts as rejected, all else as shed. */
+void peri_pipeline_refused(struct peri_pipeline *pipeline, enum peri_status st);
 /* peri_host_ops.submit with the pipeline as ctx. */
 enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg);
 

@@ -16,7 +16,6 @@
 #define PIPE_PAIRS 4096       /* (event, rule) pairs in memory, above which no further event is begun */
 #define PIPE_MATCH_BATCH 512  /* events in one T2 transaction */
 #define PIPE_LIVES 2000       /* runs in memory: ready or with a call in flight */
-#define PIPE_LIVE_RUNS 100000 /* runs that are not final: above, matching pauses */
 #define PIPE_CALLS 256        /* action calls in flight */
 #define PIPE_SCHEDULE_SOURCE "perigee:schedule" /* nobody else may use it: its ids make occurrences unique */
 #define PIPE_OWN_SOURCE "perigee:"              /* what begins so is perigee's own */
@@ -55,11 +54,24 @@ struct pipe_counts {
 };
 
 struct pipe_metrics {
-    struct peri_metric *accepted, *duplicate, *rejected, *matched, *unheard, *dead, *started;
+    struct peri_metric *accepted, *duplicate, *rejected, *shed, *matched, *unheard, *dead, *started;
     struct peri_metric *ended[4]; /* succeeded, failed, cancelled, dropped */
     struct peri_metric *verdicts[PERI_VERDICTS];
     struct peri_metric *steps, *retries, *bugs, *store_retries;
     struct peri_metric *unmatched, *live, *in_memory, *in_flight;
+};
+
+#define FLOW_TIMES 100 /* commits of events that are remembered */
+
+/* flow.c: the door. */
+struct flow {
+    struct flow_rates *rates; /* NULL: no source has a limit */
+    int64_t sample_ms, sample_ended;
+    double drain_per_s; /* events evaluated, in the last second */
+    size_t times;       /* commits seen */
+    unsigned char slow_at[FLOW_TIMES];
+    int slow;        /* of the last FLOW_TIMES */
+    int64_t slow_ms; /* when the last one was */
 };
 
 struct peri_pipeline {
@@ -75,6 +87,7 @@ struct peri_pipeline {
     void *notify_ctx;
     struct pipe_counts counts;
     struct pipe_metrics metrics;
+    struct flow flow;
 
     /* rules */
     struct peri_rule **rules;
@@ -169,6 +182,16 @@ void pipe_rules_finish(struct peri_pipeline *p);
 
 /* ingest.c */
 enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *event, struct peri_error *err);
+/* flow.c. admit: PERI_EBUSY, PERI_EFULL or PERI_ECORRUPT with err->retry_after_ms. refused: counts them. */
+enum peri_status flow_init(struct peri_pipeline *p, struct peri_error *err) PERI_MUST_CHECK;
+void flow_finish(struct peri_pipeline *p);
+enum peri_status flow_admit(
+    struct peri_pipeline *p, struct peri_batch *batch, struct peri_error *err) PERI_MUST_CHECK;
+void flow_queue_full(struct peri_pipeline *p, struct peri_error *err);
+void flow_refused(struct peri_pipeline *p, const struct peri_batch *batch, enum peri_status st);
+void flow_committed(struct peri_pipeline *p, int64_t took_ms); /* T1 */
+void flow_sample(struct peri_pipeline *p);                     /* some events were evaluated */
+
 /* outside: the backlog and reserved names count. */
 enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, bool outside, peri_store_done done,
     void *arg, struct peri_error *err) PERI_MUST_CHECK;

@@ -777,6 +777,90 @@ static void the_server_goes_in_the_moment_of_an_accept(void **state)
     close(b);
 }
 
+static bool is_health(const char *path)
+{
+    return strcmp(path, "/health") == 0;
+}
+
+static void make_small(struct world *w)
+{
+    struct peri_http_server_options options = defaults(w);
+    options.max_connections = 4;
+    options.reserved = is_health;
+    assert_int_equal(peri_http_server_create(&options, &w->server, NULL), PERI_OK);
+}
+
+static bool is_closed(struct world *w, int fd)
+{
+    char c;
+    pump(w, 3);
+    return recv(fd, &c, 1, 0) == 0;
+}
+
+static void the_longest_idle_connection_makes_room(void **state)
+{
+    struct world *w = *state;
+    int fds[4];
+    make_small(w);
+    for (int i = 0; i < 4; i++) {
+        fds[i] = connect_to(w);
+        pump(w, 3);
+        peri_clock_fake_advance(&w->fake, 1000);
+    }
+    struct peri_buf out;
+    peri_buf_init(&out, 1 << 16);
+    const char *request = "GET / HTTP/1.1\r\n" H "\r\n";
+    assert_true(write_all(w, fds[0], request, strlen(request))); /* no longer the longest idle one */
+    read_answer(w, fds[0], &out);
+    assert_int_equal(status_of(peri_buf_text(&out)), 200);
+    peri_buf_finish(&out);
+    for (int i = 0; i < 2; i++) {
+        char *answer = ask(w, "GET / HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
+        assert_int_equal(status_of(answer), 200);
+        free(answer);
+    }
+    assert_true(is_closed(w, fds[1]));
+    assert_false(is_closed(w, fds[2]));
+    assert_false(is_closed(w, fds[0]));
+    for (int i = 0; i < 4; i++)
+        close(fds[i]);
+    pump(w, 5);
+}
+
+static void health_is_reached_when_every_connection_is_busy(void **state)
+{
+    struct world *w = *state;
+    int busy[4], slow[64];
+    make_small(w);
+    for (int i = 0; i < 4; i++) {
+        busy[i] = connect_to(w);
+        assert_true(write_all(w, busy[i], "GET /", 5)); /* and never more */
+    }
+    char *answer = ask(w, "GET /health HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
+    assert_int_equal(status_of(answer), 200);
+    free(answer);
+    answer = ask(w, "GET / HTTP/1.1\r\n" H "\r\n");
+    assert_int_equal(status_of(answer), 503);
+    assert_non_null(strstr(answer, "Retry-After: "));
+    assert_non_null(strstr(answer, "all connections are in use"));
+    free(answer);
+    for (int i = 0; i < 64; i++) { /* more than are reserved */
+        slow[i] = connect_to(w);
+        assert_true(write_all(w, slow[i], "GET /", 5));
+        peri_clock_fake_advance(&w->fake, 1);
+    }
+    answer = ask(w, "GET /health HTTP/1.1\r\n" H "Connection: close\r\n\r\n");
+    assert_int_equal(status_of(answer), 200);
+    free(answer);
+    for (int i = 0; i < 4; i++) {
+        assert_false(is_closed(w, busy[i]));
+        close(busy[i]);
+    }
+    for (int i = 0; i < 64; i++)
+        close(slow[i]);
+    pump(w, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -796,6 +880,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(open_requests_get_503_when_the_server_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(the_server_goes_in_the_moment_of_an_accept, setup, teardown),
         cmocka_unit_test_setup_teardown(metrics_count_answers_refusals_and_connections, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_longest_idle_connection_makes_room, setup_loop, teardown),
+        cmocka_unit_test_setup_teardown(health_is_reached_when_every_connection_is_busy, setup_loop, teardown),
         cmocka_unit_test_setup_teardown(bad_addresses_are_explained, setup_loop, teardown),
         cmocka_unit_test_setup_teardown(a_unix_socket_serves_and_leaves_nothing_behind, setup_loop, teardown),
     };
