@@ -193,8 +193,19 @@ static void check_store_state(struct report *r, const struct peri_value *store)
             peri_streq(state, "full") ? "make room, the service goes on by itself"
                                       : "nothing is written any more: see `perigee recover' and docs/operations.md");
     if (behind)
-        add(r, "fail", "journal", "events up to ev-%lld were acknowledged, but at the start none after ev-%lld was stored",
+        add(r, "fail", "journal",
+            "events up to ev-%lld were acknowledged, but at the start none after ev-%lld was stored",
             (long long)peri_map_int(behind, "acknowledged", 0), (long long)peri_map_int(behind, "stored", 0));
+}
+
+static void check_circuits(struct report *r, const struct peri_value *circuits)
+{
+    for (size_t i = 0; i < peri_value_count(circuits); i++) {
+        const struct peri_value *k = peri_list_at(circuits, i);
+        if (!peri_streq(peri_map_text(k, "state"), "closed"))
+            add(r, "warn", "circuit", "%s is not called until %s: %s", peri_map_text(k, "destination"),
+                peri_map_text(k, "until"), peri_map_text(peri_map_at(k, "error"), "message"));
+    }
 }
 
 static void check_service(struct report *r, struct peri_cli *cli)
@@ -212,8 +223,10 @@ static void check_service(struct report *r, struct peri_cli *cli)
     else
         add(r, "ok", "service", "version %s, started %s, %lld rules", peri_map_text(v, "version"),
             peri_map_text(v, "started"), (long long)peri_map_int(v, "rules", 0));
-    if (v)
+    if (v) {
         check_store_state(r, peri_map_at(v, "store"));
+        check_circuits(r, peri_map_at(v, "circuits"));
+    }
     peri_value_unref(v);
 }
 

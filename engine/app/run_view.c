@@ -66,6 +66,9 @@ void peri_print_run(const struct peri_value *run)
         printf(", until %s", peri_map_text(run, "wake"));
     putchar('\n');
     print_error("  ", peri_map_at(run, "error"));
+    const struct peri_value *waiting = peri_map_at(run, "waiting");
+    if (waiting)
+        printf("  waits: %s [%s]\n", peri_map_text(waiting, "message"), peri_map_text(waiting, "code"));
     const struct peri_value *steps = peri_map_at(run, "steps");
     for (size_t i = 0; i < peri_value_count(steps); i++)
         print_step(peri_list_at(steps, i));

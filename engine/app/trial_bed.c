@@ -137,6 +137,11 @@ static enum peri_status call(
     return st;
 }
 
+static void destination(void *ctx, const char *id, const struct peri_value *params, char *out, size_t size)
+{
+    peri_host_destination(((struct peri_trial_bed *)ctx)->host, id, params, out, size);
+}
+
 static void journaled(void *ctx, struct peri_event *event)
 {
     peri_host_journaled(((struct peri_trial_bed *)ctx)->host, event);
@@ -368,6 +373,7 @@ static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_e
         .journaled = journaled,
         .hears = hears,
         .decided = bed->cover ? decided : NULL,
+        .destination = destination,
         .ctx = bed};
     enum peri_status st = peri_pipeline_create(&options, &bed->pipeline, err);
     if (st == PERI_OK)

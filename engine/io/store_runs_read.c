@@ -16,6 +16,7 @@
 #define RUN_COLUMNS                                                                                                    \
     "id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,retry_of,created,ended,error,"                     \
     "ckey"
+#define RUN_POS 6
 #define RUN_ERROR 15
 /* Column order of step_row(). */
 #define STEP_COLUMNS "run,n,attempt,path,op,step_id,state,started,ended,req,out,error,key,crc"
@@ -178,6 +179,25 @@ static enum peri_status put_json(
     return st;
 }
 
+/* Why its next call has been put off: {code, message} from the position that it sleeps at. */
+static enum peri_status put_waiting(
+    struct peri_stmt *q, const struct peri_run_row *r, struct peri_value *map, struct peri_error *err)
+{
+    struct peri_value *pos = NULL;
+    if (r->state != PERI_RUN_SLEEPING || !r->pos || !strstr(r->pos, "\"gated\""))
+        return PERI_OK;
+    enum peri_status st = peri_stmt_json(q, RUN_POS, &pos, err);
+    const struct peri_value *last = st ? NULL : peri_map_at(pos, "last");
+    struct peri_value *waiting = last ? peri_value_map() : NULL;
+    if (last && (!waiting || peri_map_put_text(waiting, "code", peri_map_text(last, "code")) ||
+                    peri_map_put_text(waiting, "message", peri_map_text(last, "message")) ||
+                    peri_map_put_ref(map, "waiting", waiting)))
+        st = peri_error_nomem(err);
+    peri_value_unref(waiting);
+    peri_value_unref(pos);
+    return st;
+}
+
 static enum peri_status run_value(struct peri_stmt *q, struct peri_value **ret, struct peri_error *err)
 {
     char id[PERI_ID_TEXT];
@@ -208,6 +228,8 @@ static enum peri_status run_value(struct peri_stmt *q, struct peri_value **ret, 
         st = peri_error_nomem(err);
     else
         st = put_json(q, RUN_ERROR, map, "error", err);
+    if (!st)
+        st = put_waiting(q, &r, map, err);
     if (st)
         peri_value_unref(map);
     else

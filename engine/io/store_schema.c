@@ -99,7 +99,15 @@ static const char step_5[] =
     " duplicate INTEGER NOT NULL, rejected INTEGER NOT NULL, shed INTEGER NOT NULL, dead INTEGER NOT NULL)"
     " WITHOUT ROWID;";
 
-const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, NULL};
+/* What holds calls back: times that rate limits have given, circuits that are open. */
+static const char step_6[] =
+    "CREATE TABLE pace(bucket TEXT NOT NULL, at INTEGER NOT NULL, run INTEGER NOT NULL, n INTEGER NOT NULL,"
+    " keep INTEGER NOT NULL, PRIMARY KEY(bucket,at,run,n)) WITHOUT ROWID;"
+    "CREATE INDEX pace_keep ON pace(keep);"
+    "CREATE TABLE circuits(destination TEXT PRIMARY KEY, code TEXT NOT NULL, message TEXT NOT NULL,"
+    " opened INTEGER NOT NULL, until INTEGER NOT NULL, pause INTEGER NOT NULL) WITHOUT ROWID;";
+
+const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

@@ -76,6 +76,7 @@ void peri_step_destroy(struct peri_step *s)
     peri_block_destroy(s->els);
     peri_block_destroy(s->body);
     peri_template_destroy(s->idempotency_key);
+    peri_rule_pace_destroy(s);
     peri_template_destroy(s->params);
     peri_template_destroy(s->delay);
     peri_template_destroy(s->in);

@@ -82,6 +82,22 @@ enum peri_step_delivery {
     PERI_STEP_DELIVERY_REPEAT
 };
 
+/* At most `limit` calls within a period, for all steps with the same key. */
+#define PERI_RATE_LIMIT_MAX 10000
+#define PERI_RATE_PERIOD_MAX_MS (366LL * 24 * 3600 * 1000)
+struct peri_rate {
+    int64_t limit, period_ms;
+    struct peri_template *key; /* NULL: of where the call goes */
+};
+
+/* No call leaves between two times of day. */
+struct peri_quiet {
+    int from, to;                   /* minutes of the day; from > to: over midnight */
+    struct peri_template *timezone; /* NULL: the recipient's, else zone */
+    char *zone;                     /* the service's */
+    bool drop;                      /* left out instead of put off */
+};
+
 struct peri_binding {
     char *name;
     struct peri_template *value;
@@ -100,6 +116,8 @@ struct peri_step {
     int64_t timeout_ms;                    /* 0: the default */
     struct peri_template *idempotency_key; /* NULL: the run's own */
     enum peri_step_delivery delivery;
+    struct peri_rate *rate;   /* NULL: none */
+    struct peri_quiet *quiet; /* NULL: none */
     /* OPERATOR */
     char *operator_id;
     struct peri_template *params;

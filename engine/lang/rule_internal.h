@@ -69,7 +69,8 @@ struct rule_key {
 /* Each in the file that reads the mapping; ended by KEY_END. */
 extern const struct rule_key peri_rule_head_keys[], peri_rule_trigger_keys[], peri_rule_schedule_keys[],
     peri_rule_condition_keys[], peri_rule_step_keys[], peri_rule_for_each_keys[], peri_rule_choice_keys[],
-    peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[];
+    peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[], peri_rule_rate_limit_keys[],
+    peri_rule_quiet_hours_keys[];
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
 void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,
@@ -110,6 +111,7 @@ int peri_rule_word(struct rule_reader *r, const struct peri_node *node, const ch
 
 /* rule_pace.c: when and how often the calls of a step may leave */
 void peri_rule_read_pace(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
+void peri_rule_pace_destroy(struct peri_step *s);
 
 /* rule_trigger.c, rule_condition.c, rule_step.c */
 void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map);

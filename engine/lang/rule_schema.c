@@ -97,6 +97,8 @@ static const struct shape step_shapes[] = {
     {"timeout", REF("duration"), "How long one attempt may take."},
     {"retry", REF("retry"), "How failures that a later try can mend are tried again."},
     {"idempotency_key", REF("text"), "The same key means the same effect; default: made of run and step."},
+    {"rate_limit", REF("rate_limit"), "How many calls may leave within a period; the others wait."},
+    {"quiet_hours", REF("quiet_hours"), "Times of day at which no call leaves."},
     {"delivery", "{\"enum\": [\"once\", \"repeat\"]}", "May a call be sent again that perhaps has arrived?"},
     {"continue_on_error", "{\"type\": \"boolean\", \"default\": false}",
         "true: the run goes on although the step failed."},
@@ -107,6 +109,23 @@ static const struct shape step_shapes[] = {
 static const struct shape throttle_shapes[] = {
     {"once_within", REF("duration"), "After it has fired, not again for this long."},
     {"once_after", REF("duration"), "Waits until nothing more has come for this long, then fires once."},
+    {0},
+};
+
+static const struct shape rate_limit_shapes[] = {
+    {"limit", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 10000}", "How many calls."},
+    {"period", REF("duration"), "Within this time."},
+    {"key", REF("text"), "Steps with the same key share the limit; default: where the call goes."},
+    {0},
+};
+
+#define TIME_OF_DAY "{\"type\": \"string\", \"pattern\": \"^([01][0-9]|2[0-3]):[0-5][0-9]$\"}"
+static const struct shape quiet_hours_shapes[] = {
+    {"from", TIME_OF_DAY, "When they begin, such as 22:00."},
+    {"to", TIME_OF_DAY, "When they end, the next day if that is earlier."},
+    {"timezone", REF("text"), "Default: the recipient's, else the service's."},
+    {"policy", "{\"enum\": [\"defer\", \"drop\"], \"default\": \"defer\"}",
+        "Wait until they end, or leave the step out."},
     {0},
 };
 
@@ -165,6 +184,10 @@ static const struct mapping {
     {"choice", "choice", peri_rule_choice_keys, choice_shapes, "{\"required\": [\"if\", \"do\"]}"},
     {"emit", "emit", peri_rule_emit_keys, emit_shapes, "{\"required\": [\"event\"]}"},
     {"retry", "retry", peri_rule_retry_keys, retry_shapes, NULL},
+    {"rate_limit", "rate_limit", peri_rule_rate_limit_keys, rate_limit_shapes,
+        "{\"required\": [\"limit\", \"period\"]}"},
+    {"quiet_hours", "quiet_hours", peri_rule_quiet_hours_keys, quiet_hours_shapes,
+        "{\"required\": [\"from\", \"to\"]}"},
     {"throttle", "throttle", peri_rule_throttle_keys, throttle_shapes, "{\"minProperties\": 1}"},
 };
 #define MAPPING_COUNT (sizeof(mappings) / sizeof(mappings[0]))

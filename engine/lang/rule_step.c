@@ -16,7 +16,7 @@ const struct rule_key peri_rule_step_keys[] = {{"operator", KEY_KNOWN}, {"params
     {"do", KEY_KNOWN}, {"set", KEY_KNOWN}, {"emit", KEY_KNOWN}, {"stop", KEY_KNOWN}, {"id", KEY_KNOWN},
     {"as", KEY_KNOWN}, {"timeout", KEY_KNOWN}, {"retry", KEY_KNOWN}, {"idempotency_key", KEY_KNOWN},
     {"continue_on_error", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"lua", KEY_KNOWN}, {"wait_for", KEY_LATER},
-    {"parallel", KEY_LATER}, {"approve", KEY_LATER}, {"rate_limit", KEY_LATER}, {"quiet_hours", KEY_LATER},
+    {"parallel", KEY_LATER}, {"approve", KEY_LATER}, {"rate_limit", KEY_KNOWN}, {"quiet_hours", KEY_KNOWN},
     {"delivery", KEY_KNOWN}, {NULL, KEY_END}};
 
 const struct rule_key peri_rule_for_each_keys[] = {
@@ -40,10 +40,12 @@ static void read_stop(struct rule_reader *r, const struct peri_node *map, struct
 static const struct step_kind {
     const char *key;
     enum peri_step_kind kind;
-    const char *own[8];
+    const char *own[9];
     void (*read)(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 } kinds[] = {
-    {"operator", PERI_STEP_OPERATOR, {"params", "as", "timeout", "retry", "idempotency_key", "delivery"}, read_operator},
+    {"operator", PERI_STEP_OPERATOR,
+        {"params", "as", "timeout", "retry", "idempotency_key", "delivery", "rate_limit", "quiet_hours"},
+        read_operator},
     {"lua", PERI_STEP_OPERATOR, {"as", "timeout"}, read_lua},
     {"delay", PERI_STEP_DELAY, {NULL}, read_delay},
     {"choose", PERI_STEP_CHOOSE, {"else"}, read_choose},

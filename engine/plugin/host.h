@@ -113,6 +113,11 @@ const struct peri_operator *peri_host_operator(struct peri_host *host, const cha
 /* The class of an operator at this moment, never PERI_DELIVERY_CHANNEL: an operator that sends over a channel has the
  * class of the plugin that serves it; the outbox recognises keys, so it may be repeated. Unknown operators: once. */
 enum peri_delivery peri_host_delivery(struct peri_host *host, const char *id);
+/* Where a call goes, as far as one can tell: the plugin of the channel that it sends over, "<plugin>/<host>" of a
+ * parameter `url`, "<plugin>/<account>" of a parameter `account`, else the plugin. "": nowhere outside (scripts, the
+ * outbox). Unknown operators leave out as it is. */
+void peri_host_destination(
+    struct peri_host *host, const char *id, const struct peri_value *params, char *out, size_t size);
 const char *const *peri_host_operator_ids(struct peri_host *host); /* sorted, NULL-ended, valid until plugins change */
 
 struct peri_call {

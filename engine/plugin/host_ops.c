@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a suspended call waits for, done on the loop: HTTP, mail, another operator, a channel. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/id.h"
 #include "base/str.h"
+#include "lang/rule.h"
 #include "plugin/grants.h"
 #include "plugin/host_internal.h"
 
@@ -342,6 +344,27 @@ enum peri_delivery peri_host_delivery(struct peri_host *host, const char *id)
     const struct peri_plugin *plugin = find_channel(host, type, &wanted);
     bool outbox = !plugin && (!wanted || peri_streq(wanted, "outbox"));
     return outbox || (plugin && plugin->channel_repeats) ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_ONCE;
+}
+
+void peri_host_destination(
+    struct peri_host *host, const char *id, const struct peri_value *params, char *out, size_t size)
+{
+    const struct peri_op_def *def = id ? peri_map_get(host->operators, id) : NULL;
+    const char *url = peri_map_text(params, "url"), *account = peri_map_text(params, "account"), *wanted = NULL;
+    char *name = NULL;
+    int port = 0;
+    if (peri_streq(id, PERI_RULE_LUA)) {
+        out[0] = '\0';
+    } else if (def && def->public.delivery == PERI_DELIVERY_CHANNEL) {
+        const char *type = type_of(def);
+        const struct peri_plugin *plugin = type ? find_channel(host, type, &wanted) : NULL;
+        snprintf(out, size, "%s", plugin ? plugin->id : "");
+    } else if (def && url && strstr(url, "://") && peri_host_of(url, &name, &port)) {
+        snprintf(out, size, "%s/%s:%d", def->public.plugin, name, port);
+    } else if (def) {
+        snprintf(out, size, "%s%s%s", def->public.plugin, account ? "/" : "", account ? account : "");
+    }
+    free(name);
 }
 
 static void outbox_stored(void *arg, enum peri_status st, const struct peri_error *err)

@@ -7,6 +7,7 @@
 #include "base/vec.h"
 #include "data/json.h"
 #include "run/exec_internal.h"
+#include "run/gate.h"
 
 /* Carries out what run.c says, always in this order: the new state and everything that belongs to it become one
  * transaction; after its commit, and only then, the effect is performed. A run has at most one transaction, one call or
@@ -27,6 +28,7 @@ static struct peri_run_input make_input(struct live *live, enum peri_run_input_k
         .tz = p->options.tz,
         .random = pipe_random(p),
         .hold = p->draining || !p->started || p->calls >= PIPE_CALLS || !pipe_writable(p) || live->behind,
+        .gate = gate_of(p->gate),
         .delivery = PERI_DELIVERY_ONCE,
         .watch = {.decided = p->ops.decided, .ctx = p->ops.ctx}};
     return input;
@@ -146,6 +148,7 @@ static void call_ended(struct live *live, const struct peri_call_result *result)
         (void)peri_error_set(
             &error, result->status, NULL, "the operator failed (%s)", peri_status_name(result->status));
     live_end_call(live);
+    gate_result(live->p->gate, live->run, result->status == PERI_OK ? NULL : &error);
     input.hold = live->p->draining || live->p->calls >= PIPE_CALLS || !pipe_writable(live->p);
     input.value = result->value;
     input.error = &error;

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "data/json.h"
+#include "io/store_pace.h"
 #include "run/exec_internal.h"
 #include "run/lane.h"
 #include "run/system.h"
@@ -18,6 +19,7 @@ struct run_tx {
     char *pos, *vars, *error;
     enum peri_run_state expected;
     int64_t room; /* in its lane, when it has one */
+    int64_t steady_ms;
     struct peri_run_ids promoted;
     struct peri_run_effects effects;
     struct peri_event **events;
@@ -57,6 +59,13 @@ static enum peri_status put_record(
         .error = r->error,
         .key = r->key};
     return peri_tx_step_put(tx, &row, err);
+}
+
+static enum peri_status put_reservation(
+    struct peri_tx *tx, const struct run_tx *rt, const struct peri_run_reservation *r, struct peri_error *err)
+{
+    struct peri_pace_row row = {.bucket = r->bucket, .at = r->at, .keep = r->keep, .run = rt->row.id, .n = r->n};
+    return peri_tx_pace_put(tx, &row, rt->steady_ms, err);
 }
 
 static bool in_lane(enum peri_run_state state)
@@ -103,6 +112,8 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
         st = put_record(tx, rt->row.id, &rt->effects.records[i], err);
     for (size_t i = 0; st == PERI_OK && i < rt->event_count; i++)
         st = peri_tx_event_insert(tx, rt->events[i], err);
+    for (size_t i = 0; st == PERI_OK && i < rt->effects.reservation_count; i++)
+        st = put_reservation(tx, rt, &rt->effects.reservations[i], err);
     return st;
 }
 
@@ -363,6 +374,7 @@ void exec_commit(struct live *live, struct peri_run_effects *effects, struct cha
         .error = rt->error,
         .interruptions = run->interruptions,
         .ckey = run->ckey};
+    rt->steady_ms = pipe_steady(p);
     rt->room = run->ckey ? lanes_room(p, run->rule) : 0;
     live->committing = true;
     p->committing++;

@@ -33,9 +33,19 @@ static bool host_hears(void *ctx, const char *type)
     return peri_host_hears(ctx, type);
 }
 
+static void host_destination(
+    void *ctx, const char *operator_id, const struct peri_value *params, char *out, size_t size)
+{
+    peri_host_destination(ctx, operator_id, params, out, size);
+}
+
 enum peri_status peri_pipeline_start(struct peri_pipeline *p, struct peri_host *host, struct peri_error *err)
 {
-    struct peri_run_ops ops = {
-        .lookup = host_lookup, .call = host_call, .journaled = host_journaled, .hears = host_hears, .ctx = host};
+    struct peri_run_ops ops = {.lookup = host_lookup,
+        .call = host_call,
+        .journaled = host_journaled,
+        .hears = host_hears,
+        .destination = host_destination,
+        .ctx = host};
     return peri_pipeline_start_ops(p, &ops, err);
 }

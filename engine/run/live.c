@@ -409,7 +409,7 @@ void live_resume(struct live *live, const struct resume_item *item)
 {
     struct peri_pipeline *p = live->p;
     enum peri_phase phase = live->run->track.phase;
-    bool sleeping = phase == PERI_PHASE_DELAY || phase == PERI_PHASE_BACKOFF;
+    bool sleeping = phase == PERI_PHASE_DELAY || phase == PERI_PHASE_BACKOFF || phase == PERI_PHASE_GATED;
     struct peri_run *run = live->run;
     if (run->state == PERI_RUN_QUEUED) { /* its lane will call it */
         live_forget(live);

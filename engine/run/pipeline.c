@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "lang/index.h"
+#include "run/gate.h"
 #include "run/system.h"
 
 /* One event, start to end, and where each part stands:
@@ -60,6 +61,7 @@ static void free_pipeline(struct peri_pipeline *p)
     peri_due_heap_finish(&p->heap);
     peri_map_destroy(p->lives, NULL);
     flow_finish(p);
+    gate_destroy(p->gate);
     free(p->window);
     free(p->resume);
     free(p->kprefix);
@@ -95,8 +97,9 @@ enum peri_status peri_pipeline_create(
     p->lives = peri_map_create();
     p->rules_by_id = peri_map_create();
     p->rules_by_hash = peri_map_create();
+    p->gate = gate_create(p);
     enum peri_status st = PERI_ENOMEM;
-    if (!p->window || !p->lives || !p->rules_by_id || !p->rules_by_hash)
+    if (!p->window || !p->lives || !p->rules_by_id || !p->rules_by_hash || !p->gate)
         (void)peri_error_nomem(err);
     else
         st = peri_random(&p->random, sizeof(p->random));
@@ -405,6 +408,7 @@ enum peri_status peri_pipeline_status(struct peri_pipeline *p, struct peri_value
         bad = peri_list_push(list, schedule_value(&p->schedules[i])) != PERI_OK;
     bad = bad || peri_map_put_bool(map, "draining", p->draining) != PERI_OK;
     bad = bad || peri_map_put_ref(map, "schedules", list) != PERI_OK;
+    bad = bad || peri_map_put(map, "circuits", gate_circuits(p->gate)) != PERI_OK;
     peri_value_unref(list);
     if (bad) {
         peri_value_unref(map);

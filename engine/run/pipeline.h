@@ -70,6 +70,8 @@ struct peri_run_ops {
     /* How each condition of a rule turned out, for tests of rules; may be NULL. */
     void (*decided)(
         void *ctx, const struct peri_rule *rule, const struct peri_condition *leaf, enum peri_cond_outcome outcome);
+    /* Where a call goes, for circuits and rate limits: out has the operator's id, "" is nowhere. NULL: the id. */
+    void (*destination)(void *ctx, const char *operator_id, const struct peri_value *params, char *out, size_t size);
     void *ctx;
 };
 
@@ -127,7 +129,8 @@ enum peri_status peri_pipeline_resume(struct peri_pipeline *pipeline, uint64_t r
 enum peri_status peri_pipeline_replay(struct peri_pipeline *pipeline, uint64_t event, const char *rule,
     peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 
-/* {unmatched, live_runs, in_flight, next_wake?, schedules: [{id, next, last?}], accepted, matched, ...}. New reference.
+/* {unmatched, live_runs, in_flight, next_wake?, schedules: [{id, next, last?}], circuits, accepted, matched, ...}. New
+ * reference.
  */
 enum peri_status peri_pipeline_status(struct peri_pipeline *pipeline, struct peri_value **ret) PERI_MUST_CHECK;
 

@@ -28,6 +28,7 @@
     60000 /* a schedule noticed this late while the service was up still fires, whatever catch_up says */
 #define PIPE_LOOK_MS 60000 /* the wall clock is looked at this often, because somebody may set it */
 
+struct gate;
 struct live;
 struct match_event;
 struct evaluation;
@@ -123,6 +124,7 @@ struct peri_pipeline {
     struct resume_item *resume; /* runs to be taken into memory as room allows; a queue */
     size_t resume_head, resume_count, resume_cap;
     struct evaluation *waiting_first; /* condition calls that met a full queue */
+    struct gate *gate;
     uint64_t serial;
     uint32_t random;
     struct pipe_early *early; /* announced before the start */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "run/gate.h"
 #include "run/pipeline_internal.h"
 
 /* What the service does before it serves: live runs find their owner again (the heap, the queue of runs to resume, or a
@@ -67,6 +68,8 @@ enum peri_status recover(struct peri_pipeline *p, struct peri_error *err)
         st = schedules_recover(p, err);
     if (st == PERI_OK)
         st = watch_recover(p, err);
+    if (st == PERI_OK)
+        st = gate_recover(p->gate, err);
     if (st != PERI_OK)
         return st;
     p->behind = true; /* whatever the journal has, in order */

@@ -29,8 +29,11 @@ void peri_run_effects_finish(struct peri_run_effects *effects)
         free(effects->emits[i].type);
         peri_value_unref(effects->emits[i].data);
     }
+    for (size_t i = 0; i < effects->reservation_count; i++)
+        free(effects->reservations[i].bucket);
     free(effects->records);
     free(effects->emits);
+    free(effects->reservations);
     memset(effects, 0, sizeof(*effects));
 }
 
@@ -189,6 +192,9 @@ void m_attempt(struct machine *m)
             m_fail(m, track->params, &error);
         return;
     }
+    if (!m_gate(m))
+        return;
+    peri_error_clear(&track->last);
     track->attempt++;
     track->attempt_ms = m->in->now_ms;
     if (track->attempt == 1)
@@ -262,6 +268,7 @@ static void on_go(struct machine *m)
     case PERI_PHASE_BACKOFF:
     case PERI_PHASE_DELAY:
     case PERI_PHASE_UNKNOWN:
+    case PERI_PHASE_GATED:
         ignore(m);
         break;
     }
@@ -321,6 +328,7 @@ static void on_timer(struct machine *m)
     struct peri_value *params;
     switch (run->track.phase) {
     case PERI_PHASE_BACKOFF:
+    case PERI_PHASE_GATED:
         m_attempt(m);
         break;
     case PERI_PHASE_DELAY:
@@ -383,6 +391,7 @@ static void on_restarted(struct machine *m)
         interrupted(m);
         break;
     case PERI_PHASE_BACKOFF:
+    case PERI_PHASE_GATED:
     case PERI_PHASE_DELAY: /* a clock that was set back cannot make it longer than it was meant to be */
         rest = rest < 0 ? 0 : rest > run->base_ms ? run->base_ms : rest;
         run->wake_ms = m->in->now_ms + rest;

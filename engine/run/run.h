@@ -36,7 +36,8 @@ enum peri_phase {
     PERI_PHASE_CALL,    /* an attempt is in flight                                   running */
     PERI_PHASE_BACKOFF, /* sleeps before the next attempt                            sleeping */
     PERI_PHASE_DELAY,   /* a delay step                                              sleeping */
-    PERI_PHASE_UNKNOWN  /* an attempt may have arrived: a person decides             unknown */
+    PERI_PHASE_UNKNOWN, /* an attempt may have arrived: a person decides             unknown */
+    PERI_PHASE_GATED    /* an attempt has been put off before it left                sleeping */
 };
 
 struct peri_frame {
@@ -62,7 +63,8 @@ struct peri_track {
     size_t choice;
     struct peri_value *params; /* of the call, as rendered at the first attempt; NULL before */
     char *key;                 /* its idempotency key */
-    struct peri_error last;    /* of the last attempt, while it is in backoff or unknown */
+    struct peri_error last;    /* of the last attempt, while it is in backoff or unknown; why it is gated */
+    int64_t reserved_ms;       /* the time that a rate limit has given to the next attempt; 0: none */
 };
 
 struct peri_run {
@@ -82,6 +84,27 @@ struct peri_run {
     struct peri_value *event;   /* payload */
     struct peri_value *trigger; /* run/scope.h */
     struct peri_value *rule_value, *run_value;
+};
+
+/* Decides whether an attempt may leave now. Asked right before it would; a run that was put off asks again. */
+enum peri_gate_kind { PERI_GATE_GO, PERI_GATE_WAIT, PERI_GATE_SKIP, PERI_GATE_FAIL };
+struct peri_gate_question {
+    const struct peri_run *run;
+    const struct peri_step *step;
+    const struct peri_value *params;
+    const struct peri_scope *scope;
+    int64_t now_ms, reserved_ms;
+};
+struct peri_gate_answer {
+    enum peri_gate_kind kind;
+    int64_t until_ms;             /* WAIT */
+    struct peri_error why;        /* all but GO */
+    int64_t reserved_ms, keep_ms; /* the time that it has now, or 0; with a bucket (malloc'ed) it is to be stored */
+    char *bucket;
+};
+struct peri_gate {
+    void (*ask)(void *ctx, const struct peri_gate_question *question, struct peri_gate_answer *answer);
+    void *ctx;
 };
 
 enum peri_run_input_kind {
@@ -104,6 +127,7 @@ struct peri_run_input {
     const struct peri_tz_source *tz;
     uint32_t random;
     bool hold;                        /* no attempt may start now: stop before it */
+    const struct peri_gate *gate;     /* NULL: every attempt may leave */
     enum peri_delivery delivery;      /* CALL_FAILED, RESTARTED: class of the operator called */
     const struct peri_value *value;   /* CALL_OK: the result; CONDITION: what was compared; may be NULL */
     const struct peri_error *error;   /* CALL_FAILED; CONDITION when it failed */
@@ -128,6 +152,13 @@ struct peri_run_emit {
     struct peri_value *data;
 };
 
+/* A time that a rate limit has given: part of the transaction. */
+struct peri_run_reservation {
+    char *bucket;
+    int64_t at, keep;
+    int n;
+};
+
 enum peri_run_next {
     PERI_NEXT_IGNORED,  /* the input means nothing in this state: nothing was changed, store nothing */
     PERI_NEXT_GO,       /* store, then GO: a long stretch of steps is cut into several transactions */
@@ -146,6 +177,8 @@ struct peri_run_effects {
     size_t record_count, record_cap;
     struct peri_run_emit *emits;
     size_t emit_count, emit_cap;
+    struct peri_run_reservation *reservations;
+    size_t reservation_count, reservation_cap;
 };
 
 void peri_run_effects_init(struct peri_run_effects *effects);

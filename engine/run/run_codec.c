@@ -19,7 +19,8 @@ static const char *const phase_names[] = {[PERI_PHASE_STEP] = "step",
     [PERI_PHASE_CALL] = "call",
     [PERI_PHASE_BACKOFF] = "backoff",
     [PERI_PHASE_DELAY] = "delay",
-    [PERI_PHASE_UNKNOWN] = "unknown"};
+    [PERI_PHASE_UNKNOWN] = "unknown",
+    [PERI_PHASE_GATED] = "gated"};
 #define PHASES (sizeof(phase_names) / sizeof(phase_names[0]))
 
 static enum peri_status put_error(struct peri_value *map, const char *name, const struct peri_error *error)
@@ -91,6 +92,8 @@ static struct peri_value *write_track(const struct peri_run *run)
         bad = peri_map_put_ref(map, "params", track->params) != PERI_OK;
     if (!bad && track->key)
         bad = peri_map_put_text(map, "key", track->key) != PERI_OK;
+    if (!bad && track->reserved_ms)
+        bad = peri_map_put_int(map, "reserved", track->reserved_ms) != PERI_OK;
     if (!bad && track->last.status != PERI_OK)
         bad = put_error(map, "last", &track->last) != PERI_OK;
     peri_value_unref(frames);
@@ -225,6 +228,7 @@ static bool read_track(struct peri_run *run, const struct peri_value *pos)
     track->attempt_ms = peri_map_int(pos, "attempt_ms", 0);
     track->choice = (size_t)peri_map_int(pos, "choice", 0);
     track->params = peri_value_ref(peri_map_at(pos, "params"));
+    track->reserved_ms = peri_map_int(pos, "reserved", 0);
     track->key = peri_strdup(key);
     get_error(peri_map_at(pos, "last"), &track->last);
     return (!key || track->key) && fits_rule(run);

@@ -27,6 +27,7 @@ static void clear_call(struct peri_track *track)
     track->params = NULL;
     free(track->key);
     track->key = NULL;
+    track->reserved_ms = 0;
     peri_error_clear(&track->last);
 }
 

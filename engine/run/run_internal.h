@@ -59,4 +59,7 @@ void m_proceed(struct machine *m);
 /* run.c */
 void m_attempt(struct machine *m);
 
+/* run_gate.c: may the attempt leave now? False: it sleeps, was left out or has failed. */
+bool m_gate(struct machine *m);
+
 #endif

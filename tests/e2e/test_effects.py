@@ -65,6 +65,55 @@ class Effects(harness.Case):
         self.assertEqual((run["state"], run["error"]["code"], len(run["steps"])), ("failed", "http.status_422", 1))
         self.assertIn(run["id"], self.p.cli("runs", "list", "--state", "dead", expect=0).stdout)
 
+    def test_an_open_circuit_is_seen_and_holds_runs_over_a_restart(self):
+        self.start()
+        self.provider.down()
+        for n in range(12):
+            self.p.emit("t.Call", {"n": n})
+
+        def waiting():
+            items = self.p.get("/v1/runs?limit=100")["items"]
+            return [r for r in items if r.get("waiting", {}).get("code") == "circuit.open"]
+
+        harness.wait_for(lambda: len(waiting()) >= 2, "runs to wait for the circuit")
+        self.provider.up()
+        self.p.restart()
+        circuit, = self.p.get("/v1/status")["circuits"]
+        self.assertEqual((circuit["destination"], circuit["state"]), ("http/" + self.provider.host, "open"))
+        self.assertIn("is not called until", self.p.cli("doctor").stdout)
+        self.assertRegex(self.p.cli("runs", "show", waiting()[0]["id"], expect=0).stdout, r"waits: the circuit of .* is open since .*\[circuit.open\]")
+        self.assertRegex(self.p.request("GET", "/metrics").body.decode(), r"perigee_circuits_open 1\n")
+
+    def test_quiet_hours_are_the_recipients_and_limits_hold_in_virtual_time(self):
+        rule = """
+name: Remind
+trigger: {event: t.Due}
+actions:
+  - operator: notify.send
+    params: {to: "{{ event.who }}", message: "m{{ event.n }}"}
+    rate_limit: {limit: 1, period: 1h, key: "{{ event.who }}"}
+    quiet_hours: {from: "22:00", to: "07:00"}
+"""
+        tests = """
+start: 2026-03-28T20:30:00Z
+timezone: Europe/Berlin
+data: {contact: [{id: ada, timezone: America/New_York}, {id: bo, timezone: Europe/Berlin}]}
+tests:
+  - name: each has a night of their own, the one with the clock change an hour less
+    steps:
+      - {event: t.Due, data: {who: ada, n: 1}, expect: {messages: [{body: m1}]}}
+      - {event: t.Due, data: {who: ada, n: 2}, expect: {runs: {remind: sleeping}}}
+      - {advance: 40m}
+      - {event: t.Due, data: {who: bo, n: 3}, expect: {messages: [], runs: {remind: sleeping}}}
+      - restart: true
+      - {until: "2026-03-28T22:29:59", expect: {messages: []}}
+      - {advance: 1s, expect: {messages: [{body: m2}]}}
+      - {until: "2026-03-29T06:59:59", expect: {messages: []}}
+      - {advance: 1s, expect: {messages: [{body: m3}]}}
+"""
+        p = self.service(start=False, rules={"remind.yaml": rule, "remind.test.yaml": tests})
+        p.cli("test", p.rules, expect=0)
+
 
 if __name__ == "__main__":
     harness.main()
