@@ -386,7 +386,7 @@ static void test_unreadable_mark_is_no_reason_to_stay_down(void **state)
 /* A full disk: files may not grow beyond a bound. Then there is room again. */
 static void full_body(struct fixture *f)
 {
-    struct rlimit limit = {400 << 10, 64 << 20};
+    struct rlimit limit = {1 << 20, 64 << 20};
     enum peri_status st = PERI_OK;
     int good = 0;
     signal(SIGXFSZ, SIG_IGN);
