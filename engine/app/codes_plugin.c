@@ -196,6 +196,14 @@ const struct peri_code peri_codes_plugin[] = {
         PERI_EXAMPLE_NONE, NULL, NULL},
     {"denied", "the plugin may not do this", "The permission is not in its manifest, or was not granted.",
         PERI_EXAMPLE_NONE, NULL, NULL},
+    {"vetoed", "a plugin forbade the action",
+        "An interceptor said no; the message has its id and its reason. `perigee plugins show ID` tells what it asks "
+        "for.",
+        PERI_EXAMPLE_NONE, NULL, NULL},
+    {"intercept.failed", "a plugin that must agree to each action could not be asked",
+        "It raised an error, was too slow, rests or has failed. Mend it, or switch it off with `perigee plugins "
+        "disable'.",
+        PERI_EXAMPLE_NONE, NULL, NULL},
     {"dry_run", "not in a dry run", "A dry run has no effects, so it uses no network and sends nothing.",
         PERI_EXAMPLE_NONE, NULL, NULL},
     {"busy", "too much to do", "A queue is full; the call is tried again later.", PERI_EXAMPLE_NONE, NULL, NULL},

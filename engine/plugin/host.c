@@ -47,6 +47,7 @@ void peri_plugin_unref(struct peri_plugin *p)
     }
     free(p->webs);
     peri_native_close(p->native);
+    peri_intercept_finish(&p->intercept);
     free(p->channel_type);
     peri_subs_free_changes(p->subs, p->sub_count);
     peri_value_unref(p->config);

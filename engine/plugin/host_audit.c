@@ -54,11 +54,17 @@ static struct peri_value *detail_of(const struct peri_plugin *p)
 
 void peri_host_audit(const struct peri_plugin *p, const char *action)
 {
-    struct peri_host *host = p->host;
+    peri_host_audit_entry(p->host, action, p->id, detail_of(p));
+}
+
+void peri_host_audit_entry(struct peri_host *host, const char *action, const char *target, struct peri_value *detail)
+{
     struct entry *e = host->options.ops.submit && !host->closing ? calloc(1, sizeof(*e)) : NULL;
-    if (!e)
+    if (!e) {
+        peri_value_unref(detail);
         return;
-    *e = (struct entry){peri_strdup(action), peri_strdup(p->id), detail_of(p)};
+    }
+    *e = (struct entry){peri_strdup(action), peri_strdup(target), detail};
     struct peri_batch *batch = e->action && e->target ? peri_batch_create() : NULL;
     if (!batch) {
         drop(e);
@@ -69,6 +75,6 @@ void peri_host_audit(const struct peri_plugin *p, const char *action)
         host->options.ops.submit(host->options.ops.ctx, batch, written, host) != PERI_OK) {
         host->commits--;
         peri_batch_destroy(batch);
-        peri_warn(host->options.log, "audit", "%s of %s was not recorded: the store is busy", action, p->id);
+        peri_warn(host->options.log, "audit", "%s of %s was not recorded: the store is busy", action, target);
     }
 }

@@ -188,7 +188,7 @@ static enum peri_status start_call(
         peri_job_free(job);
         return peri_error_nomem(err);
     }
-    return peri_job_start(job, false, err);
+    return peri_intercept_start(job, err);
 }
 
 static enum peri_status call_script(

@@ -36,6 +36,8 @@ struct peri_plugin;
 #define PERI_HOST_BATCH_ITEMS 5000
 #define PERI_HOST_STORAGE_KEYS 1000
 #define PERI_HOST_STORAGE_BYTES (10 << 20) /* keys and values as JSON */
+#define PERI_HOST_INTERCEPT_MS 1000        /* for one interceptor to agree */
+#define PERI_HOST_INTERCEPT_MAX_MS 10000
 #define PERI_HOST_RATE 100                 /* operations a second, of plugins that did not come with perigee */
 #define PERI_HOST_RATE_BURST 10            /* seconds' worth that may be used at once */
 #define PERI_HOST_STORAGE_VALUE 65536
@@ -95,6 +97,15 @@ struct peri_web_def {
     char **methods; /* NULL-ended */
 };
 
+/* What it wants to be asked about (host_intercept.c). Written while it loads. */
+struct peri_intercept {
+    bool before, after;
+    bool open;   /* an action goes on when `before` could not be asked */
+    char **globs; /* of operator ids, NULL-ended; NULL: all */
+    int64_t deadline_ms;
+};
+void peri_intercept_finish(struct peri_intercept *intercept);
+
 /* Opens after 3 ends by limit in a row or 5 in 60 s; lets one trial through after a pause that doubles up to an hour.
  */
 struct peri_breaker {
@@ -152,6 +163,7 @@ struct peri_plugin {
     bool channel_repeats; /* sending twice under one key does no harm */
     bool has_incoming;    /* the channel takes requests that no webhook is named for */
     bool has_init, has_ready, has_stop, has_enable, has_disable;
+    struct peri_intercept intercept;
 
     /* loop: what it hears (host_events.c) */
     struct peri_sub_change *subs;
@@ -256,6 +268,7 @@ enum peri_job_kind {
     PERI_JOB_WEBHOOK,
     PERI_JOB_EVENT,
     PERI_JOB_SCHEDULE,
+    PERI_JOB_INTERCEPT,
     PERI_JOB_HOOK
 };
 enum peri_job_outcome { PERI_JOB_DONE, PERI_JOB_SUSPENDED, PERI_JOB_FAILED };
@@ -295,6 +308,8 @@ struct peri_job {
     struct peri_mono started;
     int64_t wall_ms, deadline_ms; /* deadline: monotonic ms, for children */
     bool answered, on_worker, flushing, finishing;
+    bool intercepts;        /* is, or comes of, a question of an interceptor: nobody is asked about it */
+    struct peri_gate *gate; /* it waits for interceptors, or they will be told of it; else NULL */
     bool trial; /* its end decides whether the plugin's rest is over */
     void (*finish)(struct peri_job *job, const struct peri_call_result *result);
     union {
@@ -398,6 +413,10 @@ enum peri_status peri_plugin_rebuild(struct peri_plugin *plugin, struct peri_err
 struct peri_job *peri_job_create(struct peri_plugin *plugin, enum peri_job_kind kind);
 /* Sends it off. On failure the job is freed and nothing is called. */
 enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_error *err) PERI_MUST_CHECK;
+/* The same, but the job stays the caller's on failure. */
+enum peri_status peri_job_send(struct peri_job *job, bool urgent, struct peri_error *err) PERI_MUST_CHECK;
+/* Answers a job that was never sent off, and frees it. */
+void peri_job_refuse(struct peri_job *job, const struct peri_error *err);
 void peri_job_returned(struct peri_job *job, enum peri_item_kind kind);
 void peri_job_resume(struct peri_job *job); /* the operation has ended: op.answer or op.error is set */
 void peri_job_copy_context(struct peri_job *job, const struct peri_job *parent);
@@ -417,6 +436,11 @@ enum peri_status peri_host_call_nested(struct peri_job *parent, const char *oper
 /* PERI_ESTATE while the plugin rests; else it may go, perhaps as the trial. */
 enum peri_status peri_breaker_admit(struct peri_job *job, struct peri_error *err) PERI_MUST_CHECK;
 void peri_breaker_result(struct peri_job *job, const struct peri_error *err); /* err NULL: good */
+
+/* host_intercept.c, loop: peri_job_start, once every interceptor of an action has agreed. */
+enum peri_status peri_intercept_start(struct peri_job *job, struct peri_error *err) PERI_MUST_CHECK;
+void peri_intercept_after(struct peri_job *job, const struct peri_call_result *result);
+void peri_gate_leave(struct peri_job *job);
 
 /* host_ops.c, loop */
 void peri_op_perform(struct peri_job *job);
@@ -452,6 +476,8 @@ void peri_host_tell_due(struct peri_host *host, const char *plugin, const char *
 
 /* host_audit.c, loop: plugin.loaded, plugin.refused, plugin.failed, plugin.disabled */
 void peri_host_audit(const struct peri_plugin *plugin, const char *action);
+/* take detail (may be NULL) */
+void peri_host_audit_entry(struct peri_host *host, const char *action, const char *target, struct peri_value *detail);
 
 /* host_events.c, loop */
 struct peri_reader *peri_host_reader(struct peri_host *host); /* NULL without a store */

@@ -90,6 +90,7 @@ void peri_job_free(struct peri_job *job)
         job->child->parent = NULL;
     if (job->trial && !job->answered) /* it never started */
         job->plugin->breaker.trial = false;
+    peri_gate_leave(job);
     peri_timer_cancel(job->timer);
     peri_batch_destroy(job->batch);
     peri_op_finish(&job->op);
@@ -121,6 +122,7 @@ void peri_job_copy_context(struct peri_job *job, const struct peri_job *parent)
     job->as_of = parent->as_of;
     job->dry_run = parent->dry_run;
     job->depth = parent->depth + 1;
+    job->intercepts = parent->intercepts;
     struct peri_mono now = peri_clock_mono(&job->host->options.clock);
     int64_t left = parent->deadline_ms - now.ns / 1000000;
     if (left < job->wall_ms)
@@ -163,7 +165,17 @@ static void answer(struct peri_job *job, const struct peri_error *err)
         count(job, err);
         peri_breaker_result(job, err);
     }
+    if (job->gate)
+        peri_intercept_after(job, &result);
     job->finish(job, &result);
+}
+
+void peri_job_refuse(struct peri_job *job, const struct peri_error *err)
+{
+    struct peri_call_result result = {.status = err->status ? err->status : PERI_EINVAL, .error = *err};
+    job->answered = true;
+    job->finish(job, &result);
+    peri_job_free(job);
 }
 
 /* The coroutine is somewhere in the plugin's state: only its worker may end it. */
@@ -196,21 +208,16 @@ static void expired(void *arg)
 
 /* --- sending --- */
 
-enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_error *err)
+enum peri_status peri_job_send(struct peri_job *job, bool urgent, struct peri_error *err)
 {
     struct peri_host *host = job->host;
-    if (job->kind != PERI_JOB_HOOK && peri_breaker_admit(job, err)) {
-        peri_job_free(job);
+    if (job->kind != PERI_JOB_HOOK && peri_breaker_admit(job, err))
         return PERI_ESTATE;
-    }
     job->started = peri_clock_mono(&host->options.clock);
     job->deadline_ms = job->started.ns / 1000000 + job->wall_ms;
     enum peri_status st = peri_loop_after(host->options.loop, job->wall_ms, expired, job, &job->timer);
-    if (st) {
-        peri_error_set(err, st, NULL, "can not start a timer");
-        peri_job_free(job);
-        return st;
-    }
+    if (st)
+        return peri_error_set(err, st, NULL, "can not start a timer");
     job->item.kind = PERI_ITEM_START;
     job->on_worker = true;
     st = peri_item_send(host, job->plugin, &job->item, urgent);
@@ -220,8 +227,17 @@ enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_e
         if (err)
             err->retryable = true;
         job->on_worker = false;
-        peri_job_free(job);
+        peri_timer_cancel(job->timer);
+        job->timer = NULL;
     }
+    return st;
+}
+
+enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_error *err)
+{
+    enum peri_status st = peri_job_send(job, urgent, err);
+    if (st)
+        peri_job_free(job);
     return st;
 }
 

@@ -258,7 +258,7 @@ static enum peri_status start_child(struct peri_job *job, struct peri_job *child
         free(child->key);
         child->key = key;
     }
-    return peri_job_start(child, false, err); /* freeing it on failure unlinks it */
+    return peri_intercept_start(child, err); /* freeing it on failure unlinks it */
 }
 
 enum peri_status peri_host_call_nested(

@@ -258,6 +258,10 @@ int peri_lua_push_arguments(lua_State *L, void *user)
     struct peri_job *job = user;
     luaL_checkstack(L, 20, NULL);
     switch (job->kind) {
+    case PERI_JOB_INTERCEPT:
+        peri_vm_push_value(L, job->params, false);
+        push_ctx(L, job);
+        return 2;
     case PERI_JOB_CONDITION:
     case PERI_JOB_ACTION:
         peri_vm_push_value(L, job->params, true); /* a rule's !secret becomes a handle; see refuse_secrets */

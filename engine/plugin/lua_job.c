@@ -304,10 +304,59 @@ static enum peri_status describe_channel(struct peri_plugin *p, struct peri_erro
     return st;
 }
 
+static char **copy_globs(const struct peri_value *list)
+{
+    size_t n = peri_value_count(list);
+    char **globs = calloc(n + 1, sizeof(char *));
+    for (size_t i = 0; globs && i < n; i++)
+        if (!(globs[i] = peri_strdup(peri_value_text(peri_list_at(list, i))))) {
+            free_keys(globs);
+            return NULL;
+        }
+    return globs;
+}
+
+static enum peri_status describe_intercept(struct peri_plugin *p, struct peri_error *err)
+{
+    static const char *const members[] = {"operators", "before", "after", "on_failure", "deadline_ms", NULL};
+    const char *const path[] = {"intercept", NULL};
+    struct peri_intercept *in = &p->intercept;
+    struct peri_value *v = NULL;
+    enum peri_status st = check_members(p, path, members, "intercept", err);
+    if (!st)
+        st = peri_vm_peek(p->vm, path, &v, err);
+    if (st || !v)
+        return st;
+    const char *failure = peri_map_text(v, "on_failure");
+    const struct peri_value *globs = peri_map_at(v, "operators");
+    bool texts = !globs || peri_value_is(globs, PERI_LIST);
+    for (size_t i = 0; texts && i < peri_value_count(globs); i++)
+        texts = peri_value_text(peri_list_at(globs, i)) != NULL;
+    in->before = has(p, "intercept", "before", NULL);
+    in->after = has(p, "intercept", "after", NULL);
+    in->open = peri_streq(failure, "open");
+    in->deadline_ms = peri_map_int(v, "deadline_ms", PERI_HOST_INTERCEPT_MS);
+    if (!in->before && !in->after)
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "intercept needs a function before, after, or both");
+    else if (failure && !in->open && strcmp(failure, "closed"))
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "intercept.on_failure must be \"closed\" or \"open\"");
+    else if (!texts)
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "intercept.operators must be a list of operator ids or globs");
+    else if (in->deadline_ms < 1 || in->deadline_ms > PERI_HOST_INTERCEPT_MAX_MS)
+        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "intercept.deadline_ms must lie between 1 and %d",
+            PERI_HOST_INTERCEPT_MAX_MS);
+    else if (!peri_grants_has(p->grants, "actions:intercept"))
+        st = peri_error_set(err, PERI_EDENIED, "plugin.package", "intercept needs the permission actions:intercept");
+    else if (peri_value_count(globs) && !(in->globs = copy_globs(globs)))
+        st = peri_error_nomem(err);
+    peri_value_unref(v);
+    return st;
+}
+
 enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err)
 {
     static const char *const members[] = {"init", "ready", "stop", "on_enable", "on_disable", "conditions", "actions",
-        "connector", "channel", "webhooks", "jobs", NULL};
+        "connector", "channel", "webhooks", "jobs", "intercept", NULL};
     static const char *const root[] = {NULL};
     enum peri_status st = check_members(p, root, members, "the package table", err);
     if (!st)
@@ -318,6 +367,8 @@ enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err
         st = describe_webhooks(p, err);
     if (!st)
         st = describe_channel(p, err);
+    if (!st)
+        st = describe_intercept(p, err);
     p->has_init = has(p, "init", NULL, NULL);
     p->has_ready = has(p, "ready", NULL, NULL);
     p->has_stop = has(p, "stop", NULL, NULL);
@@ -371,6 +422,35 @@ static enum peri_status read_sent(struct peri_job *job)
     return PERI_EIO;
 }
 
+/* nothing or true: yes. false, "why not", or {allow = false, code =, message =}: no. */
+static enum peri_status read_agreement(struct peri_job *job)
+{
+    struct peri_value *v = NULL, *why = NULL;
+    if (peri_streq(job->path[1], "after"))
+        return PERI_OK;
+    enum peri_status st = peri_vm_call_result(job->vm_call, 0, 4096, &v, &job->error);
+    if (st)
+        return st;
+    job->holds = !v || peri_value_is(v, PERI_NULL) || (peri_value_is(v, PERI_BOOL) && peri_value_as_bool(v));
+    if (peri_value_is(v, PERI_MAP)) {
+        job->holds = peri_map_bool(v, "allow", false);
+        job->value = v;
+        return PERI_OK;
+    }
+    bool no = peri_value_is(v, PERI_BOOL);
+    peri_value_unref(v);
+    if (!job->holds && !no)
+        return bad_result(job, "intercept.before must return true, or false and why");
+    if (job->holds || peri_vm_call_result(job->vm_call, 1, 4096, &why, &job->error))
+        return job->holds ? PERI_OK : PERI_EINVAL;
+    job->value = peri_value_map();
+    st = job->value ? PERI_OK : peri_error_nomem(&job->error);
+    if (!st && peri_value_text(why))
+        st = peri_map_put_text(job->value, "message", peri_value_text(why));
+    peri_value_unref(why);
+    return st;
+}
+
 static enum peri_status read_result(struct peri_job *job)
 {
     switch (job->kind) {
@@ -378,6 +458,8 @@ static enum peri_status read_result(struct peri_job *job)
         return read_condition(job);
     case PERI_JOB_SEND:
         return read_sent(job);
+    case PERI_JOB_INTERCEPT:
+        return read_agreement(job);
     case PERI_JOB_ACTION:
         return peri_vm_call_result(job->vm_call, 0, PERI_HOST_RESULT_BYTES, &job->value, &job->error);
     case PERI_JOB_WEBHOOK:

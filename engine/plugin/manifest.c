@@ -155,6 +155,7 @@ static const struct permission_kind {
     {"scheduler:read", NULL},
     {"scheduler:write", NULL},
     {"operators:call", NULL},
+    {"actions:intercept", NULL},
     {"channels:send:", check_type},
     {"accounts:", check_word},
     {"secrets:mtls", NULL},

@@ -241,7 +241,7 @@ enum peri_status peri_policy_revoke(const char *path, const char *plugin_id, str
 /* Pairs that let data leave, or strangers in: worth a second look before saying yes. */
 static enum peri_status add_warnings(struct peri_value *out, const struct peri_manifest *m)
 {
-    bool reads = false, net = false, any_data = false, calls = false, inbound = false;
+    bool reads = false, net = false, any_data = false, calls = false, inbound = false, sees = false;
     for (size_t i = 0; i < m->permission_count; i++) {
         const char *p = m->permissions[i];
         reads = reads || peri_str_starts(p, "data:read:") || peri_str_starts(p, "filesystem:read:") ||
@@ -249,6 +249,7 @@ static enum peri_status add_warnings(struct peri_value *out, const struct peri_m
         net = net || peri_str_starts(p, "network:outbound:");
         any_data = any_data || !strcmp(p, "data:read:*") || !strcmp(p, "data:write:*");
         calls = calls || !strcmp(p, "operators:call");
+        sees = sees || !strcmp(p, "actions:intercept");
         inbound = inbound || !strcmp(p, "network:inbound");
     }
     enum peri_status st = PERI_OK;
@@ -261,6 +262,11 @@ static enum peri_status add_warnings(struct peri_value *out, const struct peri_m
         st = peri_list_push(out, peri_value_str("it reaches every type of data"));
     if (!st && calls)
         st = peri_list_push(out, peri_value_str("it may call any operator, with that operator's permissions"));
+    if (!st && sees)
+        st = peri_list_push(out, peri_value_str(net ? "it sees the parameters and results of every action, can forbid "
+                                                      "each of them, and reaches the network"
+                                                    : "it sees the parameters and results of every action, and can "
+                                                      "forbid each of them"));
     if (!st && inbound)
         st = peri_list_push(
             out, peri_value_str("it answers requests from outside: check that it verifies their signatures"));

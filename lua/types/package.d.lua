@@ -13,7 +13,33 @@
 ---@field channel? perigee.Channel
 ---@field connector? perigee.Connector
 ---@field jobs? table<string, fun(ctx: perigee.Context, job: perigee.Job)> what ctx.schedule calls, by name
+---@field intercept? perigee.Intercept needs actions:intercept
 ---@field webhooks? table<string, perigee.Webhook> by path, which begins with "/"
+
+---@class perigee.Intercept
+---@field operators? string[] ids or globs of the actions it wants to know of; default: all
+--- before: nothing or true agrees; false and a text say why not.
+---@field before? fun(call: perigee.Interception, ctx: perigee.Context): (boolean|perigee.Agreement)?, string?
+---@field after? fun(call: perigee.Interception, ctx: perigee.Context)
+---@field on_failure? "closed"|"open" what it means when `before` fails, is too slow or rests; default "closed": the action is refused
+---@field deadline_ms? integer for `before`; default 1000, at most 10000
+
+---@class perigee.Interception
+---@field operator string
+---@field plugin string whose operator it is
+---@field params any secrets are shown as "(secret)"
+---@field rule? string id
+---@field run? string id
+---@field idempotency_key? string
+---@field nested boolean called by another plugin with ctx.call
+---@field ok? boolean after
+---@field result? any after
+---@field error? { code: string, message: string, retryable: boolean, outcome: string? } after
+
+---@class perigee.Agreement
+---@field allow boolean
+---@field code? string of the step's error; default "vetoed"
+---@field message? string
 
 ---@class perigee.Condition
 ---@field description? string
