@@ -18,6 +18,7 @@ const struct peri_command peri_commands[] = {
     {"runs", "what rules did: list, show, retry, cancel, resolve", peri_cmd_runs},
     {"why", "why a rule did or did not run for an event", peri_cmd_why},
     {"test", "runs tests of rules with virtual time", peri_cmd_test},
+    {"lsp", "a language server for editors", peri_cmd_lsp},
     {"match", "filters JSON events by a pattern, like grep", peri_cmd_match},
     {"eval", "evaluates a template expression", peri_cmd_eval},
     {"cron", "the next instants of a cron expression", peri_cmd_cron},

@@ -13,6 +13,7 @@ int peri_cmd_events(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_rules(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_runs(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_why(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_lsp(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_match(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_test(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_eval(struct peri_cli *cli, int argc, char **argv);

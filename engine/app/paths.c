@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/buf.h"
 #include "base/str.h"
 
 bool peri_path_is_dir(const char *path)
@@ -161,6 +162,22 @@ enum peri_status peri_path_make(const char *path, struct peri_error *err)
         st = peri_error_set(err, PERI_EIO, "folder", "%s is not a folder", path);
     free(copy);
     return st;
+}
+
+char *peri_path_uri(const char *path)
+{
+    struct peri_buf out;
+    peri_buf_init(&out, 1 << 16);
+    (void)peri_buf_puts(&out, path[0] == '/' ? "file://" : "");
+    for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
+        bool plain =
+            (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("-._~/", *p);
+        if (plain)
+            (void)peri_buf_putc(&out, (char)*p);
+        else
+            (void)peri_buf_printf(&out, "%%%02X", *p);
+    }
+    return peri_buf_take(&out, NULL);
 }
 
 enum peri_status peri_path_read(const char *path, size_t max, char **ret, size_t *ret_len, struct peri_error *err)

@@ -25,6 +25,8 @@ bool peri_path_is_dir(const char *path);
 bool peri_path_is_file(const char *path);
 /* Makes the folder and its parents, mode 0700 for those that are new. */
 enum peri_status peri_path_make(const char *path, struct peri_error *err) PERI_MUST_CHECK;
+/* A path as a file URI, or as a relative reference: everything that has a meaning in URIs is percent-encoded. */
+char *peri_path_uri(const char *path);
 /* Reads a whole file of at most max bytes; malloc'ed, NUL-terminated. path "-" is standard input. */
 enum peri_status peri_path_read(
     const char *path, size_t max, char **ret, size_t *ret_len, struct peri_error *err) PERI_MUST_CHECK;

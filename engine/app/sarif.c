@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "app/codes.h"
-#include "base/buf.h"
+#include "app/paths.h"
 #include "base/str.h"
 
 static const char *const levels[] = {"error", "warning", "note"};
@@ -22,30 +22,13 @@ static bool put(struct peri_value *map, const char *key, const char *text)
     return map && peri_map_put_text(map, key, text) == PERI_OK;
 }
 
-/* A path as a relative reference or a file URI: everything that has a meaning in URIs is percent-encoded. */
-static char *uri_of(const char *path)
-{
-    struct peri_buf out;
-    peri_buf_init(&out, 1 << 16);
-    (void)peri_buf_puts(&out, path[0] == '/' ? "file://" : "");
-    for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
-        bool plain =
-            (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("-._~/", *p);
-        if (plain)
-            (void)peri_buf_putc(&out, (char)*p);
-        else
-            (void)peri_buf_printf(&out, "%%%02X", *p);
-    }
-    return peri_buf_take(&out, NULL);
-}
-
 static bool put_place(struct peri_value *result, const struct peri_finding *f)
 {
     struct peri_value *list = peri_value_list(), *location = peri_value_map();
     if (!list || !location || peri_list_push(list, location) != PERI_OK ||
         peri_map_put(result, "locations", list) != PERI_OK)
         return false;
-    char *uri = uri_of(f->file);
+    char *uri = peri_path_uri(f->file);
     struct peri_value *physical = child(location, "physicalLocation");
     bool good = uri && put(child(physical, "artifactLocation"), "uri", uri);
     struct peri_value *region = good && f->line > 0 ? child(physical, "region") : NULL;

@@ -59,6 +59,10 @@ struct peri_value *peri_expr_explain(const struct peri_expr *expr, const struct 
  * `event.x == 'a' or 'b'` always do when they can be evaluated. why gets half a sentence, or stays empty. */
 enum peri_truth { PERI_TRUTH_OPEN, PERI_TRUTH_YES, PERI_TRUTH_NO };
 enum peri_truth peri_expr_truth(const struct peri_expr *expr, struct peri_buf *why);
+/* The names of filters and functions, sorted, NULL-ended. */
+const char *const *peri_expr_function_names(void);
+/* Appends how one is called: "replace(a text, a text, a text)"; nothing for a name that is none. */
+void peri_expr_function_usage(const char *name, struct peri_buf *out);
 /* Lua's truth: everything but false and null. */
 bool peri_truthy(const struct peri_value *v);
 

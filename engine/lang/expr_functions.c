@@ -432,6 +432,19 @@ const struct expr_function *peri_expr_function(const char *name)
     return NULL;
 }
 
+void peri_expr_function_usage(const char *name, struct peri_buf *out)
+{
+    const struct expr_function *f = peri_expr_function(name);
+    if (!f)
+        return;
+    size_t least = peri_expr_function_min_args(f), most = peri_expr_function_max_args(f);
+    (void)peri_buf_printf(out, "%s(", name);
+    for (size_t i = 0; i < most && i < least + 2; i++)
+        (void)peri_buf_printf(out, "%s%s%s", i ? ", " : "", i >= least ? "optional " : "",
+            peri_expr_arg_name(peri_expr_function_arg(f, i)));
+    (void)peri_buf_puts(out, most > least + 2 ? ", ...)" : ")");
+}
+
 const char *const *peri_expr_function_names(void)
 {
     static const char *const names[] = {"abs", "add", "bool", "capitalize", "ceil", "contains", "date", "default",

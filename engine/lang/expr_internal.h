@@ -85,8 +85,6 @@ struct expr_function {
 };
 
 const struct expr_function *peri_expr_function(const char *name);
-/* All names, NULL-ended; filters only, or both. */
-const char *const *peri_expr_function_names(void);
 size_t peri_expr_function_min_args(const struct expr_function *function);
 size_t peri_expr_function_max_args(const struct expr_function *function); /* SIZE_MAX: any number */
 /* The type letter that argument i must have. */
