@@ -10,11 +10,12 @@
 #include "app/trial_cover.h"
 #include "app/trial_mutate.h"
 #include "app/trial_report.h"
+#include "app/trial_update.h"
 #include "app/zones.h"
 #include "base/str.h"
 #include "base/vec.h"
 
-enum { TAP, JUNIT, FILTER, COVERAGE, MUTATE };
+enum { TAP, JUNIT, FILTER, COVERAGE, MUTATE, UPDATE, YES };
 
 static const struct argp_option options[] = {
     {"tap", PERI_OPTION(TAP), 0, 0, "prints the results in the Test Anything Protocol", 0},
@@ -26,6 +27,9 @@ static const struct argp_option options[] = {
         "takes away or turns round one condition, field of a match, throttle or if after the other, and tells what no "
         "test notices",
         0},
+    {"update", PERI_OPTION(UPDATE), 0, 0,
+        "writes what happened into the test files, in place of what was expected, after showing it and asking", 0},
+    {"yes", PERI_OPTION(YES), 0, 0, "with --update: does not ask", 0},
     {0},
 };
 
@@ -121,6 +125,7 @@ struct session {
     struct peri_trial_report report;
     struct peri_trial_cover *cover; /* NULL: not asked for */
     struct peri_mutations *mutations;
+    bool update, yes;
 };
 
 static enum peri_status run_cases(struct session *s, struct peri_trial_bed *bed, struct peri_error *err)
@@ -136,6 +141,37 @@ static enum peri_status run_cases(struct session *s, struct peri_trial_bed *bed,
     if (st == PERI_OK && s->mutations && s->report.failed == failed) /* what fails already notices nothing more */
         st = peri_trial_mutate(bed, s->mutations, err);
     return st;
+}
+
+/* --update: runs the tests unseen and writes what they should have expected. */
+static enum peri_status update_file(struct session *s, const char *path, struct peri_error *err)
+{
+    struct peri_trial_file *file = NULL;
+    struct peri_trial_edits edits = {0};
+    struct peri_trial_bed *bed = calloc(1, sizeof(*bed));
+    struct peri_tz_source tz = peri_tz_files();
+    struct peri_diag diag;
+    bool written = false;
+    peri_diag_init(&diag);
+    enum peri_status st = bed ? peri_trial_read(path, &tz, &file, &diag) : peri_error_nomem(err);
+    if (st == PERI_OK) {
+        bed->edits = &edits;
+        edits.doc = file->doc;
+        st = peri_trial_bed_open(bed, s->cli, file, &diag, err);
+    }
+    bool bad = st == PERI_EINVAL && diag.errors > 0; /* the run that follows tells */
+    for (size_t i = 0; st == PERI_OK && i < file->case_count; i++)
+        if (!s->filter || strstr(file->cases[i].name, s->filter))
+            peri_trial_run(bed, &file->cases[i], &diag);
+    if (st == PERI_OK) {
+        peri_trial_bed_close(bed);
+        st = peri_trial_edits_apply(&edits, path, s->yes, &written, err);
+    }
+    peri_trial_edits_finish(&edits);
+    peri_diag_finish(&diag);
+    peri_trial_file_destroy(file);
+    free(bed);
+    return bad ? PERI_OK : st;
 }
 
 static enum peri_status run_file(struct session *s, const char *path, struct peri_error *err)
@@ -177,8 +213,12 @@ static int run_all(struct session *s, const struct paths *paths, const char *jun
     struct peri_error err = {0};
     enum peri_status st = PERI_OK;
     size_t unnoticed = 0;
-    for (size_t i = 0; i < paths->count && st == PERI_OK; i++)
-        st = run_file(s, paths->items[i], &err);
+    for (size_t i = 0; i < paths->count && st == PERI_OK; i++) {
+        if (s->update)
+            st = update_file(s, paths->items[i], &err);
+        if (st == PERI_OK)
+            st = run_file(s, paths->items[i], &err);
+    }
     if (st)
         return peri_cli_fail_error(s->cli, &err);
     peri_trial_report_end(&s->report);
@@ -199,13 +239,17 @@ int peri_cmd_test(struct peri_cli *cli, int argc, char **argv)
     peri_cli_parse(cli, argc, argv, &usage, &args);
     if (args.value[TAP] && (args.value[COVERAGE] || args.value[MUTATE]))
         return peri_cli_usage(cli, "test", "--tap cannot tell of --coverage and --mutate");
+    if (args.value[UPDATE] && style_of(cli, &args) != PERI_TRIAL_TEXT)
+        return peri_cli_usage(cli, "test", "--update shows what it changes: it does not go with --json or --tap");
     if (!peri_cli_config(cli))
         return PERI_EXIT_NO;
     struct session s = {.cli = cli,
         .filter = args.value[FILTER],
         .report = {.cli = cli, .style = style_of(cli, &args)},
         .cover = args.value[COVERAGE] ? peri_trial_cover_create() : NULL,
-        .mutations = args.value[MUTATE] ? &mutations : NULL};
+        .mutations = args.value[MUTATE] ? &mutations : NULL,
+        .update = args.value[UPDATE] != NULL,
+        .yes = args.value[YES] != NULL};
     int code = find_all(cli, &args, &paths) ? PERI_EXIT_OK : PERI_EXIT_INTERNAL;
     if (code == PERI_EXIT_OK && args.value[COVERAGE] && !s.cover)
         code = peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");

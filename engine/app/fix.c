@@ -145,7 +145,8 @@ static enum peri_status mend_one(struct mending *m, struct peri_diag *diag, bool
 enum peri_status peri_fix_rules(const char *file, const char *text, size_t len, const struct peri_rule_env *env,
     peri_fix_told told, void *ctx, char **ret, size_t *ret_len, size_t *ret_count)
 {
-    struct mending m = {.file = file, .env = env, .told = told, .ctx = ctx, .text = peri_strndup(text, len), .len = len};
+    struct mending m = {
+        .file = file, .env = env, .told = told, .ctx = ctx, .text = peri_strndup(text, len), .len = len};
     struct peri_diag diag;
     enum peri_status st = m.text ? findings_of(file, text, len, env, &diag) : PERI_ENOMEM;
     if (st) {
@@ -165,48 +166,18 @@ enum peri_status peri_fix_rules(const char *file, const char *text, size_t len, 
     return PERI_OK;
 }
 
-static bool write_all(int fd, const char *text, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        ssize_t n = write(fd, text + done, len - done);
-        if (n < 0 && errno != EINTR)
-            return false;
-        done += n > 0 ? (size_t)n : 0;
-    }
-    return fsync(fd) == 0;
-}
-
-/* path is no link. Whoever reads it sees the old text or the new one. */
-static enum peri_status write_file(const char *path, const char *text, size_t len, struct peri_error *err)
-{
-    struct stat info;
-    char *fresh = peri_asprintf("%s.XXXXXX", path);
-    int fd = fresh && stat(path, &info) == 0 ? mkstemp(fresh) : -1;
-    bool good = fd >= 0 && fchmod(fd, info.st_mode & 07777) == 0 && write_all(fd, text, len);
-    if (fd >= 0)
-        good = close(fd) == 0 && good;
-    good = good && rename(fresh, path) == 0;
-    enum peri_status st =
-        good ? PERI_OK : peri_error_set(err, PERI_EIO, "io", "cannot write %s: %s", path, strerror(errno));
-    if (fd >= 0 && !good)
-        (void)unlink(fresh);
-    free(fresh);
-    return st;
-}
-
 enum peri_status peri_fix_file(const char *path, const struct peri_rule_env *env, peri_fix_told told, void *ctx,
     size_t *ret_count, struct peri_error *err)
 {
-    char *text = NULL, *mended = NULL, *real = realpath(path, NULL);
+    char *text = NULL, *mended = NULL;
     size_t len = 0, mended_len = 0;
     *ret_count = 0;
     enum peri_status st = peri_path_read(path, PERI_YAML_MAX_BYTES, &text, &len, err);
     if (st == PERI_OK)
         st = peri_fix_rules(path, text, len, env, told, ctx, &mended, &mended_len, ret_count);
     if (st == PERI_OK && *ret_count > 0)
-        st = write_file(real ? real : path, mended, mended_len, err);
+        st = peri_path_replace(path, mended, mended_len, err);
     free(mended);
     free(text);
-    free(real);
     return st;
 }

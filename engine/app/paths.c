@@ -205,3 +205,32 @@ enum peri_status peri_path_read(const char *path, size_t max, char **ret, size_t
     peri_buf_finish(&buf);
     return st;
 }
+
+static bool write_all(int fd, const char *text, size_t len)
+{
+    for (size_t done = 0; done < len;) {
+        ssize_t n = write(fd, text + done, len - done);
+        if (n < 0 && errno != EINTR)
+            return false;
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return fsync(fd) == 0;
+}
+
+enum peri_status peri_path_replace(const char *path, const char *text, size_t len, struct peri_error *err)
+{
+    struct stat info;
+    char *real = realpath(path, NULL), *fresh = real ? peri_asprintf("%s.XXXXXX", real) : NULL;
+    int fd = fresh && stat(path, &info) == 0 ? mkstemp(fresh) : -1;
+    bool good = fd >= 0 && fchmod(fd, info.st_mode & 07777) == 0 && write_all(fd, text, len);
+    if (fd >= 0)
+        good = close(fd) == 0 && good;
+    good = good && rename(fresh, real) == 0;
+    enum peri_status st =
+        good ? PERI_OK : peri_error_set(err, PERI_EIO, "io", "cannot write %s: %s", path, strerror(errno));
+    if (fd >= 0 && !good)
+        (void)unlink(fresh);
+    free(fresh);
+    free(real);
+    return st;
+}

@@ -15,8 +15,8 @@ char *peri_path_share(void);
 char *peri_path_bundled_rules(void);
 /* $STATE_DIRECTORY, else $XDG_STATE_HOME/perigee, else ~/.local/state/perigee. */
 char *peri_path_state(void);
-/* $CONFIGURATION_DIRECTORY; else for root /etc/perigee when it exists; else $XDG_CONFIG_HOME/perigee when it exists, then
- * /etc/perigee when that exists. */
+/* $CONFIGURATION_DIRECTORY; else for root /etc/perigee when it exists; else $XDG_CONFIG_HOME/perigee when it exists,
+ * then /etc/perigee when that exists. */
 char *peri_path_config(void);
 char *peri_path_join(const char *folder, const char *name);
 /* name relative to the folder of file, unless it is absolute or starts with ~/. */
@@ -30,5 +30,10 @@ char *peri_path_uri(const char *path);
 /* Reads a whole file of at most max bytes; malloc'ed, NUL-terminated. path "-" is standard input. */
 enum peri_status peri_path_read(
     const char *path, size_t max, char **ret, size_t *ret_len, struct peri_error *err) PERI_MUST_CHECK;
+
+/* Puts text in place of the file, which keeps its mode; a link stays one. Whoever reads it sees the old text or the new
+ * one. */
+enum peri_status peri_path_replace(
+    const char *path, const char *text, size_t len, struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

@@ -24,6 +24,24 @@ struct peri_trial_stub {
     size_t count;
 };
 
+/* What the outside world answers to a request; replies one after the other, the last again and again. */
+struct peri_trial_reply {
+    int status;                      /* 0: 200 */
+    struct peri_http_field *headers; /* borrow; NULL: none */
+    size_t header_count;
+    char *body;
+    bool is_json, fails;
+    struct peri_error error;
+};
+struct peri_trial_http {
+    const char *method, *url;   /* method NULL: any; url with '*' */
+    struct peri_pattern *match; /* of {method, url, headers, body, json}; NULL: any */
+    struct peri_trial_reply *replies;
+    size_t count, next;
+};
+
+struct peri_trial_webhook; /* trial_webhook.c */
+
 enum peri_trial_kind {
     PERI_TRIAL_NOTHING, /* expect alone */
     PERI_TRIAL_EVENT,
@@ -31,6 +49,7 @@ enum peri_trial_kind {
     PERI_TRIAL_UNTIL,
     PERI_TRIAL_PUT,
     PERI_TRIAL_DELETE,
+    PERI_TRIAL_WEBHOOK,
     PERI_TRIAL_RESTART
 };
 
@@ -38,7 +57,8 @@ struct peri_trial_step {
     enum peri_trial_kind kind;
     struct peri_place place;
     const char *event, *id, *source, *subject;
-    struct peri_value *data;         /* EVENT: the payload. PUT, DELETE: {type: [...]} */
+    struct peri_value *data; /* EVENT: the payload. PUT, DELETE: {type: [...]} */
+    struct peri_trial_webhook *webhook;
     int64_t ms;                      /* ADVANCE: how long; UNTIL: when; EVENT: its time, INT64_MIN: now */
     const struct peri_node *expect;  /* NULL: nothing */
     struct peri_value *expect_value; /* the same */
@@ -51,6 +71,8 @@ struct peri_trial_case {
     struct peri_value *data; /* {type: [...]}, beside the file's */
     struct peri_trial_stub *stubs;
     size_t stub_count;
+    struct peri_trial_http *http;
+    size_t http_count;
     struct peri_trial_step *steps;
     size_t step_count;
 };
@@ -60,9 +82,11 @@ struct peri_trial_file {
     struct peri_yaml_doc *doc;
     const char *timezone; /* default of schedules, and of times without an offset */
     char **rules;         /* NULL-ended */
-    struct peri_value *data, *plugins;
+    struct peri_value *data, *plugins, *secrets;
     struct peri_trial_stub *stubs;
     size_t stub_count;
+    struct peri_trial_http *http;
+    size_t http_count;
     struct peri_trial_case *cases;
     size_t case_count;
 };
@@ -73,6 +97,7 @@ enum peri_status peri_trial_read(const char *path, const struct peri_tz_source *
 void peri_trial_file_destroy(struct peri_trial_file *file);
 
 struct peri_trial_cover;
+struct peri_trial_edits;
 
 /* The world of one file: plugins, an empty store in memory, a clock that only tests move. */
 struct peri_trial_bed {
@@ -85,6 +110,7 @@ struct peri_trial_bed {
     struct peri_store *store;
     struct peri_reader *reader;
     struct peri_secrets *secrets;
+    struct peri_http_client *http; /* answers from the test file */
     struct peri_host *host;
     struct peri_tz_source tz;
     struct peri_rule_env env; /* for rules of this bed */
@@ -93,7 +119,11 @@ struct peri_trial_bed {
     struct peri_pipeline *pipeline;
     struct peri_trial_case *now;       /* the case under way */
     struct peri_value *calls;          /* of actions since the last look: [{operator, params, rule, run, time}] */
+    struct peri_value *requests;       /* to the outside since the last look: [{method, url, headers, body, json}] */
+    struct peri_value *sent;           /* over channels since the last look: messages */
+    struct peri_value *response;       /* to the last webhook; NULL: none */
     uint64_t seen_event, seen_message; /* what was there at the last look */
+    struct peri_trial_edits *edits;    /* what should be expected instead; NULL: nobody asks */
     enum peri_status failed;           /* memory */
 };
 
@@ -115,6 +145,19 @@ enum peri_status peri_trial_bed_restart(struct peri_trial_bed *bed, struct peri_
 /* entities: {type: [...]}; remove: lists of ids instead. */
 enum peri_status peri_trial_bed_put(
     struct peri_trial_bed *bed, const struct peri_value *entities, bool remove, struct peri_error *err) PERI_MUST_CHECK;
+
+/* bed->response is what the plugin answered. */
+enum peri_status peri_trial_bed_webhook(
+    struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err) PERI_MUST_CHECK;
+/* Until nothing is left to do at this instant. */
+enum peri_status peri_trial_bed_settle(struct peri_trial_bed *bed, struct peri_error *err) PERI_MUST_CHECK;
+
+/* For the HTTP client of a bed (ctx). */
+enum peri_status peri_trial_answer_http(
+    void *ctx, const struct peri_http_send *request, struct peri_http_response *ret, struct peri_error *err);
+void peri_trial_http_forget(struct peri_trial_http *list, size_t count);
+void peri_trial_http_free(struct peri_trial_http *list, size_t count);
+void peri_trial_webhook_free(struct peri_trial_webhook *webhook);
 
 /* Compares what happened since the last look with step->expect; each difference is a finding [test-failed]. */
 enum peri_status peri_trial_expect(struct peri_trial_bed *bed, const struct peri_trial_step *step,

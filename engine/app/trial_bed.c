@@ -118,6 +118,19 @@ static void record(struct peri_trial_bed *bed, const struct peri_call *call)
         bed->failed = PERI_ENOMEM;
 }
 
+/* A message on its way over a channel of a plugin, as the outbox would show it. */
+static void sends(void *ctx, const char *plugin, const struct peri_value *message)
+{
+    struct peri_trial_bed *bed = ctx;
+    struct peri_value *copy = peri_value_copy(message);
+    if (!bed->sent || !copy || peri_map_put_text(copy, "channel", plugin) != PERI_OK) {
+        peri_value_unref(copy);
+        bed->failed = bed->sent ? PERI_ENOMEM : bed->failed;
+    } else if (peri_list_push(bed->sent, copy) != PERI_OK) {
+        bed->failed = PERI_ENOMEM;
+    }
+}
+
 static bool lookup(void *ctx, const char *id, enum peri_delivery *ret)
 {
     struct peri_trial_bed *bed = ctx;
@@ -201,7 +214,10 @@ static enum peri_status open_host(struct peri_trial_bed *bed, struct peri_diag *
         .log = bed->log,
         .clock = bed->clock,
         .store = bed->store,
+        .http = bed->http,
         .secrets = bed->secrets,
+        .sends = sends,
+        .sends_ctx = bed,
         .tz = &bed->tz,
         .plugin_path = (const char *const *)config->plugin_path,
         .bundled_path = share,
@@ -261,12 +277,25 @@ static enum peri_status load_rules(struct peri_trial_bed *bed, struct peri_diag 
     return st ? st : diag->errors > before ? PERI_EINVAL : PERI_OK;
 }
 
+static enum peri_status lend_secrets(struct peri_trial_bed *bed, struct peri_error *err)
+{
+    const struct peri_value *map = bed->file->secrets;
+    enum peri_status st = PERI_OK;
+    for (void *it = peri_map_first(map); it && st == PERI_OK; it = peri_map_next(map, it)) {
+        const char *text = peri_value_text(peri_map_item(it));
+        st = peri_secrets_lend(bed->secrets, peri_map_key(it, NULL), text ? text : "", err);
+    }
+    return st;
+}
+
 enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli *cli,
     const struct peri_trial_file *file, struct peri_diag *diag, struct peri_error *err)
 {
     struct peri_trial_cover *cover = bed->cover;
+    struct peri_trial_edits *edits = bed->edits;
     memset(bed, 0, sizeof(*bed));
     bed->cover = cover;
+    bed->edits = edits;
     peri_error_clear(err);
     bed->cli = cli;
     bed->file = file;
@@ -284,6 +313,13 @@ enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli
     if (st == PERI_OK)
         st = peri_secrets_open("/nonexistent", &bed->secrets, err);
     if (st == PERI_OK)
+        st = lend_secrets(bed, err);
+    if (st == PERI_OK) {
+        struct peri_http_client_options options = {
+            .loop = bed->loop, .log = bed->log, .answer = peri_trial_answer_http, .answer_ctx = bed};
+        st = peri_http_client_create(&options, &bed->http, err);
+    }
+    if (st == PERI_OK)
         st = open_host(bed, diag, err);
     if (st == PERI_OK)
         st = load_rules(bed, diag);
@@ -296,6 +332,7 @@ void peri_trial_bed_close(struct peri_trial_bed *bed)
 {
     peri_trial_bed_end(bed);
     peri_host_destroy(bed->host);
+    peri_http_client_destroy(bed->http);
     peri_secrets_destroy(bed->secrets);
     peri_rule_list_finish(&bed->rules);
     peri_reader_close(bed->reader);
@@ -322,7 +359,7 @@ static bool is_quiet(const struct peri_trial_bed *bed)
 }
 
 /* Lets everything happen that happens at this instant. */
-static enum peri_status settle(struct peri_trial_bed *bed, struct peri_error *err)
+enum peri_status peri_trial_bed_settle(struct peri_trial_bed *bed, struct peri_error *err)
 {
     int64_t end = 0;
     for (size_t i = 0; !is_quiet(bed); i++) {
@@ -341,7 +378,7 @@ static enum peri_status settle(struct peri_trial_bed *bed, struct peri_error *er
 /* From one instant at which something is due to the next: what happens there happens at that time. */
 enum peri_status peri_trial_bed_go(struct peri_trial_bed *bed, int64_t until_ms, struct peri_error *err)
 {
-    enum peri_status st = settle(bed, err);
+    enum peri_status st = peri_trial_bed_settle(bed, err);
     for (size_t i = 0; st == PERI_OK; i++) {
         int64_t now = peri_clock_wall_ms(&bed->clock), due = peri_pipeline_next_due(bed->pipeline);
         int64_t next = due > until_ms ? until_ms : due < now ? now : due;
@@ -350,7 +387,7 @@ enum peri_status peri_trial_bed_go(struct peri_trial_bed *bed, int64_t until_ms,
                 "more than %d things are due on the way: advance in smaller steps", MAX_INSTANTS);
         peri_clock_fake_advance(&bed->fake, next - now);
         peri_pipeline_tick(bed->pipeline);
-        st = settle(bed, err);
+        st = peri_trial_bed_settle(bed, err);
         if (due > until_ms)
             break;
     }
@@ -380,7 +417,7 @@ static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_e
         st = peri_pipeline_set_rules(bed->pipeline, bed->rules.items, bed->rules.count, err);
     if (st == PERI_OK)
         st = peri_pipeline_start_ops(bed->pipeline, &ops, err);
-    return st ? st : settle(bed, err);
+    return st ? st : peri_trial_bed_settle(bed, err);
 }
 
 static void stop_pipeline(struct peri_trial_bed *bed)
@@ -403,10 +440,15 @@ enum peri_status peri_trial_bed_begin(struct peri_trial_bed *bed, struct peri_tr
     bed->now = trial;
     bed->failed = PERI_OK; /* seen_event and seen_message stay: numbers are not used again */
     bed->calls = peri_value_list();
+    bed->requests = peri_value_list();
+    bed->sent = peri_value_list();
+    peri_trial_http_forget(trial->http, trial->http_count);
+    peri_trial_http_forget(bed->file->http, bed->file->http_count);
     forget_answers(trial->stubs, trial->stub_count);
     forget_answers(bed->file->stubs, bed->file->stub_count);
     atomic_store(&bed->fake.wall_ms, trial->start_ms);
-    enum peri_status st = bed->calls ? peri_store_run(bed->store, wipe, NULL, err) : peri_error_nomem(err);
+    enum peri_status st =
+        bed->calls && bed->requests && bed->sent ? peri_store_run(bed->store, wipe, NULL, err) : peri_error_nomem(err);
     if (st == PERI_OK)
         st = peri_trial_bed_put(bed, bed->file->data, false, err);
     if (st == PERI_OK)
@@ -419,13 +461,16 @@ void peri_trial_bed_end(struct peri_trial_bed *bed)
     if (bed->pipeline)
         stop_pipeline(bed);
     peri_value_unref(bed->calls);
-    bed->calls = NULL;
+    peri_value_unref(bed->requests);
+    peri_value_unref(bed->sent);
+    peri_value_unref(bed->response);
+    bed->calls = bed->requests = bed->sent = bed->response = NULL;
     bed->now = NULL;
 }
 
 enum peri_status peri_trial_bed_restart(struct peri_trial_bed *bed, struct peri_error *err)
 {
-    enum peri_status st = settle(bed, err);
+    enum peri_status st = peri_trial_bed_settle(bed, err);
     stop_pipeline(bed);
     return st ? st : start_pipeline(bed, err);
 }
@@ -514,5 +559,5 @@ enum peri_status peri_trial_bed_send(
         *err = s.err;
         return s.st;
     }
-    return settle(bed, err);
+    return peri_trial_bed_settle(bed, err);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/trial_cover.h"
+#include "app/trial_update.h"
 #include "base/str.h"
 #include "data/json.h"
 #include "io/store_data.h"
@@ -32,6 +33,44 @@ static void trial_differs(struct look *l, const char *pointer, const char *fmt, 
     va_end(ap);
     peri_diag_add(l->diag, peri_node_at_pointer(l->step->expect, pointer)->place, PERI_SEV_ERROR, "test-failed", NULL,
         "%s", message);
+}
+
+/* For --update: what should stand there. */
+static void propose(struct look *l, const char *pointer, const struct peri_value *value)
+{
+    if (l->bed->edits)
+        peri_trial_edits_add(l->bed->edits, peri_node_at_pointer(l->step->expect, pointer), value);
+}
+
+/* take value */
+static void propose_new(struct look *l, const char *pointer, struct peri_value *value)
+{
+    if (value)
+        propose(l, pointer, value);
+    else
+        l->nomem = true;
+    peri_value_unref(value);
+}
+
+/* The items with those of their members that keys name; for --update. */
+static void propose_list(struct look *l, const char *pointer, const struct peri_value *items, const char *const *keys)
+{
+    struct peri_value *list = l->bed->edits ? peri_value_list() : NULL;
+    for (size_t i = 0; list && i < peri_value_count(items); i++) {
+        struct peri_value *one = peri_value_map();
+        bool good = one != NULL;
+        for (const char *const *k = keys; good && *k; k++)
+            if (peri_map_at(peri_list_at(items, i), *k))
+                good = peri_map_put_ref(one, *k, peri_map_at(peri_list_at(items, i), *k)) == PERI_OK;
+        if (!good) {
+            peri_value_unref(one);
+            l->nomem = true;
+        } else if (peri_list_push(list, one) != PERI_OK) {
+            l->nomem = true;
+        }
+    }
+    if (l->bed->edits)
+        propose_new(l, pointer, list);
 }
 
 /* A value in few words, into out. */
@@ -95,6 +134,8 @@ static bool must_fit(
         char *at = peri_asprintf("%s%.*s", pointer, (int)d.at.len, d.at.data ? d.at.data : "");
         trial_differs(l, at ? at : pointer, "%s%s%.*s is %s, expected %s", what, d.at.len ? " at " : "", (int)d.at.len,
             d.at.data ? d.at.data : "", show(d.got, a), show(d.want, b));
+        if (at)
+            propose(l, at, d.got);
         free(at);
     }
     peri_buf_finish(&d.at);
@@ -165,6 +206,8 @@ static enum peri_status look_at_messages(struct look *l, struct peri_error *err)
         l->nomem = l->nomem || peri_list_push(l->messages, peri_value_ref(message)) != PERI_OK;
     }
     peri_value_unref(list);
+    for (size_t i = 0; i < peri_value_count(l->bed->sent); i++)
+        l->nomem = l->nomem || peri_list_push(l->messages, peri_value_ref(peri_list_at(l->bed->sent, i))) != PERI_OK;
     return st;
 }
 
@@ -190,6 +233,8 @@ static void expect_verdicts(struct look *l, const struct peri_value *want)
             trial_differs(l, pointer, "the verdict of %s is %s%s%s%s, expected %s", rule,
                 verdict ? verdict : "none: it heard no event", reason ? " (" : "", reason ? reason : "",
                 reason ? ")" : "", word);
+        if (pointer && known && word && l->bed->edits && !peri_streq(word, verdict ? verdict : "none"))
+            propose_new(l, pointer, peri_value_str(verdict ? verdict : "none"));
         free(pointer);
         free(what);
     }
@@ -216,6 +261,8 @@ static bool item_fits(const struct peri_value *want, const struct peri_value *go
     peri_diag_finish(&unused);
     return good;
 }
+
+static const char *const action_keys[] = {"operator", "params", NULL};
 
 static void differing_action(struct look *l, size_t i, const struct peri_value *want, const struct peri_value *got)
 {
@@ -253,7 +300,10 @@ static void expect_actions(struct look *l, const struct peri_value *want)
             if (got && item_fits(item, got, nodes->items[i]))
                 continue;
             differing_action(l, i, item, got);
-            return;
+            if (l->bed->edits && (!got || !peri_streq(peri_map_text(item, "operator"), peri_map_text(got, "operator"))))
+                propose_list(l, "/actions", calls, action_keys);
+            if (!got || !l->bed->edits)
+                return;
         }
     }
     if (at < peri_value_count(calls)) {
@@ -261,6 +311,7 @@ static void expect_actions(struct look *l, const struct peri_value *want)
         trial_differs(l, "/actions", "%zu more action%s called than expected, first %s with %s",
             peri_value_count(calls) - at, peri_value_count(calls) - at == 1 ? " was" : "s were",
             peri_map_text(got, "operator"), show(peri_map_at(got, "params"), text));
+        propose_list(l, "/actions", calls, action_keys);
     }
 }
 
@@ -275,6 +326,8 @@ static void expect_counts(struct look *l, const struct peri_value *want)
         if (!peri_value_is(peri_map_item(it), PERI_INT) || peri_value_as_int(peri_map_item(it)) != n)
             trial_differs(l, pointer ? pointer : "", "%s was called %lld times, expected %lld", id, (long long)n,
                 (long long)peri_value_as_int(peri_map_item(it)));
+        if (pointer && l->bed->edits && peri_value_as_int(peri_map_item(it)) != n)
+            propose_new(l, pointer, peri_value_int(n));
         free(pointer);
     }
 }
@@ -283,13 +336,18 @@ static void expect_counts(struct look *l, const struct peri_value *want)
 static void expect_list(
     struct look *l, const char *key, const char *one, const struct peri_value *want, const struct peri_value *got)
 {
+    static const char *const keys[] = {
+        "type", "data", "method", "url", "channel", "channel_type", "to", "subject", "title", "json", "body", NULL};
     char pointer[60], text[CUT];
     size_t n = peri_value_count(want), m = peri_value_count(got);
     for (size_t i = 0; i < n && i < m; i++) {
         snprintf(pointer, sizeof(pointer), "/%s/%zu", key, i);
-        if (!must_fit(l, pointer, one, peri_list_at(want, i), peri_list_at(got, i)))
+        if (!must_fit(l, pointer, one, peri_list_at(want, i), peri_list_at(got, i)) && !l->bed->edits)
             return;
     }
+    snprintf(pointer, sizeof(pointer), "/%s", key);
+    if (n != m)
+        propose_list(l, pointer, got, keys);
     snprintf(pointer, sizeof(pointer), n > m ? "/%s/%zu" : "/%s", key, m);
     if (n > m)
         trial_differs(l, pointer, "expected %zu %s, there %s %zu", n, key, m == 1 ? "is" : "are", m);
@@ -327,11 +385,38 @@ static void expect_runs(struct look *l, const struct peri_value *want, struct pe
         else if (!l->nomem && !peri_streq(state, newest ? newest : "none"))
             trial_differs(l, pointer, "the last run of %s is %s, expected %s", rule,
                 newest ? newest : "none: there is none", state);
+        if (!l->nomem && l->bed->edits && state && !peri_streq(state, newest ? newest : "none"))
+            propose_new(l, pointer, peri_value_str(newest ? newest : "none"));
         free(pointer);
         free(what);
         peri_value_unref(states);
         peri_value_unref(runs);
     }
+}
+
+static bool is_stores_own(const char *key)
+{
+    static const char *const own[] = {"id", "type", "version", "created", "updated", NULL};
+    for (const char *const *k = own; *k; k++)
+        if (strcmp(*k, key) == 0)
+            return true;
+    return false;
+}
+
+/* Without what the store adds. */
+static void propose_entities(struct look *l, const char *pointer, const struct peri_value *found)
+{
+    struct peri_value *list = l->bed->edits ? peri_value_list() : NULL;
+    for (size_t i = 0; list && i < peri_value_count(found); i++) {
+        const struct peri_value *entity = peri_list_at(found, i);
+        struct peri_value *one = peri_value_map();
+        for (void *it = peri_map_first(entity); one && it; it = peri_map_next(entity, it))
+            if (!is_stores_own(peri_map_key(it, NULL)))
+                l->nomem = peri_map_put_ref(one, peri_map_key(it, NULL), peri_map_item(it)) != PERI_OK || l->nomem;
+        l->nomem = peri_list_push(list, one) != PERI_OK || l->nomem;
+    }
+    if (l->bed->edits)
+        propose_new(l, pointer, list);
 }
 
 /* Just as many as listed, each a different one, in any order. */
@@ -362,6 +447,11 @@ static void expect_data(struct look *l, const struct peri_value *want, struct pe
         if (count > n)
             trial_differs(
                 l, pointer, "there are %zu of the type %s, expected %zu: %s", count, type, n, show(found, all));
+        bool differs = count != n;
+        for (size_t k = 0; taken && k < count; k++)
+            differs = differs || !taken[k];
+        if (differs)
+            propose_entities(l, pointer, found);
         free(taken);
         peri_value_unref(found);
         free(pointer);
@@ -389,6 +479,12 @@ enum peri_status peri_trial_expect(
         expect_counts(&l, part);
     if (st == PERI_OK && (part = peri_map_at(want, "messages")))
         expect_list(&l, "messages", "the message", part, l.messages);
+    if (st == PERI_OK && (part = peri_map_at(want, "requests")))
+        expect_list(&l, "requests", "the request", part, bed->requests);
+    if (st == PERI_OK && (part = peri_map_at(want, "response")) && bed->response)
+        (void)must_fit(&l, "/response", "the response", part, bed->response);
+    else if (st == PERI_OK && part)
+        trial_differs(&l, "/response", "there was no webhook before this");
     if (st == PERI_OK && (part = peri_map_at(want, "events")))
         expect_events(&l, part);
     if (st == PERI_OK && (part = peri_map_at(want, "runs")))
@@ -400,7 +496,11 @@ enum peri_status peri_trial_expect(
     peri_value_unref(l.messages);
     peri_value_unref(bed->calls);
     bed->calls = peri_value_list();
-    return st ? st : l.nomem || !bed->calls ? peri_error_nomem(err) : PERI_OK;
+    peri_value_unref(bed->requests);
+    bed->requests = peri_value_list();
+    peri_value_unref(bed->sent);
+    bed->sent = peri_value_list();
+    return st ? st : l.nomem || !bed->calls || !bed->requests || !bed->sent ? peri_error_nomem(err) : PERI_OK;
 }
 
 /* ---- one case ---- */
@@ -421,6 +521,10 @@ static enum peri_status do_step(struct peri_trial_bed *bed, const struct peri_tr
         return peri_trial_bed_put(bed, step->data, false, err);
     case PERI_TRIAL_DELETE:
         return peri_trial_bed_put(bed, step->data, true, err);
+    case PERI_TRIAL_WEBHOOK: {
+        enum peri_status st = peri_trial_bed_webhook(bed, step, err);
+        return st ? st : peri_trial_bed_settle(bed, err);
+    }
     case PERI_TRIAL_RESTART:
         return peri_trial_bed_restart(bed, err);
     case PERI_TRIAL_NOTHING:

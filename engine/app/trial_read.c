@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "app/paths.h"
-#include "app/trial.h"
+#include "app/trial_reader.h"
 #include "base/str.h"
 #include "base/timefmt.h"
 #include "lang/duration.h"
@@ -14,85 +14,9 @@
 
 #define DEFAULT_START "2026-01-05T09:00:00Z" /* a Monday */
 
-struct reader {
-    struct peri_trial_file *file;
-    struct peri_tz *tz;
-    struct peri_diag *diag;
-    bool nomem;
-};
-
-static void trial_fault(struct reader *r, struct peri_place place, const char *code, const char *hint, const char *fmt,
-    ...) PERI_PRINTF(5, 6);
-static void trial_fault(
-    struct reader *r, struct peri_place place, const char *code, const char *hint, const char *fmt, ...)
+static bool read_time(struct trial_reader *r, const struct peri_node *node, const char *what, int64_t *ret)
 {
-    char message[600];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(message, sizeof(message), fmt, ap);
-    va_end(ap);
-    peri_diag_add(r->diag, place, PERI_SEV_ERROR, code, hint, "%s", message);
-}
-
-/* ---- small readers ---- */
-
-static bool want(struct reader *r, const struct peri_node *node, enum peri_node_kind kind, const char *what)
-{
-    if (node->kind == kind && !node->tag)
-        return true;
-    trial_fault(r, node->place, "wrong-type", NULL, "\"%s\" must be %s, is %s", what,
-        kind == PERI_NODE_MAP    ? "a mapping"
-        : kind == PERI_NODE_LIST ? "a list"
-                                 : "a single value",
-        peri_node_describe(node));
-    return false;
-}
-
-static bool check_keys(struct reader *r, const struct peri_node *map, const char *const *known, const char *what)
-{
-    bool good = true;
-    for (size_t i = 0; i < map->count; i++) {
-        const struct peri_node *key = map->pairs[i].key;
-        bool found = false;
-        for (const char *const *k = known; *k; k++)
-            found = found || strcmp(*k, key->text) == 0;
-        if (found)
-            continue;
-        char hint[400];
-        const char *near = peri_nearest(key->text, known);
-        int n = snprintf(hint, sizeof(hint), near ? "did you mean \"%s\"?" : "keys of %s:", near ? near : what);
-        for (const char *const *k = known; !near && *k && n > 0 && n < (int)sizeof(hint); k++)
-            n += snprintf(hint + n, sizeof(hint) - (size_t)n, "%s %s", k == known ? "" : ",", *k);
-        trial_fault(r, key->place, "unknown-key", hint, "unknown key \"%.80s\"", key->text);
-        good = false;
-    }
-    return good;
-}
-
-/* NULL when it is no text. */
-static const char *text_of(struct reader *r, const struct peri_node *node, const char *what)
-{
-    if (node->kind == PERI_NODE_SCALAR && node->type == PERI_STRING && !node->tag && node->len > 0)
-        return node->text;
-    trial_fault(r, node->place, "wrong-type", NULL, "\"%s\" must be a text, is %s", what, peri_node_describe(node));
-    return NULL;
-}
-
-static struct peri_value *value_of(struct reader *r, const struct peri_node *node)
-{
-    struct peri_value *v = NULL;
-    struct peri_error err = {0};
-    enum peri_status st = peri_node_value(node, NULL, NULL, &v, &err);
-    if (st == PERI_ENOMEM)
-        r->nomem = true;
-    else if (st)
-        trial_fault(r, node->place, "bad-value", NULL, "%s", err.message);
-    return v;
-}
-
-static bool read_time(struct reader *r, const struct peri_node *node, const char *what, int64_t *ret)
-{
-    const char *text = text_of(r, node, what);
+    const char *text = trial_text(r, node, what);
     if (!text)
         return false;
     if (peri_time_parse(text, node->len, ret) || peri_tz_parse_local(r->tz, text, ret))
@@ -104,9 +28,9 @@ static bool read_time(struct reader *r, const struct peri_node *node, const char
 
 /* {type: entity} or {type: [entity, ...]} as {type: [...]}; NULL when wrong. of: what a list holds. */
 static struct peri_value *read_entities(
-    struct reader *r, const struct peri_node *node, const char *what, enum peri_type of)
+    struct trial_reader *r, const struct peri_node *node, const char *what, enum peri_type of)
 {
-    if (!want(r, node, PERI_NODE_MAP, what))
+    if (!trial_want(r, node, PERI_NODE_MAP, what))
         return NULL;
     struct peri_value *all = peri_value_map();
     for (size_t i = 0; all && i < node->count; i++) {
@@ -116,7 +40,7 @@ static struct peri_value *read_entities(
             trial_fault(r, key->place, "bad-value", "for example contact, call or task", "%s", err.message);
             continue;
         }
-        struct peri_value *v = value_of(r, list),
+        struct peri_value *v = trial_value(r, list),
                           *items = v && peri_value_is(v, PERI_LIST) ? peri_value_ref(v) : peri_value_list();
         if (v && items && !peri_value_is(v, PERI_LIST))
             r->nomem = r->nomem || peri_list_push(items, peri_value_ref(v)) != PERI_OK;
@@ -133,23 +57,7 @@ static struct peri_value *read_entities(
 
 /* ---- stubs ---- */
 
-static void read_error(struct reader *r, const struct peri_node *node, struct peri_trial_answer *a)
-{
-    static const char *const known[] = {"code", "message", "retryable", "outcome_unknown", NULL};
-    if (!want(r, node, PERI_NODE_MAP, "error") || !check_keys(r, node, known, "error"))
-        return;
-    const struct peri_node *code = peri_node_get(node, "code", NULL), *message = peri_node_get(node, "message", NULL);
-    const char *word = code ? text_of(r, code, "code") : "failed",
-               *text = message ? text_of(r, message, "message") : "it failed";
-    struct peri_value *v = value_of(r, node);
-    a->fails = true;
-    (void)peri_error_set(&a->error, PERI_EINVAL, word ? word : "failed", "%s", text ? text : "it failed");
-    a->error.retryable = peri_map_bool(v, "retryable", false);
-    a->error.outcome_unknown = peri_map_bool(v, "outcome_unknown", false);
-    peri_value_unref(v);
-}
-
-static void read_answer(struct reader *r, const struct peri_node *node, struct peri_trial_answer *a)
+static void read_answer(struct trial_reader *r, const struct peri_node *node, struct peri_trial_answer *a)
 {
     static const char *const known[] = {"when", "holds", "detail", "result", "error", NULL};
     const struct peri_node *n;
@@ -158,7 +66,7 @@ static void read_answer(struct reader *r, const struct peri_node *node, struct p
         a->holds = node->text[0] == 't' || node->text[0] == 'T';
         return;
     }
-    if (!want(r, node, PERI_NODE_MAP, "an answer") || !check_keys(r, node, known, "an answer"))
+    if (!trial_want(r, node, PERI_NODE_MAP, "an answer") || !trial_check_keys(r, node, known, "an answer"))
         return;
     if ((n = peri_node_get(node, "when", NULL)) && peri_pattern_compile_node(n, &a->when, r->diag) == PERI_ENOMEM)
         r->nomem = true;
@@ -170,12 +78,12 @@ static void read_answer(struct reader *r, const struct peri_node *node, struct p
     }
     n = peri_node_get(node, a->is_condition ? "detail" : "result", NULL);
     if (n)
-        a->value = value_of(r, n);
+        a->value = trial_value(r, n);
     if ((n = peri_node_get(node, "error", NULL)))
-        read_error(r, n, a);
+        trial_read_error(r, n, &a->fails, &a->error);
 }
 
-static void read_stub(struct reader *r, const struct peri_pair *pair, struct peri_trial_stub *stub)
+static void read_stub(struct trial_reader *r, const struct peri_pair *pair, struct peri_trial_stub *stub)
 {
     const struct peri_node *node = pair->value;
     size_t count = node->kind == PERI_NODE_LIST ? node->count : 1;
@@ -188,9 +96,10 @@ static void read_stub(struct reader *r, const struct peri_pair *pair, struct per
         read_answer(r, node->kind == PERI_NODE_LIST ? node->items[i] : node, &stub->answers[i]);
 }
 
-static void read_stubs(struct reader *r, const struct peri_node *node, struct peri_trial_stub **ret, size_t *ret_count)
+static void read_stubs(
+    struct trial_reader *r, const struct peri_node *node, struct peri_trial_stub **ret, size_t *ret_count)
 {
-    if (!want(r, node, PERI_NODE_MAP, "stubs"))
+    if (!trial_want(r, node, PERI_NODE_MAP, "stubs"))
         return;
     struct peri_trial_stub *stubs = calloc(node->count + 1, sizeof(*stubs));
     r->nomem = r->nomem || !stubs;
@@ -201,15 +110,17 @@ static void read_stubs(struct reader *r, const struct peri_node *node, struct pe
 
 /* ---- expectations ---- */
 
-static const char *const expect_keys[] = {"verdicts", "actions", "counts", "messages", "events", "runs", "data", NULL};
+static const char *const expect_keys[] = {
+    "verdicts", "actions", "counts", "messages", "events", "runs", "data", "requests", "response", NULL};
 
-static void check_items(
-    struct reader *r, const struct peri_node *list, const char *what, const char *const *known, const char *needed)
+static void check_items(struct trial_reader *r, const struct peri_node *list, const char *what,
+    const char *const *known, const char *needed)
 {
-    if (!want(r, list, PERI_NODE_LIST, what))
+    if (!trial_want(r, list, PERI_NODE_LIST, what))
         return;
     for (size_t i = 0; i < list->count; i++) {
-        if (!want(r, list->items[i], PERI_NODE_MAP, what) || (known && !check_keys(r, list->items[i], known, what)))
+        if (!trial_want(r, list->items[i], PERI_NODE_MAP, what) ||
+            (known && !trial_check_keys(r, list->items[i], known, what)))
             continue;
         if (needed && !peri_node_get(list->items[i], needed, NULL))
             trial_fault(r, list->items[i]->place, "missing-key", NULL, "each of \"%s\" needs \"%s\"", what, needed);
@@ -221,13 +132,15 @@ static void check_items(
     }
 }
 
-static void read_expect(struct reader *r, const struct peri_node *node, struct peri_trial_step *step)
+static void read_expect(struct trial_reader *r, const struct peri_node *node, struct peri_trial_step *step)
 {
+    static const char *const requests[] = {"method", "url", "headers", "json", "body", NULL};
+    static const char *const response[] = {"status", "headers", "json", "body", NULL};
     static const char *const actions[] = {"operator", "params", "match", "rule", "times", NULL}, *const events[] = {
                                                                                                      "type", "data",
                                                                                                      "subject", NULL};
     const struct peri_node *n;
-    if (!want(r, node, PERI_NODE_MAP, "expect") || !check_keys(r, node, expect_keys, "expect"))
+    if (!trial_want(r, node, PERI_NODE_MAP, "expect") || !trial_check_keys(r, node, expect_keys, "expect"))
         return;
     if (node->count == 0)
         trial_fault(r, node->place, "empty-list", NULL, "\"expect\" expects nothing");
@@ -237,40 +150,44 @@ static void read_expect(struct reader *r, const struct peri_node *node, struct p
         check_items(r, n, "events", events, "type");
     if ((n = peri_node_get(node, "messages", NULL)))
         check_items(r, n, "messages", NULL, NULL);
+    if ((n = peri_node_get(node, "requests", NULL)))
+        check_items(r, n, "requests", requests, NULL);
+    if ((n = peri_node_get(node, "response", NULL)) && trial_want(r, n, PERI_NODE_MAP, "response"))
+        (void)trial_check_keys(r, n, response, "response");
     for (size_t i = 0; i < 3; i++)
         if ((n = peri_node_get(node, i == 0 ? "verdicts" : i == 1 ? "counts" : "runs", NULL)))
-            (void)want(r, n, PERI_NODE_MAP, i == 0 ? "verdicts" : i == 1 ? "counts" : "runs");
+            (void)trial_want(r, n, PERI_NODE_MAP, i == 0 ? "verdicts" : i == 1 ? "counts" : "runs");
     if ((n = peri_node_get(node, "data", NULL)))
         peri_value_unref(read_entities(r, n, "data", PERI_MAP));
     step->expect = node;
-    step->expect_value = value_of(r, node);
+    step->expect_value = trial_value(r, node);
 }
 
 /* ---- steps ---- */
 
 static void read_event(
-    struct reader *r, const struct peri_node *map, const struct peri_node *type, struct peri_trial_step *step)
+    struct trial_reader *r, const struct peri_node *map, const struct peri_node *type, struct peri_trial_step *step)
 {
     struct peri_error err;
     const struct peri_node *n;
     step->kind = PERI_TRIAL_EVENT;
-    step->event = text_of(r, type, "event");
+    step->event = trial_text(r, type, "event");
     if (step->event && peri_event_type_check(step->event, &err) != PERI_OK)
         trial_fault(r, type->place, "event-type", NULL, "%s", err.message);
     if ((n = peri_node_get(map, "data", NULL)))
-        step->data = value_of(r, n);
+        step->data = trial_value(r, n);
     if ((n = peri_node_get(map, "id", NULL)))
-        step->id = text_of(r, n, "id");
+        step->id = trial_text(r, n, "id");
     if ((n = peri_node_get(map, "source", NULL)))
-        step->source = text_of(r, n, "source");
+        step->source = trial_text(r, n, "source");
     if ((n = peri_node_get(map, "subject", NULL)))
-        step->subject = text_of(r, n, "subject");
+        step->subject = trial_text(r, n, "subject");
     step->ms = INT64_MIN;
     if ((n = peri_node_get(map, "time", NULL)))
         (void)read_time(r, n, "time", &step->ms);
 }
 
-static void read_advance(struct reader *r, const struct peri_node *node, struct peri_trial_step *step)
+static void read_advance(struct trial_reader *r, const struct peri_node *node, struct peri_trial_step *step)
 {
     struct peri_error err;
     step->kind = PERI_TRIAL_ADVANCE;
@@ -280,15 +197,16 @@ static void read_advance(struct reader *r, const struct peri_node *node, struct 
             node->kind == PERI_NODE_SCALAR ? node->text : peri_node_describe(node));
 }
 
-static void read_step(struct reader *r, const struct peri_node *map, struct peri_trial_step *step)
+static void read_step(struct trial_reader *r, const struct peri_node *map, struct peri_trial_step *step)
 {
-    static const char *const known[] = {"event", "data", "id", "source", "subject", "time", "advance", "until", "put",
-        "delete", "restart", "expect", NULL};
-    static const char *const kinds[] = {"event", "advance", "until", "put", "delete", "restart", NULL};
+    static const char *const known[] = {"event", "data", "id", "source", "subject", "time", "webhook", "method",
+        "query", "headers", "form", "json", "body", "sign", "advance", "until", "put", "delete", "restart", "expect",
+        NULL};
+    static const char *const kinds[] = {"event", "webhook", "advance", "until", "put", "delete", "restart", NULL};
     const struct peri_node *found = NULL, *n;
     const char *kind = NULL;
     step->place = map->place;
-    if (!want(r, map, PERI_NODE_MAP, "a step") || !check_keys(r, map, known, "a step"))
+    if (!trial_want(r, map, PERI_NODE_MAP, "a step") || !trial_check_keys(r, map, known, "a step"))
         return;
     for (const char *const *k = kinds; *k; k++) {
         n = peri_node_get(map, *k, NULL);
@@ -298,11 +216,14 @@ static void read_step(struct reader *r, const struct peri_node *map, struct peri
         kind = n ? *k : kind;
         found = n ? n : found;
     }
-    for (size_t i = 1; i < 6; i++)
-        if (peri_node_get(map, known[i], NULL) && !peri_streq(kind, "event"))
-            trial_fault(r, map->place, "misplaced-key", NULL, "\"%s\" goes with \"event\"", known[i]);
+    for (size_t i = 1; i < 14; i++)
+        if (i != 6 && peri_node_get(map, known[i], NULL) && !peri_streq(kind, i < 6 ? "event" : "webhook"))
+            trial_fault(
+                r, map->place, "misplaced-key", NULL, "\"%s\" goes with \"%s\"", known[i], i < 6 ? "event" : "webhook");
     if (peri_streq(kind, "event")) {
         read_event(r, map, found, step);
+    } else if (peri_streq(kind, "webhook")) {
+        trial_read_webhook(r, map, found, step);
     } else if (peri_streq(kind, "advance")) {
         read_advance(r, found, step);
     } else if (peri_streq(kind, "until")) {
@@ -320,23 +241,23 @@ static void read_step(struct reader *r, const struct peri_node *map, struct peri
         read_expect(r, n, step);
     else if (!kind)
         trial_fault(r, map->place, "missing-key", NULL,
-            "a step needs one of event, advance, until, put, delete, restart, expect");
+            "a step needs one of event, webhook, advance, until, put, delete, restart, expect");
 }
 
 /* ---- cases ---- */
 
-static void read_case(struct reader *r, const struct peri_node *map, int64_t start_ms, struct peri_trial_case *c)
+static void read_case(struct trial_reader *r, const struct peri_node *map, int64_t start_ms, struct peri_trial_case *c)
 {
-    static const char *const known[] = {"name", "start", "data", "stubs", "steps", NULL};
+    static const char *const known[] = {"name", "start", "data", "stubs", "http", "steps", NULL};
     const struct peri_node *n;
     c->place = map->place;
     c->start_ms = start_ms;
     c->name = "?";
-    if (!want(r, map, PERI_NODE_MAP, "a test") || !check_keys(r, map, known, "a test"))
+    if (!trial_want(r, map, PERI_NODE_MAP, "a test") || !trial_check_keys(r, map, known, "a test"))
         return;
     if (!(n = peri_node_get(map, "name", NULL)))
         trial_fault(r, map->place, "missing-key", NULL, "a test needs \"name\"");
-    else if (text_of(r, n, "name"))
+    else if (trial_text(r, n, "name"))
         c->name = n->text;
     if ((n = peri_node_get(map, "start", NULL)))
         (void)read_time(r, n, "start", &c->start_ms);
@@ -344,13 +265,15 @@ static void read_case(struct reader *r, const struct peri_node *map, int64_t sta
         c->data = read_entities(r, n, "data", PERI_MAP);
     if ((n = peri_node_get(map, "stubs", NULL)))
         read_stubs(r, n, &c->stubs, &c->stub_count);
+    if ((n = peri_node_get(map, "http", NULL)))
+        trial_read_http(r, n, &c->http, &c->http_count);
     n = peri_node_get(map, "steps", NULL);
     if (!n) {
         trial_fault(
             r, map->place, "missing-key", "steps: [{event: demo.Hello, expect: {…}}]", "a test needs \"steps\"");
         return;
     }
-    if (!want(r, n, PERI_NODE_LIST, "steps"))
+    if (!trial_want(r, n, PERI_NODE_LIST, "steps"))
         return;
     c->steps = calloc(n->count + 1, sizeof(*c->steps));
     r->nomem = r->nomem || !c->steps;
@@ -373,7 +296,7 @@ static char *rules_beside(const char *path)
     return peri_asprintf("%.*s.yaml", (int)n, path);
 }
 
-static void read_rule_paths(struct reader *r, const struct peri_node *node)
+static void read_rule_paths(struct trial_reader *r, const struct peri_node *node)
 {
     size_t count = !node || node->kind == PERI_NODE_SCALAR ? 1 : node->count;
     char **paths = r->file->rules = calloc(count + 1, sizeof(*paths));
@@ -381,10 +304,10 @@ static void read_rule_paths(struct reader *r, const struct peri_node *node)
     if (!node && paths)
         paths[0] = rules_beside(r->file->path);
     if (node && node->kind == PERI_NODE_MAP)
-        (void)want(r, node, PERI_NODE_LIST, "rules");
+        (void)trial_want(r, node, PERI_NODE_LIST, "rules");
     for (size_t i = 0, n = 0; paths && node && node->kind != PERI_NODE_MAP && i < count; i++) {
         const struct peri_node *item = node->kind == PERI_NODE_LIST ? node->items[i] : node;
-        char *path = text_of(r, item, "rules") ? peri_path_beside(r->file->path, item->text) : NULL;
+        char *path = trial_text(r, item, "rules") ? peri_path_beside(r->file->path, item->text) : NULL;
         if (path && !peri_path_is_file(path) && !peri_path_is_dir(path))
             trial_fault(r, item->place, "no-file", NULL, "there is no file or folder %s", path);
         if (path)
@@ -392,11 +315,11 @@ static void read_rule_paths(struct reader *r, const struct peri_node *node)
     }
 }
 
-static void read_zone(struct reader *r, const struct peri_node *node, const struct peri_tz_source *source)
+static void read_zone(struct trial_reader *r, const struct peri_node *node, const struct peri_tz_source *source)
 {
     struct peri_error err;
     r->file->timezone = "UTC";
-    if (node && text_of(r, node, "timezone"))
+    if (node && trial_text(r, node, "timezone"))
         r->file->timezone = node->text;
     if (peri_tz_load(source, r->file->timezone, &r->tz, &err) != PERI_OK) {
         trial_fault(r, node->place, "timezone", "use a name such as Europe/Berlin or UTC", "%s", err.message);
@@ -404,13 +327,14 @@ static void read_zone(struct reader *r, const struct peri_node *node, const stru
     }
 }
 
-static void read_file(struct reader *r, const struct peri_node *root, const struct peri_tz_source *source)
+static void read_file(struct trial_reader *r, const struct peri_node *root, const struct peri_tz_source *source)
 {
-    static const char *const known[] = {"rules", "timezone", "start", "plugins", "data", "stubs", "tests", NULL};
+    static const char *const known[] = {
+        "rules", "timezone", "start", "plugins", "secrets", "data", "stubs", "http", "tests", NULL};
     struct peri_trial_file *f = r->file;
     const struct peri_node *n;
     int64_t start_ms = 0;
-    if (!want(r, root, PERI_NODE_MAP, "a test file") || !check_keys(r, root, known, "a test file"))
+    if (!trial_want(r, root, PERI_NODE_MAP, "a test file") || !trial_check_keys(r, root, known, "a test file"))
         return;
     read_rule_paths(r, peri_node_get(root, "rules", NULL));
     read_zone(r, peri_node_get(root, "timezone", NULL), source);
@@ -419,16 +343,20 @@ static void read_file(struct reader *r, const struct peri_node *root, const stru
     (void)peri_time_parse(DEFAULT_START, strlen(DEFAULT_START), &start_ms);
     if ((n = peri_node_get(root, "start", NULL)))
         (void)read_time(r, n, "start", &start_ms);
-    if ((n = peri_node_get(root, "plugins", NULL)) && want(r, n, PERI_NODE_MAP, "plugins"))
-        f->plugins = value_of(r, n);
+    if ((n = peri_node_get(root, "plugins", NULL)) && trial_want(r, n, PERI_NODE_MAP, "plugins"))
+        f->plugins = trial_value(r, n);
     if ((n = peri_node_get(root, "data", NULL)))
         f->data = read_entities(r, n, "data", PERI_MAP);
     if ((n = peri_node_get(root, "stubs", NULL)))
         read_stubs(r, n, &f->stubs, &f->stub_count);
+    if ((n = peri_node_get(root, "http", NULL)))
+        trial_read_http(r, n, &f->http, &f->http_count);
+    if ((n = peri_node_get(root, "secrets", NULL)) && trial_want(r, n, PERI_NODE_MAP, "secrets"))
+        f->secrets = trial_value(r, n);
     n = peri_node_get(root, "tests", NULL);
     if (!n)
         trial_fault(r, root->place, "missing-key", "tests: [{name: …, steps: […]}]", "the file has no \"tests\"");
-    else if (want(r, n, PERI_NODE_LIST, "tests")) {
+    else if (trial_want(r, n, PERI_NODE_LIST, "tests")) {
         f->cases = calloc(n->count + 1, sizeof(*f->cases));
         r->nomem = r->nomem || !f->cases;
         for (size_t i = 0; f->cases && i < n->count; i++, f->case_count++)
@@ -446,7 +374,7 @@ enum peri_status peri_trial_read(
         free(file);
         return PERI_ENOMEM;
     }
-    struct reader r = {.file = file, .diag = diag};
+    struct trial_reader r = {.file = file, .diag = diag};
     enum peri_status st = peri_yaml_load(path, no_tags, &file->doc, diag);
     if (st == PERI_OK && file->doc->count != 1)
         trial_fault(&r, (struct peri_place){path, 0, 0}, "wrong-type", NULL, "a test file holds one document");
@@ -485,12 +413,16 @@ void peri_trial_file_destroy(struct peri_trial_file *file)
         for (size_t k = 0; k < c->step_count; k++) {
             peri_value_unref(c->steps[k].data);
             peri_value_unref(c->steps[k].expect_value);
+            peri_trial_webhook_free(c->steps[k].webhook);
         }
         free_stubs(c->stubs, c->stub_count);
+        peri_trial_http_free(c->http, c->http_count);
         peri_value_unref(c->data);
         free(c->steps);
     }
     free_stubs(file->stubs, file->stub_count);
+    peri_trial_http_free(file->http, file->http_count);
+    peri_value_unref(file->secrets);
     for (char **p = file->rules; p && *p; p++)
         free(*p);
     free(file->rules);

@@ -2,8 +2,10 @@
 #include "base/id.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <string.h>
 
 static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -70,4 +72,14 @@ uint32_t peri_crc32c(const void *data, size_t len)
         crc = table[(crc ^ p[i] >> 4) & 15] ^ crc >> 4;
     }
     return ~crc;
+}
+
+size_t peri_hmac(
+    const char *algorithm, const void *key, size_t key_len, const void *data, size_t len, unsigned char out[64])
+{
+    unsigned n = 0;
+    const EVP_MD *md = strcmp(algorithm, "sha256") == 0 ? EVP_sha256()
+                       : strcmp(algorithm, "sha1") == 0 ? EVP_sha1()
+                                                        : NULL;
+    return md && key_len <= 1 << 20 && HMAC(md, key, (int)key_len, data, len, out, &n) ? n : 0;
 }

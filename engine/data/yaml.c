@@ -367,6 +367,14 @@ static char scalar_style(yaml_scalar_style_t style)
     return (size_t)style < sizeof(styles) ? styles[style] : ' ';
 }
 
+/* Without the blanks and line breaks that the parser counts to the end of what it read. */
+static size_t trimmed(const struct peri_node *node, size_t len)
+{
+    while (len > 0 && strchr(" \t\r\n", node->source[len - 1]))
+        len--;
+    return len;
+}
+
 static void on_scalar(struct builder *b, const yaml_event_t *event)
 {
     size_t len = event->data.scalar.length;
@@ -400,6 +408,8 @@ static void on_scalar(struct builder *b, const yaml_event_t *event)
         if (why && !awaits_key(top(b)))
             complain(b, place, "bad-number", "put it in quotes if it is a text", why);
     }
+    peri_yaml_text_seek(&b->text, event->end_mark.index);
+    node->own_len = trimmed(node, b->text.byte - at);
     add_anchor(b, event->data.scalar.anchor, built, false);
     place_node(b, built);
 }
@@ -478,7 +488,23 @@ static void check_duplicates(struct builder *b, const struct peri_node *map)
     free(sorted);
 }
 
-static void on_end(struct builder *b)
+/* A flow collection ends with its bracket, a block one with the last thing in it. */
+static void end_source(struct builder *b, struct frame *f, const yaml_event_t *event)
+{
+    struct peri_node *node = &f->built->node;
+    node->source = b->text.s + f->at;
+    node->source_len = b->text.len - f->at;
+    if (*node->source == '[' || *node->source == '{') {
+        peri_yaml_text_seek(&b->text, event->end_mark.index);
+        node->own_len = b->text.byte - f->at;
+    } else if (node->count) {
+        const struct peri_node *last =
+            node->kind == PERI_NODE_MAP ? node->pairs[node->count - 1].value : node->items[node->count - 1];
+        node->own_len = last->source > node->source ? (size_t)(last->source - node->source) + last->own_len : 0;
+    }
+}
+
+static void on_end(struct builder *b, const yaml_event_t *event)
 {
     struct frame *f = top(b);
     struct peri_node *node = &f->built->node;
@@ -494,6 +520,7 @@ static void on_end(struct builder *b)
         node->items = copy;
     free(f->children);
     f->children = NULL;
+    end_source(b, f, event);
     if (map)
         check_duplicates(b, node);
     if (f->anchor)
@@ -530,7 +557,7 @@ static void on_event(struct builder *b, const yaml_event_t *event)
         break;
     case YAML_SEQUENCE_END_EVENT:
     case YAML_MAPPING_END_EVENT:
-        on_end(b);
+        on_end(b, event);
         break;
     case YAML_STREAM_END_EVENT:
         b->stop = true;

@@ -38,6 +38,7 @@ struct peri_node {
     enum peri_type type; /* what the core schema says it is: PERI_STRING, PERI_INT, PERI_REAL, PERI_BOOL, PERI_NULL */
     const char *source;  /* the file's text from the node's place on; NULL when there is none */
     size_t source_len;   /* up to the end of the file */
+    size_t own_len;      /* up to the end of the node itself */
     /* list and map */
     struct peri_node **items;
     struct peri_pair *pairs;

@@ -241,7 +241,7 @@ static void unlink_call(struct peri_http_call *call)
     else if (!running)
         client->waiting_last = call->prev;
     if (running) {
-        if (!call->smtp)
+        if (!call->smtp && !call->stub)
             curl_multi_remove_handle(client->multi, call->easy);
         client->running_count--;
         call->host->running--;
@@ -260,7 +260,8 @@ void http_call_free(struct peri_http_call *call)
         return;
     unlink_call(call);
     peri_timer_cancel(call->timeout);
-    call->timeout = NULL;
+    peri_timer_cancel(call->soon);
+    call->timeout = call->soon = NULL;
     if (call->threaded) {
         http_thread_abandon(call); /* freed when its thread has ended */
         return;
@@ -304,7 +305,7 @@ static void finish(struct peri_http_call *call, enum peri_status st, struct peri
         st = peri_error_nomem(err);
     if (st == PERI_OK) {
         long code = call->reply_code;
-        if (!call->smtp)
+        if (!call->smtp && !call->stub)
             curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &code);
         response.status = (int)code;
         response.headers = headers;
@@ -370,11 +371,52 @@ static void push(struct peri_http_call **first, struct peri_http_call *last, str
     *(last ? &last->next : first) = call;
 }
 
+static void on_answer(void *arg)
+{
+    struct peri_http_call *call = arg;
+    struct peri_http_client *client = call->client;
+    call->soon = NULL;
+    finish(call, call->answer.status, &call->answer);
+    http_client_reap(client);
+}
+
+enum peri_status http_call_answer(struct peri_http_call *call, const struct peri_http_send *request)
+{
+    struct peri_http_client *client = call->client;
+    struct peri_http_response response = {0};
+    if (!client->answer)
+        return PERI_OK;
+    call->stub = true;
+    enum peri_status st = client->answer(client->answer_ctx, request, &response, &call->answer);
+    call->answer.status = st;
+    call->connected = st == PERI_OK || call->answer.outcome_unknown;
+    call->reply_code = response.status;
+    for (size_t i = 0; st == PERI_OK && i < response.header_count; i++) {
+        const char *name = response.headers[i].name, *value = response.headers[i].value;
+        (void)peri_buf_append(&call->response_head, name, strlen(name) + 1);
+        (void)peri_buf_append(&call->response_head, value, strlen(value) + 1);
+        call->header_count++;
+    }
+    if (st == PERI_OK && response.body_len)
+        (void)peri_buf_append(&call->response, response.body, response.body_len);
+    return call->response.failed || call->response_head.failed ? PERI_ENOMEM : PERI_OK;
+}
+
+static bool begin(struct peri_http_call *call)
+{
+    struct peri_http_client *client = call->client;
+    if (call->stub) /* done() is never called before send has returned */
+        return peri_loop_after(client->loop, 0, on_answer, call, &call->soon) == PERI_OK;
+    if (call->smtp)
+        return http_thread_start(call);
+    return curl_multi_add_handle(client->multi, call->easy) == CURLM_OK;
+}
+
 static enum peri_status start(struct peri_http_call *call)
 {
     struct peri_http_client *client = call->client;
     unlink_call(call);
-    if (call->smtp ? !http_thread_start(call) : curl_multi_add_handle(client->multi, call->easy) != CURLM_OK)
+    if (!begin(call))
         return PERI_ENOMEM;
     call->state = CALL_RUNNING;
     call->next = client->running;
@@ -474,6 +516,8 @@ enum peri_status peri_http_client_create(
     client->m_waiting =
         peri_metrics_gauge(options->metrics, "http_client_waiting", NULL, "Outgoing calls that wait for their turn.");
     client->ca_file = peri_strdup(options->ca_file);
+    client->answer = options->answer;
+    client->answer_ctx = options->answer_ctx;
     bool threads = http_thread_init(client);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (options->ca_file && !client->ca_file) ||
         !http_client_loop_init(client) || !threads) {

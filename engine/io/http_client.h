@@ -17,13 +17,23 @@
 struct peri_http_client;
 struct peri_http_call;
 
+struct peri_http_send;
+struct peri_http_response;
+
+/* Stands in for the network. *ret is zero before; what it points to must live until the next call. A mail comes as
+ * method "SMTP" and url "smtp://host:port", its body is the message. */
+typedef enum peri_status (*peri_http_stub)(
+    void *ctx, const struct peri_http_send *request, struct peri_http_response *ret, struct peri_error *err);
+
 struct peri_http_client_options {
     struct peri_loop *loop;
     struct peri_log *log;
     struct peri_metrics *metrics;
-    size_t max_in_flight; /* others wait in order; default 256 */
-    size_t max_per_host;  /* default 8 */
-    const char *ca_file;  /* NULL: the system's */
+    size_t max_in_flight;  /* others wait in order; default 256 */
+    size_t max_per_host;   /* default 8 */
+    const char *ca_file;   /* NULL: the system's */
+    peri_http_stub answer; /* NULL: the network */
+    void *answer_ctx;
 };
 
 enum peri_status peri_http_client_create(const struct peri_http_client_options *options, struct peri_http_client **ret,

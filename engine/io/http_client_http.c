@@ -187,6 +187,10 @@ enum peri_status peri_http_client_send(struct peri_http_client *client, const st
         http_call_free(call);
         return peri_error_nomem(err);
     }
+    if (http_call_answer(call, request) != PERI_OK) {
+        http_call_free(call);
+        return peri_error_nomem(err);
+    }
     st = http_call_submit(call, err);
     if (st == PERI_OK && ret_call)
         *ret_call = call;

@@ -48,7 +48,10 @@ struct peri_http_call {
     int sockets[4];        /* mail: open ones, -1 for none */
     atomic_bool connected; /* bytes of the request may have left */
     bool too_large, nomem;
-    bool ended;       /* done() is being or was called */
+    bool ended; /* done() is being or was called */
+    bool stub;  /* the client's answer() has answered, with `answer` */
+    struct peri_error answer;
+    struct peri_timer *soon;
     char blocked[64]; /* the address that was refused last, "" for none */
     char text[CURL_ERROR_SIZE];
 
@@ -82,6 +85,8 @@ struct peri_http_client {
     pthread_mutex_t lock; /* of questions and finished */
     pthread_cond_t answered;
     struct peri_http_call *questions, *finished;
+    peri_http_stub answer;
+    void *answer_ctx;
     struct peri_metric *m_calls, *m_failures, *m_running, *m_waiting;
 };
 
@@ -90,6 +95,8 @@ enum peri_status http_call_new(struct peri_http_client *client, const char *host
     struct peri_http_call **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Queues it. The call is freed on failure. */
 enum peri_status http_call_submit(struct peri_http_call *call, struct peri_error *err) PERI_MUST_CHECK;
+/* Asks the client's answer(), when it has one. PERI_ENOMEM. */
+enum peri_status http_call_answer(struct peri_http_call *call, const struct peri_http_send *request) PERI_MUST_CHECK;
 /* With its thread still at work: later. */
 void http_call_free(struct peri_http_call *call);
 /* Tells the end of a call by libcurl's result, and frees it. */

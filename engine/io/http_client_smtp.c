@@ -167,6 +167,14 @@ enum peri_status peri_smtp_client_send(struct peri_http_client *client, const st
         http_call_free(call);
         return peri_error_set(err, PERI_EINVAL, "smtp.connect", "\"%s\" is no host name of a mail server", mail->host);
     }
+    char url[300];
+    snprintf(url, sizeof(url), "smtp://%.255s:%d", mail->host, mail->port);
+    struct peri_http_send as_http = {
+        .method = "SMTP", .url = url, .body = mail->message, .body_len = mail->message_len};
+    if (http_call_answer(call, &as_http) != PERI_OK) {
+        http_call_free(call);
+        return peri_error_nomem(err);
+    }
     st = http_call_submit(call, err);
     if (st == PERI_OK && ret_call)
         *ret_call = call;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/id.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "base/vec.h"
 
@@ -23,7 +24,8 @@
 
 struct peri_secrets {
     char *folder;
-    char *credentials; /* or NULL */
+    char *credentials;     /* or NULL */
+    struct peri_map *lent; /* name -> value; NULL: none. Filled before other threads ask */
 };
 
 void peri_secret_free(char *value, size_t len)
@@ -65,6 +67,7 @@ void peri_secrets_destroy(struct peri_secrets *secrets)
 {
     if (!secrets)
         return;
+    peri_map_destroy(secrets->lent, free);
     free(secrets->folder);
     free(secrets->credentials);
     free(secrets);
@@ -111,6 +114,24 @@ static bool sync_folder(const char *path)
     if (fd >= 0)
         close(fd);
     return ok;
+}
+
+enum peri_status peri_secrets_lend(
+    struct peri_secrets *secrets, const char *name, const char *value, struct peri_error *err)
+{
+    char *copy = NULL;
+    enum peri_status st = check_name(name, err);
+    if (st)
+        return st;
+    void *old = NULL;
+    if (!secrets->lent)
+        secrets->lent = peri_map_create();
+    if (!secrets->lent || !(copy = peri_strdup(value)) || !peri_map_set(secrets->lent, name, copy, &old)) {
+        free(copy);
+        return peri_error_nomem(err);
+    }
+    free(old);
+    return PERI_OK;
 }
 
 enum peri_status peri_secrets_set(
@@ -202,7 +223,12 @@ enum peri_status peri_secrets_get(
         return st;
     char *raw = NULL;
     st = PERI_ENOTFOUND;
-    if (secrets->credentials) /* systemd may link there */
+    const char *lent = secrets->lent ? peri_map_get(secrets->lent, name) : NULL;
+    if (lent) {
+        len = strlen(lent);
+        st = (raw = peri_strdup(lent)) ? PERI_OK : peri_error_nomem(err);
+    }
+    if (st == PERI_ENOTFOUND && secrets->credentials) /* systemd may link there */
         st = read_value(secrets->credentials, name, 0, &raw, &len, err);
     if (st == PERI_ENOTFOUND)
         st = read_value(secrets->folder, name, O_NOFOLLOW, &raw, &len, err);

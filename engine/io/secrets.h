@@ -15,6 +15,9 @@ void peri_secrets_destroy(struct peri_secrets *secrets);
 /* Names: letters, digits, '_', '-', '.', at most 100, not starting with a dot. */
 enum peri_status peri_secrets_set(struct peri_secrets *secrets, const char *name, const char *value, size_t len,
     struct peri_error *err) PERI_MUST_CHECK;
+/* Only for this process, over what is stored: for tests of rules. */
+enum peri_status peri_secrets_lend(
+    struct peri_secrets *secrets, const char *name, const char *value, struct peri_error *err) PERI_MUST_CHECK;
 /* A malloc'ed, NUL-terminated copy; give it back with peri_secret_free. PERI_ENOTFOUND says which name is missing. */
 enum peri_status peri_secrets_get(struct peri_secrets *secrets, const char *name, char **ret_value, size_t *ret_len,
     struct peri_error *err) PERI_MUST_CHECK;

@@ -78,6 +78,9 @@ struct peri_host_options {
     const char *(*channel_for)(
         void *ctx, const char *type); /* plugin id from the configuration, or NULL: any that is active */
     void *channel_ctx;
+    /* A plugin is about to deliver a message over its channel; for tests of rules, may be NULL. */
+    void (*sends)(void *ctx, const char *plugin_id, const struct peri_value *message);
+    void *sends_ctx;
     struct peri_host_ops ops;
     int workers;                  /* default 2 */
     bool watch;                   /* look for changed, new and vanished packages in plugin_path (500 ms of quiet) */

@@ -446,6 +446,8 @@ static enum peri_status start_send(struct peri_job *job, struct peri_error *err)
         st = peri_error_set(err, PERI_ESTATE, "dry_run", "a dry run sends nothing");
     } else if (plugin) {
         struct peri_job *child = peri_job_create(plugin, PERI_JOB_SEND);
+        if (child && host->options.sends)
+            host->options.sends(host->options.sends_ctx, plugin->id, message);
         if (child) {
             child->path[0] = "channel";
             child->path[1] = "send";

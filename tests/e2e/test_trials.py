@@ -23,7 +23,7 @@ actions:
 """
 
 
-class Trials(harness.Case):
+class Tests(harness.Case):
     def run_test(self, tests, rule=RULE, options=(), expect=None, head=""):
         """Runs the tests against the rule and returns what --json says of each."""
         self.p = self.service(start=False, rules={"knock.yaml": rule, "knock.test.yaml": head + "tests:\n" + tests})
@@ -39,6 +39,8 @@ class Trials(harness.Case):
         self.assertFalse(result["ok"])
         return [f["message"] for f in result["failures"]]
 
+
+class Trials(Tests):
     def test_time_goes_only_when_told(self):
         steps = """
       - {event: door.Knock, data: {who: Ada}, expect: {runs: {knock: sleeping}, counts: {core.log: 1, notify.send: 0}}}
@@ -222,6 +224,143 @@ actions:
         self.assertEqual([c.get("name") for c in suite], ["good #1", "bad <2>"])
         self.assertIn("core.log was called 1 times, expected 5", suite[1].find("failure").text)
         self.assertEqual(self.p.cli("test", self.p.rules, "--filter", "good", expect=0).stdout.count("ok  "), 1)
+
+
+CALLS = """name: Knock
+trigger: {event: comms.MessageReceived}
+actions:
+  - operator: http.request
+    params: {url: "https://api.example.com/x", method: POST, json: {from: "{{ event.from }}", text: "{{ event.body }}"}}
+    retry: {initial_interval: 1s}
+  - operator: comms.sendSms
+    params: {to: "+14155550101", body: thanks}
+"""
+WORLD = """plugins:
+  http: {config: {hosts: [api.example.com]}}
+  twilio: {config: {accountSid: AC00000000000000000000000000000000, authToken: sesame, from: "+14155550100"}}
+http:
+  - {url: "https://api.example.com/*", method: POST, match: {json: {text: [hello]}}, reply: [{status: 503}, {status: 200, json: {ok: true}}]}
+  - {url: "https://api.twilio.com/*", reply: {status: 201, json: {sid: SM2, status: queued}}}
+"""
+MESSAGE = """
+      - webhook: twilio/message
+        form: {From: "+14155550101", To: "+14155550100", Body: %s, MessageSid: SM1}
+        sign: {as: twilio, secret: %s}
+        expect: {%s}
+"""
+
+
+class World(Tests):
+    """HTTP, webhooks and channels in tests."""
+
+    def test_a_signed_webhook_and_what_follows(self):
+        steps = MESSAGE % ("hello", "sesame", 'response: {status: 200, body: "<Response/>"}, verdicts: {knock: fired}, runs: {knock: sleeping}, '
+                           'requests: [{method: POST, url: "https://api.example.com/x", json: {from: "+14155550101", text: hello}}]')
+        steps += """      - advance: 5s
+        expect:
+          runs: {knock: succeeded}
+          requests: [{url: "https://api.example.com/x"}, {url: "https://api.twilio.com/2010-04-01/Accounts/AC00000000000000000000000000000000/Messages.json"}]
+          messages: [{channel: twilio, to: "+14155550101", body: thanks}]
+"""
+        result = self.one(steps, rule=CALLS, head=WORLD, expect=0)
+        self.assertTrue(result["ok"], result)
+
+    def test_a_wrong_signature(self):
+        self.assertTrue(self.one(MESSAGE % ("hello", "other", "response: {status: 403}, verdicts: {knock: none}, requests: []"), rule=CALLS, head=WORLD, expect=0)["ok"])
+
+    def test_a_request_without_an_answer_fails(self):
+        steps = MESSAGE % ("bye", "sesame", "runs: {knock: succeeded}")
+        result = self.one(steps, rule=CALLS, head=WORLD, expect=1)
+        self.assertEqual([f["message"] for f in result["failures"]], ["the last run of knock is failed, expected succeeded"])
+        steps = MESSAGE % ("bye", "sesame", 'requests: [{json: {text: bye}}]')
+        self.assertTrue(self.one(steps, rule=CALLS, head=WORLD, expect=0)["ok"])
+
+    def test_failures_of_the_network_and_of_the_test(self):
+        head = WORLD.replace("{status: 503}", "{error: {code: http.tls, message: no}}")
+        self.assertTrue(self.one(MESSAGE % ("hello", "sesame", "runs: {knock: failed}"), rule=CALLS, head=head, expect=0)["ok"])
+        for bad, message in ((MESSAGE % ("hello", "sesame", "response: {status: 500}"), "the response at /status is 200, expected 500"),
+                             ("\n      - {event: a.B, expect: {response: {status: 200}}}\n", "there was no webhook before this"),
+                             (MESSAGE.replace("as: twilio", "as: twillio") % ("a", "b", "actions: []"), '"sign" needs "as": twilio, hmac-sha256 or hmac-sha1'),
+                             ("\n      - {webhook: twilio, expect: {actions: []}}\n", '"webhook" names a plugin and its path'),
+                             ("\n      - {event: a.B, form: {a: b}, expect: {actions: []}}\n", '"form" goes with "webhook"')):
+            result, = self.run_test("  - name: t\n    steps:\n" + bad, rule=CALLS, head=WORLD, expect=1)
+            self.assertEqual([f["message"] for f in result["failures"]], [message])
+
+    def test_other_signatures_and_secrets(self):
+        head = "secrets: {phone: t-1-t-1-t}\nplugins: {device: {config: {devices: [{id: phone, token: t-1-t-1-t}]}}}\n"
+        steps = """
+      - webhook: device/events
+        headers: {Authorization: Bearer t-1-t-1-t}
+        json: {type: battery, level: 0.1, at: "2026-01-05T09:00:00Z"}
+        sign: {as: hmac-sha256, secret: s, header: X-Hub-Signature-256, prefix: "sha256="}
+        expect: {response: {status: %s}}
+"""
+        self.assertTrue(self.one(steps % 200, head=head, expect=0)["ok"])
+        self.assertTrue(self.one(steps.replace("Bearer t", "Bearer x") % 401, head=head, expect=0)["ok"])
+
+
+class Update(harness.Case):
+    TESTS = """# what to keep
+tests:
+  - name: t  # the name
+    steps:
+      - event: door.Knock
+        data: {who: Ada}
+        expect:
+          verdicts: {knock: no}   # stays
+          runs: {knock: succeeded}
+          counts:
+            core.log: 3
+          actions:
+            - operator: core.log
+              params: {message: x}
+            - operator: core.loog
+      - advance: 1h
+        expect: {messages: [], runs: {knock: [failed]}}
+"""
+
+    def setUp(self):
+        self.p = self.service(start=False, rules={"knock.yaml": RULE, "knock.test.yaml": self.TESTS})
+        self.file = os.path.join(self.p.rules, "knock.test.yaml")
+
+    def text(self):
+        with open(self.file) as f:
+            return f.read()
+
+    def test_nothing_is_written_without_a_yes(self):
+        done = self.p.cli("test", self.file, "--update", stdin="", expect=1)
+        self.assertIn("knock.test.yaml:8:\n- no\n+ fired\n", done.stdout)
+        self.assertIn("--yes writes without a question", done.stderr)
+        self.assertEqual(self.text(), self.TESTS)
+
+    def test_what_happened_takes_the_place(self):
+        os.chmod(self.file, 0o640)
+        self.assertIn("1 test passed", self.p.cli("test", self.file, "--update", "--yes", expect=0).stdout)
+        self.assertEqual(self.text(), """# what to keep
+tests:
+  - name: t  # the name
+    steps:
+      - event: door.Knock
+        data: {who: Ada}
+        expect:
+          verdicts: {knock: fired}   # stays
+          runs: {knock: sleeping}
+          counts:
+            core.log: 1
+          actions:
+            [{operator: core.log, params: {message: Ada knocks}}]
+      - advance: 1h
+        expect: {messages: [{channel_type: notify, body: Ada is still there}], runs: {knock: [succeeded]}}
+""")
+        self.assertEqual(os.stat(self.file).st_mode & 0o777, 0o640)
+        self.assertEqual(os.listdir(self.p.rules).count("knock.test.yaml"), 1)
+        self.assertEqual(len(os.listdir(self.p.rules)), 2)
+
+    def test_what_passes_is_left_alone(self):
+        self.p.cli("test", self.file, "--update", "--yes", expect=0)
+        before = self.text()
+        self.p.cli("test", self.file, "--update", "--yes", expect=0)
+        self.assertEqual(self.text(), before)
 
 
 THERMOSTAT = """name: Thermostat
