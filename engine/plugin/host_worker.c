@@ -10,6 +10,7 @@
 #define STACK_BYTES ((size_t)16 << 20) /* nested C calls of Lua need up to 420 kB, its compiler more */
 #define TURN_NS 2000000                /* how long a worker collects results before it hands them over */
 #define TURN_ITEMS 64
+#define TURN_MAX_NS 10000000 /* then others have a turn, however little was done */
 
 static void put(struct peri_items *items, struct peri_item *item)
 {
@@ -191,7 +192,7 @@ static void run_plugin(struct peri_worker *w, struct peri_plugin *p)
 {
     struct peri_host *host = w->host;
     struct peri_items done = {0};
-    struct peri_mono from = peri_clock_mono(&host->options.clock);
+    struct peri_mono began = peri_clock_mono(&host->options.clock), from = began;
     for (int i = 0; i < TURN_ITEMS; i++) {
         pthread_mutex_lock(&host->lock);
         struct peri_item *item = take(&p->urgent);
@@ -206,6 +207,8 @@ static void run_plugin(struct peri_worker *w, struct peri_plugin *p)
             hand_over(host, &done);
             from = now;
         }
+        if (now.ns - began.ns > TURN_MAX_NS)
+            break;
     }
     hand_over(host, &done);
 }
