@@ -99,8 +99,11 @@ void peri_print_event(const struct peri_value *event, const struct peri_value *v
         if (peri_map_text(event, keys[i]))
             printf("%-12s %s\n", keys[i], peri_map_text(event, keys[i]));
     print_json_line("data         ", peri_map_at(event, "data"));
+    bool open = peri_streq(peri_map_text(event, "state"), "journaled");
     printf("verdicts\n");
-    if (peri_value_count(verdicts) == 0)
+    if (open)
+        printf("  %s not decided yet\n", peri_value_count(verdicts) == 0 ? "they are" : "others are");
+    else if (peri_value_count(verdicts) == 0)
         printf("  no rule hears this type\n");
     for (size_t i = 0; i < peri_value_count(verdicts); i++) {
         printf("  ");

@@ -156,14 +156,34 @@ enum peri_status peri_tx_event_done(
     return peri_stmt_exec(&q, err);
 }
 
-enum peri_status peri_tx_event_open(struct peri_tx *tx, uint64_t seq, bool *ret_open, struct peri_error *err)
+enum peri_status peri_tx_event_partly(struct peri_tx *tx, uint64_t seq, const char *verdicts, struct peri_error *err)
 {
     struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT 1 FROM events WHERE seq=? AND state=0", err);
+    enum peri_status st = peri_stmt_open(
+        &q, tx->db, "INSERT OR REPLACE INTO verdicts(seq,data) SELECT seq,? FROM events WHERE seq=? AND state=0", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, verdicts);
+    peri_stmt_int(&q, (int64_t)seq);
+    st = peri_stmt_exec(&q, err);
+    if (!st && peri_db_changes(tx->db) != 1)
+        st = peri_error_set(err, PERI_ESTATE, NULL, "event ev-%" PRIu64 " is not waiting to be matched", seq);
+    return st;
+}
+
+enum peri_status peri_tx_event_open(
+    struct peri_tx *tx, uint64_t seq, bool *ret_open, char **ret_verdicts, struct peri_error *err)
+{
+    struct peri_stmt q;
+    *ret_verdicts = NULL;
+    enum peri_status st = peri_stmt_open(
+        &q, tx->db, "SELECT v.data FROM events e LEFT JOIN verdicts v ON v.seq=e.seq WHERE e.seq=? AND e.state=0", err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)seq);
     st = peri_stmt_row(&q, ret_open, err);
+    if (!st && *ret_open)
+        st = peri_stmt_dup(&q, 0, ret_verdicts, err);
     peri_stmt_close(&q);
     return st;
 }

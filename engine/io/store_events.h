@@ -53,9 +53,12 @@ enum peri_status peri_tx_event_insert(
 enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts,
     struct peri_error *err) PERI_MUST_CHECK;
 
-/* Is it still journaled? */
+/* It stays journaled, with these verdicts so far instead of those before. PERI_ESTATE as above. */
+enum peri_status peri_tx_event_partly(
+    struct peri_tx *tx, uint64_t seq, const char *verdicts, struct peri_error *err) PERI_MUST_CHECK;
+/* Is it still journaled? *ret_verdicts: the text of its verdicts so far, or NULL; malloc'ed. */
 enum peri_status peri_tx_event_open(
-    struct peri_tx *tx, uint64_t seq, bool *ret_open, struct peri_error *err) PERI_MUST_CHECK;
+    struct peri_tx *tx, uint64_t seq, bool *ret_open, char **ret_verdicts, struct peri_error *err) PERI_MUST_CHECK;
 
 /* Unmatched events in order, those above after_seq, at most limit: fn takes a reference of its own if it keeps the
  * event. A status of fn other than PERI_OK ends it and is returned. A damaged event is handed over marked, so that it

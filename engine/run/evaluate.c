@@ -93,8 +93,12 @@ static void wait_for_room(struct evaluation *e)
     struct peri_pipeline *p = e->p;
     if (!p->waiting_first)
         timer_due(p, PIPE_BUSY_MS, DUE_EVALUATION, 0, 0);
-    e->next = p->waiting_first;
-    p->waiting_first = e;
+    e->next = NULL;
+    if (p->waiting_first)
+        p->waiting_last->next = e;
+    else
+        p->waiting_first = e;
+    p->waiting_last = e;
 }
 
 static void go_on(struct evaluation *e, enum peri_cond_outcome outcome)

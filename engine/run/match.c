@@ -4,29 +4,36 @@
 
 #include "run/match_internal.h"
 
-/* From the journal to runs. Events wait in a window in order of seq; up to PIPE_EVALUATING of them are evaluated at the
- * same time, and whatever is complete at the front of the window becomes one T2 transaction: verdicts, runs, event
- * state. One T2 is under way at a time, so that the batches grow with the load. When more events come in than the
- * window holds, they stay in the journal and are read back once there is room. An event that many rules hear has as
- * many verdicts, so what is begun is bounded by (event, rule) pairs too. */
+/* From the journal to runs. Events wait in a window in order of seq. The front of it is begun: which rules hear the
+ * event, what they say. An event that was begun is under way until all of its pairs with rules are stored. Whatever is
+ * decided becomes part of a T2 transaction: verdicts, runs, event state. One T2 is under way at a time, so that the
+ * batches grow with the load.
+ *
+ * A pair that takes long holds up nobody but later pairs of its own lane (match_line.c): other events overtake it, and
+ * of its own event the other pairs are stored without it. When many events only wait for such pairs, they are parked:
+ * what is decided is stored, the rest is forgotten but for its place, and read back when there is room.
+ *
+ * When more events come in than the window holds, they stay in the journal and are read back once there is room. An
+ * event that many rules hear has as many pairs, so what is begun is bounded by pairs too. */
 
 /* --- the window --- */
 
-struct match_event *match_at(const struct peri_pipeline *p, size_t i)
+static struct match_event *match_new(struct peri_pipeline *p, struct peri_event *event)
 {
-    return p->window[(p->window_head + i) % PIPE_WINDOW];
+    struct match_event *me = calloc(1, sizeof(*me));
+    if (!me)
+        return NULL;
+    me->p = p;
+    me->event = peri_event_ref(event);
+    peri_buf_init(&me->texts, MATCH_TEXT_MAX);
+    return me;
 }
 
 static bool window_push(struct peri_pipeline *p, struct peri_event *event)
 {
-    if (p->window_count == PIPE_WINDOW)
-        return false;
-    struct match_event *me = calloc(1, sizeof(*me));
+    struct match_event *me = p->window_count < PIPE_WINDOW ? match_new(p, event) : NULL;
     if (!me)
         return false;
-    me->p = p;
-    me->event = peri_event_ref(event);
-    peri_buf_init(&me->texts, MATCH_TEXT_MAX);
     p->window[(p->window_head + p->window_count++) % PIPE_WINDOW] = me;
     p->taken_seq = event->seq;
     return true;
@@ -60,6 +67,114 @@ static void refill(struct peri_pipeline *p)
     p->behind = p->window_count - before == room;
 }
 
+/* --- events under way --- */
+
+static void enter(struct match_event *me)
+{
+    struct peri_pipeline *p = me->p;
+    me->prev = p->under_way_last;
+    if (p->under_way_last)
+        p->under_way_last->next = me;
+    else
+        p->under_way_first = me;
+    p->under_way_last = me;
+    p->under_way++;
+}
+
+void match_leave(struct match_event *me)
+{
+    struct peri_pipeline *p = me->p;
+    match_unready(me);
+    *(me->prev ? &me->prev->next : &p->under_way_first) = me->next;
+    *(me->next ? &me->next->prev : &p->under_way_last) = me->prev;
+    me->prev = me->next = NULL;
+    p->under_way--;
+}
+
+void match_ready(struct match_event *me)
+{
+    struct peri_pipeline *p = me->p;
+    struct match_event *before = p->ready_last;
+    if (me->ready || me->beginning)
+        return;
+    while (before && before->event->seq > me->event->seq)
+        before = before->ready_prev;
+    me->ready = true;
+    me->ready_prev = before;
+    me->ready_next = before ? before->ready_next : p->ready_first;
+    *(me->ready_prev ? &me->ready_prev->ready_next : &p->ready_first) = me;
+    *(me->ready_next ? &me->ready_next->ready_prev : &p->ready_last) = me;
+}
+
+void match_unready(struct match_event *me)
+{
+    struct peri_pipeline *p = me->p;
+    if (!me->ready)
+        return;
+    me->ready = false;
+    *(me->ready_prev ? &me->ready_prev->ready_next : &p->ready_first) = me->ready_next;
+    *(me->ready_next ? &me->ready_next->ready_prev : &p->ready_last) = me->ready_prev;
+    me->ready_prev = me->ready_next = NULL;
+}
+
+void match_patience_over(struct peri_pipeline *p, uint64_t seq)
+{
+    for (struct match_event *me = p->under_way_first; me; me = me->next) {
+        if (me->event->seq != seq)
+            continue;
+        me->impatient = true;
+        match_ready(me);
+        return;
+    }
+}
+
+/* Too many events are in memory: those whose open pairs have not been begun need not be. */
+static void park(struct peri_pipeline *p)
+{
+    if (p->under_way < PIPE_UNDER_WAY / 2 && p->pairs < PIPE_PAIRS / 2)
+        return;
+    for (struct match_event *me = p->under_way_first; me; me = me->next) {
+        if (me->open == 0 || me->asking > 0 || me->parking)
+            continue;
+        me->parking = true;
+        match_ready(me);
+    }
+}
+
+static enum peri_status take_event(void *arg, struct peri_event *event)
+{
+    *(struct peri_event **)arg = peri_event_ref(event);
+    return PERI_OK;
+}
+
+bool match_fetch(struct peri_pipeline *p, uint64_t seq)
+{
+    struct match_parked *parked = match_line_parked(p, seq);
+    struct peri_event *event = NULL;
+    struct peri_error err = {0};
+    enum peri_status st = peri_reader_unmatched(p->reader, seq - 1, 1, take_event, &event, &err);
+    if (st == PERI_OK && (!event || event->seq != seq)) {
+        peri_err(
+            p->options.log, "match", "ev-%llu was to be evaluated, and is not there any more", (unsigned long long)seq);
+        match_line_unpark(p, parked);
+        peri_event_unref(event);
+        return true;
+    }
+    struct match_event *me = event ? match_new(p, event) : NULL;
+    peri_event_unref(event);
+    if (!me) {
+        peri_err(p->options.log, "match", "ev-%llu, which waits for conditions, cannot be read: %s",
+            (unsigned long long)seq, st == PERI_OK ? "out of memory" : err.message);
+        return false;
+    }
+    enter(me);
+    if (match_begin_again(p, me, parked))
+        return true;
+    match_leave(me);
+    match_free(me);
+    return false;
+}
+
 bool match_idle(const struct peri_pipeline *p)
 {
     return p->evaluating == 0 && p->match_in_tx == 0;
@@ -67,30 +182,55 @@ bool match_idle(const struct peri_pipeline *p)
 
 bool match_passed(const struct peri_pipeline *p, uint64_t seq)
 {
-    return p->unmatched == 0 || (p->window_count > 0 && match_at(p, 0)->event->seq > seq);
+    if (p->unmatched == 0)
+        return true;
+    for (const struct match_event *me = p->under_way_first; me; me = me->next)
+        if (me->event->seq <= seq)
+            return false;
+    if (p->window_count > 0 && p->window[p->window_head]->event->seq <= seq)
+        return false;
+    return p->taken_seq >= seq && match_lines_passed(p, seq);
 }
 
 void match_finish(struct peri_pipeline *p)
 {
-    /* The events of a T2 under way are at the front; it frees them when it ends. */
-    for (size_t i = p->match_in_tx; i < p->window_count; i++)
-        match_free(match_at(p, i));
-    p->window_count = 0;
-    p->window_begun = 0;
+    for (struct match_event *me = p->under_way_first, *next; me; me = next) {
+        next = me->next;
+        match_leave(me);
+        if (me->storing)
+            match_cancel(me); /* the T2 under way frees it when it ends */
+        else
+            match_free(me);
+    }
+    for (; p->window_count > 0; p->window_count--, p->window_head++)
+        match_free(p->window[p->window_head % PIPE_WINDOW]);
+    match_lines_finish(p);
 }
 
 static bool may_begin(const struct peri_pipeline *p)
 {
-    return !p->draining && pipe_writable(p) && p->window_begun < p->window_count && p->evaluating < PIPE_EVALUATING &&
+    return !p->draining && pipe_writable(p) && p->window_count > 0 && p->under_way < PIPE_UNDER_WAY &&
            p->pairs < PIPE_PAIRS && p->live_memory < PIPE_LIVES && p->live_runs < p->options.max_live_runs;
 }
 
 void match_pump(struct peri_pipeline *p)
 {
     refill(p);
+    match_lines_pump(p);
     while (may_begin(p)) {
-        struct match_event *me = match_at(p, p->window_begun++);
-        match_begin(p, me);
+        struct match_event *me = p->window[p->window_head];
+        p->window_head = (p->window_head + 1) % PIPE_WINDOW;
+        p->window_count--;
+        enter(me);
+        if (match_begin(p, me))
+            continue;
+        match_leave(me);
+        p->window_head = (p->window_head + PIPE_WINDOW - 1) % PIPE_WINDOW;
+        p->window[p->window_head] = me;
+        p->window_count++;
+        timer_due(p, PIPE_RETRY_MS, DUE_EVALUATION, 0, 0);
+        break;
     }
+    park(p);
     match_commit(p);
 }

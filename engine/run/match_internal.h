@@ -7,16 +7,24 @@
 #include "run/pipeline_internal.h"
 #include "run/scope.h"
 
-/* Shared by match.c (window), match_rule.c (which rules hear an event, and what they say) and match_tx.c (T2). */
+/* Shared by match.c (window and events under way), match_rule.c (which rules hear an event, and what they say),
+ * match_line.c (pairs of one rule: their order, and how many ask at once), match_commit.c (what becomes a T2, and what
+ * follows from it) and match_tx.c (T2).
+ *
+ * The unit is the pair of an event and a rule that hears it. A pair is open until it is decided; decided pairs are
+ * stored by a T2, and the last one of an event ends the event. */
 
 #define MATCH_TEXT_MAX (32 << 20) /* bytes of an event's verdicts of patterns that do not match */
+
+struct match_line;
+struct match_parked;
+struct match_place;
 
 enum match_outcome { MATCH_NOTHING, MATCH_STARTED, MATCH_QUEUED, MATCH_REFUSED };
 
 struct match_rule {
     struct match_event *event;
     struct peri_rule *rule; /* one reference */
-    const struct peri_trigger **triggers;
     size_t trigger_count, at;
     const struct peri_trigger *fired;
     struct peri_value *trigger_value; /* of triggers[at] */
@@ -25,37 +33,52 @@ struct match_rule {
     size_t text_at, text_len;   /* in the event's texts */
     struct peri_match_scope roots;
     struct evaluation *evaluation;
-    bool decided;
-    char *key; /* of the lane, "" when the rule has none; when it fired */
-/* Set by T2. */
-#define MATCH_TEXT_MAX (32 << 20) /* bytes of an event's verdicts of patterns that do not match */
-
+    struct match_place *place; /* in its rule's line; NULL: nobody has to know of it */
+    bool decided, storing;     /* storing: in the T2 under way */
+    char *key;                 /* of the lane, "" when the rule has none; when it fired */
+    /* Set by T2. */
     enum match_outcome outcome;
     uint64_t run, behind;    /* behind: a run that was cancelled for this one and whose call is under way */
     struct peri_value *told; /* the verdict that is stored; NULL: as above */
+    const struct peri_trigger *triggers[];
 };
 
 struct match_event {
     struct peri_pipeline *p;
     struct peri_event *event;
+    struct match_event *prev, *next;             /* among those under way */
+    struct match_event *ready_prev, *ready_next; /* among those that a T2 may take; in order of seq */
     struct peri_value *payload;
     struct peri_pattern_event *scanned; /* while patterns may still look at it */
-    struct peri_buf texts;              /* verdicts of patterns that do not match */
-    struct match_rule *rules;
-    size_t rule_count, undecided;
+    struct peri_buf texts;              /* verdicts of patterns that do not match; only match_begin adds to them */
+    struct match_rule **rules;          /* not stored yet */
+    size_t rule_count, open, asking;    /* asking: open ones whose conditions have been begun */
     const struct peri_value *watch; /* what a watch says of an event of its own; borrowed from the event; else NULL */
-    bool begun, counted;            /* counted: one of p->evaluating */
-    bool stored_before;             /* T2 found runs of an earlier try */
-    const char *dead;               /* reason, when it is set aside */
-    char *dead_text;                /* owns it, when it is no constant */
-    char *verdicts;                 /* JSON, made by T2 */
+    char *stored;                   /* verdicts of earlier T2s as they are stored, without the brackets; or NULL */
+    struct peri_map *stored_rules;  /* while match_begin looks for rules: ids of those; or NULL */
+    bool heard;                     /* some rule hears it */
+    bool beginning, ready, storing, parking;
+    bool patient, impatient; /* waits for the other pairs; has waited long enough */
+    bool stored_before;      /* T2 found what an earlier try has stored */
+    const char *dead;        /* reason, when it is set aside */
+    char *dead_text;         /* owns it, when it is no constant */
+};
+
+/* What a T2 stores of one event. */
+struct match_item {
+    struct match_event *event;
+    struct match_rule **pairs;
+    size_t count;
+    bool last;      /* nothing is left after it */
+    char *verdicts; /* JSON, made by T2 */
 };
 
 struct match_tx {
     struct peri_pipeline *p;
     struct pipe_start start;
-    struct match_event **events;
+    struct match_item *items; /* in order of seq */
     size_t count;
+    struct match_rule **pairs; /* of all items */
     int64_t now_ms;
     const char *kprefix;
     int tries;
@@ -77,13 +100,75 @@ enum peri_status match_tell(struct match_rule *mr, const char *word, uint64_t ru
 /* Text of a steady time on the wall. */
 char *match_wall(const struct match_tx *mt, int64_t steady_ms, char out[PERI_TIME_TEXT]);
 
-struct match_event *match_at(const struct peri_pipeline *p, size_t i);
-/* Whatever is complete at the front of the window becomes a transaction, unless one is under way. */
+/* match_tx.c: the transaction. A peri_store_fn. */
+enum peri_status match_store(struct peri_tx *tx, void *match_tx, struct peri_error *err);
+
+/* match_commit.c: whatever may be stored becomes a transaction, unless one is under way. */
 void match_commit(struct peri_pipeline *p);
-/* Finds the rules that hear the event and begins to evaluate them; it is decided when undecided is 0. */
-void match_begin(struct peri_pipeline *p, struct match_event *me);
+
+/* match_rule.c. Finds the rules that hear the event and begins to evaluate them. False: what was stored of it earlier
+ * could not be read; nothing has been begun. */
+bool match_begin(struct peri_pipeline *p, struct match_event *me);
+/* The same for an event that was parked: only the pairs that have a place; they go on waiting. */
+bool match_begin_again(struct peri_pipeline *p, struct match_event *me, struct match_parked *parked);
+/* A pair that has waited for room asks its conditions. */
+void match_ask(struct match_rule *mr);
+/* Ends an event in which nothing is to be decided any more: its pairs go, `dead` is told instead. */
+void match_set_aside(struct match_event *me, const char *dead);
+/* Nobody waits for the answers to its conditions any more. */
+void match_cancel(struct match_event *me);
+void match_pair_free(struct match_rule *mr);
 void match_free(struct match_event *me);
 /* hops.c: how an event came about, "t.A -> rule a (run-1) -> t.B"; malloc'ed, NULL when memory is out. */
 char *match_path(struct peri_pipeline *p, const struct peri_event *event);
+
+/* match.c */
+/* A T2 may take it, or some of it. */
+void match_ready(struct match_event *me);
+void match_unready(struct match_event *me);
+/* It is under way no longer. */
+void match_leave(struct match_event *me);
+/* Takes an event that was parked back into memory. False: it could not be read. */
+bool match_fetch(struct peri_pipeline *p, uint64_t seq);
+
+/* match_line.c: a rule's line has a place for each pair that others of the rule have to know of, in order of seq. */
+struct match_place {
+    struct match_place *prev, *next;
+    struct match_line *line;
+    struct match_rule *pair; /* NULL: its event is parked */
+    uint64_t seq;
+    char *key;                  /* of the lane that it may come to belong to; NULL: not known yet */
+    bool asking, waiting, held; /* held: it fired, but what stands before it is not decided */
+};
+
+struct match_parked {
+    uint64_t seq;
+    size_t count;
+    struct match_place *places[];
+};
+
+/* May the pair ask its conditions now? PERI_EBUSY: it waits for room, and match_ask is called later. PERI_ENOMEM. */
+enum peri_status match_line_ask(struct match_rule *mr) PERI_MUST_CHECK;
+/* Would it help others to know its key while its conditions are asked? */
+bool match_line_wants_key(const struct match_rule *mr);
+/* take key; NULL: it cannot be told */
+void match_line_key(struct match_rule *mr, char *key);
+/* PERI_ENOMEM: it fired, but its order cannot be kept. */
+enum peri_status match_line_decided(struct match_rule *mr) PERI_MUST_CHECK;
+/* It is stored, or will never be. */
+void match_line_leave(struct match_rule *mr);
+/* Does something before it have to be stored first? Asked in order of seq, for each T2 anew (match_serial). */
+bool match_line_held(struct match_rule *mr);
+/* The event is taken out of memory, its open pairs keep their places. False: memory is out, all is as it was. */
+bool match_line_park(struct match_event *me);
+struct match_parked *match_line_parked(const struct peri_pipeline *p, uint64_t seq);
+const char *match_place_rule(const struct match_place *place);
+/* Its places have their pairs again; those that have none go. */
+void match_line_unpark(struct peri_pipeline *p, struct match_parked *parked);
+/* Pairs for which there is room now. */
+void match_lines_pump(struct peri_pipeline *p);
+void match_lines_finish(struct peri_pipeline *p);
+/* Is nothing up to here parked? */
+bool match_lines_passed(const struct peri_pipeline *p, uint64_t seq);
 
 #endif

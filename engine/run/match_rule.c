@@ -3,29 +3,41 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "data/json.h"
 #include "lang/index.h"
 #include "run/match_internal.h"
 #include "run/verdict.h"
 
 /* One event against the rules that hear its type: pattern first, then conditions, trigger by trigger. */
 
+void match_pair_free(struct match_rule *mr)
+{
+    match_line_leave(mr);
+    pipe_evaluation_cancel(mr->evaluation);
+    peri_rule_unref(mr->rule);
+    peri_value_unref(mr->trigger_value);
+    peri_value_unref(mr->rule_value);
+    peri_value_unref(mr->verdict);
+    peri_value_unref(mr->told);
+    free(mr->key);
+    mr->event->p->pairs--;
+    free(mr);
+}
+
+static void free_pairs(struct match_event *me)
+{
+    for (size_t i = 0; i < me->rule_count; i++)
+        match_pair_free(me->rules[i]);
+    me->rule_count = 0;
+}
+
 void match_free(struct match_event *me)
 {
-    for (size_t i = 0; i < me->rule_count; i++) {
-        struct match_rule *mr = &me->rules[i];
-        pipe_evaluation_cancel(mr->evaluation);
-        peri_rule_unref(mr->rule);
-        peri_value_unref(mr->trigger_value);
-        peri_value_unref(mr->rule_value);
-        peri_value_unref(mr->verdict);
-        peri_value_unref(mr->told);
-        free(mr->triggers);
-        free(mr->key);
-    }
-    me->p->pairs -= me->rule_count;
+    free_pairs(me);
     free(me->rules);
-    free(me->verdicts);
     free(me->dead_text);
+    free(me->stored);
+    peri_map_destroy(me->stored_rules, NULL);
     peri_buf_finish(&me->texts);
     peri_pattern_event_destroy(me->scanned);
     peri_value_unref(me->payload);
@@ -33,20 +45,54 @@ void match_free(struct match_event *me)
     free(me);
 }
 
+void match_cancel(struct match_event *me)
+{
+    for (size_t i = 0; i < me->rule_count; i++) {
+        pipe_evaluation_cancel(me->rules[i]->evaluation);
+        me->rules[i]->evaluation = NULL;
+    }
+}
+
+void match_set_aside(struct match_event *me, const char *dead)
+{
+    free_pairs(me);
+    me->open = 0;
+    me->dead = dead;
+    match_ready(me);
+}
+
 /* --- one rule --- */
+
+/* One of its rules fired and others are open: it does not wait for them for ever. */
+static void be_patient(struct match_event *me)
+{
+    if (me->impatient) {
+        match_ready(me);
+    } else if (!me->patient && !me->beginning) {
+        me->patient = true;
+        timer_due(me->p, PIPE_PATIENCE_MS, DUE_PATIENCE, me->event->seq, 0);
+    }
+}
+
+static void keep_verdict(struct match_rule *mr, struct peri_value *verdict);
 
 static void decide(struct match_rule *mr)
 {
     struct match_event *me = mr->event;
-    struct peri_pipeline *p = me->p;
     mr->decided = true;
-    if (--me->undecided > 0)
-        return;
-    peri_pattern_event_destroy(me->scanned);
-    me->scanned = NULL;
-    if (me->counted) {
-        me->counted = false;
-        p->evaluating--;
+    me->open--;
+    if (match_line_decided(mr) != PERI_OK) {
+        mr->fired = NULL;
+        peri_value_unref(mr->verdict);
+        mr->verdict = NULL;
+        keep_verdict(mr, peri_verdict_error(mr->rule, mr->triggers[0], "mode", "out of memory"));
+    }
+    if (me->open == 0) {
+        peri_pattern_event_destroy(me->scanned);
+        me->scanned = NULL;
+        match_ready(me);
+    } else if (mr->fired) {
+        be_patient(me);
     }
 }
 
@@ -69,6 +115,10 @@ static bool keep_unmatched(struct match_rule *mr, const struct peri_trigger *tri
     size_t at = texts->len;
     if (mr->verdict || mr->text_len > 0)
         return true;
+    if (!mr->event->beginning) { /* a T2 may be reading the texts */
+        mr->verdict = peri_verdict_unmatched(mr->rule, trigger, why);
+        return mr->verdict != NULL;
+    }
     enum peri_status st = peri_verdict_write_unmatched(texts, mr->rule, trigger, why);
     if (st == PERI_ELIMIT) { /* without what was compared it may still fit */
         texts->len = at;
@@ -92,23 +142,37 @@ static enum peri_status match_pattern(struct match_event *me, const struct peri_
     return st == PERI_OK ? peri_pattern_match_event(pattern, me->scanned, ret_matches, ret_why, err) : st;
 }
 
-/* False, with a verdict: an event whose key cannot be told belongs to no lane. */
-static bool take_key(struct match_rule *mr, const struct peri_trigger *trigger)
+static enum peri_status find_key(struct match_rule *mr, char **ret, struct peri_error *err)
 {
     struct peri_pipeline *p = mr->event->p;
     struct peri_scope scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz);
+    const char *known = mr->place ? mr->place->key : NULL;
+    if (!known)
+        known = peri_map_text(mr->event->watch, "key");
+    if (!known)
+        return peri_scope_key(mr->rule->flow.key, &scope, ret, err);
+    free(*ret);
+    *ret = peri_strdup(known);
+    return *ret ? PERI_OK : peri_error_nomem(err);
+}
+
+/* False, with a verdict: an event whose key cannot be told belongs to no lane. */
+static bool take_key(struct match_rule *mr, const struct peri_trigger *trigger)
+{
     struct peri_error err = {0};
-    const char *known = peri_map_text(mr->event->watch, "key");
-    if (known && !mr->key && !(mr->key = peri_strdup(known))) {
-        keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "key", "out of memory"));
-        return false;
-    }
-    if (known)
-        return true;
-    if (peri_scope_key(mr->rule->flow.key, &scope, &mr->key, &err) == PERI_OK)
+    if (find_key(mr, &mr->key, &err) == PERI_OK)
         return true;
     keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "key", err.message));
     return false;
+}
+
+/* Its conditions wait for an answer, and no other trigger can give it another key. */
+static void tell_key(struct match_rule *mr)
+{
+    struct peri_error err = {0};
+    char *key = NULL;
+    if (mr->at + 1 == mr->trigger_count && match_line_wants_key(mr) && find_key(mr, &key, &err) == PERI_OK)
+        match_line_key(mr, key);
 }
 
 static void next_trigger(struct match_rule *mr);
@@ -187,9 +251,16 @@ static void next_trigger(struct match_rule *mr)
                 .as_of = me->event->seq,
                 .scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz)};
             struct evaluation *evaluation = NULL;
-            if (pipe_evaluate(p, &request, conditions_done, mr, &evaluation) == PERI_OK) {
-                if (evaluation)
+            enum peri_status st = PERI_OK;
+            if (!peri_condition_is_pure(request.condition))
+                st = match_line_ask(mr);
+            if (st == PERI_EBUSY)
+                return;
+            if (st == PERI_OK && pipe_evaluate(p, &request, conditions_done, mr, &evaluation) == PERI_OK) {
+                if (evaluation) {
                     mr->evaluation = evaluation;
+                    tell_key(mr);
+                }
                 return; /* conditions_done has gone on or will */
             }
         }
@@ -198,12 +269,20 @@ static void next_trigger(struct match_rule *mr)
     decide(mr);
 }
 
+void match_ask(struct match_rule *mr)
+{
+    next_trigger(mr);
+}
+
 /* --- which rules hear it --- */
 
 static bool add_hit(struct match_event *me, struct peri_rule *rule, const struct peri_trigger *trigger, size_t most)
 {
     /* The index answers the triggers of one rule side by side. */
-    struct match_rule *mr = me->rule_count > 0 ? &me->rules[me->rule_count - 1] : NULL;
+    struct match_rule *mr = me->rule_count > 0 ? me->rules[me->rule_count - 1] : NULL;
+    me->heard = true;
+    if (me->stored_rules && peri_map_get(me->stored_rules, rule->id))
+        return true;
     if (mr && mr->rule != rule)
         mr = NULL;
     if (!mr) {
@@ -211,13 +290,12 @@ static bool add_hit(struct match_event *me, struct peri_rule *rule, const struct
             me->rules = calloc(most, sizeof(*me->rules));
         if (!me->rules)
             return false;
-        mr = &me->rules[me->rule_count];
-        mr->triggers = calloc(rule->trigger_count, sizeof(*mr->triggers));
-        if (!mr->triggers)
+        mr = calloc(1, sizeof(*mr) + rule->trigger_count * sizeof(mr->triggers[0]));
+        if (!mr)
             return false;
         mr->event = me;
         mr->rule = peri_rule_ref(rule);
-        me->rule_count++;
+        me->rules[me->rule_count++] = mr;
         me->p->pairs++;
     }
     if (mr->trigger_count < rule->trigger_count)
@@ -267,33 +345,117 @@ static bool find_rules(struct match_event *me)
     return ok;
 }
 
-void match_begin(struct peri_pipeline *p, struct match_event *me)
+/* What an earlier T2 has stored of the event, before the restart or before it was parked. */
+static enum peri_status read_stored(struct match_event *me, struct peri_error *err)
 {
-    me->begun = true;
+    struct peri_value *list = NULL;
+    enum peri_status st = peri_reader_verdicts(me->p->reader, me->event->seq, &list, err);
+    if (st != PERI_OK || peri_value_count(list) == 0) {
+        peri_value_unref(list);
+        return st;
+    }
+    char *text = peri_json_text(list, PERI_JSON_COMPACT);
+    me->stored_rules = peri_map_create();
+    bool bad = !text || !me->stored_rules;
+    for (size_t i = 0; !bad && i < peri_value_count(list); i++) {
+        const char *rule = peri_map_text(peri_list_at(list, i), "rule");
+        bad = rule && !peri_map_set(me->stored_rules, rule, me, NULL);
+    }
+    me->stored = bad ? NULL : peri_strndup(text + 1, strlen(text) - 2);
+    free(text);
+    peri_value_unref(list);
+    return me->stored ? PERI_OK : peri_error_nomem(err);
+}
+
+static void forget_stored(struct match_event *me)
+{
+    free(me->stored);
+    peri_map_destroy(me->stored_rules, NULL);
+    me->stored = NULL;
+    me->stored_rules = NULL;
+}
+
+/* *ret_dead: why it is set aside, or NULL. False: it could not be read. */
+static bool gather(struct match_event *me, bool again)
+{
+    struct peri_pipeline *p = me->p;
+    struct peri_error err = {0};
     if (me->event->damaged) {
         me->dead = "the stored payload is damaged";
-        return;
+        return true;
     }
     if (me->event->hops >= PIPE_HOPS_MAX) {
         char *path = match_path(p, me->event);
         me->dead_text =
-            path ? peri_asprintf("rules have been starting each other %d times in a row: %s", PIPE_HOPS_MAX, path) : NULL;
+            path ? peri_asprintf("rules have been starting each other %d times in a row: %s", PIPE_HOPS_MAX, path)
+                 : NULL;
         me->dead = me->dead_text ? me->dead_text : "rules have been starting each other 16 times in a row";
         free(path);
-        peri_warn(p->options.log, "match", "ev-%llu: %s; it is set aside", (unsigned long long)me->event->seq, me->dead);
-        return;
+        peri_warn(
+            p->options.log, "match", "ev-%llu: %s; it is set aside", (unsigned long long)me->event->seq, me->dead);
+        return true;
+    }
+    if ((again || me->event->seq <= p->counted_seq) && read_stored(me, &err) != PERI_OK) {
+        forget_stored(me);
+        peri_err(p->options.log, "match", "ev-%llu: its verdicts cannot be read: %s",
+            (unsigned long long)me->event->seq, err.message);
+        return false;
     }
     if (peri_streq(me->event->source, PIPE_WATCH_SOURCE))
         me->watch = peri_map_at(me->event->extensions, "watch");
     if (!find_rules(me)) {
+        free_pairs(me);
         me->dead = "out of memory";
-        return;
     }
-    me->undecided = me->rule_count;
-    if (me->rule_count == 0)
-        return;
-    me->counted = true;
-    p->evaluating++;
+    peri_map_destroy(me->stored_rules, NULL);
+    me->stored_rules = NULL;
+    return true;
+}
+
+static void begun(struct match_event *me)
+{
+    bool fired = false;
+    me->beginning = false;
     for (size_t i = 0; i < me->rule_count; i++)
-        next_trigger(&me->rules[i]);
+        fired = fired || me->rules[i]->fired;
+    if (me->open == 0)
+        match_ready(me);
+    else if (fired)
+        be_patient(me);
+}
+
+bool match_begin(struct peri_pipeline *p, struct match_event *me)
+{
+    if (!gather(me, false))
+        return false;
+    me->open = me->rule_count;
+    me->beginning = true;
+    for (size_t i = 0; i < me->rule_count; i++)
+        next_trigger(me->rules[i]);
+    begun(me);
+    return true;
+}
+
+bool match_begin_again(struct peri_pipeline *p, struct match_event *me, struct match_parked *parked)
+{
+    size_t kept = 0;
+    if (!gather(me, true))
+        return false;
+    for (size_t i = 0; i < me->rule_count; i++) {
+        struct match_rule *mr = me->rules[i];
+        for (size_t k = 0; k < parked->count && !mr->place; k++)
+            if (peri_streq(match_place_rule(parked->places[k]), mr->rule->id))
+                mr->place = parked->places[k];
+        if (mr->place) {
+            mr->place->pair = mr;
+            me->rules[kept++] = mr;
+        } else { /* the rule is younger than the event */
+            match_pair_free(mr);
+        }
+    }
+    me->rule_count = kept;
+    me->open = kept;
+    match_line_unpark(p, parked);
+    begun(me);
+    return true;
 }

@@ -7,11 +7,10 @@
 #include "run/match_internal.h"
 #include "run/verdict.h"
 
-/* T2: for a batch of events in order of seq, and for each rule that hears one in order of priority, what the stored
- * state says: throttled, dropped, queued, or a run. The functions that have `tx` run on the store's thread and touch
- * only the batch; whatever they note there is begun anew by each try. */
-
-/* --- on the store's thread --- */
+/* T2, on the store's thread: for a batch of events in order of seq, and for each of their pairs that is to be stored in
+ * order of priority, what the stored state says: throttled, dropped, queued, or a run. It touches only what the batch
+ * holds, and of an event only what its item names: the other pairs go on meanwhile. Whatever is noted there is begun
+ * anew by each try. */
 
 enum peri_status match_tell(
     struct match_rule *mr, const char *word, uint64_t run, const char *at, const char *reason, struct peri_error *err)
@@ -101,10 +100,10 @@ static enum peri_status fire(struct peri_tx *tx, struct match_tx *mt, struct mat
 }
 
 /* An event that is not journaled any more was ended by an earlier try whose commit was reported as failed. */
-static enum peri_status event_done(
-    struct peri_tx *tx, const struct match_event *me, enum peri_event_state state, struct peri_error *err)
+static enum peri_status event_done(struct peri_tx *tx, const struct match_item *item, enum peri_event_state state,
+    const char *verdicts, struct peri_error *err)
 {
-    enum peri_status st = peri_tx_event_done(tx, me->event->seq, state, me->verdicts, err);
+    enum peri_status st = peri_tx_event_done(tx, item->event->event->seq, state, verdicts, err);
     return st == PERI_ESTATE ? PERI_OK : st;
 }
 
@@ -113,7 +112,8 @@ static void write_verdict(struct peri_buf *out, const struct match_event *me, co
     const struct peri_value *verdict = mr->told ? mr->told : mr->verdict;
     if (!verdict && mr->text_len == 0)
         return;
-    (void)peri_buf_putc(out, out->len > 0 ? ',' : '[');
+    if (out->len > 1)
+        (void)peri_buf_putc(out, ',');
     if (verdict && peri_json_write(out, verdict, PERI_JSON_COMPACT) != PERI_OK)
         return; /* the buffer remembers it */
     if (!verdict)
@@ -121,34 +121,39 @@ static void write_verdict(struct peri_buf *out, const struct match_event *me, co
 }
 
 /* The list of all verdicts as JSON. */
-static enum peri_status write_verdicts(struct match_event *me, struct peri_error *err)
+static enum peri_status write_verdicts(struct match_item *item, struct peri_error *err)
 {
     struct peri_buf out;
+    const struct match_event *me = item->event;
     struct peri_value *dead = me->dead ? peri_verdict_dead(me->dead) : NULL;
     peri_buf_init(&out, 2 * MATCH_TEXT_MAX);
+    (void)peri_buf_putc(&out, '[');
+    if (me->stored)
+        peri_buf_puts(&out, me->stored);
     if (me->dead)
         write_verdict(&out, me, &(struct match_rule){.verdict = dead});
-    for (size_t i = 0; !me->dead && i < me->rule_count; i++)
-        write_verdict(&out, me, &me->rules[i]);
-    (void)peri_buf_puts(&out, out.len > 0 ? "]" : "[]");
-    free(me->verdicts);
-    me->verdicts = out.failed ? NULL : peri_buf_take(&out, NULL);
+    for (size_t i = 0; i < item->count; i++)
+        write_verdict(&out, me, item->pairs[i]);
+    (void)peri_buf_putc(&out, ']');
+    free(item->verdicts);
+    item->verdicts = out.failed ? NULL : peri_buf_take(&out, NULL);
     enum peri_status st = out.failed;
     peri_buf_finish(&out);
     peri_value_unref(dead);
     if (st == PERI_ELIMIT)
         return peri_error_set(err, st, NULL, "the verdicts of one event are larger than %d MiB", MATCH_TEXT_MAX >> 19);
-    return me->verdicts && (dead || !me->dead) ? PERI_OK : peri_error_nomem(err);
+    return item->verdicts && (dead || !me->dead) ? PERI_OK : peri_error_nomem(err);
 }
 
-static enum peri_status finish_event(
-    struct peri_tx *tx, struct match_tx *mt, struct match_event *me, struct peri_error *err)
+static enum peri_status finish_item(
+    struct peri_tx *tx, struct match_tx *mt, struct match_item *item, struct peri_error *err)
 {
+    const struct match_event *me = item->event;
     enum peri_status st = PERI_OK;
-    if (!me->dead && me->rule_count == 0)
-        return event_done(tx, me, PERI_EVENT_MATCHED, err);
-    for (size_t i = 0; st == PERI_OK && !me->dead && i < me->rule_count; i++) {
-        struct match_rule *mr = &me->rules[i];
+    if (!me->dead && !me->heard)
+        return event_done(tx, item, PERI_EVENT_MATCHED, NULL, err);
+    for (size_t i = 0; st == PERI_OK && i < item->count; i++) {
+        struct match_rule *mr = item->pairs[i];
         mr->run = 0;
         mr->outcome = MATCH_NOTHING;
         peri_value_unref(mr->told);
@@ -157,28 +162,53 @@ static enum peri_status finish_event(
             st = fire(tx, mt, mr, err);
     }
     if (st == PERI_OK)
-        st = write_verdicts(me, err);
-    if (st == PERI_OK)
-        st = event_done(tx, me, me->dead ? PERI_EVENT_DEAD : PERI_EVENT_MATCHED, err);
-    return st;
+        st = write_verdicts(item, err);
+    if (st != PERI_OK)
+        return st;
+    if (!item->last)
+        return peri_tx_event_partly(tx, me->event->seq, item->verdicts, err);
+    return event_done(tx, item, me->dead ? PERI_EVENT_DEAD : PERI_EVENT_MATCHED, item->verdicts, err);
+}
+
+/* Do the verdicts so far name one of the item's rules? Then they name all of them. */
+static bool names(const char *verdicts, const struct match_item *item)
+{
+    struct peri_value *list = NULL;
+    bool found = false;
+    if (!verdicts || item->count == 0 || peri_json_parse(verdicts, strlen(verdicts), &list, NULL) != PERI_OK)
+        return false;
+    for (size_t i = 0; !found && i < peri_value_count(list); i++)
+        found = peri_streq(peri_map_text(peri_list_at(list, i), "rule"), item->pairs[0]->rule->id);
+    peri_value_unref(list);
+    return found;
 }
 
 /* The second try of a batch may find what the first has stored after all: nothing of an event is done twice. */
 static enum peri_status stored_already(
-    struct peri_tx *tx, struct match_tx *mt, struct match_event *me, bool *ret, struct peri_error *err)
+    struct peri_tx *tx, struct match_tx *mt, struct match_item *item, bool *ret, struct peri_error *err)
 {
+    char *verdicts = NULL;
     bool open = true;
-    enum peri_status st = mt->tries > 1 ? peri_tx_event_open(tx, me->event->seq, &open, err) : PERI_OK;
-    *ret = !open;
-    if (!open) {
-        me->stored_before = true;
-        for (size_t i = 0; i < me->rule_count; i++)
-            me->rules[i].outcome = MATCH_NOTHING;
+    *ret = false;
+    if (mt->tries == 1)
+        return PERI_OK;
+    enum peri_status st = peri_tx_event_open(tx, item->event->event->seq, &open, &verdicts, err);
+    *ret = st == PERI_OK && (!open || names(verdicts, item));
+    if (*ret) {
+        item->event->stored_before = true;
+        for (size_t i = 0; i < item->count; i++)
+            item->pairs[i]->outcome = MATCH_NOTHING;
     }
+    if (*ret && open) { /* what is stored later comes after this */
+        free(item->verdicts);
+        item->verdicts = verdicts;
+        verdicts = NULL;
+    }
+    free(verdicts);
     return st;
 }
 
-static enum peri_status match_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
+enum peri_status match_store(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct match_tx *mt = arg;
     enum peri_status st = PERI_OK;
@@ -188,234 +218,9 @@ static enum peri_status match_tx(struct peri_tx *tx, void *arg, struct peri_erro
     mt->evicted = 0;
     for (size_t i = 0; st == PERI_OK && i < mt->count; i++) {
         bool done = false;
-        st = stored_already(tx, mt, mt->events[i], &done, err);
+        st = stored_already(tx, mt, &mt->items[i], &done, err);
         if (st == PERI_OK && !done)
-            st = finish_event(tx, mt, mt->events[i], err);
+            st = finish_item(tx, mt, &mt->items[i], err);
     }
     return st;
-}
-
-/* --- after the commit --- */
-
-static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct match_rule *mr)
-{
-    struct match_event *me = mr->event;
-    p->live_runs++;
-    p->counts.runs_started++;
-    peri_metric_add(p->metrics.started, 1);
-    pipe_notify_run(
-        p, mr->run, mr->rule->id, me->event->seq, mr->outcome == MATCH_QUEUED ? PERI_RUN_QUEUED : PERI_RUN_READY);
-    if (mr->outcome == MATCH_QUEUED || peri_lane_stopped(&mt->stops, mr->run))
-        return;
-    struct peri_run *run = peri_run_create(mr->rule, p->kprefix, mt->now_ms);
-    if (run) {
-        run->id = mr->run;
-        run->ckey = mr->rule->flow.mode == PERI_MODE_NONE ? NULL : peri_strdup(mr->key);
-        run->event = peri_value_ref(me->payload);
-        run->trigger = peri_value_ref(mr->trigger_value);
-        run->run_value = peri_scope_run(mr->run, mr->rule, me->event->seq, mt->now_ms);
-    }
-    struct live *live = run ? live_add(p, run, me->event) : NULL;
-    if (!live) { /* out of memory: once more, from the store */
-        (void)resume_push(p, mr->run, 0);
-        return;
-    }
-    live->behind = mr->behind;
-    live_input(live, PERI_INPUT_GO);
-}
-
-/* Runs that were made without our hearing of it. */
-static void adopt_runs(struct peri_pipeline *p, uint64_t seq)
-{
-    struct peri_run_filter filter = {.event = seq, .state = "live", .limit = 1000};
-    struct peri_value *list = NULL;
-    struct peri_error err = {0};
-    if (peri_reader_runs(p->reader, &filter, &list, &err) != PERI_OK)
-        peri_err(p->options.log, "match", "ev-%llu: its runs could not be read, they wait for the next start: %s",
-            (unsigned long long)seq, err.message);
-    for (size_t i = 0; i < peri_value_count(list); i++) {
-        const char *text = peri_map_text(peri_list_at(list, i), "id");
-        uint64_t id;
-        if (!text || !peri_run_id_parse(text, &id) || live_find(p, id))
-            continue;
-        p->live_runs++;
-        (void)resume_push(p, id, 0);
-    }
-    peri_value_unref(list);
-}
-
-static void count_verdict(struct peri_pipeline *p, const struct peri_value *verdict)
-{
-    int kind = peri_verdict_index(peri_map_text(verdict, "verdict"));
-    p->counts.verdicts[kind]++;
-    peri_metric_add(p->metrics.verdicts[kind], 1);
-}
-
-static void event_ended(struct peri_pipeline *p, const struct match_tx *mt, struct match_event *me)
-{
-    p->unmatched--;
-    if (me->dead) {
-        p->counts.dead++;
-        peri_metric_add(p->metrics.dead, 1);
-        p->counts.verdicts[peri_verdict_index(PERI_VERDICT_DEAD)]++;
-        peri_metric_add(p->metrics.verdicts[peri_verdict_index(PERI_VERDICT_DEAD)], 1);
-    } else {
-        p->counts.matched++;
-        peri_metric_add(p->metrics.matched, 1);
-    }
-    if (!me->dead && me->rule_count == 0) {
-        p->counts.unheard++;
-        peri_metric_add(p->metrics.unheard, 1);
-    }
-    for (size_t i = 0; !me->dead && i < me->rule_count; i++) {
-        struct match_rule *mr = &me->rules[i];
-        count_verdict(p, mr->told ? mr->told : mr->verdict);
-        if (mr->run && (mr->outcome == MATCH_STARTED || mr->outcome == MATCH_QUEUED))
-            start_run(p, mt, mr);
-    }
-    if (me->stored_before)
-        adopt_runs(p, me->event->seq);
-    pipe_notify_event(p, me->event, me->dead ? "dead" : "matched");
-}
-
-static struct match_rule *rule_of_run(const struct match_tx *mt, uint64_t run)
-{
-    for (size_t e = 0; run && e < mt->count; e++)
-        for (size_t r = 0; r < mt->events[e]->rule_count; r++)
-            if (mt->events[e]->rules[r].run == run)
-                return &mt->events[e]->rules[r];
-    return NULL;
-}
-
-/* Whoever takes the place of a run whose call is still under way lets it end before a call of its own; also in place of
- * one that was made and stopped in this very batch. */
-static void note_followers(struct match_tx *mt)
-{
-    for (size_t i = 0; i < mt->stops.count; i++) {
-        const struct peri_lane_stop *stop = &mt->stops.items[i];
-        struct match_rule *old = rule_of_run(mt, stop->run), *next = rule_of_run(mt, stop->by);
-        uint64_t behind = live_stopped(mt->p, stop);
-        if (!behind && old && old->behind)
-            behind = live_pass_on(mt->p, old->behind, stop->by);
-        if (next && behind)
-            next->behind = behind;
-    }
-}
-
-/* A batch that the store refuses for a reason of its own is tried again event by event; the one that is refused alone
- * is set aside, so that it holds up nobody. */
-static void batch_refused(
-    struct peri_pipeline *p, struct match_tx *mt, enum peri_status st, const struct peri_error *err)
-{
-    const char *text = err ? err->message : peri_status_name(st);
-    if (mt->count > 1) {
-        p->batch_limit = 1;
-        return;
-    }
-    struct match_event *me = mt->events[0];
-    peri_err(
-        p->options.log, "match", "ev-%llu cannot be stored as matched: %s", (unsigned long long)me->event->seq, text);
-    if (!me->dead) {
-        me->dead = "its verdicts or runs could not be stored";
-        return;
-    }
-    p->window_head =
-        (p->window_head + 1) % PIPE_WINDOW; /* not even that: it stays in the journal until the next start */
-    p->window_count--;
-    p->window_begun--;
-    match_free(me);
-}
-
-static void match_tx_done(void *arg, enum peri_status st, const struct peri_error *err)
-{
-    struct match_tx *mt = arg;
-    struct peri_pipeline *p = mt->p;
-    p->match_in_tx = 0;
-    if (p->dead) {
-        for (size_t i = 0; i < mt->count; i++)
-            match_free(mt->events[i]);
-    } else if (st != PERI_OK) {
-        batch_refused(p, mt, st, err);
-    } else {
-        p->window_head = (p->window_head + mt->count) % PIPE_WINDOW;
-        p->window_count -= mt->count;
-        p->window_begun -= mt->count;
-        p->batch_limit = PIPE_MATCH_BATCH;
-        note_followers(mt);
-        watch_planned(p, mt->next_due);
-        for (size_t i = 0; i < mt->count; i++)
-            event_ended(p, mt, mt->events[i]);
-        flow_sample(p);
-        for (size_t i = 0; i < mt->count; i++)
-            match_free(mt->events[i]);
-    }
-    free(mt->stops.items);
-    free(mt->events);
-    free(mt);
-}
-
-/* --- before it --- */
-
-/* Position and variables of a run that has not begun: the same for all, so they are written once. */
-static bool prepare_start(struct peri_pipeline *p, const struct match_rule *mr)
-{
-    char *error = NULL;
-    if (p->start.pos)
-        return true;
-    struct peri_run *run = peri_run_create(mr->rule, p->kprefix, 0);
-    bool ok = run && peri_run_write(run, &p->start.pos, &p->start.vars, &error) == PERI_OK;
-    free(error);
-    peri_run_destroy(run);
-    return ok;
-}
-
-static size_t complete_prefix(struct peri_pipeline *p, size_t *ret_bytes)
-{
-    size_t n = 0;
-    *ret_bytes = 0;
-    while (n < p->window_begun && n < p->batch_limit) {
-        struct match_event *me = match_at(p, n);
-        bool ok = me->undecided == 0;
-        for (size_t i = 0; ok && i < me->rule_count; i++) {
-            if (me->rules[i].fired)
-                ok = prepare_start(p, &me->rules[i]);
-            *ret_bytes += 512;
-        }
-        if (!ok)
-            break;
-        *ret_bytes += 128;
-        n++;
-    }
-    return n;
-}
-
-void match_commit(struct peri_pipeline *p)
-{
-    size_t bytes, count = p->match_in_tx ? 0 : complete_prefix(p, &bytes);
-    if (count == 0)
-        return;
-    struct match_tx *mt = calloc(1, sizeof(*mt));
-    struct match_event **events = calloc(count, sizeof(*events));
-    if (!mt || !events) {
-        free(mt);
-        free(events);
-        timer_due(p, PIPE_RETRY_MS, DUE_EVALUATION, 0, 0);
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        events[i] = match_at(p, i);
-    *mt = (struct match_tx){.p = p,
-        .start = p->start,
-        .events = events,
-        .count = count,
-        .now_ms = pipe_now(p),
-        .steady_ms = pipe_steady(p),
-        .kprefix = p->kprefix};
-    p->match_in_tx = count;
-    if (pipe_commit(p, bytes, match_tx, match_tx_done, mt, true) != PERI_OK) {
-        p->match_in_tx = 0;
-        free(events);
-        free(mt);
-        timer_due(p, PIPE_RETRY_MS, DUE_EVALUATION, 0, 0);
-    }
 }

@@ -62,6 +62,8 @@ static void free_pipeline(struct peri_pipeline *p)
     peri_map_destroy(p->lives, NULL);
     flow_finish(p);
     gate_destroy(p->gate);
+    peri_map_destroy(p->lines, NULL);
+    peri_map_destroy(p->parked, NULL);
     free(p->window);
     free(p->resume);
     free(p->kprefix);
@@ -95,11 +97,13 @@ enum peri_status peri_pipeline_create(
     p->watch_next = INT64_MAX;
     p->window = calloc(PIPE_WINDOW, sizeof(*p->window));
     p->lives = peri_map_create();
+    p->lines = peri_map_create();
+    p->parked = peri_map_create();
     p->rules_by_id = peri_map_create();
     p->rules_by_hash = peri_map_create();
     p->gate = gate_create(p);
     enum peri_status st = PERI_ENOMEM;
-    if (!p->window || !p->lives || !p->rules_by_id || !p->rules_by_hash || !p->gate)
+    if (!p->window || !p->lives || !p->lines || !p->parked || !p->rules_by_id || !p->rules_by_hash || !p->gate)
         (void)peri_error_nomem(err);
     else
         st = peri_random(&p->random, sizeof(p->random));
@@ -393,10 +397,11 @@ enum peri_status peri_pipeline_status(struct peri_pipeline *p, struct peri_value
         int64_t n;
     } numbers[] = {{"unmatched", p->unmatched}, {"live_runs", p->live_runs}, {"in_flight", (int64_t)p->calls},
         {"in_memory", (int64_t)p->live_memory}, {"evaluating", (int64_t)p->evaluating},
-        {"accepted", p->counts.accepted}, {"duplicate", p->counts.duplicate}, {"matched", p->counts.matched},
-        {"unheard", p->counts.unheard}, {"dead", p->counts.dead}, {"runs_started", p->counts.runs_started},
-        {"runs_succeeded", p->counts.runs_ended[0]}, {"runs_failed", p->counts.runs_ended[1]},
-        {"runs_cancelled", p->counts.runs_ended[2]}, {"steps", p->counts.steps}, {"rules", (int64_t)p->rule_count}};
+        {"conditions_waiting", (int64_t)p->waiting}, {"accepted", p->counts.accepted},
+        {"duplicate", p->counts.duplicate}, {"matched", p->counts.matched}, {"unheard", p->counts.unheard},
+        {"dead", p->counts.dead}, {"runs_started", p->counts.runs_started}, {"runs_succeeded", p->counts.runs_ended[0]},
+        {"runs_failed", p->counts.runs_ended[1]}, {"runs_cancelled", p->counts.runs_ended[2]},
+        {"steps", p->counts.steps}, {"rules", (int64_t)p->rule_count}};
     struct peri_value *map = peri_value_map(), *list = peri_value_list();
     bool bad = !map || !list;
     for (size_t i = 0; !bad && i < sizeof(numbers) / sizeof(numbers[0]); i++)

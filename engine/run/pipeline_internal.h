@@ -11,15 +11,18 @@
 
 /* What the files of the pipeline share. Everything is for the loop's thread, except the peri_store_fn functions. */
 
-#define PIPE_WINDOW 1024      /* unmatched events in memory; the rest waits in the journal */
-#define PIPE_EVALUATING 64    /* events whose conditions are under way at the same time */
-#define PIPE_PAIRS 4096       /* (event, rule) pairs in memory, above which no further event is begun */
-#define PIPE_MATCH_BATCH 512  /* events in one T2 transaction */
-#define PIPE_LIVES 2000       /* runs in memory: ready or with a call in flight */
-#define PIPE_CALLS 256        /* action calls in flight */
+#define PIPE_WINDOW 1024 /* unmatched events in memory; the rest waits in the journal */
+#define PIPE_UNDER_WAY                                                                                                 \
+    1024                /* events begun and not stored as a whole; half of it, and those that only wait are parked */
+#define PIPE_PAIRS 4096 /* (event, rule) pairs in memory, above which no further event is begun */
+#define PIPE_ASKING 64  /* pairs of one rule whose conditions are under way at the same time */
+#define PIPE_PATIENCE_MS 10                     /* how long a rule that fired waits for the slower ones of its event */
+#define PIPE_MATCH_BATCH 512                    /* events in one T2 transaction */
+#define PIPE_LIVES 2000                         /* runs in memory: ready or with a call in flight */
+#define PIPE_CALLS 256                          /* action calls in flight */
 #define PIPE_SCHEDULE_SOURCE "perigee:schedule" /* nobody else may use it: its ids make occurrences unique */
 #define PIPE_OWN_SOURCE "perigee:"              /* what begins so is perigee's own */
-#define PIPE_SYSTEM_SOURCE "perigee:system" /* what the service tells about itself */
+#define PIPE_SYSTEM_SOURCE "perigee:system"     /* what the service tells about itself */
 #define PIPE_WATCH_SOURCE "perigee:watch"       /* nor this: what triggers that watch over time have found */
 #define PIPE_HOPS_MAX 16
 #define PIPE_RETRY_MS 1000 /* store failed: the same transaction again after this */
@@ -31,11 +34,12 @@
 struct gate;
 struct live;
 struct match_event;
+struct match_line;
 struct evaluation;
 struct pipe_op;
 
 /* The serial of a DUE_WAKE is the wake_ms that was stored (resume_item); of a call, the call's. */
-enum due_kind { DUE_WAKE, DUE_CALL, DUE_TIMEOUT, DUE_EVALUATION, DUE_WATCH };
+enum due_kind { DUE_WAKE, DUE_CALL, DUE_TIMEOUT, DUE_EVALUATION, DUE_WATCH, DUE_PATIENCE };
 
 struct schedule_item {
     char *id, *spec;        /* "<rule>/<trigger>" */
@@ -98,18 +102,24 @@ struct peri_pipeline {
     struct peri_map *rules_by_hash; /* also older versions of runs under way; one reference each */
 
     /* match */
-    struct match_event **window; /* in order of seq; ring */
+    struct match_event **window; /* not begun; in order of seq; ring */
     size_t window_head, window_count;
-    size_t window_begun; /* how many of the front have been begun */
-    size_t evaluating;
-    size_t pairs;       /* (event, rule) pairs in memory */
-    uint64_t taken_seq; /* highest seq that was put into the window */
+    struct match_event *under_way_first, *under_way_last;
+    size_t under_way;
+    struct match_event *ready_first, *ready_last; /* those of them that a T2 may take, in order of seq */
+    struct peri_map *lines;                       /* rule id -> struct match_line */
+    struct match_line *room;                      /* lines in which a pair may ask now */
+    struct peri_map *parked;    /* seq as text -> struct match_parked: not in memory, but for their place */
+    size_t evaluating, waiting; /* pairs whose conditions are asked, and that wait for others of their rule */
+    size_t pairs;               /* (event, rule) pairs in memory */
+    uint64_t taken_seq;         /* highest seq that was put into the window */
     struct pipe_start {
         char *pos, *vars; /* of a run that has not begun; NULL until the first one */
     } start;
-    bool behind;        /* the journal has unmatched events that the window has not */
-    size_t match_in_tx; /* how many of the front are in the T2 under way */
-    size_t batch_limit; /* 1 after a batch failed, until the culprit is found */
+    bool behind;           /* the journal has unmatched events that the window has not */
+    uint64_t match_serial; /* of the T2 that is being made, from 1 */
+    size_t match_in_tx;    /* how many events are in the T2 under way */
+    size_t batch_limit;    /* 1 after a batch failed, until the culprit is found */
     int64_t unmatched;
     uint64_t counted_seq; /* recovery counted the unmatched events up to here */
     int submitting;       /* ingest transactions under way */
@@ -123,7 +133,7 @@ struct peri_pipeline {
     struct live *held_first, *held_last;
     struct resume_item *resume; /* runs to be taken into memory as room allows; a queue */
     size_t resume_head, resume_count, resume_cap;
-    struct evaluation *waiting_first; /* condition calls that met a full queue */
+    struct evaluation *waiting_first, *waiting_last; /* condition calls that met a full queue */
     struct gate *gate;
     uint64_t serial;
     uint32_t random;
@@ -187,8 +197,7 @@ enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *e
 /* flow.c. admit: PERI_EBUSY, PERI_EFULL or PERI_ECORRUPT with err->retry_after_ms. refused: counts them. */
 enum peri_status flow_init(struct peri_pipeline *p, struct peri_error *err) PERI_MUST_CHECK;
 void flow_finish(struct peri_pipeline *p);
-enum peri_status flow_admit(
-    struct peri_pipeline *p, struct peri_batch *batch, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status flow_admit(struct peri_pipeline *p, struct peri_batch *batch, struct peri_error *err) PERI_MUST_CHECK;
 void flow_queue_full(struct peri_pipeline *p, struct peri_error *err);
 void flow_refused(struct peri_pipeline *p, const struct peri_batch *batch, enum peri_status st);
 void flow_committed(struct peri_pipeline *p, int64_t took_ms); /* T1 */
@@ -209,6 +218,8 @@ void match_finish(struct peri_pipeline *p);
 bool match_idle(const struct peri_pipeline *p);
 /* Has every event up to here been matched? */
 bool match_passed(const struct peri_pipeline *p, uint64_t seq);
+/* A rule that fired has waited long enough for the others of the event. */
+void match_patience_over(struct peri_pipeline *p, uint64_t seq);
 
 /* evaluate.c: a condition tree with its operator calls. Everything is kept by the caller until done: scope roots,
  * event. */

@@ -83,6 +83,9 @@ static void dispatch(struct peri_pipeline *p, const struct peri_due *due)
     case DUE_EVALUATION:
         pipe_evaluations_retry(p);
         break;
+    case DUE_PATIENCE:
+        match_patience_over(p, due->id);
+        break;
     case DUE_WATCH: /* the pump looks; two clocks may differ by a little */
         if (p->watch_next != INT64_MAX && p->watch_next > pipe_steady(p))
             timer_due(p, p->watch_next - pipe_steady(p), DUE_WATCH, 0, 0);

@@ -48,6 +48,23 @@ struct peri_value *peri_verdict_fired(const struct peri_rule *rule, const struct
     return verdict(rule, trigger, PERI_VERDICT_FIRED, NULL, NULL, NULL, NULL);
 }
 
+static void unmatched_reason(const struct peri_value *why, char *out, size_t size)
+{
+    const char *field = peri_map_text(why, "field"), *reason = peri_map_text(why, "reason");
+    if (field && reason)
+        snprintf(out, size, "%.120s: %.180s", field, reason);
+    else
+        snprintf(out, size, "%.300s", reason ? reason : "the payload does not match");
+}
+
+struct peri_value *peri_verdict_unmatched(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why)
+{
+    char text[320];
+    unmatched_reason(why, text, sizeof(text));
+    return verdict(rule, trigger, PERI_VERDICT_NO, "match", NULL, text, why);
+}
+
 static void write_member(struct peri_buf *out, const char *name, const char *text)
 {
     peri_buf_puts(out, name);
@@ -57,12 +74,8 @@ static void write_member(struct peri_buf *out, const char *name, const char *tex
 enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct peri_rule *rule,
     const struct peri_trigger *trigger, const struct peri_value *why)
 {
-    const char *field = peri_map_text(why, "field"), *reason = peri_map_text(why, "reason");
     char text[320];
-    if (field && reason)
-        snprintf(text, sizeof(text), "%.120s: %.180s", field, reason);
-    else
-        snprintf(text, sizeof(text), "%.300s", reason ? reason : "the payload does not match");
+    unmatched_reason(why, text, sizeof(text));
     write_member(out, "{\"rule\":", rule->id);
     write_member(out, ",\"name\":", rule->name);
     write_member(out, ",\"trigger\":", trigger->id);

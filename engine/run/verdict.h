@@ -44,8 +44,11 @@ struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const st
 struct peri_value *peri_verdict_error(
     const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason);
 struct peri_value *peri_verdict_dead(const char *reason);
-/* That the pattern does not match, appended as JSON text: an event has one from each rule that hears it in vain, so no
- * value is made of it. Its rank is PERI_VERDICT_RANK_UNMATCHED. */
+/* That the pattern does not match. */
+struct peri_value *peri_verdict_unmatched(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_value *why);
+/* The same appended as JSON text: an event has one from each rule that hears it in vain, so no value is made of it. Its
+ * rank is PERI_VERDICT_RANK_UNMATCHED. */
 enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct peri_rule *rule,
     const struct peri_trigger *trigger, const struct peri_value *why) PERI_MUST_CHECK;
 #define PERI_VERDICT_RANK_UNMATCHED 1

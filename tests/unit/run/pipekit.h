@@ -128,11 +128,11 @@ static inline enum peri_status kit_op(
     return PERI_OK;
 }
 
-/* Answers the first open call of an operator. */
-static inline void kit_reply(struct bed *bed, const char *id, bool yes)
+/* Answers the nth open call of an operator. */
+static inline void kit_reply_nth(struct bed *bed, const char *id, size_t nth, bool yes)
 {
     for (size_t i = 0; i < bed->call_count; i++) {
-        if (bed->calls[i]->answered || strcmp(bed->calls[i]->operator_id, id) != 0)
+        if (bed->calls[i]->answered || strcmp(bed->calls[i]->operator_id, id) != 0 || nth-- > 0)
             continue;
         struct kit_answer *a = kit_answer_new(bed, bed->calls[i]);
         a->result.holds = yes;
@@ -144,11 +144,24 @@ static inline void kit_reply(struct bed *bed, const char *id, bool yes)
     fail_msg("no open call of %s", id);
 }
 
+static inline void kit_reply(struct bed *bed, const char *id, bool yes)
+{
+    kit_reply_nth(bed, id, 0, yes);
+}
+
 static inline size_t kit_calls(const struct bed *bed, const char *id)
 {
     size_t n = 0;
     for (size_t i = 0; i < bed->call_count; i++)
         n += strcmp(bed->calls[i]->operator_id, id) == 0;
+    return n;
+}
+
+static inline size_t kit_calls_for(const struct bed *bed, const char *id, uint64_t event)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < bed->call_count; i++)
+        n += bed->calls[i]->event == event && strcmp(bed->calls[i]->operator_id, id) == 0;
     return n;
 }
 

@@ -17,12 +17,18 @@
     "  - {name: Once, trigger: {event: a.B}, actions: [{set: {n: \"{{ event.n }}\"}}, {operator: x.ok}, {delay: "      \
     "1ms}, {operator: x.ok}]}\n"                                                                                       \
     "  - {name: Chain, trigger: {event: a.B}, actions: [{emit: {event: b.C, data: {n: \"{{ event.n }}\"}}}]}\n"        \
-    "  - {name: Heard, trigger: {event: b.C}, actions: [{operator: x.repeat}]}\n"
+    "  - {name: Heard, trigger: {event: b.C}, actions: [{operator: x.repeat}]}\n"                                      \
+    "  - {name: Late, trigger: {event: a.B}, key: \"{{ event.n % 3 }}\", mode: queued, conditions: [{operator: "       \
+    "c.late}],"                                                                                                        \
+    " actions: [{set: {n: 1}}]}\n"
 
 struct witness {
     int calls, acks; /* files: one line a call of a provider, one line an acknowledged event */
     int life;        /* pipe: one byte for each of them */
     struct bed *bed;
+    struct provider_answer *late[64]; /* questions of conditions that nobody has answered so far */
+    size_t late_count;
+    unsigned random;
 };
 
 static void write_line(struct witness *w, int fd, const char *text)
@@ -42,9 +48,21 @@ struct provider_answer {
 static void provider_answers(void *arg)
 {
     struct provider_answer *a = arg;
-    struct peri_call_result result = {.status = PERI_OK};
+    struct peri_call_result result = {.status = PERI_OK, .holds = true};
     a->done(a->arg, &result);
     free(a);
+}
+
+/* Conditions wait until others have come, and are not answered in order. */
+static void answer_late(struct witness *w, size_t keep)
+{
+    while (w->late_count > keep) {
+        w->random = w->random * 1103515245 + 12345;
+        size_t i = (w->random >> 16) % w->late_count;
+        struct provider_answer *a = w->late[i];
+        w->late[i] = w->late[--w->late_count];
+        assert_int_equal(peri_loop_post(w->bed->loop, provider_answers, a), PERI_OK);
+    }
 }
 
 static bool provider_lookup(void *ctx, const char *id, enum peri_delivery *ret)
@@ -58,6 +76,12 @@ static enum peri_status provider_call(
     struct witness *w = ctx;
     char line[128];
     struct provider_answer *a = malloc(sizeof(*a));
+    if (strcmp(call->operator_id, "c.late") == 0) {
+        *a = (struct provider_answer){done, arg};
+        w->late[w->late_count++] = a;
+        answer_late(w, 20);
+        return PERI_OK;
+    }
     snprintf(line, sizeof(line), "%s %s", call->operator_id, call->idempotency_key);
     write_line(w, w->calls, line);
     *a = (struct provider_answer){done, arg};
@@ -159,8 +183,11 @@ static void check_acknowledged(struct bed *bed, const char *path)
         assert_int_equal(peri_reader_event_value(bed->reader, seq, &event, NULL), PERI_OK);
         assert_string_equal(peri_map_text(event, "state"), "matched");
         peri_value_unref(event);
-        static const char *const rules[] = {"once", "chain"};
-        for (size_t i = 0; i < 2; i++) {
+        static const char *const rules[] = {"once", "chain", "late"};
+        struct peri_value *verdicts = kit_verdicts(bed, seq);
+        assert_int_equal(peri_value_count(verdicts), 3);
+        peri_value_unref(verdicts);
+        for (size_t i = 0; i < 3; i++) {
             struct peri_run_filter filter = {.rule = rules[i], .event = seq, .limit = 10};
             struct peri_value *runs = NULL;
             assert_int_equal(peri_reader_runs(bed->reader, &filter, &runs, NULL), PERI_OK);
@@ -169,6 +196,29 @@ static void check_acknowledged(struct bed *bed, const char *path)
         }
     }
     fclose(file);
+}
+
+/* Runs of a lane were made in the order of their events. */
+static void check_order(struct bed *bed)
+{
+    uint64_t next[3] = {UINT64_MAX, UINT64_MAX, UINT64_MAX}, before = 0;
+    for (size_t count = 1000; count == 1000;) {
+        struct peri_run_filter filter = {.rule = "late", .before = before, .limit = 1000};
+        struct peri_value *list = NULL, *event = NULL;
+        assert_int_equal(peri_reader_runs(bed->reader, &filter, &list, NULL), PERI_OK);
+        count = peri_value_count(list);
+        for (size_t i = 0; i < count; i++) {
+            uint64_t seq = 0;
+            assert_true(peri_run_id_parse(peri_map_text(peri_list_at(list, i), "id"), &before));
+            assert_true(peri_event_id_parse(peri_map_text(peri_list_at(list, i), "event"), &seq));
+            assert_int_equal(peri_reader_event_value(bed->reader, seq, &event, NULL), PERI_OK);
+            size_t lane = (size_t)peri_map_int(peri_map_at(event, "data"), "n", 0) % 3;
+            assert_true(seq < next[lane]);
+            next[lane] = seq;
+            peri_value_unref(event);
+        }
+        peri_value_unref(list);
+    }
 }
 
 /* Every step of every run against what the provider saw. */
@@ -227,11 +277,14 @@ static void test_sigkill_at_any_instant(void **state)
         round_of(&bed, &w, 5 + (i * 37) % 90);
 
     start_bed(&bed, &w);
-    for (int i = 0; i < 5000 && !(kit_quiet(&bed) && kit_run_count(&bed, "sleeping") == 0); i++)
+    for (int i = 0; i < 5000 && !(kit_quiet(&bed) && kit_run_count(&bed, "sleeping") == 0); i++) {
+        answer_late(&w, 0);
         peri_loop_once(bed.loop, 2);
+    }
     KIT_QUIET(&bed);
     size_t unknown = 0;
     check_acknowledged(&bed, acks);
+    check_order(&bed);
     check_runs(&bed, calls, &unknown);
     assert_true(count_lines(acks, NULL) > 0);
     assert_int_equal(kit_status(&bed, "live_runs"), (int64_t)unknown);
