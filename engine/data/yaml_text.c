@@ -135,9 +135,14 @@ static size_t line_content(const struct peri_yaml_text *t, size_t start)
     return i;
 }
 
-/* The first ':' in [from, end) that ends a key, or end. */
+/* The first ':' in [from, end) that ends a key, or end. A text in quotes at `from` has none. */
 static size_t find_colon(const struct peri_yaml_text *t, size_t from, size_t end)
 {
+    if (from < end && (t->s[from] == '"' || t->s[from] == '\'')) {
+        char quote = t->s[from++];
+        while (from < end && t->s[from] != quote)
+            from += t->s[from] == '\\' && quote == '"' ? 2 : 1;
+    }
     for (size_t i = from; i < end; i++)
         if (t->s[i] == ':' && (i + 1 >= t->len || strchr(" \r\n", t->s[i + 1])))
             return i;
@@ -189,6 +194,29 @@ static void unexpected(struct peri_yaml_text *t, struct peri_diag *diag, const c
         diag, peri_yaml_text_place(t), PERI_SEV_ERROR, "yaml-syntax", hint, "unexpected %s here", name_char(t, c));
 }
 
+/* "-operator: x" is a key to YAML, so that the trouble comes out lines below only. Looks upwards from there, as far as
+ * lines are indented. */
+static bool explain_dash(struct peri_yaml_text *t, struct peri_diag *diag)
+{
+    size_t start = line_start(t, t->byte);
+    for (int lines = 0; lines < 50; lines++) {
+        size_t first = line_content(t, start), end = line_end(t, start);
+        if (first + 1 < end && t->s[first] == '-' && isalpha((unsigned char)t->s[first + 1]) &&
+            find_colon(t, first, end) < end) {
+            char from[] = {'-', t->s[first + 1], '\0'}, to[] = {'-', ' ', t->s[first + 1], '\0'};
+            peri_yaml_text_seek_byte(t, first);
+            syntax(t, diag, "a space is missing after '-'", "a list item starts with '- '");
+            peri_diag_fix(diag, peri_yaml_text_place(t), from, to);
+            return true;
+        }
+        bool blank = first >= end || t->s[first] == '#';
+        if (start == 0 || (!blank && first == start && lines > 0))
+            return false;
+        start = line_start(t, start - 1);
+    }
+    return false;
+}
+
 /* A ':' where no key can be: a text with ": " in it, a line that is indented too far, or the line above lacks its ':'.
  */
 static void explain_colon(struct peri_yaml_text *t, struct peri_diag *diag)
@@ -198,6 +226,8 @@ static void explain_colon(struct peri_yaml_text *t, struct peri_diag *diag)
         syntax(t, diag, "a second ':' in the same line", "put a text that has ': ' in it in quotes");
         return;
     }
+    if (explain_dash(t, diag))
+        return;
     size_t above = start;
     while (above > 0) {
         size_t end = above - 1;
@@ -205,11 +235,6 @@ static void explain_colon(struct peri_yaml_text *t, struct peri_diag *diag)
         size_t first = line_content(t, above);
         if (first >= end || t->s[first] == '#' || t->s[first] == '\r')
             continue; /* blank or a comment */
-        if (t->s[first] == '-' && isalpha((unsigned char)t->s[first + 1])) {
-            peri_yaml_text_seek_byte(t, first);
-            syntax(t, diag, "a space is missing after '-'", "a list item starts with '- '");
-            return;
-        }
         if (find_colon(t, first, line_end(t, above)) == line_end(t, above) &&
             strchr("'\"[]{},|>", t->s[first]) == NULL) {
             peri_yaml_text_seek_byte(t, first);
@@ -240,18 +265,29 @@ static void fix_tabs(const struct peri_yaml_text *t, struct peri_diag *diag)
         peri_diag_fix(diag, (struct peri_place){t->file, t->line, 1}, from, to);
 }
 
+/* Whatever is wrong behind it, a tab before it is wrong first. */
+static bool explain_tabs(struct peri_yaml_text *t, size_t problem, struct peri_diag *diag)
+{
+    peri_yaml_text_seek(t, problem);
+    size_t tab = skip_blanks(t, line_start(t, t->byte));
+    if (tab >= t->len || t->s[tab] != '\t')
+        return false;
+    peri_yaml_text_seek_byte(t, tab);
+    syntax(t, diag, "a tab is used where spaces are needed", "indent with spaces");
+    fix_tabs(t, diag);
+    return true;
+}
+
 static void explain_char(struct peri_yaml_text *t, struct peri_diag *diag)
 {
     char c = t->byte < t->len ? t->s[t->byte] : '\0';
-    if (c == '\t') {
+    if (c == '\t')
         syntax(t, diag, "a tab is used where spaces are needed", "indent with spaces");
-        fix_tabs(t, diag);
-    } else if (c == '@' || c == '`' || c == '%') {
+    else if (c == '@' || c == '`' || c == '%')
         peri_diag_add(diag, peri_yaml_text_place(t), PERI_SEV_ERROR, "yaml-syntax", "put it in quotes",
             "a text cannot start with '%c'", c);
-    } else {
+    else
         unexpected(t, diag, "does the text need quotes?");
-    }
 }
 
 /* Something in a place where the next key was awaited. */
@@ -364,6 +400,11 @@ void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_
 {
     if (!context)
         context = "";
+    if (explain_tabs(t, problem_index, diag))
+        return;
+    peri_yaml_text_seek(t, problem_index);
+    if ((strstr(problem, "expected key") || strstr(problem, "'-' indicator")) && explain_dash(t, diag))
+        return;
     if (peri_yaml_text_bare_template(t, problem_index)) {
         syntax(t, diag, "a template needs quotes", "write \"{{ … }}\"");
         peri_yaml_text_fix_quotes(t, diag, false);
@@ -374,8 +415,6 @@ void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_
         if (strstr(problem, s->problem) && strstr(context, s->context)) {
             peri_yaml_text_seek(t, s->at == 'c' ? context_index : problem_index);
             syntax(t, diag, s->message, s->hint);
-            if (peri_str_starts(s->problem, "a tab"))
-                fix_tabs(t, diag);
             return;
         }
     }

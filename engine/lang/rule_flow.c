@@ -60,6 +60,8 @@ static void read_mode(struct rule_reader *r, const struct peri_node *map)
     if (node && word < 0)
         return;
     flow->mode = (enum peri_mode)(word + 1);
+    if (!node && r->head_doubtful) /* an unknown key may have been to say it */
+        return;
     bool counts = flow->mode == PERI_MODE_QUEUED || flow->mode == PERI_MODE_PARALLEL;
     if (!counts) {
         misplaced(r, map, "max", "mode: queued lets runs wait for each other, mode: parallel bounds them");

@@ -43,6 +43,7 @@ struct rule_reader {
     bool members_doubtful; /* the same for steps.x and vars.x, anywhere in the rule */
     const struct peri_system_event *told[4]; /* when only these start the rule: what `event` holds is known */
     size_t told_count;
+    bool head_doubtful;    /* so is an unknown key of the rule's head */
     size_t steps;
     int nesting;
     enum peri_status failed;

@@ -191,7 +191,7 @@ static void check_same_id(struct rule_reader *r, struct loader *l, const struct 
 static void read_fields(struct rule_reader *r, struct loader *l, const struct peri_node *map)
 {
     const struct peri_node *id_node = map;
-    (void)peri_rule_check_keys(r, map, peri_rule_head_keys, "a rule");
+    r->head_doubtful = peri_rule_check_keys(r, map, peri_rule_head_keys, "a rule") > 0;
     if (peri_node_get(map, "name", NULL) || !has_unknown(map))
         read_name(r, map);
     read_id(r, map, &id_node);

@@ -120,6 +120,7 @@ static const struct peri_node *schedule_kind(struct rule_reader *r, const struct
 
 static void read_schedule(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t)
 {
+    static const char *const dst_words[] = {"once", "skip", "both", NULL};
     struct peri_schedule *s = &t->schedule;
     const struct peri_node *n;
     t->kind = PERI_TRIGGER_SCHEDULE;
@@ -132,8 +133,8 @@ static void read_schedule(struct rule_reader *r, const struct peri_node *map, st
     if (!kind)
         return;
     (void)load_zone(r, peri_node_get(map, "timezone", NULL), map->place, s);
-    if ((n = peri_node_get(map, "dst", NULL)) && peri_rule_text(r, n, "dst") && !peri_dst_parse(n->text, &s->dst))
-        peri_rule_fault(r, n->place, "bad-value", NULL, "\"dst\" must be once, skip or both, not \"%.80s\"", n->text);
+    if ((n = peri_node_get(map, "dst", NULL)) && peri_rule_word(r, n, "dst", dst_words) >= 0)
+        (void)peri_dst_parse(n->text, &s->dst);
     if ((n = peri_node_get(map, "catch_up", NULL)))
         (void)peri_rule_duration(r, n, "catch_up", 0, &s->catch_up_ms);
     n = peri_node_get(map, kind->text, NULL);
