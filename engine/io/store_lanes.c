@@ -48,6 +48,8 @@ enum peri_status peri_tx_run_stop(
     if (!st && peri_db_changes(tx->db) != 1)
         return peri_error_set(err, PERI_ESTATE, "run.ended", "run-%" PRIu64 " has ended", id);
     if (!st)
+        st = peri_tx_tracks_drop(tx, id, err);
+    if (!st)
         st = peri_stmt_open(&q, tx->db, "UPDATE steps SET state=?,ended=? WHERE run=? AND state=?", err);
     if (st)
         return st;

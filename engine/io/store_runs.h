@@ -85,6 +85,15 @@ enum peri_status peri_tx_run_resume(struct peri_tx *tx, uint64_t id, struct peri
 enum peri_status peri_tx_step_put(
     struct peri_tx *tx, const struct peri_step_row *row, struct peri_error *err) PERI_MUST_CHECK;
 
+/* Branches that a run has under way; pos is run/run_codec.c's. In order of their numbers. */
+enum peri_status peri_tx_track_put(
+    struct peri_tx *tx, uint64_t run, int track, const char *pos, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_track_drop(
+    struct peri_tx *tx, uint64_t run, int track, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_tracks_drop(struct peri_tx *tx, uint64_t run, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_reader_tracks(struct peri_reader *reader, uint64_t run,
+    enum peri_status (*fn)(void *arg, int track, const char *pos), void *arg, struct peri_error *err) PERI_MUST_CHECK;
+
 /* Lanes: the runs that are not final of one rule and key. One in state unknown waits for a person and counts as
  * neither. */
 struct peri_lane_facts {
@@ -114,8 +123,8 @@ enum peri_status peri_reader_lanes_queued(struct peri_reader *reader,
 enum peri_status peri_reader_live_runs(struct peri_reader *reader,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
-/* The last attempt of a live run's step in state STARTED, if there is one: PERI_ENOTFOUND otherwise. */
-enum peri_status peri_reader_open_attempt(struct peri_reader *reader, uint64_t run,
+/* One row of a step. PERI_ENOTFOUND. */
+enum peri_status peri_reader_attempt(struct peri_reader *reader, uint64_t run, int n, int attempt,
     enum peri_status (*fn)(void *arg, const struct peri_step_row *row), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_reader_run_row(struct peri_reader *reader, uint64_t id,

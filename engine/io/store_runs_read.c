@@ -144,20 +144,22 @@ enum peri_status peri_reader_live_runs(struct peri_reader *reader,
     return st;
 }
 
-enum peri_status peri_reader_open_attempt(struct peri_reader *reader, uint64_t run,
+enum peri_status peri_reader_attempt(struct peri_reader *reader, uint64_t run, int n, int attempt,
     enum peri_status (*fn)(void *arg, const struct peri_step_row *row), void *arg, struct peri_error *err)
 {
     struct peri_stmt q;
     bool row = false;
     peri_db_limit(&reader->db, PERI_READ_NS);
-    enum peri_status st = peri_stmt_open(
-        &q, &reader->db, "SELECT " STEP_COLUMNS " FROM steps WHERE run=? ORDER BY n DESC, attempt DESC LIMIT 1", err);
+    enum peri_status st =
+        peri_stmt_open(&q, &reader->db, "SELECT " STEP_COLUMNS " FROM steps WHERE run=? AND n=? AND attempt=?", err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)run);
+    peri_stmt_int(&q, n);
+    peri_stmt_int(&q, attempt);
     st = peri_stmt_row(&q, &row, err);
-    if (!st && (!row || peri_stmt_get_int(&q, 6) != PERI_ATTEMPT_STARTED))
-        st = peri_error_set(err, PERI_ENOTFOUND, NULL, "no attempt of run-%" PRIu64 " is open", run);
+    if (!st && !row)
+        st = peri_error_set(err, PERI_ENOTFOUND, NULL, "run-%" PRIu64 " has no attempt %d.%d", run, n, attempt);
     struct peri_step_row step;
     if (!st)
         st = step_row(&q, &step, err);

@@ -107,7 +107,11 @@ static const char step_6[] =
     "CREATE TABLE circuits(destination TEXT PRIMARY KEY, code TEXT NOT NULL, message TEXT NOT NULL,"
     " opened INTEGER NOT NULL, until INTEGER NOT NULL, pause INTEGER NOT NULL) WITHOUT ROWID;";
 
-const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, NULL};
+/* Branches of runs that are under way. */
+static const char step_7[] = "CREATE TABLE tracks(run INTEGER NOT NULL, t INTEGER NOT NULL, pos TEXT NOT NULL,"
+                             " PRIMARY KEY(run,t)) WITHOUT ROWID;";
+
+const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

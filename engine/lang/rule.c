@@ -64,6 +64,9 @@ void peri_step_destroy(struct peri_step *s)
     for (size_t i = 0; i < s->retry.non_retryable_count; i++)
         free(s->retry.non_retryable[i]);
     free(s->retry.non_retryable);
+    for (size_t i = 0; i < s->branch_count; i++)
+        peri_block_destroy(s->branches[i]);
+    free(s->branches);
     free(s->choices);
     free(s->bindings);
     free(s->path);
@@ -142,6 +145,8 @@ static const struct peri_block *find_in_step(const struct peri_step *s, const ch
         found = find_block(parts[i], path);
     for (size_t i = 0; i < s->choice_count && !found; i++)
         found = find_block(s->choices[i].then, path);
+    for (size_t i = 0; i < s->branch_count && !found; i++)
+        found = find_block(s->branches[i], path);
     return found;
 }
 

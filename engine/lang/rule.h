@@ -52,7 +52,8 @@ enum peri_step_kind {
     PERI_STEP_FOR_EACH,
     PERI_STEP_SET,
     PERI_STEP_EMIT,
-    PERI_STEP_STOP
+    PERI_STEP_STOP,
+    PERI_STEP_PARALLEL
 };
 
 /* A list of steps. path is "actions", "actions[2].then", "on_error", ... : the durable name of a position. */
@@ -113,7 +114,8 @@ struct peri_step {
     bool continue_on_error;
     struct peri_block *on_error; /* NULL: none */
     struct peri_retry retry;
-    int64_t timeout_ms;                    /* 0: the default */
+    int64_t
+        timeout_ms; /* of one attempt, or of all that a container does; 0: the default, which for a container is none */
     struct peri_template *idempotency_key; /* NULL: the run's own */
     enum peri_step_delivery delivery;
     struct peri_rate *rate;   /* NULL: none */
@@ -129,8 +131,11 @@ struct peri_step {
     size_t choice_count;
     /* FOR_EACH: as is bound to the item, `<as>_index` is not; max bounds the list (default 1000) */
     struct peri_template *in;
-    int64_t max;
+    int64_t max, parallel; /* parallel: that many items at the same time; 0: one after the other */
     struct peri_block *body;
+    /* PARALLEL */
+    struct peri_block **branches;
+    size_t branch_count;
     /* SET */
     struct peri_binding *bindings;
     size_t binding_count;
@@ -170,6 +175,7 @@ struct peri_rule {
     char **tags;
     size_t tag_count;
     int priority;
+    int64_t timeout_ms; /* of a run; 0: none */
     struct peri_flow flow;
     struct peri_place place; /* of the rule's mapping; file is owned by the rule */
     struct peri_trigger *triggers;

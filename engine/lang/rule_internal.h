@@ -19,6 +19,7 @@
 #define PERI_RULE_LANE_MAX 100000
 #define PERI_RULE_FOR_EACH_DEFAULT 1000
 #define PERI_RULE_FOR_EACH_MAX 10000
+#define PERI_RULE_PARALLEL_MAX 100 /* branches, or items at the same time */
 
 struct rule_names {
     const char **items;
@@ -53,6 +54,7 @@ struct rule_reader {
 void peri_rule_names_init(struct rule_reader *r, const struct peri_node *rule_node);
 void peri_rule_names_finish(struct rule_reader *r);
 void peri_rule_names_bind(struct rule_reader *r, const char *name);
+bool peri_rule_names_push(struct rule_names *names, const char *name); /* false: memory is out */
 /* May a template at this place begin with the name? */
 bool peri_rule_names_bound(const struct rule_reader *r, const char *name, size_t len);
 bool peri_rule_names_has(const struct rule_names *names, const char *name, size_t len);

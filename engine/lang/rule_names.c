@@ -13,7 +13,7 @@
 static const char *const roots[] = {"event", "events", "trigger", "steps", "vars", "rule", "run", "now", "error"};
 #define ROOT_COUNT (sizeof(roots) / sizeof(roots[0]))
 
-static bool push(struct rule_names *names, const char *name)
+bool peri_rule_names_push(struct rule_names *names, const char *name)
 {
     if (!peri_vec_grow(&names->items, &names->cap, names->count + 1, sizeof(*names->items)))
         return false;
@@ -48,7 +48,7 @@ static bool known(void *ctx, const char *name, size_t len)
         peri_rule_names_has(&r->refused, name, len))
         return true;
     char *copy = peri_strndup(name, len);
-    if (!copy || !push(&r->refused, copy)) {
+    if (!copy || !peri_rule_names_push(&r->refused, copy)) {
         free(copy);
         peri_rule_nomem(r);
     }
@@ -61,11 +61,11 @@ static const char *const *list(void *ctx)
     r->listed.count = 0;
     for (size_t i = 0; i < ROOT_COUNT; i++)
         if (is_root(r, roots[i], strlen(roots[i])))
-            (void)push(&r->listed, roots[i]);
+            (void)peri_rule_names_push(&r->listed, roots[i]);
     for (size_t i = 0; i < r->bound.count; i++)
         if (!peri_rule_names_has(&r->listed, r->bound.items[i], strlen(r->bound.items[i])))
-            (void)push(&r->listed, r->bound.items[i]);
-    if (!push(&r->listed, NULL)) {
+            (void)peri_rule_names_push(&r->listed, r->bound.items[i]);
+    if (!peri_rule_names_push(&r->listed, NULL)) {
         peri_rule_nomem(r);
         return NULL;
     }
@@ -122,7 +122,7 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
     struct rule_names *names = step ? &r->ids : &r->vars;
     if (r->members_doubtful || (!step && strcmp(root, "vars") != 0) || peri_rule_names_has(names, field, strlen(field)))
         return true;
-    if (!push(names, NULL)) { /* ends the list for peri_nearest */
+    if (!peri_rule_names_push(names, NULL)) { /* ends the list for peri_nearest */
         peri_rule_nomem(r);
         return true;
     }
@@ -145,7 +145,7 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
 /* Ids and variables of all steps, however deep. Parameters and data are not searched. */
 static void collect(struct rule_reader *r, const struct peri_node *node, int depth)
 {
-    static const char *const blocks[] = {"actions", "on_error", "then", "else", "do", "choose"};
+    static const char *const blocks[] = {"actions", "on_error", "then", "else", "do", "choose", "parallel"};
     if (!node || depth > PERI_YAML_MAX_DEPTH)
         return;
     for (size_t i = 0; node->kind == PERI_NODE_LIST && i < node->count; i++)
@@ -159,9 +159,9 @@ static void collect(struct rule_reader *r, const struct peri_node *node, int dep
     if (depth > 0 && id && (id->kind != PERI_NODE_SCALAR || !peri_rule_names_well_formed(id->text)))
         r->members_doubtful = true;
     else if (depth > 0 && id && node->count > 1)
-        good = push(&r->ids, id->text);
+        good = peri_rule_names_push(&r->ids, id->text);
     for (size_t i = 0; good && set && set->kind == PERI_NODE_MAP && i < set->count; i++)
-        good = push(&r->vars, set->pairs[i].key->text);
+        good = peri_rule_names_push(&r->vars, set->pairs[i].key->text);
     if (!good)
         peri_rule_nomem(r);
     for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
@@ -188,7 +188,7 @@ void peri_rule_names_finish(struct rule_reader *r)
 
 void peri_rule_names_bind(struct rule_reader *r, const char *name)
 {
-    if (!push(&r->bound, name))
+    if (!peri_rule_names_push(&r->bound, name))
         peri_rule_nomem(r);
 }
 

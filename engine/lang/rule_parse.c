@@ -13,21 +13,21 @@ const struct rule_key peri_rule_head_keys[] = {{"name", KEY_KNOWN}, {"id", KEY_K
     {"enabled", KEY_KNOWN}, {"tags", KEY_KNOWN}, {"priority", KEY_KNOWN}, {"trigger", KEY_KNOWN},
     {"triggers", KEY_KNOWN}, {"conditions", KEY_KNOWN}, {"actions", KEY_KNOWN}, {"on_error", KEY_KNOWN},
     {"key", KEY_KNOWN}, {"mode", KEY_KNOWN}, {"max", KEY_KNOWN}, {"max_exceeded", KEY_KNOWN}, {"throttle", KEY_KNOWN},
-    {"timeout", KEY_LATER}, {"cancel_on", KEY_LATER}, {"on_change", KEY_LATER}, {"blueprint", KEY_LATER},
+    {"timeout", KEY_KNOWN}, {"cancel_on", KEY_LATER}, {"on_change", KEY_LATER}, {"blueprint", KEY_LATER},
     {"use_blueprint", KEY_LATER}, {NULL, KEY_END}};
 static const struct rule_key file_keys[] = {{"rules", KEY_KNOWN}, {NULL, KEY_END}};
 
 static const char *const all_keys[] = {"rule.name", "rule.id", "rule.description", "rule.enabled", "rule.tags",
     "rule.priority", "rule.trigger", "rule.triggers", "rule.conditions", "rule.actions", "rule.on_error", "rule.key",
-    "rule.mode", "rule.max", "rule.max_exceeded", "rule.throttle", "throttle.once_within", "throttle.once_after",
-    "trigger.id", "trigger.event", "trigger.match", "trigger.schedule", "schedule.cron", "schedule.every",
-    "schedule.at", "schedule.timezone", "schedule.dst", "schedule.catch_up", "condition.operator", "condition.params",
-    "condition.all", "condition.any", "condition.not", "condition.expr", "step.operator", "step.params", "step.delay",
-    "step.if", "step.then", "step.else", "step.choose", "step.for_each", "step.do", "step.set", "step.emit",
-    "step.stop", "step.id", "step.as", "step.timeout", "step.retry", "step.idempotency_key", "step.continue_on_error",
-    "step.on_error", "for_each.in", "for_each.as", "for_each.max", "choice.if", "choice.do", "emit.event", "emit.data",
-    "retry.initial_interval", "retry.backoff_coefficient", "retry.maximum_interval", "retry.maximum_attempts",
-    "retry.non_retryable", NULL};
+    "rule.mode", "rule.max", "rule.max_exceeded", "rule.throttle", "rule.timeout", "step.parallel", "for_each.parallel",
+    "throttle.once_within", "throttle.once_after", "trigger.id", "trigger.event", "trigger.match", "trigger.schedule",
+    "schedule.cron", "schedule.every", "schedule.at", "schedule.timezone", "schedule.dst", "schedule.catch_up",
+    "condition.operator", "condition.params", "condition.all", "condition.any", "condition.not", "condition.expr",
+    "step.operator", "step.params", "step.delay", "step.if", "step.then", "step.else", "step.choose", "step.for_each",
+    "step.do", "step.set", "step.emit", "step.stop", "step.id", "step.as", "step.timeout", "step.retry",
+    "step.idempotency_key", "step.continue_on_error", "step.on_error", "for_each.in", "for_each.as", "for_each.max",
+    "choice.if", "choice.do", "emit.event", "emit.data", "retry.initial_interval", "retry.backoff_coefficient",
+    "retry.maximum_interval", "retry.maximum_attempts", "retry.non_retryable", NULL};
 
 const char *const *peri_rule_keys(void)
 {
@@ -131,6 +131,8 @@ static void read_head(struct rule_reader *r, const struct peri_node *map)
         read_tags(r, n);
     if ((n = peri_node_get(map, "priority", NULL)) && peri_rule_int(r, n, "priority", -1000000, 1000000, &priority))
         r->rule->priority = (int)priority;
+    if ((n = peri_node_get(map, "timeout", NULL)))
+        (void)peri_rule_duration(r, n, "timeout", 1, &r->rule->timeout_ms);
 }
 
 /* An unknown key may be a missing one misspelt: then only the first is reported. */

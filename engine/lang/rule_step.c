@@ -15,12 +15,12 @@ const struct rule_key peri_rule_step_keys[] = {{"operator", KEY_KNOWN}, {"params
     {"if", KEY_KNOWN}, {"then", KEY_KNOWN}, {"else", KEY_KNOWN}, {"choose", KEY_KNOWN}, {"for_each", KEY_KNOWN},
     {"do", KEY_KNOWN}, {"set", KEY_KNOWN}, {"emit", KEY_KNOWN}, {"stop", KEY_KNOWN}, {"id", KEY_KNOWN},
     {"as", KEY_KNOWN}, {"timeout", KEY_KNOWN}, {"retry", KEY_KNOWN}, {"idempotency_key", KEY_KNOWN},
-    {"continue_on_error", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"lua", KEY_KNOWN}, {"wait_for", KEY_LATER},
-    {"parallel", KEY_LATER}, {"approve", KEY_LATER}, {"rate_limit", KEY_KNOWN}, {"quiet_hours", KEY_KNOWN},
+    {"continue_on_error", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"lua", KEY_KNOWN}, {"parallel", KEY_KNOWN},
+    {"wait_for", KEY_LATER}, {"approve", KEY_LATER}, {"rate_limit", KEY_KNOWN}, {"quiet_hours", KEY_KNOWN},
     {"delivery", KEY_KNOWN}, {NULL, KEY_END}};
 
 const struct rule_key peri_rule_for_each_keys[] = {
-    {"in", KEY_KNOWN}, {"as", KEY_KNOWN}, {"max", KEY_KNOWN}, {"parallel", KEY_LATER}, {NULL, KEY_END}};
+    {"in", KEY_KNOWN}, {"as", KEY_KNOWN}, {"max", KEY_KNOWN}, {"parallel", KEY_KNOWN}, {NULL, KEY_END}};
 const struct rule_key peri_rule_emit_keys[] = {{"event", KEY_KNOWN}, {"data", KEY_KNOWN}, {NULL, KEY_END}};
 const struct rule_key peri_rule_choice_keys[] = {{"if", KEY_KNOWN}, {"do", KEY_KNOWN}, {NULL, KEY_END}};
 const struct rule_key peri_rule_retry_keys[] = {{"initial_interval", KEY_KNOWN}, {"backoff_coefficient", KEY_KNOWN},
@@ -32,6 +32,7 @@ static void read_delay(struct rule_reader *r, const struct peri_node *map, struc
 static void read_if(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 static void read_choose(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 static void read_for_each(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
+static void read_parallel(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 static void read_set(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 static void read_emit(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
 static void read_stop(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
@@ -48,12 +49,13 @@ static const struct step_kind {
         read_operator},
     {"lua", PERI_STEP_OPERATOR, {"as", "timeout"}, read_lua},
     {"delay", PERI_STEP_DELAY, {NULL}, read_delay},
-    {"choose", PERI_STEP_CHOOSE, {"else"}, read_choose},
-    {"for_each", PERI_STEP_FOR_EACH, {"do"}, read_for_each},
+    {"choose", PERI_STEP_CHOOSE, {"else", "timeout"}, read_choose},
+    {"for_each", PERI_STEP_FOR_EACH, {"do", "timeout"}, read_for_each},
+    {"parallel", PERI_STEP_PARALLEL, {"timeout"}, read_parallel},
     {"set", PERI_STEP_SET, {NULL}, read_set},
     {"emit", PERI_STEP_EMIT, {NULL}, read_emit},
     {"stop", PERI_STEP_STOP, {NULL}, read_stop},
-    {"then", PERI_STEP_IF, {"else"}, read_if},
+    {"then", PERI_STEP_IF, {"else", "timeout"}, read_if},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
@@ -103,7 +105,7 @@ static void no_kind(struct rule_reader *r, const struct peri_node *map)
             r, key->place, "missing-key", "for_each: {in: \"{{ a list }}\", as: item}", "\"do\" needs \"for_each\"");
     else
         peri_rule_fault(r, map->place, "missing-key", NULL,
-            "a step needs one of operator, lua, delay, if, choose, for_each, set, emit, stop");
+            "a step needs one of operator, lua, delay, if, choose, for_each, parallel, set, emit, stop");
 }
 
 /* NULL, with a finding, when the step is of no kind or of two. */
@@ -252,6 +254,8 @@ static void read_common(struct rule_reader *r, const struct peri_node *map, stru
     }
     if ((n = peri_node_get(map, "continue_on_error", NULL)))
         (void)peri_rule_bool(r, n, "continue_on_error", &s->continue_on_error);
+    if ((n = peri_node_get(map, "timeout", NULL)))
+        (void)peri_rule_duration(r, n, "timeout", 1, &s->timeout_ms);
 }
 
 /* ---- the kinds ---- */
@@ -267,8 +271,6 @@ static void read_operator(struct rule_reader *r, const struct peri_node *map, st
     }
     if (params && good)
         s->params = peri_rule_template(r, params);
-    if ((n = peri_node_get(map, "timeout", NULL)))
-        (void)peri_rule_duration(r, n, "timeout", 1, &s->timeout_ms);
     if ((n = peri_node_get(map, "retry", NULL)))
         read_retry(r, n, &s->retry);
     if ((n = peri_node_get(map, "idempotency_key", NULL)) && peri_rule_text(r, n, "idempotency_key"))
@@ -278,13 +280,10 @@ static void read_operator(struct rule_reader *r, const struct peri_node *map, st
 
 static void read_lua(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
 {
-    const struct peri_node *n = peri_node_get(map, "timeout", NULL);
     char *where = peri_rule_path(r, "%s.lua", s->path);
     s->operator_id = peri_rule_dup(r, PERI_RULE_LUA);
     s->params = where ? peri_rule_read_lua(r, peri_node_get(map, "lua", NULL), where, false) : NULL;
     free(where);
-    if (n)
-        (void)peri_rule_duration(r, n, "timeout", 1, &s->timeout_ms);
 }
 
 static void read_delay(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
@@ -396,6 +395,8 @@ static void read_for_each(struct rule_reader *r, const struct peri_node *map, st
         s->in = peri_rule_template(r, n);
     if ((n = peri_node_get(loop, "max", NULL)))
         (void)peri_rule_int(r, n, "max", 1, PERI_RULE_FOR_EACH_MAX, &s->max);
+    if ((n = peri_node_get(loop, "parallel", NULL)))
+        (void)peri_rule_int(r, n, "parallel", 1, PERI_RULE_PARALLEL_MAX, &s->parallel);
     const char *name = read_item_name(r, loop, keys_good);
     if (!body && r->params_doubtful)
         return;
@@ -416,6 +417,52 @@ static void read_for_each(struct rule_reader *r, const struct peri_node *map, st
     s->body = read_below(r, body, "do", s);
     r->bound.count = bound;
     r->names_doubtful = doubtful;
+}
+
+/* A branch is a list of steps, or one step alone. */
+static struct peri_block *read_branch(struct rule_reader *r, const struct peri_node *node, const char *path)
+{
+    struct peri_node *const one[] = {(struct peri_node *)(uintptr_t)node};
+    struct peri_node alone = {
+        .kind = PERI_NODE_LIST, .place = node->place, .items = (struct peri_node **)(uintptr_t)one};
+    alone.count = 1;
+    return peri_rule_read_block(r, node->kind == PERI_NODE_MAP ? &alone : node, path, "a branch of parallel");
+}
+
+/* What one branch binds is no name in the others, but one behind them. */
+static void read_parallel(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
+{
+    const struct peri_node *list = peri_node_get(map, "parallel", NULL);
+    struct rule_names later = {0};
+    if (!peri_rule_expect(r, list, PERI_NODE_LIST, "parallel"))
+        return;
+    if (list->count == 0 || list->count > PERI_RULE_PARALLEL_MAX) {
+        peri_rule_fault(r, list->place, list->count ? "too-many" : "empty-list",
+            "parallel: [{operator: a}, [{operator: b}, {operator: c}]]",
+            list->count ? "\"parallel\" has more than %d branches" : "\"parallel\" needs at least one branch",
+            PERI_RULE_PARALLEL_MAX);
+        return;
+    }
+    s->branches = calloc(list->count, sizeof(struct peri_block *));
+    if (!s->branches) {
+        peri_rule_nomem(r);
+        return;
+    }
+    for (size_t i = 0; i < list->count && r->failed == PERI_OK; i++) {
+        size_t bound = r->bound.count;
+        char *path = peri_rule_path(r, "%s.parallel[%zu]", s->path, i);
+        struct peri_block *block = path ? read_branch(r, list->items[i], path) : NULL;
+        free(path);
+        if (block)
+            s->branches[s->branch_count++] = block;
+        for (size_t k = bound; k < r->bound.count; k++)
+            if (!peri_rule_names_push(&later, r->bound.items[k]))
+                peri_rule_nomem(r);
+        r->bound.count = bound;
+    }
+    for (size_t k = 0; k < later.count; k++)
+        peri_rule_names_bind(r, later.items[k]);
+    free(later.items);
 }
 
 static void read_set(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)

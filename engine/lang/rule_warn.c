@@ -27,6 +27,8 @@ void peri_block_each(const struct peri_block *block, void (*fn)(const struct per
         peri_block_each(s->then, fn, arg);
         for (size_t k = 0; k < s->choice_count; k++)
             peri_block_each(s->choices[k].then, fn, arg);
+        for (size_t k = 0; k < s->branch_count; k++)
+            peri_block_each(s->branches[k], fn, arg);
         peri_block_each(s->els, fn, arg);
         peri_block_each(s->body, fn, arg);
         peri_block_each(s->on_error, fn, arg);
@@ -130,6 +132,8 @@ static void check_step(const struct peri_step *s, void *arg)
     }
     check_block(diag, s->then);
     check_block(diag, s->els);
+    for (size_t i = 0; i < s->branch_count; i++)
+        check_block(diag, s->branches[i]);
     check_block(diag, s->body);
     check_block(diag, s->on_error);
 }

@@ -35,7 +35,7 @@ static enum peri_status change_run(struct peri_pipeline *p, uint64_t id, struct 
         return st;
     if (!live)
         return peri_error_set(err, PERI_ESTATE, "state", "run-%llu has ended", (unsigned long long)id);
-    if (input.kind == PERI_INPUT_RESOLVED && live->run->state != PERI_RUN_UNKNOWN) {
+    if (input.kind == PERI_INPUT_RESOLVED && !peri_run_track_in(live->run, PERI_PHASE_UNKNOWN)) {
         st = state_error(live->run->state, "unknown", err);
         if (loaded)
             live_forget(live);
@@ -178,7 +178,7 @@ static void begin_retry(struct peri_pipeline *p, uint64_t run, uint64_t behind)
         return;
     }
     live->behind = behind;
-    live_restart(live, PERI_DELIVERY_ONCE);
+    live_input(live, PERI_INPUT_RESTARTED, PERI_TRACK_ALL);
 }
 
 static void retry_done(void *arg, enum peri_status st, const struct peri_error *err)

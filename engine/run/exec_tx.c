@@ -17,6 +17,11 @@ struct run_tx {
     struct peri_pipeline *p;
     struct peri_run_row row; /* texts below */
     char *pos, *vars, *error;
+    struct track_text {
+        int id;
+        char *pos;
+    } * tracks; /* branches that have changed */
+    size_t track_count;
     enum peri_run_state expected;
     int64_t room; /* in its lane, when it has one */
     int64_t steady_ms;
@@ -33,6 +38,9 @@ static void free_run_tx(struct run_tx *rt)
     for (size_t i = 0; i < rt->event_count; i++)
         peri_event_unref(rt->events[i]);
     free(rt->events);
+    for (size_t i = 0; i < rt->track_count; i++)
+        free(rt->tracks[i].pos);
+    free(rt->tracks);
     peri_run_effects_finish(&rt->effects);
     free(rt->pos);
     free(rt->vars);
@@ -103,6 +111,16 @@ static enum peri_status update_run(struct peri_tx *tx, struct run_tx *rt, struct
     return st;
 }
 
+static enum peri_status put_tracks(struct peri_tx *tx, const struct run_tx *rt, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; st == PERI_OK && i < rt->effects.ended_count; i++)
+        st = peri_tx_track_drop(tx, rt->row.id, rt->effects.ended[i], err);
+    for (size_t i = 0; st == PERI_OK && i < rt->track_count; i++)
+        st = peri_tx_track_put(tx, rt->row.id, rt->tracks[i].id, rt->tracks[i].pos, err);
+    return st;
+}
+
 static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct run_tx *rt = arg;
@@ -110,6 +128,8 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
     enum peri_status st = update_run(tx, rt, err);
     for (size_t i = 0; st == PERI_OK && i < rt->effects.record_count; i++)
         st = put_record(tx, rt->row.id, &rt->effects.records[i], err);
+    if (st == PERI_OK)
+        st = put_tracks(tx, rt, err);
     for (size_t i = 0; st == PERI_OK && i < rt->event_count; i++)
         st = peri_tx_event_insert(tx, rt->events[i], err);
     for (size_t i = 0; st == PERI_OK && i < rt->effects.reservation_count; i++)
@@ -156,6 +176,24 @@ static bool make_events(struct live *live, struct run_tx *rt)
     return ok && (count == 0 || rt->events != NULL);
 }
 
+static bool write_tracks(const struct peri_run *run, struct run_tx *rt)
+{
+    if (run->branch_count == 0)
+        return true;
+    rt->tracks = calloc(run->branch_count, sizeof(*rt->tracks));
+    for (size_t i = 0; rt->tracks && i < run->branch_count; i++) {
+        struct peri_track *track = run->branches[i];
+        if (!track->touched)
+            continue;
+        char *pos = peri_track_write(track);
+        if (!pos)
+            return false;
+        track->touched = false;
+        rt->tracks[rt->track_count++] = (struct track_text){track->id, pos};
+    }
+    return rt->tracks != NULL;
+}
+
 static size_t rough_size(const struct run_tx *rt)
 {
     size_t bytes = 256 + strlen(rt->pos) + strlen(rt->vars);
@@ -163,6 +201,8 @@ static size_t rough_size(const struct run_tx *rt)
         const struct peri_step_record *r = &rt->effects.records[i];
         bytes += 128 + (r->params ? strlen(r->params) : 0) + (r->result ? strlen(r->result) : 0);
     }
+    for (size_t i = 0; i < rt->track_count; i++)
+        bytes += 64 + strlen(rt->tracks[i].pos);
     for (size_t i = 0; i < rt->event_count; i++)
         bytes += 256 + rt->events[i]->data_len;
     return bytes;
@@ -180,23 +220,6 @@ static void count_end(struct live *live)
         peri_warn(p->options.log, "run", "run-%llu of %s failed: %s", (unsigned long long)live->run->id,
             live->run->rule->id,
             peri_map_text(live->run->error, "message") ? peri_map_text(live->run->error, "message") : "?");
-}
-
-/* Changes that were asked for meanwhile come first: one that is accepted replaces the effect, one that means nothing in
- * this state leaves it. */
-static void after_commit(struct peri_pipeline *p, struct live *live)
-{
-    uint64_t id = live->run->id;
-    while (live->changes && !peri_run_is_final(live->stored)) {
-        struct change *change = live->changes;
-        live->changes = change->next;
-        change->next = NULL;
-        live_change(live, change);
-        live = live_find(p, id);
-        if (!live || live->committing)
-            return;
-    }
-    exec_perform(live);
 }
 
 /* --- results that come too late --- */
@@ -266,11 +289,11 @@ static void keep_late_rows(struct peri_pipeline *p, const struct run_tx *rt)
         free(records);
 }
 
-void exec_late(struct live *live, const struct peri_call_result *result)
+void exec_late(struct live *live, int track, const struct peri_call_result *result)
 {
     struct peri_run_effects effects;
     peri_run_effects_init(&effects);
-    if (peri_run_late(live->run, result->status == PERI_OK, result->value, &result->error, pipe_now(live->p),
+    if (peri_run_late(live->run, track, result->status == PERI_OK, result->value, &result->error, pipe_now(live->p),
             &effects) != PERI_OK) {
         peri_run_effects_finish(&effects);
         return;
@@ -287,6 +310,8 @@ static void refused(struct live *live, const struct run_tx *rt, enum peri_status
     if (st == PERI_ESTATE) { /* T2 has ended it, or its lane does not let it go on: what is stored is right */
         if (live->stopped)
             keep_late_rows(p, rt);
+        if (live->stopped && live_calling(live))
+            return; /* until those calls have ended */
         live_forget(live);
         return;
     }
@@ -336,7 +361,7 @@ static void run_tx_done(void *arg, enum peri_status st, const struct peri_error 
     free_run_tx(rt);
     if (peri_run_is_final(live->stored))
         count_end(live);
-    after_commit(p, live);
+    live_lead(live);
 }
 
 /* take effects and change */
@@ -352,7 +377,8 @@ void exec_commit(struct live *live, struct peri_run_effects *effects, struct cha
     rt->effects = *effects;
     peri_run_effects_init(effects);
     rt->rule = peri_rule_ref(run->rule);
-    if (peri_run_write(run, &rt->pos, &rt->vars, &rt->error) != PERI_OK || !make_events(live, rt)) {
+    if (peri_run_write(run, &rt->pos, &rt->vars, &rt->error) != PERI_OK || !make_events(live, rt) ||
+        !write_tracks(run, rt)) {
         free_run_tx(rt);
         goto nomem;
     }

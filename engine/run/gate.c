@@ -216,15 +216,15 @@ static void wake(void *arg, uint64_t run, int64_t wake_ms)
     timer_due(arg, 0, DUE_WAKE, run, (uint64_t)wake_ms);
 }
 
-void gate_result(struct gate *g, const struct peri_run *run, const struct peri_error *error)
+void gate_result(struct gate *g, const struct peri_track *track, const struct peri_error *error)
 {
-    const struct peri_step *step = peri_run_step(run);
+    const struct peri_step *step = track ? peri_track_step(track) : NULL;
     struct peri_pipeline *p = g->p;
     struct peri_circuit_stored row;
     char destination[PERI_CIRCUIT_NAME];
     if (!step || step->kind != PERI_STEP_OPERATOR)
         return;
-    destination_of(g, step, run->track.params, destination);
+    destination_of(g, step, track->params, destination);
     if (!*destination)
         return;
     int64_t now = pipe_now(p);

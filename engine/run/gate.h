@@ -13,7 +13,7 @@ void gate_destroy(struct gate *g);
 enum peri_status gate_recover(struct gate *g, struct peri_error *err);
 const struct peri_gate *gate_of(const struct gate *g);
 /* How a call of the run's present step has ended; error NULL: well. */
-void gate_result(struct gate *g, const struct peri_run *run, const struct peri_error *error);
+void gate_result(struct gate *g, const struct peri_track *track, const struct peri_error *error);
 /* For the status: [{destination, state, ...}]. */
 struct peri_value *gate_circuits(const struct gate *g);
 

@@ -38,13 +38,125 @@ struct live *live_add(struct peri_pipeline *p, struct peri_run *run, struct peri
     live->run = run;
     live->event = peri_event_ref(event);
     live->stored = run->state;
+    live->inbox_end = &live->inbox;
     live->unstarted = run->last_n == 0;
     p->live_memory++;
     return live;
 }
 
+/* --- what tracks need --- */
+
+struct live_task *live_task(struct live *live, int track)
+{
+    for (size_t i = 0; i < live->task_count; i++)
+        if (live->tasks[i]->track == track)
+            return live->tasks[i];
+    struct live_task *task = calloc(1, sizeof(*task));
+    if (!task || !peri_vec_grow(&live->tasks, &live->task_cap, live->task_count + 1, sizeof(struct live_task *))) {
+        free(task);
+        return NULL;
+    }
+    task->live = live;
+    task->track = track;
+    task->next = PERI_NEXT_NOTHING;
+    live->tasks[live->task_count++] = task;
+    return task;
+}
+
+struct live_task *live_task_of(struct live *live, uint64_t serial)
+{
+    for (size_t i = 0; i < live->task_count; i++)
+        if (live->tasks[i]->serial == serial)
+            return live->tasks[i];
+    return NULL;
+}
+
+void live_unhold(struct live_task *task)
+{
+    struct peri_pipeline *p = task->live->p;
+    struct live_task **link = &p->held_first, *before = NULL;
+    if (!task->held)
+        return;
+    while (*link && *link != task) {
+        before = *link;
+        link = &(*link)->held_next;
+    }
+    if (*link)
+        *link = task->held_next;
+    if (p->held_last == task)
+        p->held_last = before;
+    task->held = false;
+}
+
+void live_end_call(struct live_task *task)
+{
+    if (!task->calling)
+        return;
+    task->calling = false;
+    task->serial = 0;
+    task->live->p->calls--;
+}
+
+void live_quit(struct live_task *task)
+{
+    live_end_call(task);
+    live_unhold(task);
+    pipe_evaluation_cancel(task->evaluation);
+    task->evaluation = NULL;
+    task->pending = false;
+    task->next = PERI_NEXT_NOTHING;
+    task->serial = 0;
+}
+
+bool live_calling(const struct live *live)
+{
+    for (size_t i = 0; i < live->task_count; i++)
+        if (live->tasks[i]->calling)
+            return true;
+    return false;
+}
+
+/* --- what happens to it --- */
+
+void message_free(struct live_message *message)
+{
+    peri_value_unref(message->value);
+    free(message->reason);
+    free(message);
+}
+
+static void drop_inbox(struct live *live)
+{
+    while (live->inbox) {
+        struct live_message *message = live->inbox;
+        live->inbox = message->next;
+        message_free(message);
+    }
+    live->inbox_end = &live->inbox;
+}
+
+void live_post(struct live *live, const struct live_message *message)
+{
+    struct live_message *copy = malloc(sizeof(*copy));
+    if (!copy) {
+        peri_value_unref(message->value);
+        free(message->reason);
+        live_reread(live);
+        return;
+    }
+    *copy = *message;
+    copy->next = NULL;
+    *live->inbox_end = copy;
+    live->inbox_end = &copy->next;
+    live_lead(live);
+}
+
 void live_free(struct live *live)
 {
+    for (size_t i = 0; i < live->task_count; i++)
+        free(live->tasks[i]);
+    free(live->tasks);
+    drop_inbox(live);
     peri_run_destroy(live->run);
     peri_event_unref(live->event);
     free(live);
@@ -78,32 +190,6 @@ static void refuse_changes(struct live *live, const char *why)
     }
 }
 
-void live_unhold(struct live *live)
-{
-    struct peri_pipeline *p = live->p;
-    struct live **link = &p->held_first, *before = NULL;
-    if (!live->held)
-        return;
-    while (*link && *link != live) {
-        before = *link;
-        link = &(*link)->held_next;
-    }
-    if (*link)
-        *link = live->held_next;
-    if (p->held_last == live)
-        p->held_last = before;
-    live->held = false;
-}
-
-void live_end_call(struct live *live)
-{
-    if (!live->calling)
-        return;
-    live->calling = false;
-    live->serial = 0;
-    live->p->calls--;
-}
-
 /* The call that a run waited for has ended. */
 static void let_follow(struct peri_pipeline *p, uint64_t follower)
 {
@@ -111,8 +197,10 @@ static void let_follow(struct peri_pipeline *p, uint64_t follower)
     if (!live)
         return;
     live->behind = 0;
-    if (!live->committing && live->next == PERI_NEXT_HELD && !live->held)
-        exec_perform(live);
+    for (size_t i = 0; i < live->task_count; i++)
+        if (live->tasks[i]->next == PERI_NEXT_HELD && !live->tasks[i]->held)
+            live->tasks[i]->pending = true;
+    live_lead(live);
 }
 
 void live_forget(struct live *live)
@@ -120,14 +208,17 @@ void live_forget(struct live *live)
     struct peri_pipeline *p = live->p;
     uint64_t follower = live->follower;
     char key[24];
+    if (live->leading) {
+        live->gone = true;
+        return;
+    }
     if (live->changes) {
         char why[96];
         snprintf(why, sizeof(why), "the run is %s", peri_run_state_name(live->run->state));
         refuse_changes(live, why);
     }
-    live_end_call(live);
-    live_unhold(live);
-    pipe_evaluation_cancel(live->evaluation);
+    for (size_t i = 0; i < live->task_count; i++)
+        live_quit(live->tasks[i]);
     (void)peri_map_remove(p->lives, id_key(live->run->id, key));
     p->live_memory--;
     live_free(live);
@@ -156,12 +247,12 @@ uint64_t live_stopped(struct peri_pipeline *p, const struct peri_lane_stop *stop
         return 0;
     uint64_t behind = live_pass_on(p, live->behind, stop->by);
     live->stopped = true;
-    live_unhold(live);
-    pipe_evaluation_cancel(live->evaluation);
-    live->evaluation = NULL;
-    if (live->committing) /* the store will say that the run has ended */
+    for (size_t i = 0; i < live->task_count; i++)
+        if (!live->tasks[i]->calling || live->tasks[i]->pending)
+            live_quit(live->tasks[i]);
+    if (live->committing && !live_calling(live)) /* the store will say that the run has ended */
         return behind;
-    if (!live->calling) {
+    if (!live_calling(live)) {
         live_forget(live);
         return behind;
     }
@@ -201,8 +292,10 @@ void exec_finish(struct peri_pipeline *p)
     for (size_t i = 0; i < count; i++) {
         struct live *live = all[i];
         refuse_changes(live, "the service is stopping");
-        pipe_evaluation_cancel(live->evaluation);
-        live->evaluation = NULL;
+        for (size_t k = 0; k < live->task_count; k++) {
+            pipe_evaluation_cancel(live->tasks[k]->evaluation);
+            live->tasks[k]->evaluation = NULL;
+        }
         if (!live->committing) /* else its transaction frees it */
             live_free(live);
     }
@@ -269,6 +362,12 @@ static struct peri_event *load_event(struct peri_pipeline *p, uint64_t seq)
     return event;
 }
 
+static enum peri_status add_track(void *arg, int track, const char *pos)
+{
+    struct peri_error err;
+    return peri_track_read(arg, track, pos, &err);
+}
+
 static enum peri_status build(
     struct peri_pipeline *p, const struct peri_run_row *row, struct live **ret, struct peri_error *err)
 {
@@ -277,8 +376,16 @@ static enum peri_status build(
     enum peri_status st = pipe_rule_by_hash(p, row->rhash, &rule, err);
     if (st == PERI_OK)
         st = peri_run_read(row, rule, &run, err);
-    if (st != PERI_OK)
+    if (st == PERI_OK && run->track.phase == PERI_PHASE_JOIN) {
+        st = peri_reader_tracks(p->reader, row->id, add_track, run, err);
+        if (st == PERI_OK && run->branch_count == 0)
+            st = peri_error_set(
+                err, PERI_ECORRUPT, "run.position", "the branches of run-%llu are gone", (unsigned long long)row->id);
+    }
+    if (st != PERI_OK) {
+        peri_run_destroy(run);
         return st;
+    }
     struct peri_event *event = load_event(p, row->event);
     if (event) {
         run->event = peri_scope_event(event);
@@ -291,6 +398,8 @@ static enum peri_status build(
         return peri_error_nomem(err);
     }
     *ret = live_add(p, run, event);
+    if (*ret)
+        (*ret)->armed_ms = run->wake_ms; /* whoever has brought it to sleep has seen to that */
     peri_event_unref(event);
     return *ret ? PERI_OK : peri_error_nomem(err);
 }
@@ -332,6 +441,8 @@ static enum peri_status bury_tx(struct peri_tx *tx, void *arg, struct peri_error
             .id = b->run, .state = PERI_RUN_FAILED, .pos = "{}", .vars = "{}", .ended_ms = b->now_ms, .error = text};
         st = peri_tx_run_update(tx, &row, b->stored, err);
     }
+    if (st == PERI_OK)
+        st = peri_tx_tracks_drop(tx, b->run, err);
     free(text);
     peri_value_unref(value);
     return st;
@@ -376,16 +487,24 @@ enum peri_status resume_push(struct peri_pipeline *p, uint64_t run, int64_t wake
     return PERI_OK;
 }
 
-static enum peri_status take_open_params(void *arg, const struct peri_step_row *row)
+static enum peri_status take_params(void *arg, const struct peri_step_row *row)
 {
-    struct peri_run *run = arg;
-    struct peri_track *track = &run->track;
-    if (row->n != track->n || row->attempt != track->attempt)
-        return PERI_ENOTFOUND;
+    struct peri_track *track = arg;
     if (row->params && !track->params &&
         peri_json_parse(row->params, strlen(row->params), &track->params, NULL) != PERI_OK)
         return PERI_ECORRUPT;
     return PERI_OK;
+}
+
+/* Of an attempt that was under way its row has the parameters. */
+static void open_params(struct peri_pipeline *p, struct peri_run *run)
+{
+    for (size_t i = 0; i <= run->branch_count; i++) {
+        struct peri_track *track = i == 0 ? &run->track : run->branches[i - 1];
+        if (track->phase == PERI_PHASE_CALL)
+            (void)(peri_reader_attempt(p->reader, run->id, track->n, track->attempt, take_params, track, NULL) ==
+                   PERI_OK);
+    }
 }
 
 static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
@@ -407,29 +526,19 @@ static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
 
 void live_resume(struct live *live, const struct resume_item *item)
 {
-    struct peri_pipeline *p = live->p;
-    enum peri_phase phase = live->run->track.phase;
-    bool sleeping = phase == PERI_PHASE_DELAY || phase == PERI_PHASE_BACKOFF || phase == PERI_PHASE_GATED;
     struct peri_run *run = live->run;
-    if (run->state == PERI_RUN_QUEUED) { /* its lane will call it */
-        live_forget(live);
-        return;
-    }
-    if (sleeping && item->wake_ms == run->wake_ms) {
-        live_input(live, PERI_INPUT_TIMER);
-    } else if (sleeping) { /* an old entry of the heap, or a run that was read again: its wait goes on */
-        if (item->wake_ms == 0)
-            timer_due(
-                p, peri_sched_rest(run->wake_ms, run->base_ms, pipe_now(p)), DUE_WAKE, run->id, (uint64_t)run->wake_ms);
-        live_forget(live);
-    } else if (item->wake_ms != 0) { /* an old entry as well */
-        live_forget(live);
-    } else if (phase == PERI_PHASE_UNKNOWN) {
-        live_forget(live);
+    if (item->wake_ms != 0) {
+        live_post(live, &(struct live_message){.kind = PERI_INPUT_TIMER, .due_ms = item->wake_ms});
+    } else if (run->state != PERI_RUN_QUEUED) { /* of queued ones their lane takes care */
+        live->armed_ms = 0;
+        if (run->state == PERI_RUN_READY || run->state == PERI_RUN_RUNNING) {
+            open_params(live->p, run);
+            live_input(live, PERI_INPUT_RESTARTED, PERI_TRACK_ALL);
+        } else {
+            live_lead(live); /* its wait goes on */
+        }
     } else {
-        if (phase == PERI_PHASE_CALL)
-            (void)(peri_reader_open_attempt(p->reader, live->run->id, take_open_params, live->run, NULL) == PERI_OK);
-        live_restart(live, exec_delivery(p, peri_run_step(live->run)));
+        live_forget(live);
     }
 }
 

@@ -35,7 +35,7 @@ static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct
         return;
     }
     live->behind = mr->behind;
-    live_input(live, PERI_INPUT_GO);
+    live_input(live, PERI_INPUT_GO, 0);
 }
 
 static bool is_of(const struct match_item *item, const char *rule)

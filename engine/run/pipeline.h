@@ -66,7 +66,7 @@ struct peri_run_ops {
     enum peri_status (*call)(
         void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err);
     void (*journaled)(void *ctx, struct peri_event *event); /* in order of seq; may be NULL */
-    bool (*hears)(void *ctx, const char *type); /* does a plugin hear it by name? May be NULL: none does */
+    bool (*hears)(void *ctx, const char *type);             /* does a plugin hear it by name? May be NULL: none does */
     /* How each condition of a rule turned out, for tests of rules; may be NULL. */
     void (*decided)(
         void *ctx, const struct peri_rule *rule, const struct peri_condition *leaf, enum peri_cond_outcome outcome);

@@ -130,7 +130,7 @@ struct peri_pipeline {
     int64_t live_runs; /* not final */
     size_t committing; /* run transactions under way */
     size_t calls;      /* actions in flight */
-    struct live *held_first, *held_last;
+    struct live_task *held_first, *held_last;
     struct resume_item *resume; /* runs to be taken into memory as room allows; a queue */
     size_t resume_head, resume_count, resume_cap;
     struct evaluation *waiting_first, *waiting_last; /* condition calls that met a full queue */
@@ -247,21 +247,45 @@ struct change {
     void *arg;
     struct change *next;
 };
+/* What one track of a run needs. Answers come with the serial: those to older questions are late. */
+struct live_task {
+    struct live *live;
+    int track;
+    bool pending;            /* to be performed as soon as what it depends on is stored */
+    bool calling, held;      /* a call is in flight; waits for room */
+    enum peri_run_next next; /* what it needs; NOTHING: nothing any more */
+    uint64_t serial;         /* of the call or evaluation */
+    const struct peri_condition *condition;
+    struct evaluation *evaluation;
+    struct live_task *held_next;
+};
+/* Something that has happened to a track and waits until it can be taken in. */
+struct live_message {
+    enum peri_run_input_kind kind;
+    int track;
+    uint64_t serial; /* of the task it answers; 0: of none */
+    int64_t due_ms;
+    enum peri_status status;
+    enum peri_cond_outcome condition;
+    struct peri_value *value;
+    struct peri_error error;
+    char *reason;
+    struct live_message *next;
+};
 struct live {
     struct peri_pipeline *p;
     struct peri_run *run;
     struct peri_event *event;
-    enum peri_run_state stored; /* what the store has */
-    bool committing, held, calling;
-    bool unstarted;            /* nothing of it was stored yet but that it is there */
-    bool stopped;              /* ended from outside; kept until its call has ended */
+    enum peri_run_state stored;     /* what the store has */
+    bool committing, leading, gone; /* leading: live_lead is at it; gone: it is to be forgotten behind that */
+    bool unstarted;                 /* nothing of it was stored yet but that it is there */
+    bool stopped;                   /* ended from outside; kept until its call has ended */
     uint64_t behind, follower; /* runs: this one lets that one's call end before a call of its own, and the reverse */
-    uint64_t serial;           /* of the call in flight: answers to older ones are late */
-    enum peri_run_next next;
-    const struct peri_condition *condition;
-    struct evaluation *evaluation;
+    int64_t armed_ms;          /* the wake_ms that the heap has an entry for */
+    struct live_task **tasks;
+    size_t task_count, task_cap;
+    struct live_message *inbox, **inbox_end;
     struct change *changes; /* asked for while a transaction was under way */
-    struct live *held_next;
 };
 /* take run (owns the rule reference) and counts event; NULL when memory is out (run is destroyed). */
 struct live *live_add(struct peri_pipeline *p, struct peri_run *run, struct peri_event *event);
@@ -269,9 +293,11 @@ struct live *live_find(struct peri_pipeline *p, uint64_t id);
 /* From the store; *ret is NULL with PERI_OK when the run is final. */
 enum peri_status live_load(struct peri_pipeline *p, uint64_t id, struct live **ret, struct peri_error *err);
 void live_forget(struct live *live);
-void live_input(struct live *live, enum peri_run_input_kind kind);
+/* Something has happened to it: taken in now, or when its transaction is through. */
+void live_input(struct live *live, enum peri_run_input_kind kind, int track);
 void live_resume(struct live *live, const struct resume_item *item);
-void live_restart(struct live *live, enum peri_delivery delivery);
+/* The heap says that this wait has ended; false: the run is not in memory. */
+bool live_wake(struct peri_pipeline *p, uint64_t run, int64_t wake_ms);
 /* Hands a change to the run; now or after its transaction. take change */
 void live_change(struct live *live, struct change *change);
 /* The stored run was ended by T2: what is in memory goes, at once or when its call has ended. Returns the run whose

@@ -34,6 +34,8 @@ void peri_run_effects_finish(struct peri_run_effects *effects)
     free(effects->records);
     free(effects->emits);
     free(effects->reservations);
+    free(effects->tasks);
+    free(effects->ended);
     memset(effects, 0, sizeof(*effects));
 }
 
@@ -47,11 +49,12 @@ struct peri_run *peri_run_create(struct peri_rule *rule, const char *kprefix, in
     run->created_ms = now_ms;
     run->kprefix = peri_strdup(kprefix ? kprefix : "");
     run->vars = peri_value_map();
-    run->steps = peri_value_map();
-    run->bound = peri_value_map();
+    run->track.run = run;
+    run->track.steps = peri_value_map();
+    run->track.bound = peri_value_map();
     run->rule_value = peri_scope_rule(rule);
     bool room = peri_vec_grow(&run->track.frames, &run->track.cap, 1, sizeof(*run->track.frames));
-    if (!room || !run->kprefix || !run->vars || !run->steps || !run->bound || !run->rule_value) {
+    if (!room || !run->kprefix || !run->vars || !run->track.steps || !run->track.bound || !run->rule_value) {
         peri_run_destroy(run);
         return NULL;
     }
@@ -64,13 +67,13 @@ void peri_run_destroy(struct peri_run *run)
 {
     if (!run)
         return;
-    m_pop_to(run, 0);
-    free(run->track.frames);
-    peri_value_unref(run->track.params);
-    free(run->track.key);
+    for (size_t i = 0; i < run->branch_count; i++) {
+        track_finish(run->branches[i]);
+        free(run->branches[i]);
+    }
+    free(run->branches);
+    track_finish(&run->track);
     peri_value_unref(run->vars);
-    peri_value_unref(run->steps);
-    peri_value_unref(run->bound);
     peri_value_unref(run->error);
     peri_value_unref(run->event);
     peri_value_unref(run->trigger);
@@ -87,13 +90,35 @@ bool peri_run_is_final(enum peri_run_state state)
     return state >= PERI_RUN_SUCCEEDED;
 }
 
-const struct peri_step *peri_run_step(const struct peri_run *run)
+const struct peri_step *peri_track_step(const struct peri_track *track)
 {
-    const struct peri_track *track = &run->track;
     if (track->depth == 0)
         return NULL;
     const struct peri_frame *top = &track->frames[track->depth - 1];
     return top->i < top->block->count ? top->block->steps[top->i] : NULL;
+}
+
+const struct peri_step *peri_run_step(const struct peri_run *run)
+{
+    return peri_track_step(&run->track);
+}
+
+struct peri_track *peri_run_track(const struct peri_run *run, int id)
+{
+    for (size_t i = 0; i < run->branch_count; i++)
+        if (run->branches[i]->id == id)
+            return run->branches[i];
+    return id == 0 ? (struct peri_track *)(uintptr_t)&run->track : NULL;
+}
+
+struct peri_track *peri_run_track_in(const struct peri_run *run, enum peri_phase phase)
+{
+    if (run->track.depth > 0 && run->track.phase == phase)
+        return (struct peri_track *)(uintptr_t)&run->track;
+    for (size_t i = 0; i < run->branch_count; i++)
+        if (run->branches[i]->phase == phase)
+            return run->branches[i];
+    return NULL;
 }
 
 static bool is(const char *name, size_t len, const char *word)
@@ -101,35 +126,45 @@ static bool is(const char *name, size_t len, const char *word)
     return strlen(word) == len && memcmp(name, word, len) == 0;
 }
 
-static const struct peri_value *lookup(void *ctx, const char *name, size_t len)
+/* What a loop or a handler around the track's place says; the innermost first, then what opened the track. */
+static const struct peri_value *around(const struct peri_track *track, const char *name, size_t len)
 {
-    const struct peri_run *run = ctx;
-    const struct peri_track *track = &run->track;
-    for (size_t level = track->depth; level-- > 0;) { /* the innermost loop or handler first */
+    for (size_t level = track->depth; level-- > 0;) {
         const struct peri_frame *frame = &track->frames[level];
         if (frame->error && is(name, len, "error"))
             return frame->error;
-        if (frame->list && level > 0) {
-            const struct peri_frame *outer = &track->frames[level - 1];
-            const char *as = outer->block->steps[outer->i]->as;
-            if (as && is(name, len, as))
-                return peri_list_at(frame->list, frame->index);
-        }
+        const struct peri_step *loop = NULL;
+        if (frame->list && level > 0)
+            loop = track->frames[level - 1].block->steps[track->frames[level - 1].i];
+        else if (frame->list && track->parent)
+            loop = peri_track_step(track->parent);
+        if (loop && loop->as && is(name, len, loop->as))
+            return peri_list_at(frame->list, frame->index);
     }
+    return track->parent ? around(track->parent, name, len) : NULL;
+}
+
+static const struct peri_value *lookup(void *ctx, const char *name, size_t len)
+{
+    const struct peri_track *track = ctx;
+    const struct peri_run *run = track->run;
+    const struct peri_value *near = around(track, name, len);
+    if (near)
+        return near;
     const struct {
         const char *name;
         const struct peri_value *value;
-    } roots[] = {{"event", run->event}, {"trigger", run->trigger}, {"steps", run->steps}, {"vars", run->vars},
+    } roots[] = {{"event", run->event}, {"trigger", run->trigger}, {"steps", track->steps}, {"vars", run->vars},
         {"rule", run->rule_value}, {"run", run->run_value}};
     for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
         if (is(name, len, roots[i].name))
             return roots[i].value;
-    return peri_map_atn(run->bound, name, len);
+    return peri_map_atn(track->bound, name, len);
 }
 
-struct peri_scope peri_run_scope(const struct peri_run *run, int64_t now_ms, const struct peri_tz_source *tz)
+struct peri_scope peri_track_scope(const struct peri_track *track, int64_t now_ms, const struct peri_tz_source *tz)
 {
-    struct peri_scope scope = {.lookup = lookup, .ctx = (void *)(uintptr_t)run, .now_ms = now_ms, .tz = tz};
+    struct peri_scope scope = {.lookup = lookup, .ctx = (void *)(uintptr_t)track, .now_ms = now_ms, .tz = tz};
     return scope;
 }
 
@@ -138,7 +173,7 @@ struct peri_scope peri_run_scope(const struct peri_run *run, int64_t now_ms, con
 /* The key is stable over retries and restarts: it has the run and the step's number in it, never the attempt. */
 static bool render_key(struct machine *m, const struct peri_step *step, struct peri_error *error)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     struct peri_value *value = NULL;
     if (!step->idempotency_key) {
         track->key = peri_asprintf("%s.%llu/%d", m->run->kprefix, (unsigned long long)m->run->id, track->n);
@@ -162,7 +197,7 @@ static bool render_key(struct machine *m, const struct peri_step *step, struct p
 
 static bool render_call(struct machine *m, const struct peri_step *step, struct peri_error *error)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     if (!step->params)
         track->params = peri_value_map();
     else if (peri_template_render(step->params, &m->scope, &track->params, error) != PERI_OK)
@@ -178,13 +213,12 @@ static bool render_call(struct machine *m, const struct peri_step *step, struct 
  * the first attempt: every later one sends the same. */
 void m_attempt(struct machine *m)
 {
-    struct peri_run *run = m->run;
-    struct peri_track *track = &run->track;
+    struct peri_track *track = m->track;
     struct peri_error error = {0};
-    run->wake_ms = run->base_ms = 0;
-    if (m->in->hold) {
+    track->wake_ms = track->base_ms = 0;
+    if (m->in->hold || (m->in->room > 0 && m->attempts >= m->in->room)) {
         track->phase = PERI_PHASE_HELD;
-        m_stop(m, PERI_RUN_READY, PERI_NEXT_HELD);
+        m_stop(m, PERI_NEXT_HELD);
         return;
     }
     if (!track->params && !render_call(m, m_step(m), &error)) {
@@ -201,15 +235,16 @@ void m_attempt(struct machine *m)
         track->first_ms = m->in->now_ms;
     track->phase = PERI_PHASE_CALL;
     m_record(m, PERI_ATTEMPT_STARTED, track->params, NULL, NULL);
+    m->attempts++;
     if (m->st == PERI_OK)
-        m_stop(m, PERI_RUN_RUNNING, PERI_NEXT_CALL);
+        m_stop(m, PERI_NEXT_CALL);
 }
 
 /* The outcome of the present attempt is not known and it must not be sent again: the step's own handler takes it, or a
  * person. */
 static void unknown(struct machine *m, const struct peri_error *error)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     const struct peri_step *step = m_step(m);
     m_record(m, PERI_ATTEMPT_UNKNOWN, track->params, NULL, error);
     if (m->st != PERI_OK)
@@ -220,41 +255,41 @@ static void unknown(struct machine *m, const struct peri_error *error)
     }
     track->last = *error;
     track->phase = PERI_PHASE_UNKNOWN;
-    m_stop(m, PERI_RUN_UNKNOWN, PERI_NEXT_PERSON);
+    m_stop(m, PERI_NEXT_PERSON);
 }
 
 static void backoff(struct machine *m, const struct peri_error *error, int64_t delay_ms)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     m_record(m, PERI_ATTEMPT_RETRY, track->params, NULL, error);
     if (m->st != PERI_OK)
         return;
     track->last = *error;
     track->phase = PERI_PHASE_BACKOFF;
-    m->run->wake_ms = m->in->now_ms + delay_ms;
-    m->run->base_ms = delay_ms;
-    m_stop(m, PERI_RUN_SLEEPING, PERI_NEXT_SLEEP);
+    track->wake_ms = m->in->now_ms + delay_ms;
+    track->base_ms = delay_ms;
+    m_stop(m, PERI_NEXT_SLEEP);
 }
 
 /* --- inputs, one function each --- */
 
 static void ignore(struct machine *m)
 {
-    m->out->next = PERI_NEXT_IGNORED;
+    m->ignored = true;
     m->stop = true;
 }
 
 static void ask_again(struct machine *m)
 {
     const struct peri_step *step = m_step(m);
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     m->out->condition = track->phase == PERI_PHASE_GUARD ? step->guard : step->choices[track->choice].when;
-    m_stop(m, PERI_RUN_READY, PERI_NEXT_EVALUATE);
+    m_stop(m, PERI_NEXT_EVALUATE);
 }
 
 static void on_go(struct machine *m)
 {
-    switch (m->run->track.phase) {
+    switch (m->track->phase) {
     case PERI_PHASE_STEP:
         break; /* the caller proceeds */
     case PERI_PHASE_GUARD:
@@ -269,6 +304,7 @@ static void on_go(struct machine *m)
     case PERI_PHASE_DELAY:
     case PERI_PHASE_UNKNOWN:
     case PERI_PHASE_GATED:
+    case PERI_PHASE_JOIN:
         ignore(m);
         break;
     }
@@ -276,16 +312,16 @@ static void on_go(struct machine *m)
 
 static void on_call_ok(struct machine *m)
 {
-    if (m->run->track.phase != PERI_PHASE_CALL) {
+    if (m->track->phase != PERI_PHASE_CALL) {
         ignore(m);
         return;
     }
-    m_done(m, m->run->track.params, m->in->value);
+    m_done(m, m->track->params, m->in->value);
 }
 
 static void on_call_failed(struct machine *m)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     if (track->phase != PERI_PHASE_CALL) {
         ignore(m);
         return;
@@ -314,40 +350,25 @@ static void on_call_failed(struct machine *m)
 static void on_condition(struct machine *m)
 {
     const struct peri_run_input *in = m->in;
-    if (m->run->track.phase == PERI_PHASE_GUARD)
+    if (m->track->phase == PERI_PHASE_GUARD)
         m_guarded(m, in->condition, in->reason, in->value, in->error);
-    else if (m->run->track.phase == PERI_PHASE_CHOICE)
+    else if (m->track->phase == PERI_PHASE_CHOICE)
         m_chosen(m, in->condition, in->error);
     else
         ignore(m);
 }
 
-static void on_timer(struct machine *m)
+static enum peri_delivery class_of(const struct machine *m)
 {
-    struct peri_run *run = m->run;
-    struct peri_value *params;
-    switch (run->track.phase) {
-    case PERI_PHASE_BACKOFF:
-    case PERI_PHASE_GATED:
-        m_attempt(m);
-        break;
-    case PERI_PHASE_DELAY:
-        run->wake_ms = run->base_ms = 0;
-        params = peri_value_ref(run->track.params);
-        m_done(m, params, NULL);
-        peri_value_unref(params);
-        break;
-    default:
-        ignore(m);
-        break;
-    }
+    const struct peri_step *step = m_step(m);
+    return m->in->class_of && step ? m->in->class_of(m->in->class_ctx, step) : m->in->delivery;
 }
 
 static void on_cancel(struct machine *m)
 {
-    struct peri_track *track = &m->run->track;
-    if (track->phase == PERI_PHASE_CALL || track->phase == PERI_PHASE_DELAY)
-        m_record(m, PERI_ATTEMPT_CANCELLED, track->params, NULL, NULL);
+    m_drop_branches(m, NULL, NULL);
+    if (m->st == PERI_OK)
+        m_abandon(m, NULL);
     if (m->st == PERI_OK)
         m_end(m, PERI_RUN_CANCELLED);
 }
@@ -356,12 +377,12 @@ static void on_cancel(struct machine *m)
 static void interrupted(struct machine *m)
 {
     struct peri_run *run = m->run;
-    struct peri_track *track = &run->track;
+    struct peri_track *track = m->track;
     struct peri_error error = {0};
     run->interruptions++;
     (void)peri_error_set(&error, PERI_EIO, "interrupted", "the service stopped while the call was under way");
     error.outcome_unknown = true;
-    if (peri_result_interrupted(m->in->delivery) == PERI_AFTER_UNKNOWN) {
+    if (peri_result_interrupted(class_of(m)) == PERI_AFTER_UNKNOWN) {
         unknown(m, &error);
         return;
     }
@@ -372,6 +393,7 @@ static void interrupted(struct machine *m)
         m_record(m, PERI_ATTEMPT_UNKNOWN, track->params, NULL, &error);
         peri_value_unref(run->error);
         run->error = m_error_value(m, &error);
+        track->phase = PERI_PHASE_STEP;
         m_end(m, PERI_RUN_FAILED);
         return;
     }
@@ -384,20 +406,18 @@ static void interrupted(struct machine *m)
 
 static void on_restarted(struct machine *m)
 {
-    struct peri_run *run = m->run;
-    int64_t rest = run->wake_ms - m->in->now_ms;
-    switch (run->track.phase) {
+    m_clamp(m, m->track);
+    switch (m->track->phase) {
     case PERI_PHASE_CALL:
         interrupted(m);
         break;
     case PERI_PHASE_BACKOFF:
     case PERI_PHASE_GATED:
-    case PERI_PHASE_DELAY: /* a clock that was set back cannot make it longer than it was meant to be */
-        rest = rest < 0 ? 0 : rest > run->base_ms ? run->base_ms : rest;
-        run->wake_ms = m->in->now_ms + rest;
-        m_stop(m, PERI_RUN_SLEEPING, PERI_NEXT_SLEEP);
+    case PERI_PHASE_DELAY:
+        m_stop(m, PERI_NEXT_SLEEP);
         break;
     case PERI_PHASE_UNKNOWN:
+    case PERI_PHASE_JOIN:
         ignore(m);
         break;
     default:
@@ -406,9 +426,36 @@ static void on_restarted(struct machine *m)
     }
 }
 
+/* Each track that was there before, if it still is. */
+static void restart_all(struct machine *m)
+{
+    struct peri_run *run = m->run;
+    int *ids = calloc(run->branch_count + 1, sizeof(int));
+    size_t count = run->branch_count + 1;
+    bool any = false;
+    if (!ids) {
+        m_nomem(m);
+        return;
+    }
+    for (size_t i = 0; i < run->branch_count; i++)
+        ids[i + 1] = run->branches[i]->id;
+    for (size_t i = 0; i < count && m->st == PERI_OK && !m->ended; i++) {
+        struct peri_track *track = peri_run_track(run, ids[i]);
+        if (!track || track->able)
+            continue;
+        m_select(m, track);
+        m->stop = m->ignored = false;
+        on_restarted(m);
+        any = any || !m->ignored;
+        m_proceed(m);
+    }
+    free(ids);
+    m->ignored = !any;
+}
+
 static void on_resolved(struct machine *m)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     struct peri_error error;
     if (track->phase != PERI_PHASE_UNKNOWN) {
         ignore(m);
@@ -430,39 +477,74 @@ static void on_resolved(struct machine *m)
     }
 }
 
-enum peri_status peri_run_late(struct peri_run *run, bool ok, const struct peri_value *result,
+enum peri_status peri_run_late(struct peri_run *run, int id, bool ok, const struct peri_value *result,
     const struct peri_error *error, int64_t now_ms, struct peri_run_effects *effects)
 {
     struct peri_run_input input = {.now_ms = now_ms};
     struct machine m = {.run = run, .in = &input, .out = effects, .st = PERI_OK};
     enum peri_attempt_state state = ok ? PERI_ATTEMPT_DONE : PERI_ATTEMPT_FAILED;
+    struct peri_track *track = peri_run_track(run, id);
     if (!ok && error->outcome_unknown)
         state = PERI_ATTEMPT_UNKNOWN;
-    if (run->track.phase == PERI_PHASE_CALL && m_step(&m))
-        m_record(&m, state, run->track.params, ok ? result : NULL, ok ? NULL : error);
+    if (!track || track->phase != PERI_PHASE_CALL || !peri_track_step(track))
+        return PERI_OK;
+    m_select(&m, track);
+    m_record(&m, state, track->params, ok ? result : NULL, ok ? NULL : error);
     return m.st;
 }
 
-enum peri_status peri_run_advance(
-    struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects)
+static void begin_timeout(struct peri_run *run, const struct peri_run_input *input)
+{
+    bool begins = input->kind == PERI_INPUT_GO || input->kind == PERI_INPUT_RESTARTED;
+    if (!begins || run->last_n > 0 || run->due_ms || run->rule->timeout_ms <= 0)
+        return;
+    run->due_base_ms = run->rule->timeout_ms;
+    run->due_ms = input->now_ms + run->due_base_ms;
+}
+
+static void of_track(struct machine *m)
 {
     static void (*const inputs[PERI_INPUT_COUNT])(struct machine *) = {
         [PERI_INPUT_GO] = on_go,
         [PERI_INPUT_CALL_OK] = on_call_ok,
         [PERI_INPUT_CALL_FAILED] = on_call_failed,
         [PERI_INPUT_CONDITION] = on_condition,
-        [PERI_INPUT_TIMER] = on_timer,
+        [PERI_INPUT_TIMER] = m_timer,
         [PERI_INPUT_CANCEL] = on_cancel,
         [PERI_INPUT_RESTARTED] = on_restarted,
         [PERI_INPUT_RESOLVED] = on_resolved,
     };
-    struct machine m = {.run = run, .in = input, .out = effects, .st = PERI_OK};
-    if (peri_run_is_final(run->state) || run->track.depth == 0) {
-        effects->next = PERI_NEXT_IGNORED;
-        return PERI_OK;
+    bool whole = m->in->kind == PERI_INPUT_TIMER || m->in->kind == PERI_INPUT_CANCEL;
+    struct peri_track *track = peri_run_track(m->run, whole ? 0 : m->in->track);
+    if (!track) {
+        ignore(m);
+        return;
     }
-    m.scope = peri_run_scope(run, input->now_ms, input->tz);
-    inputs[input->kind](&m);
-    m_proceed(&m);
+    m_select(m, track);
+    inputs[m->in->kind](m);
+    if (m->in->kind != PERI_INPUT_TIMER)
+        m_proceed(m);
+}
+
+enum peri_status peri_run_advance(
+    struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects)
+{
+    struct machine m = {.run = run, .in = input, .out = effects, .st = PERI_OK};
+    effects->next = PERI_NEXT_IGNORED;
+    bool paused = run->state == PERI_RUN_PAUSED && input->kind != PERI_INPUT_CANCEL;
+    if (peri_run_is_final(run->state) || run->track.depth == 0 || paused)
+        return PERI_OK;
+    effects->next = PERI_NEXT_NOTHING;
+    begin_timeout(run, input);
+    if (input->kind == PERI_INPUT_RESTARTED && input->track == PERI_TRACK_ALL)
+        restart_all(&m);
+    else
+        of_track(&m);
+    if (m.st == PERI_OK && !m.ignored)
+        m_others(&m);
+    if (m.ignored)
+        effects->next = PERI_NEXT_IGNORED;
+    else
+        m_sum_up(&m);
     return m.st;
 }

@@ -16,14 +16,16 @@
  * arguments; time, chance and answers are arguments. exec.c stores what it returns and then performs the effect.
  *
  * A position is a stack of frames, each a block of the rule and the index of a step in it: the step at frames[k] is the
- * container that opened frames[k + 1]. Position, phase and counters form a track. A run has one track now; branches of
- * `parallel` will have tracks of their own. */
+ * container that opened frames[k + 1]. Position, phase and counters form a track. The main line is one; each branch of
+ * `parallel` and each item of a for_each that goes in parallel has a track of its own while it is under way. The track
+ * that opened them is in the phase JOIN until the last has ended. */
 
 #define PERI_RUN_VARS_MAX (64 * 1024)  /* JSON of variables, step results and bound names */
 #define PERI_RUN_RESULT_MAX (4 * 1024) /* JSON of one result in the steps table */
 #define PERI_RUN_DEPTH_MAX 64          /* frames */
 #define PERI_RUN_STEPS_MAX 100000      /* steps that one run may execute */
 #define PERI_RUN_BURST 200             /* steps in one transition; then the state is stored and the run goes on */
+#define PERI_RUN_TRACKS_MAX 256        /* branches of one run at the same time */
 #define PERI_RUN_INTERRUPTIONS_MAX 5   /* process deaths under one run before it is given up */
 #define PERI_RUN_DELAY_MAX_MS (3650LL * 24 * 3600 * 1000)
 
@@ -37,7 +39,8 @@ enum peri_phase {
     PERI_PHASE_BACKOFF, /* sleeps before the next attempt                            sleeping */
     PERI_PHASE_DELAY,   /* a delay step                                              sleeping */
     PERI_PHASE_UNKNOWN, /* an attempt may have arrived: a person decides             unknown */
-    PERI_PHASE_GATED    /* an attempt has been put off before it left                sleeping */
+    PERI_PHASE_GATED,   /* an attempt has been put off before it left                sleeping */
+    PERI_PHASE_JOIN     /* until its branches have ended                             theirs  */
 };
 
 struct peri_frame {
@@ -45,12 +48,16 @@ struct peri_frame {
     size_t i;                 /* step in the block */
     int n;                    /* number of the container step that opened it; 0 for the first frame */
     int64_t started_ms;       /* of that step */
+    int64_t due_ms, base_ms;  /* when its `timeout` ends, and its length; 0: none */
     struct peri_value *list;  /* for_each: the items, else NULL */
     size_t index;             /* for_each: which item */
     struct peri_value *error; /* on_error: what went wrong, else NULL */
 };
 
 struct peri_track {
+    struct peri_run *run;
+    struct peri_track *parent; /* NULL: the main line */
+    int id;                    /* 0: the main line; never used twice in a run */
     struct peri_frame *frames; /* PERI_RUN_DEPTH_MAX at most */
     size_t depth, cap;
     enum peri_phase phase;
@@ -61,21 +68,35 @@ struct peri_track {
     int64_t first_ms;   /* when its first attempt began */
     int64_t attempt_ms; /* when the last one began */
     size_t choice;
-    struct peri_value *params; /* of the call, as rendered at the first attempt; NULL before */
-    char *key;                 /* its idempotency key */
-    struct peri_error last;    /* of the last attempt, while it is in backoff or unknown; why it is gated */
-    int64_t reserved_ms;       /* the time that a rate limit has given to the next attempt; 0: none */
+    struct peri_value *params;        /* of the call, as rendered at the first attempt; NULL before */
+    char *key;                        /* its idempotency key */
+    struct peri_error last;           /* of the last attempt, while it is in backoff or unknown; why it is gated */
+    int64_t reserved_ms;              /* the time that a rate limit has given to the next attempt; 0: none */
+    int64_t wake_ms, base_ms;         /* DELAY, BACKOFF, GATED: until when, and how long that was in all */
+    int64_t due_ms, due_base_ms;      /* when the step's own `timeout` ends; 0: none */
+    struct peri_value *steps, *bound; /* results that templates may read here; copied before each change, so that tracks
+                                         and scopes may share them */
+    /* JOIN */
+    struct peri_value *list;    /* for_each: the items, else NULL */
+    size_t begun;               /* how many items or branches have been begun */
+    struct peri_value *failure; /* what the first branch that failed has failed on, or NULL */
+    bool able;                  /* of one transition: it can go on */
+    bool touched;               /* of one transition: its row is to be written */
 };
 
 struct peri_run {
     uint64_t id;
     struct peri_rule *rule; /* the version that it started with; one reference */
     enum peri_run_state state;
-    struct peri_track track;
-    int last_n;                              /* steps begun so far, in all tracks */
-    struct peri_value *vars, *steps, *bound; /* maps; copied before each change, so that scopes may share them */
-    size_t vars_bytes;                       /* JSON size of the three, as of the last check */
-    int64_t wake_ms, base_ms;
+    struct peri_track track;      /* the main line */
+    struct peri_track **branches; /* by id */
+    size_t branch_count, branch_cap;
+    int last_n;                  /* steps begun so far, in all tracks */
+    int last_track;              /* the highest id that a branch has had */
+    struct peri_value *vars;     /* a map of all tracks; copied before each change */
+    size_t vars_bytes;           /* JSON size of variables and results, as of the last check */
+    int64_t due_ms, due_base_ms; /* when the rule's `timeout` ends; 0: none, or not begun */
+    int64_t wake_ms, base_ms;    /* the earliest of all that the run waits for, and how long that was in all; 0: none */
     int64_t created_ms, ended_ms;
     int interruptions;
     struct peri_value *error; /* {code, message, step?, attempt?, handled} of what the run failed on, or NULL */
@@ -112,7 +133,7 @@ enum peri_run_input_kind {
     PERI_INPUT_CALL_OK,
     PERI_INPUT_CALL_FAILED,
     PERI_INPUT_CONDITION, /* the answer to EVALUATE */
-    PERI_INPUT_TIMER,     /* wake_ms has come */
+    PERI_INPUT_TIMER,     /* due_ms has come */
     PERI_INPUT_CANCEL,
     PERI_INPUT_RESTARTED, /* the process came up again and found the run */
     PERI_INPUT_RESOLVED,  /* a person's decision on an unknown attempt */
@@ -121,14 +142,22 @@ enum peri_run_input_kind {
 
 enum peri_run_decision { PERI_DECIDE_DONE, PERI_DECIDE_AGAIN, PERI_DECIDE_FAIL };
 
+#define PERI_TRACK_ALL (-1)
+
 struct peri_run_input {
     enum peri_run_input_kind kind;
+    int track; /* whose; PERI_TRACK_ALL: every one's (RESTARTED). TIMER and CANCEL are for the whole run */
     int64_t now_ms;
+    int64_t due_ms; /* TIMER: which wait has ended, as wake_ms of run or track said it; 0: the earliest */
     const struct peri_tz_source *tz;
     uint32_t random;
-    bool hold;                        /* no attempt may start now: stop before it */
-    const struct peri_gate *gate;     /* NULL: every attempt may leave */
-    enum peri_delivery delivery;      /* CALL_FAILED, RESTARTED: class of the operator called */
+    bool hold;                    /* no attempt may start now: stop before it */
+    size_t room;                  /* how many attempts may start, unless `hold`; 0: any number */
+    const struct peri_gate *gate; /* NULL: every attempt may leave */
+    enum peri_delivery delivery;  /* CALL_FAILED, RESTARTED: class of the operator called */
+    /* RESTARTED of several tracks: the class of each step's call; NULL: `delivery` */
+    enum peri_delivery (*class_of)(void *ctx, const struct peri_step *step);
+    void *class_ctx;
     const struct peri_value *value;   /* CALL_OK: the result; CONDITION: what was compared; may be NULL */
     const struct peri_error *error;   /* CALL_FAILED; CONDITION when it failed */
     enum peri_cond_outcome condition; /* CONDITION: YES, NO, FAILED */
@@ -167,12 +196,24 @@ enum peri_run_next {
     PERI_NEXT_EVALUATE, /* evaluate effects.condition, then CONDITION */
     PERI_NEXT_SLEEP,    /* TIMER at wake_ms */
     PERI_NEXT_PERSON,   /* RESOLVED or CANCEL, some day */
+    PERI_NEXT_NOTHING,  /* store; other tracks are under way */
     PERI_NEXT_END       /* final */
 };
 
-struct peri_run_effects {
-    enum peri_run_next next;
+/* What one track needs. */
+struct peri_run_task {
+    int track;
+    enum peri_run_next next; /* GO, HELD, CALL, EVALUATE, SLEEP, PERSON */
     const struct peri_condition *condition;
+};
+
+struct peri_run_effects {
+    enum peri_run_next next; /* IGNORED, END, or of the last task */
+    const struct peri_condition *condition;
+    struct peri_run_task *tasks; /* one for each track that stopped somewhere */
+    size_t task_count, task_cap;
+    int *ended; /* branches that are no more */
+    size_t ended_count, ended_cap;
     struct peri_step_record *records; /* several for one (n, attempt): the last one counts */
     size_t record_count, record_cap;
     struct peri_run_emit *emits;
@@ -195,23 +236,30 @@ enum peri_status peri_run_advance(
     struct peri_run *run, const struct peri_run_input *input, struct peri_run_effects *effects) PERI_MUST_CHECK;
 
 /* The row of a call that ended after the run had been ended from outside; nothing of the run changes. */
-enum peri_status peri_run_late(struct peri_run *run, bool ok, const struct peri_value *result,
+enum peri_status peri_run_late(struct peri_run *run, int track, bool ok, const struct peri_value *result,
     const struct peri_error *error, int64_t now_ms, struct peri_run_effects *effects) PERI_MUST_CHECK;
 
-/* The step under way, NULL at the end of a block and in final states. */
+/* The step under way in the main line, NULL at the end of a block and in final states. */
 const struct peri_step *peri_run_step(const struct peri_run *run);
+const struct peri_step *peri_track_step(const struct peri_track *track);
+/* NULL when there is none (any more). */
+struct peri_track *peri_run_track(const struct peri_run *run, int id);
+/* The first in this phase, NULL: none. */
+struct peri_track *peri_run_track_in(const struct peri_run *run, enum peri_phase phase);
 bool peri_run_is_final(enum peri_run_state state);
-/* Roots and bound names at its position; borrows from run. */
-struct peri_scope peri_run_scope(const struct peri_run *run, int64_t now_ms, const struct peri_tz_source *tz);
+/* Roots and bound names at the track's position; borrows from track and run. */
+struct peri_scope peri_track_scope(const struct peri_track *track, int64_t now_ms, const struct peri_tz_source *tz);
 
 /* run_codec.c: the durable form. Texts are malloc'ed. */
 enum peri_status peri_run_write(
     const struct peri_run *run, char **ret_pos, char **ret_vars, char **ret_error) PERI_MUST_CHECK;
+/* The durable form of a branch. malloc'ed; NULL when memory is out. */
+char *peri_track_write(const struct peri_track *track);
 /* Rebuilds from a row and the rule text it names. PERI_ECORRUPT when position and rule do not fit. The roots event,
- * trigger and run are left to the caller. */
+ * trigger and run are left to the caller. A run with a track in JOIN needs its branches before anything else. */
 enum peri_status peri_run_read(const struct peri_run_row *row, struct peri_rule *rule, struct peri_run **ret,
     struct peri_error *err) PERI_MUST_CHECK;
-/* PERI_ELIMIT with code "too_large" when the variables have outgrown their limit. */
-enum peri_status peri_run_measure(struct peri_run *run, struct peri_error *err) PERI_MUST_CHECK;
+/* Adds a branch from what peri_track_write made of it; in order of their ids. */
+enum peri_status peri_track_read(struct peri_run *run, int id, const char *pos, struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

@@ -7,10 +7,12 @@
 #include "data/json.h"
 #include "run/run_internal.h"
 
-/* pos is {frames: [{block, i, n?, started?, list?, index?, error?}], phase, n, last_n, attempt, free?, step_ms,
- * first_ms, attempt_ms, choice?, params?, key?, last?}. Blocks are stored by their path in the rule text, which the run
- * keeps by its hash: the path cannot come to mean something else. Parameters are in here only while no open attempt has
- * them. */
+/* pos is {frames: [{block, i, n?, started?, due?, base?, list?, index?, error?}], phase, n, attempt, free?, step_ms,
+ * first_ms, attempt_ms, choice?, params?, key?, last?, wake?, base?, due?, due_base?, list?, begun?, failure?}, of the
+ * main line also {last_n, last_track?, rule_due?, rule_base?}, of a branch also {parent, steps?, bound?}: what differs
+ * from the track that opened it. The list of a branch is the one of its parent. Blocks are stored by their path in the
+ * rule text, which the run keeps by its hash: the path cannot come to mean something else. Parameters are in here only
+ * while no open attempt has them. */
 
 static const char *const phase_names[] = {[PERI_PHASE_STEP] = "step",
     [PERI_PHASE_GUARD] = "guard",
@@ -20,7 +22,8 @@ static const char *const phase_names[] = {[PERI_PHASE_STEP] = "step",
     [PERI_PHASE_BACKOFF] = "backoff",
     [PERI_PHASE_DELAY] = "delay",
     [PERI_PHASE_UNKNOWN] = "unknown",
-    [PERI_PHASE_GATED] = "gated"};
+    [PERI_PHASE_GATED] = "gated",
+    [PERI_PHASE_JOIN] = "join"};
 #define PHASES (sizeof(phase_names) / sizeof(phase_names[0]))
 
 static enum peri_status put_error(struct peri_value *map, const char *name, const struct peri_error *error)
@@ -48,8 +51,15 @@ static void get_error(const struct peri_value *e, struct peri_error *ret)
     ret->outcome_unknown = peri_map_bool(e, "outcome_unknown", false);
 }
 
-static struct peri_value *write_frame(const struct peri_frame *frame)
+/* Numbers that are mostly zero are left out then. */
+static bool put_some(struct peri_value *map, const char *name, int64_t value)
 {
+    return value == 0 || peri_map_put_int(map, name, value) == PERI_OK;
+}
+
+static struct peri_value *write_frame(const struct peri_track *track, size_t level)
+{
+    const struct peri_frame *frame = &track->frames[level];
     struct peri_value *map = peri_value_map();
     bool bad = !map;
     bad = bad || peri_map_put_text(map, "block", frame->block->path) != PERI_OK;
@@ -58,9 +68,11 @@ static struct peri_value *write_frame(const struct peri_frame *frame)
         bad = peri_map_put_int(map, "n", frame->n) != PERI_OK;
         bad = bad || peri_map_put_int(map, "started", frame->started_ms) != PERI_OK;
     }
+    bad = bad || !put_some(map, "due", frame->due_ms) || !put_some(map, "base", frame->base_ms);
     if (!bad && frame->list) {
         bad = peri_map_put_int(map, "index", (int64_t)frame->index) != PERI_OK;
-        bad = bad || peri_map_put_ref(map, "list", frame->list) != PERI_OK;
+        if (!bad && (level > 0 || !track->parent))
+            bad = peri_map_put_ref(map, "list", frame->list) != PERI_OK;
     }
     if (!bad && frame->error)
         bad = peri_map_put_ref(map, "error", frame->error) != PERI_OK;
@@ -71,23 +83,36 @@ static struct peri_value *write_frame(const struct peri_frame *frame)
     return map;
 }
 
-static struct peri_value *write_track(const struct peri_run *run)
+static bool put_times(struct peri_value *map, const struct peri_track *track)
 {
-    const struct peri_track *track = &run->track;
+    return peri_map_put_int(map, "step_ms", track->step_ms) == PERI_OK &&
+           peri_map_put_int(map, "first_ms", track->first_ms) == PERI_OK &&
+           peri_map_put_int(map, "attempt_ms", track->attempt_ms) == PERI_OK && put_some(map, "wake", track->wake_ms) &&
+           put_some(map, "base", track->base_ms) && put_some(map, "due", track->due_ms) &&
+           put_some(map, "due_base", track->due_base_ms);
+}
+
+static bool put_join(struct peri_value *map, const struct peri_track *track)
+{
+    return put_some(map, "begun", (int64_t)track->begun) &&
+           (!track->list || peri_map_put_ref(map, "list", track->list) == PERI_OK) &&
+           (!track->failure || peri_map_put_ref(map, "failure", track->failure) == PERI_OK);
+}
+
+/* NULL: memory is out. */
+static struct peri_value *write_track(const struct peri_track *track)
+{
     struct peri_value *map = peri_value_map(), *frames = peri_value_list();
     bool bad = !map || !frames;
     for (size_t i = 0; !bad && i < track->depth; i++)
-        bad = peri_list_push(frames, write_frame(&track->frames[i])) != PERI_OK;
+        bad = peri_list_push(frames, write_frame(track, i)) != PERI_OK;
     bad = bad || peri_map_put_ref(map, "frames", frames) != PERI_OK;
     bad = bad || peri_map_put_text(map, "phase", phase_names[track->phase]) != PERI_OK;
     bad = bad || peri_map_put_int(map, "n", track->n) != PERI_OK;
-    bad = bad || peri_map_put_int(map, "last_n", run->last_n) != PERI_OK;
     bad = bad || peri_map_put_int(map, "attempt", track->attempt) != PERI_OK;
     bad = bad || peri_map_put_int(map, "free", track->free_attempts) != PERI_OK;
-    bad = bad || peri_map_put_int(map, "step_ms", track->step_ms) != PERI_OK;
-    bad = bad || peri_map_put_int(map, "first_ms", track->first_ms) != PERI_OK;
-    bad = bad || peri_map_put_int(map, "attempt_ms", track->attempt_ms) != PERI_OK;
     bad = bad || peri_map_put_int(map, "choice", (int64_t)track->choice) != PERI_OK;
+    bad = bad || !put_times(map, track) || !put_join(map, track);
     if (!bad && track->params && track->phase != PERI_PHASE_CALL)
         bad = peri_map_put_ref(map, "params", track->params) != PERI_OK;
     if (!bad && track->key)
@@ -104,13 +129,52 @@ static struct peri_value *write_track(const struct peri_run *run)
     return map;
 }
 
+static struct peri_value *write_main(const struct peri_run *run)
+{
+    struct peri_value *map = write_track(&run->track);
+    if (map && peri_map_put_int(map, "last_n", run->last_n) == PERI_OK &&
+        put_some(map, "last_track", run->last_track) && put_some(map, "rule_due", run->due_ms) &&
+        put_some(map, "rule_base", run->due_base_ms))
+        return map;
+    peri_value_unref(map);
+    return NULL;
+}
+
+/* The members of own that of does not have, or has otherwise, under a name. */
+static bool put_own(struct peri_value *map, const char *name, const struct peri_value *own, const struct peri_value *of)
+{
+    struct peri_value *some = NULL;
+    bool good = true;
+    for (void *it = peri_map_first(own); it && good; it = peri_map_next(own, it)) {
+        if (peri_map_at(of, peri_map_key(it, NULL)) == peri_map_item(it))
+            continue;
+        some = some ? some : peri_value_map();
+        good = some && peri_map_put_ref(some, peri_map_key(it, NULL), peri_map_item(it)) == PERI_OK;
+    }
+    good = good && (!some || peri_map_put_ref(map, name, some) == PERI_OK);
+    peri_value_unref(some);
+    return good;
+}
+
+char *peri_track_write(const struct peri_track *track)
+{
+    struct peri_value *map = write_track(track);
+    const struct peri_track *parent = track->parent;
+    bool good = map && peri_map_put_int(map, "parent", parent->id) == PERI_OK &&
+                put_own(map, "steps", track->steps, parent->steps) &&
+                put_own(map, "bound", track->bound, parent->bound);
+    char *text = good ? peri_json_text(map, PERI_JSON_COMPACT) : NULL;
+    peri_value_unref(map);
+    return text;
+}
+
 static struct peri_value *write_vars(const struct peri_run *run)
 {
     struct peri_value *map = peri_value_map();
     bool bad = !map;
     bad = bad || peri_map_put_ref(map, "vars", run->vars) != PERI_OK;
-    bad = bad || peri_map_put_ref(map, "steps", run->steps) != PERI_OK;
-    bad = bad || peri_map_put_ref(map, "bound", run->bound) != PERI_OK;
+    bad = bad || peri_map_put_ref(map, "steps", run->track.steps) != PERI_OK;
+    bad = bad || peri_map_put_ref(map, "bound", run->track.bound) != PERI_OK;
     if (bad) {
         peri_value_unref(map);
         return NULL;
@@ -118,27 +182,9 @@ static struct peri_value *write_vars(const struct peri_run *run)
     return map;
 }
 
-enum peri_status peri_run_measure(struct peri_run *run, struct peri_error *err)
-{
-    struct peri_buf buf;
-    struct peri_value *vars = write_vars(run);
-    if (!vars)
-        return peri_error_nomem(err);
-    peri_buf_init(&buf, PERI_RUN_VARS_MAX);
-    enum peri_status st = peri_json_write(&buf, vars, PERI_JSON_COMPACT);
-    if (st == PERI_OK)
-        run->vars_bytes = buf.len;
-    peri_buf_finish(&buf);
-    peri_value_unref(vars);
-    if (st != PERI_OK)
-        return peri_error_set(err, PERI_ELIMIT, "too_large",
-            "variables and step results of the run are larger than %d KiB of JSON", PERI_RUN_VARS_MAX / 1024);
-    return PERI_OK;
-}
-
 enum peri_status peri_run_write(const struct peri_run *run, char **ret_pos, char **ret_vars, char **ret_error)
 {
-    struct peri_value *pos = write_track(run), *vars = write_vars(run);
+    struct peri_value *pos = write_main(run), *vars = write_vars(run);
     char *pos_text = pos ? peri_json_text(pos, PERI_JSON_COMPACT) : NULL;
     char *vars_text = vars ? peri_json_text(vars, PERI_JSON_COMPACT) : NULL;
     char *error_text = run->error ? peri_json_text(run->error, PERI_JSON_COMPACT) : NULL;
@@ -156,20 +202,26 @@ enum peri_status peri_run_write(const struct peri_run *run, char **ret_pos, char
     return PERI_OK;
 }
 
-static bool read_frame(const struct peri_rule *rule, const struct peri_value *map, struct peri_frame *frame)
+static bool read_frame(struct peri_track *track, const struct peri_value *map)
 {
+    struct peri_frame *frame = &track->frames[track->depth];
     const char *path = peri_map_text(map, "block");
-    const struct peri_block *block = path ? peri_rule_block(rule, path) : NULL;
+    const struct peri_block *block = path ? peri_rule_block(track->run->rule, path) : NULL;
     int64_t i = peri_map_int(map, "i", -1), index = peri_map_int(map, "index", 0);
     const struct peri_value *list = peri_map_at(map, "list");
+    if (!list && track->depth == 0 && track->parent)
+        list = track->parent->list;
     if (!block || i < 0 || (size_t)i > block->count || index < 0)
         return false;
     if (list && (!peri_value_is(list, PERI_LIST) || (size_t)index >= peri_value_count(list)))
         return false;
+    memset(frame, 0, sizeof(*frame));
     frame->block = block;
     frame->i = (size_t)i;
     frame->n = (int)peri_map_int(map, "n", 0);
     frame->started_ms = peri_map_int(map, "started", 0);
+    frame->due_ms = peri_map_int(map, "due", 0);
+    frame->base_ms = peri_map_int(map, "base", 0);
     frame->list = peri_value_ref(list);
     frame->index = (size_t)index;
     frame->error = peri_value_ref(peri_map_at(map, "error"));
@@ -177,10 +229,9 @@ static bool read_frame(const struct peri_rule *rule, const struct peri_value *ma
 }
 
 /* Does the stack describe a place where the machine can be? Otherwise it would read beyond a block. */
-static bool fits_rule(const struct peri_run *run)
+static bool fits_rule(const struct peri_track *track)
 {
-    const struct peri_track *track = &run->track;
-    const struct peri_step *step = peri_run_step(run);
+    const struct peri_step *step = peri_track_step(track);
     for (size_t k = 0; k + 1 < track->depth; k++)
         if (track->frames[k].i >= track->frames[k].block->count)
             return false;
@@ -193,50 +244,117 @@ static bool fits_rule(const struct peri_run *run)
         return step && step->kind == PERI_STEP_CHOOSE && track->choice < step->choice_count;
     case PERI_PHASE_DELAY:
         return step && step->kind == PERI_STEP_DELAY;
+    case PERI_PHASE_JOIN:
+        return step && (step->kind == PERI_STEP_PARALLEL || (step->kind == PERI_STEP_FOR_EACH && track->list));
     default:
         return step && step->kind == PERI_STEP_OPERATOR;
     }
 }
 
-static bool read_track(struct peri_run *run, const struct peri_value *pos)
+static bool read_phase(struct peri_track *track, const char *phase)
 {
-    struct peri_track *track = &run->track;
-    const struct peri_value *frames = peri_map_at(pos, "frames");
-    const char *phase = peri_map_text(pos, "phase"), *key = peri_map_text(pos, "key");
-    size_t depth = peri_value_count(frames), p = 0;
-    if (!phase || !peri_value_is(frames, PERI_LIST) || depth > PERI_RUN_DEPTH_MAX)
-        return false;
-    while (p < PHASES && strcmp(phase, phase_names[p]) != 0)
+    size_t p = 0;
+    while (phase && p < PHASES && strcmp(phase, phase_names[p]) != 0)
         p++;
-    if (p == PHASES)
-        return false;
     track->phase = (enum peri_phase)p;
-    track->depth = 0;
-    if (!peri_vec_grow(&track->frames, &track->cap, depth, sizeof(*track->frames)))
+    return phase && p < PHASES;
+}
+
+static bool read_track(struct peri_track *track, const struct peri_value *pos)
+{
+    const struct peri_value *frames = peri_map_at(pos, "frames"), *list = peri_map_at(pos, "list");
+    const char *key = peri_map_text(pos, "key");
+    size_t depth = peri_value_count(frames);
+    if (!peri_value_is(frames, PERI_LIST) || depth > PERI_RUN_DEPTH_MAX ||
+        !read_phase(track, peri_map_text(pos, "phase")) || (list && !peri_value_is(list, PERI_LIST)))
         return false;
-    for (size_t k = 0; k < depth; k++) {
-        if (!read_frame(run->rule, peri_list_at(frames, k), &track->frames[k]))
+    track->depth = 0;
+    if (!peri_vec_grow(&track->frames, &track->cap, depth ? depth : 1, sizeof(*track->frames)))
+        return false;
+    for (size_t k = 0; k < depth; k++, track->depth++)
+        if (!read_frame(track, peri_list_at(frames, k)))
             return false;
-        track->depth++;
-    }
     track->n = (int)peri_map_int(pos, "n", 0);
-    run->last_n = (int)peri_map_int(pos, "last_n", track->n);
     track->attempt = (int)peri_map_int(pos, "attempt", 0);
     track->free_attempts = (int)peri_map_int(pos, "free", 0);
     track->step_ms = peri_map_int(pos, "step_ms", 0);
     track->first_ms = peri_map_int(pos, "first_ms", 0);
     track->attempt_ms = peri_map_int(pos, "attempt_ms", 0);
+    track->wake_ms = peri_map_int(pos, "wake", 0);
+    track->base_ms = peri_map_int(pos, "base", 0);
+    track->due_ms = peri_map_int(pos, "due", 0);
+    track->due_base_ms = peri_map_int(pos, "due_base", 0);
     track->choice = (size_t)peri_map_int(pos, "choice", 0);
+    track->begun = (size_t)peri_map_int(pos, "begun", 0);
+    track->list = peri_value_ref(list);
+    track->failure = peri_value_ref(peri_map_at(pos, "failure"));
     track->params = peri_value_ref(peri_map_at(pos, "params"));
     track->reserved_ms = peri_map_int(pos, "reserved", 0);
     track->key = peri_strdup(key);
     get_error(peri_map_at(pos, "last"), &track->last);
-    return (!key || track->key) && fits_rule(run);
+    return (!key || track->key) && fits_rule(track);
+}
+
+static bool read_main(struct peri_run *run, const struct peri_value *pos)
+{
+    struct peri_track *track = &run->track;
+    if (!read_track(track, pos))
+        return false;
+    run->last_n = (int)peri_map_int(pos, "last_n", track->n);
+    run->last_track = (int)peri_map_int(pos, "last_track", 0);
+    run->due_ms = peri_map_int(pos, "rule_due", 0);
+    run->due_base_ms = peri_map_int(pos, "rule_base", 0);
+    bool sleeps =
+        track->phase == PERI_PHASE_DELAY || track->phase == PERI_PHASE_BACKOFF || track->phase == PERI_PHASE_GATED;
+    if (sleeps && track->wake_ms == 0) { /* written before tracks had times of their own */
+        track->wake_ms = run->wake_ms;
+        track->base_ms = run->base_ms;
+    }
+    return true;
+}
+
+/* All of with, over what is there. */
+static bool add_members(struct peri_value **map, const struct peri_value *with)
+{
+    struct peri_value *copy = with ? peri_value_copy(*map) : NULL;
+    bool good = !with || copy;
+    for (void *it = peri_map_first(with); it && good; it = peri_map_next(with, it))
+        good = peri_map_put_ref(copy, peri_map_key(it, NULL), peri_map_item(it)) == PERI_OK;
+    if (!good) {
+        peri_value_unref(copy);
+        return false;
+    }
+    if (copy) {
+        peri_value_unref(*map);
+        *map = copy;
+    }
+    return true;
+}
+
+enum peri_status peri_track_read(struct peri_run *run, int id, const char *text, struct peri_error *err)
+{
+    struct peri_value *pos = NULL;
+    if (!text || peri_json_parse(text, strlen(text), &pos, NULL) != PERI_OK)
+        pos = NULL;
+    struct peri_track *parent = peri_run_track(run, (int)peri_map_int(pos, "parent", -1));
+    bool good = parent && parent->id < id && parent->phase == PERI_PHASE_JOIN;
+    struct peri_track *track = good ? track_add(run, parent, id) : NULL;
+    enum peri_status st = good && !track ? peri_error_nomem(err) : PERI_OK;
+    good = track && read_track(track, pos) && track->depth > 0;
+    good = good && add_members(&track->steps, peri_map_at(pos, "steps")) &&
+           add_members(&track->bound, peri_map_at(pos, "bound"));
+    if (id > run->last_track)
+        run->last_track = id;
+    peri_value_unref(pos);
+    if (st == PERI_OK && !good)
+        st = peri_error_set(err, PERI_ECORRUPT, "run.position",
+            "the stored position of branch %d of run %llu does not fit its rule", id, (unsigned long long)run->id);
+    return st;
 }
 
 static bool read_maps(struct peri_run *run, const struct peri_value *all)
 {
-    struct peri_value **const maps[] = {&run->vars, &run->steps, &run->bound};
+    struct peri_value **const maps[] = {&run->vars, &run->track.steps, &run->track.bound};
     const char *const names[] = {"vars", "steps", "bound"};
     for (size_t i = 0; i < 3; i++) {
         struct peri_value *map = peri_map_at(all, names[i]);
@@ -274,7 +392,7 @@ enum peri_status peri_run_read(
     }
     if (row->error)
         (void)parse(row->error, &run->error);
-    if (!parse(row->pos, &pos) || !parse(row->vars, &vars) || !read_track(run, pos) || !read_maps(run, vars)) {
+    if (!parse(row->pos, &pos) || !parse(row->vars, &vars) || !read_main(run, pos) || !read_maps(run, vars)) {
         st = peri_error_set(err, PERI_ECORRUPT, "run.position", "the stored position of run %llu does not fit its rule",
             (unsigned long long)row->id);
         peri_run_destroy(run);

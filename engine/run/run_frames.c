@@ -14,14 +14,20 @@ void m_nomem(struct machine *m)
     m->stop = true;
 }
 
-void m_stop(struct machine *m, enum peri_run_state state, enum peri_run_next next)
+void m_stop(struct machine *m, enum peri_run_next next)
 {
-    m->run->state = state;
-    m->out->next = next;
+    struct peri_run_effects *out = m->out;
     m->stop = true;
+    out->next = next;
+    if (!peri_vec_grow(&out->tasks, &out->task_cap, out->task_count + 1, sizeof(*out->tasks))) {
+        m_nomem(m);
+        return;
+    }
+    out->tasks[out->task_count++] =
+        (struct peri_run_task){m->track->id, next, next == PERI_NEXT_EVALUATE ? out->condition : NULL};
 }
 
-static void clear_call(struct peri_track *track)
+void m_clear_call(struct peri_track *track)
 {
     peri_value_unref(track->params);
     track->params = NULL;
@@ -29,26 +35,42 @@ static void clear_call(struct peri_track *track)
     track->key = NULL;
     track->reserved_ms = 0;
     peri_error_clear(&track->last);
+    track->wake_ms = track->base_ms = 0;
+    track->due_ms = track->due_base_ms = 0;
 }
 
 void m_end(struct machine *m, enum peri_run_state state)
 {
-    m_pop_to(m->run, 0);
-    clear_call(&m->run->track);
-    m->run->track.phase = PERI_PHASE_STEP;
+    m_drop_branches(m, NULL, NULL);
+    m_select(m, &m->run->track);
+    if (m->track->phase == PERI_PHASE_JOIN && m->st == PERI_OK)
+        m_abandon(m, NULL);
+    m_pop_to(m->track, 0);
+    m_clear_call(m->track);
+    m->track->phase = PERI_PHASE_STEP;
     m->run->ended_ms = m->in->now_ms;
-    m->run->wake_ms = m->run->base_ms = 0;
-    m_stop(m, state, PERI_NEXT_END);
+    m->run->due_ms = m->run->due_base_ms = 0;
+    m->run->state = state;
+    m->out->task_count = 0;
+    m->out->next = PERI_NEXT_END;
+    m->stop = m->ended = true;
 }
 
 const struct peri_step *m_step(const struct machine *m)
 {
-    return peri_run_step(m->run);
+    return peri_track_step(m->track);
+}
+
+/* The container that opened the frame on top. */
+static const struct peri_step *outer_step(const struct peri_track *track)
+{
+    const struct peri_frame *frame = &track->frames[track->depth - 2];
+    return frame->block->steps[frame->i];
 }
 
 void m_push(struct machine *m, const struct peri_block *block, struct peri_value *list, struct peri_value *error)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     if (track->depth >= PERI_RUN_DEPTH_MAX) {
         struct peri_error err = {0};
         (void)peri_error_set(
@@ -71,15 +93,18 @@ void m_push(struct machine *m, const struct peri_block *block, struct peri_value
     frame->block = block;
     frame->n = track->n;
     frame->started_ms = track->step_ms;
+    if (!error && track->depth > 1 && outer_step(track)->timeout_ms > 0) {
+        frame->base_ms = outer_step(track)->timeout_ms;
+        frame->due_ms = m->in->now_ms + frame->base_ms;
+    }
     frame->list = list;
     frame->error = error;
-    clear_call(track);
+    m_clear_call(track);
     track->phase = PERI_PHASE_STEP;
 }
 
-void m_pop_to(struct peri_run *run, size_t depth)
+void m_pop_to(struct peri_track *track, size_t depth)
 {
-    struct peri_track *track = &run->track;
     while (track->depth > depth) {
         struct peri_frame *frame = &track->frames[--track->depth];
         peri_value_unref(frame->list);
@@ -122,22 +147,28 @@ static void forget(struct machine *m, const struct peri_block *block)
 {
     for (size_t i = 0; block && i < block->count; i++) {
         const struct peri_step *step = block->steps[i];
-        drop(m, &m->run->steps, step->id);
+        drop(m, &m->track->steps, step->id);
         if (step->kind != PERI_STEP_FOR_EACH)
-            drop(m, &m->run->bound, step->as);
+            drop(m, &m->track->bound, step->as);
         forget(m, step->then);
         forget(m, step->els);
         forget(m, step->body);
         forget(m, step->on_error);
         for (size_t k = 0; k < step->choice_count; k++)
             forget(m, step->choices[k].then);
+        for (size_t k = 0; k < step->branch_count; k++)
+            forget(m, step->branches[k]);
     }
 }
 
 void m_leave(struct machine *m)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     struct peri_frame *top = &track->frames[track->depth - 1];
+    if (track->depth == 1 && track->parent) {
+        m_branch_done(m, NULL);
+        return;
+    }
     if (track->depth == 1) {
         if (top->error)
             end_handled(m);
@@ -151,7 +182,7 @@ void m_leave(struct machine *m)
         forget(m, top->block);
         return;
     }
-    m_pop_to(m->run, track->depth - 1);
+    m_pop_to(track, track->depth - 1);
     track->frames[track->depth - 1].i++;
 }
 
@@ -203,6 +234,8 @@ static const char *kind_name(const struct peri_step *step)
         return "emit";
     case PERI_STEP_STOP:
         return "stop";
+    case PERI_STEP_PARALLEL:
+        return "parallel";
     }
     return "step";
 }
@@ -216,7 +249,7 @@ struct peri_value *m_error_value(const struct machine *m, const struct peri_erro
     bad = bad || peri_map_put_text(map, "message", error->message) != PERI_OK;
     if (!bad && step) {
         bad = peri_map_put_text(map, "step", step->id ? step->id : step->path) != PERI_OK;
-        bad = bad || peri_map_put_int(map, "attempt", m->run->track.attempt) != PERI_OK;
+        bad = bad || peri_map_put_int(map, "attempt", m->track->attempt) != PERI_OK;
     }
     if (!bad && error->outcome_unknown)
         bad = peri_map_put_bool(map, "outcome_unknown", true) != PERI_OK;
@@ -227,11 +260,9 @@ struct peri_value *m_error_value(const struct machine *m, const struct peri_erro
     return map;
 }
 
-static char *error_text(struct machine *m, const struct peri_error *error)
+static char *error_text(struct machine *m, const struct peri_value *value)
 {
-    struct peri_value *value = m_error_value(m, error);
     char *text = value ? peri_json_text(value, PERI_JSON_COMPACT) : NULL;
-    peri_value_unref(value);
     if (!text)
         m_nomem(m);
     return text;
@@ -240,9 +271,9 @@ static char *error_text(struct machine *m, const struct peri_error *error)
 /* A call's row keeps its parameters whole, because a restart sends just them again. */
 static void record_at(struct machine *m, const struct peri_step *step, int n, int64_t started_ms,
     enum peri_attempt_state state, const struct peri_value *params, const struct peri_value *result,
-    const struct peri_error *error)
+    const struct peri_value *error)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     struct peri_step_record *record = add_record(m);
     if (!record)
         return;
@@ -267,13 +298,24 @@ static void record_at(struct machine *m, const struct peri_step *step, int n, in
         m_nomem(m);
 }
 
-void m_record(struct machine *m, enum peri_attempt_state state, const struct peri_value *params,
-    const struct peri_value *result, const struct peri_error *error)
+static void record(struct machine *m, enum peri_attempt_state state, const struct peri_value *params,
+    const struct peri_value *result, const struct peri_value *error)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     const struct peri_step *step = m_step(m);
     bool call = step->kind == PERI_STEP_OPERATOR && track->attempt > 0;
     record_at(m, step, track->n, call ? track->attempt_ms : track->step_ms, state, params, result, error);
+}
+
+void m_record(struct machine *m, enum peri_attempt_state state, const struct peri_value *params,
+    const struct peri_value *result, const struct peri_error *error)
+{
+    struct peri_value *value = error ? m_error_value(m, error) : NULL;
+    if (error && !value)
+        m_nomem(m);
+    else
+        record(m, state, params, result, value);
+    peri_value_unref(value);
 }
 
 bool m_assign(struct machine *m, struct peri_value **map, const char *name, const struct peri_value *value)
@@ -293,18 +335,18 @@ bool m_assign(struct machine *m, struct peri_value **map, const char *name, cons
 bool m_keep(struct machine *m, const struct peri_value *result, struct peri_error *ret_error)
 {
     const struct peri_step *step = m_step(m);
-    struct peri_run *run = m->run;
+    struct peri_track *track = m->track;
     const char *as = step->kind == PERI_STEP_FOR_EACH ? NULL : step->as;
     if (!step->id && !as)
         return true;
-    struct peri_value *steps = peri_value_ref(run->steps), *bound = peri_value_ref(run->bound);
+    struct peri_value *steps = peri_value_ref(track->steps), *bound = peri_value_ref(track->bound);
     bool ok =
-        (!step->id || m_assign(m, &run->steps, step->id, result)) && (!as || m_assign(m, &run->bound, as, result));
-    if (ok && peri_run_measure(run, ret_error) != PERI_OK) {
-        peri_value_unref(run->steps);
-        peri_value_unref(run->bound);
-        run->steps = peri_value_ref(steps);
-        run->bound = peri_value_ref(bound);
+        (!step->id || m_assign(m, &track->steps, step->id, result)) && (!as || m_assign(m, &track->bound, as, result));
+    if (ok && m_measure(m, ret_error) != PERI_OK) {
+        peri_value_unref(track->steps);
+        peri_value_unref(track->bound);
+        track->steps = peri_value_ref(steps);
+        track->bound = peri_value_ref(bound);
         ok = false;
     }
     peri_value_unref(steps);
@@ -314,8 +356,8 @@ bool m_keep(struct machine *m, const struct peri_value *result, struct peri_erro
 
 void m_next(struct machine *m)
 {
-    struct peri_track *track = &m->run->track;
-    clear_call(track);
+    struct peri_track *track = m->track;
+    m_clear_call(track);
     track->phase = PERI_PHASE_STEP;
     track->frames[track->depth - 1].i++;
 }
@@ -346,12 +388,12 @@ static void note_failure(struct machine *m, const struct peri_step *step, const 
     if (!step->id)
         return;
     struct peri_error full;
-    struct peri_value *map = peri_value_map(), *before = peri_value_ref(m->run->steps);
+    struct peri_value *map = peri_value_map(), *before = peri_value_ref(m->track->steps);
     if (!map || peri_map_put_ref(map, "error", error) != PERI_OK)
         m_nomem(m);
-    else if (m_assign(m, &m->run->steps, step->id, map) && peri_run_measure(m->run, &full) != PERI_OK) {
-        peri_value_unref(m->run->steps);
-        m->run->steps = peri_value_ref(before);
+    else if (m_assign(m, &m->track->steps, step->id, map) && m_measure(m, &full) != PERI_OK) {
+        peri_value_unref(m->track->steps);
+        m->track->steps = peri_value_ref(before);
     }
     peri_value_unref(before);
     peri_value_unref(map);
@@ -359,7 +401,7 @@ static void note_failure(struct machine *m, const struct peri_step *step, const 
 
 static bool handle_at(struct machine *m, size_t level, bool in_handler, const struct peri_value *error)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     const struct peri_frame *frame = &track->frames[level];
     const struct peri_step *step = frame->block->steps[frame->i];
     bool handler = step->on_error && !in_handler;
@@ -368,7 +410,7 @@ static bool handle_at(struct machine *m, size_t level, bool in_handler, const st
     note_failure(m, step, error);
     if (m->stop)
         return true;
-    m_pop_to(m->run, level + 1);
+    m_pop_to(track, level + 1);
     if (handler)
         m_push(m, step->on_error, NULL, peri_value_ref(error));
     else
@@ -376,11 +418,13 @@ static bool handle_at(struct machine *m, size_t level, bool in_handler, const st
     return true;
 }
 
-static void fail_run(struct machine *m, struct peri_value *error)
+void m_fail_run(struct machine *m, const struct peri_value *error)
 {
     struct peri_run *run = m->run;
     bool in_rule_handler = run->track.frames[0].error != NULL;
-    if (in_rule_handler) { /* keep what came first, say what came second */
+    m_select(m, &run->track);
+    run->due_ms = run->due_base_ms = 0; /* what handles it has all the time it needs */
+    if (in_rule_handler) {              /* keep what came first, say what came second */
         struct peri_value *first = peri_value_copy(run->error);
         if (!first || peri_map_put_ref(first, "on_error", error) != PERI_OK) {
             peri_value_unref(first);
@@ -398,18 +442,13 @@ static void fail_run(struct machine *m, struct peri_value *error)
         m_end(m, PERI_RUN_FAILED);
         return;
     }
-    m_pop_to(run, 0);
+    m_pop_to(m->track, 0);
     m_push(m, run->rule->on_error, NULL, peri_value_ref(error));
 }
 
-void m_unwind(struct machine *m, const struct peri_error *err)
+void m_unwind_value(struct machine *m, const struct peri_value *error)
 {
-    struct peri_track *track = &m->run->track;
-    struct peri_value *error = m_error_value(m, err);
-    if (!error) {
-        m_nomem(m);
-        return;
-    }
+    struct peri_track *track = m->track;
     bool handled = false;
     for (size_t level = track->depth; level-- > 0 && !handled && m->st == PERI_OK;) {
         bool below = level + 1 < track->depth;
@@ -417,11 +456,33 @@ void m_unwind(struct machine *m, const struct peri_error *err)
         const struct peri_frame *frame = &track->frames[level];
         if (below && !in_handler) /* a container fails with what is in it */
             record_at(m, frame->block->steps[frame->i], track->frames[level + 1].n, track->frames[level + 1].started_ms,
-                PERI_ATTEMPT_FAILED, NULL, NULL, err);
+                PERI_ATTEMPT_FAILED, NULL, NULL, error);
         if (m->st == PERI_OK)
             handled = handle_at(m, level, in_handler, error);
     }
-    if (!handled && m->st == PERI_OK)
-        fail_run(m, error);
+    if (handled || m->st != PERI_OK)
+        return;
+    if (track->parent)
+        m_branch_done(m, error);
+    else
+        m_fail_run(m, error);
+}
+
+void m_unwind(struct machine *m, const struct peri_error *err)
+{
+    struct peri_value *error = m_error_value(m, err);
+    if (error)
+        m_unwind_value(m, error);
+    else
+        m_nomem(m);
     peri_value_unref(error);
+}
+
+void m_fail_value(struct machine *m, const struct peri_value *error)
+{
+    struct peri_value *kept = peri_value_ref(error);
+    record(m, PERI_ATTEMPT_FAILED, NULL, NULL, kept);
+    if (m->st == PERI_OK)
+        m_unwind_value(m, kept);
+    peri_value_unref(kept);
 }

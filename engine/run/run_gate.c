@@ -16,8 +16,8 @@ static void reserve(struct machine *m, const struct peri_gate_answer *a)
         m_nomem(m);
         return;
     }
-    out->reservations[out->reservation_count++] = (struct peri_run_reservation){
-        .bucket = a->bucket, .at = a->reserved_ms, .keep = a->keep_ms, .n = m->run->track.n};
+    out->reservations[out->reservation_count++] =
+        (struct peri_run_reservation){.bucket = a->bucket, .at = a->reserved_ms, .keep = a->keep_ms, .n = m->track->n};
 }
 
 static void leave_out(struct machine *m, const struct peri_gate_answer *a)
@@ -27,7 +27,7 @@ static void leave_out(struct machine *m, const struct peri_gate_answer *a)
         peri_map_put_text(result, "reason", a->why.message) != PERI_OK)
         m_nomem(m);
     else
-        m_record(m, PERI_ATTEMPT_SKIPPED, m->run->track.params, result, NULL);
+        m_record(m, PERI_ATTEMPT_SKIPPED, m->track->params, result, NULL);
     peri_value_unref(result);
     if (m->st == PERI_OK)
         m_next(m);
@@ -36,7 +36,7 @@ static void leave_out(struct machine *m, const struct peri_gate_answer *a)
 bool m_gate(struct machine *m)
 {
     struct peri_run *run = m->run;
-    struct peri_track *track = &run->track;
+    struct peri_track *track = m->track;
     const struct peri_gate *gate = m->in->gate;
     if (!gate)
         return true;
@@ -60,9 +60,9 @@ bool m_gate(struct machine *m)
     case PERI_GATE_WAIT:
         track->last = a.why;
         track->phase = PERI_PHASE_GATED;
-        run->base_ms = a.until_ms > m->in->now_ms ? a.until_ms - m->in->now_ms : 1;
-        run->wake_ms = m->in->now_ms + run->base_ms;
-        m_stop(m, PERI_RUN_SLEEPING, PERI_NEXT_SLEEP);
+        track->base_ms = a.until_ms > m->in->now_ms ? a.until_ms - m->in->now_ms : 1;
+        track->wake_ms = m->in->now_ms + track->base_ms;
+        m_stop(m, PERI_NEXT_SLEEP);
         break;
     case PERI_GATE_SKIP:
         leave_out(m, &a);

@@ -84,13 +84,13 @@ static void body_delay(struct machine *m, const struct peri_step *step)
         m_done(m, params, NULL);
     } else {
         m_record(m, PERI_ATTEMPT_STARTED, params, NULL, NULL);
-        m->run->track.phase = PERI_PHASE_DELAY;
-        peri_value_unref(m->run->track.params);
-        m->run->track.params = peri_value_ref(params);
-        m->run->wake_ms = m->in->now_ms + ms;
-        m->run->base_ms = ms;
+        m->track->phase = PERI_PHASE_DELAY;
+        peri_value_unref(m->track->params);
+        m->track->params = peri_value_ref(params);
+        m->track->wake_ms = m->in->now_ms + ms;
+        m->track->base_ms = ms;
         if (!m->stop)
-            m_stop(m, PERI_RUN_SLEEPING, PERI_NEXT_SLEEP);
+            m_stop(m, PERI_NEXT_SLEEP);
     }
     peri_value_unref(params);
 }
@@ -124,15 +124,15 @@ static enum peri_cond_outcome decide(
     eval->watch.rule = m->run->rule;
     if (peri_condition_is_pure(condition))
         return peri_cond_start(eval, &m->scope);
-    m->run->track.phase = phase;
+    m->track->phase = phase;
     m->out->condition = condition;
-    m_stop(m, PERI_RUN_READY, PERI_NEXT_EVALUATE);
+    m_stop(m, PERI_NEXT_EVALUATE);
     return PERI_COND_CALL;
 }
 
 static void body_choose(struct machine *m, const struct peri_step *step)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     while (!m->stop && track->choice < step->choice_count) {
         struct peri_cond_eval eval;
         size_t before = track->choice;
@@ -151,7 +151,7 @@ static void body_choose(struct machine *m, const struct peri_step *step)
 
 void m_chosen(struct machine *m, enum peri_cond_outcome outcome, const struct peri_error *error)
 {
-    struct peri_track *track = &m->run->track;
+    struct peri_track *track = m->track;
     const struct peri_step *step = m_step(m);
     char name[24];
     if (outcome == PERI_COND_FAILED) {
@@ -187,6 +187,14 @@ static void body_for_each(struct machine *m, const struct peri_step *step)
         peri_value_unref(list);
         return;
     }
+    if (step->parallel > 0 && count > 0) {
+        m_record(m, PERI_ATTEMPT_STARTED, NULL, NULL, NULL);
+        if (m->st == PERI_OK)
+            m_fork(m, list);
+        else
+            peri_value_unref(list);
+        return;
+    }
     struct peri_value *result = one(m, "count", peri_value_int((int64_t)count));
     if (result && !m_keep(m, result, &error)) {
         if (m->st == PERI_OK)
@@ -200,6 +208,13 @@ static void body_for_each(struct machine *m, const struct peri_step *step)
     }
     peri_value_unref(result);
     peri_value_unref(list);
+}
+
+static void body_parallel(struct machine *m, const struct peri_step *step)
+{
+    m_record(m, PERI_ATTEMPT_STARTED, NULL, NULL, NULL);
+    if (m->st == PERI_OK)
+        m_fork(m, NULL);
 }
 
 /* All or nothing: a binding that cannot be rendered leaves the variables as they were. */
@@ -218,7 +233,7 @@ static void body_set(struct machine *m, const struct peri_step *step)
         ok = ok && peri_map_put_ref(values, step->bindings[i].name, value) == PERI_OK;
         peri_value_unref(value);
     }
-    ok = ok && peri_run_measure(run, &error) == PERI_OK;
+    ok = ok && m_measure(m, &error) == PERI_OK;
     if (!ok) {
         peri_value_unref(run->vars);
         run->vars = peri_value_ref(before);
@@ -314,7 +329,9 @@ static void body_stop(struct machine *m, const struct peri_step *step)
     /* In the rule's own on_error the run has failed already: stopping ends the handling, not the failure. */
     bool failed = m->run->track.frames[0].error != NULL;
     if (failed) {
-        m_pop_to(m->run, 1);
+        m_drop_branches(m, NULL, NULL);
+        m_select(m, &m->run->track);
+        m_pop_to(m->track, 1);
         m_leave(m);
     } else {
         m_end(m, PERI_RUN_SUCCEEDED);
@@ -342,9 +359,10 @@ void m_body(struct machine *m)
         [PERI_STEP_SET] = body_set,
         [PERI_STEP_EMIT] = body_emit,
         [PERI_STEP_STOP] = body_stop,
+        [PERI_STEP_PARALLEL] = body_parallel,
     };
     const struct peri_step *step = m_step(m);
-    m->run->track.phase = PERI_PHASE_STEP;
+    m->track->phase = PERI_PHASE_STEP;
     bodies[step->kind](m, step);
 }
 
@@ -379,7 +397,7 @@ void m_guarded(struct machine *m, enum peri_cond_outcome outcome, const char *re
 static void enter(struct machine *m)
 {
     struct peri_run *run = m->run;
-    struct peri_track *track = &run->track;
+    struct peri_track *track = m->track;
     const struct peri_step *step = m_step(m);
     track->n = ++run->last_n;
     track->attempt = track->free_attempts = 0;
@@ -409,14 +427,14 @@ static void too_many_steps(struct machine *m)
 void m_proceed(struct machine *m)
 {
     while (!m->stop && m->st == PERI_OK) {
-        struct peri_track *track = &m->run->track;
+        struct peri_track *track = m->track;
         const struct peri_frame *top = &track->frames[track->depth - 1];
         if (top->i >= top->block->count) {
             m_leave(m);
         } else if (m->run->last_n >= PERI_RUN_STEPS_MAX) {
             too_many_steps(m);
         } else if (m->burst++ >= PERI_RUN_BURST) {
-            m_stop(m, PERI_RUN_READY, PERI_NEXT_GO);
+            m_stop(m, PERI_NEXT_GO);
         } else {
             enter(m);
         }

@@ -153,7 +153,7 @@ static enum peri_status see_attempt(void *arg, const struct peri_step_row *row)
     return PERI_OK;
 }
 
-static void test_open_attempt(void **state)
+static void test_one_attempt(void **state)
 {
     struct fixture *f = *state;
     char seen[64] = "";
@@ -167,19 +167,56 @@ static void test_open_attempt(void **state)
         .started_ms = T0,
         .params = "{\"to\":\"x\"}",
         .key = "k/1"};
-    assert_int_equal(peri_reader_open_attempt(f->reader, run, see_attempt, seen, &f->err), PERI_ENOTFOUND);
+    assert_int_equal(peri_reader_attempt(f->reader, run, 1, 1, see_attempt, seen, &f->err), PERI_ENOTFOUND);
     ok(f, peri_store_run(f->store, step_fn, &s, &f->err));
-    ok(f, peri_reader_open_attempt(f->reader, run, see_attempt, seen, &f->err));
+    ok(f, peri_reader_attempt(f->reader, run, 1, 1, see_attempt, seen, &f->err));
     assert_string_equal(seen, "1/1 k/1 {\"to\":\"x\"}");
-    s.state = PERI_ATTEMPT_RETRY;
-    s.ended_ms = T0 + 10;
-    ok(f, peri_store_run(f->store, step_fn, &s, &f->err));
-    assert_int_equal(peri_reader_open_attempt(f->reader, run, see_attempt, seen, &f->err), PERI_ENOTFOUND);
     s.attempt = 2;
-    s.state = PERI_ATTEMPT_STARTED;
+    s.params = "{\"to\":\"y\"}";
     ok(f, peri_store_run(f->store, step_fn, &s, &f->err));
-    ok(f, peri_reader_open_attempt(f->reader, run, see_attempt, seen, &f->err));
-    assert_string_equal(seen, "1/2 k/1 {\"to\":\"x\"}");
+    ok(f, peri_reader_attempt(f->reader, run, 1, 2, see_attempt, seen, &f->err));
+    assert_string_equal(seen, "1/2 k/1 {\"to\":\"y\"}");
+    ok(f, peri_reader_attempt(f->reader, run, 1, 1, see_attempt, seen, &f->err));
+    assert_string_equal(seen, "1/1 k/1 {\"to\":\"x\"}");
+}
+
+static enum peri_status tracks_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    uint64_t run = *(uint64_t *)arg;
+    enum peri_status st = peri_tx_track_put(tx, run, 2, "{\"b\":2}", err);
+    if (!st)
+        st = peri_tx_track_put(tx, run, 1, "{\"a\":1}", err);
+    if (!st)
+        st = peri_tx_track_put(tx, run, 3, "{}", err);
+    if (!st)
+        st = peri_tx_track_put(tx, run, 2, "{\"b\":3}", err);
+    return st ? st : peri_tx_track_drop(tx, run, 3, err);
+}
+
+static enum peri_status see_track(void *arg, int track, const char *pos)
+{
+    size_t len = strlen(arg);
+    snprintf((char *)arg + len, 64 - len, "%d%s ", track, pos);
+    return PERI_OK;
+}
+
+static enum peri_status stop_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    return peri_tx_run_stop(tx, *(uint64_t *)arg, PERI_RUN_CANCELLED, NULL, err);
+}
+
+static void test_branches_are_kept_until_the_run_ends(void **state)
+{
+    struct fixture *f = *state;
+    char seen[64] = "";
+    uint64_t run = insert_run(f, base_row());
+    ok(f, peri_store_run(f->store, tracks_fn, &run, &f->err));
+    ok(f, peri_reader_tracks(f->reader, run, see_track, seen, &f->err));
+    assert_string_equal(seen, "1{\"a\":1} 2{\"b\":3} ");
+    ok(f, peri_store_run(f->store, stop_fn, &run, &f->err));
+    seen[0] = '\0';
+    ok(f, peri_reader_tracks(f->reader, run, see_track, seen, &f->err));
+    assert_string_equal(seen, "");
 }
 
 static void test_public_form(void **state)
@@ -346,7 +383,8 @@ int main(void)
         M(test_update_needs_the_expected_state),
         M(test_variables_are_bounded),
         cmocka_unit_test_setup_teardown(test_live_runs_by_id, fixture_setup, fixture_teardown),
-        M(test_open_attempt),
+        M(test_one_attempt),
+        M(test_branches_are_kept_until_the_run_ends),
         M(test_public_form),
         M(test_filters),
         M(test_rule_texts),

@@ -58,8 +58,20 @@ static void through_the_store(struct bed *bed)
         print_error("%s: %s\n", err.message, pos);
     assert_int_equal(st, PERI_OK);
     again->event = peri_value_ref(bed->run->event);
-    if (bed->run->track.phase == PERI_PHASE_CALL) /* the open attempt's row has them */
-        again->track.params = peri_value_ref(bed->run->track.params);
+    for (size_t i = 0; i < bed->run->branch_count; i++) {
+        char *text = peri_track_write(bed->run->branches[i]);
+        assert_non_null(text);
+        st = peri_track_read(again, bed->run->branches[i]->id, text, &err);
+        if (st != PERI_OK)
+            print_error("%s: %s\n", err.message, text);
+        assert_int_equal(st, PERI_OK);
+        free(text);
+    }
+    for (size_t i = 0; i <= bed->run->branch_count; i++) { /* of open attempts their rows have the parameters */
+        const struct peri_track *old = i == 0 ? &bed->run->track : bed->run->branches[i - 1];
+        if (old->phase == PERI_PHASE_CALL)
+            peri_run_track(again, old->id)->params = peri_value_ref(old->params);
+    }
     peri_run_destroy(bed->run);
     bed->run = again;
     free(pos);
@@ -634,7 +646,8 @@ static void test_variables_have_a_limit(void **state)
     open_bed(&bed, "actions:\n  - {operator: x.a, id: one, continue_on_error: true}\n  - {operator: x.b}", "{}");
     (void)go(&bed);
     assert_int_equal(ok(&bed, payload), PERI_NEXT_CALL); /* done outside, but its result can not be kept */
-    assert_string_equal(peri_map_text(peri_map_at(peri_map_at(bed.run->steps, "one"), "error"), "code"), "too_large");
+    assert_string_equal(
+        peri_map_text(peri_map_at(peri_map_at(bed.run->track.steps, "one"), "error"), "code"), "too_large");
     close_bed(&bed);
     open_bed(&bed, "actions:\n  - {operator: x.a}\n  - {operator: x.b}", "{}");
     (void)go(&bed);
@@ -669,6 +682,289 @@ static void test_long_stretches_are_cut(void **state)
     close_bed(&bed);
 }
 
+/* --- branches --- */
+
+static enum peri_run_next ok_of(struct bed *bed, int track, const char *json)
+{
+    struct peri_value *v = json ? kit_json(json) : NULL;
+    enum peri_run_next next =
+        input(bed, (struct peri_run_input){.kind = PERI_INPUT_CALL_OK, .track = track, .value = v});
+    peri_value_unref(v);
+    return next;
+}
+
+static enum peri_run_next failed_of(struct bed *bed, int track, const char *code)
+{
+    struct peri_error error = {0};
+    (void)peri_error_set(&error, PERI_EIO, code, "it said %s", code);
+    return input(bed, (struct peri_run_input){.kind = PERI_INPUT_CALL_FAILED, .track = track, .error = &error});
+}
+
+static enum peri_run_next timer(struct bed *bed)
+{
+    bed->now = bed->run->wake_ms;
+    return input(bed, (struct peri_run_input){.kind = PERI_INPUT_TIMER, .due_ms = bed->run->wake_ms});
+}
+
+/* "track:next ..." of the last transition. */
+static const char *tasks(const struct bed *bed)
+{
+    static const char *const names[] = {[PERI_NEXT_GO] = "go",
+        [PERI_NEXT_HELD] = "held",
+        [PERI_NEXT_CALL] = "call",
+        [PERI_NEXT_EVALUATE] = "evaluate",
+        [PERI_NEXT_SLEEP] = "sleep",
+        [PERI_NEXT_PERSON] = "person"};
+    static char text[256];
+    text[0] = '\0';
+    for (size_t i = 0; i < bed->effects.task_count; i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%d:%s", i ? " " : "", bed->effects.tasks[i].track,
+            names[bed->effects.tasks[i].next]);
+    return text;
+}
+
+static const char *const PARALLEL = "actions:\n  - id: all\n    parallel:\n      - {operator: x.a, id: a}\n"
+                                    "      - [{delay: 10m}, {operator: x.b, id: b, as: bee}]\n"
+                                    "  - {operator: x.last, params: {a: \"{{ steps.a.v }}\", b: \"{{ bee.v }}\", "
+                                    "n: \"{{ steps.all.count }}\"}}";
+
+static void test_branches_go_side_by_side_and_the_step_ends_with_the_last(void **state)
+{
+    struct bed bed;
+    open_bed(&bed, PARALLEL, "{}");
+    (void)go(&bed);
+    assert_string_equal(tasks(&bed), "1:call 2:sleep");
+    assert_int_equal(bed.run->state, PERI_RUN_RUNNING);
+    assert_int_equal(bed.run->wake_ms, bed.now + 600000);
+    assert_string_equal(peri_run_track(bed.run, 1)->key, "inst.7/2");
+    assert_int_equal(ok_of(&bed, 1, "{\"v\":1}"), PERI_NEXT_NOTHING);
+    assert_int_equal(bed.run->state, PERI_RUN_SLEEPING);
+    assert_int_equal(bed.effects.ended_count, 1);
+    assert_int_equal(bed.effects.ended[0], 1);
+    (void)timer(&bed);
+    assert_string_equal(tasks(&bed), "2:call");
+    (void)ok_of(&bed, 2, "{\"v\":2}");
+    assert_string_equal(tasks(&bed), "0:call");
+    kit_assert_json(bed.run->track.params, "{\"a\":1,\"b\":2,\"n\":2}");
+    assert_string_equal(bed.log,
+        "1.1 parallel started\n2.1 x.a started\n3.1 delay started\n2.1 x.a done\n"
+        "3.1 delay done\n4.1 x.b started\n4.1 x.b done\n1.1 parallel done\n5.1 x.last started\n");
+    assert_int_equal(ok(&bed, NULL), PERI_NEXT_END);
+    close_bed(&bed);
+}
+
+static void test_a_branch_that_fails_lets_the_others_end(void **state)
+{
+    const char *steps =
+        "actions:\n  - parallel:\n      - {operator: x.a, id: one}\n      - {operator: x.b}\n"
+        "    on_error: [{operator: x.tell, params: {c: \"{{ error.code }}\", s: \"{{ error.step }}\"}}]\n"
+        "  - {operator: x.last}";
+    struct bed bed;
+    open_bed(&bed, steps, "{}");
+    (void)go(&bed);
+    assert_int_equal(failed_of(&bed, 1, "nope"), PERI_NEXT_NOTHING);
+    assert_int_equal(bed.run->state, PERI_RUN_RUNNING);
+    (void)failed_of(&bed, 2, "later");
+    assert_string_equal(tasks(&bed), "0:call");
+    kit_assert_json(bed.run->track.params, "{\"c\":\"nope\",\"s\":\"one\"}");
+    (void)ok(&bed, NULL);
+    assert_string_equal(peri_run_step(bed.run)->operator_id, "x.last");
+    close_bed(&bed);
+
+    open_bed(&bed, "actions:\n  - parallel: [{operator: x.a}, {operator: x.b}]\n", "{}"); /* nobody handles it */
+    (void)go(&bed);
+    (void)failed_of(&bed, 2, "nope");
+    assert_int_equal(ok_of(&bed, 1, NULL), PERI_NEXT_END);
+    assert_int_equal(bed.run->state, PERI_RUN_FAILED);
+    assert_string_equal(error_code(&bed), "nope");
+    close_bed(&bed);
+}
+
+static void test_items_go_side_by_side_up_to_the_number_given(void **state)
+{
+    struct bed bed;
+    open_bed(&bed,
+        "actions:\n  - for_each: {in: \"{{ event.l }}\", as: it, parallel: 2}\n    do:\n"
+        "      - {operator: x.a, id: q, params: {v: \"{{ it }}\"}}\n"
+        "      - {operator: x.b, params: {v: \"{{ it }}\", got: \"{{ steps.q.n }}\"}}\n  - {operator: x.last}",
+        "{\"l\":[10,20,30]}");
+    (void)go(&bed);
+    assert_string_equal(tasks(&bed), "1:call 2:call");
+    (void)ok_of(&bed, 2, "{\"n\":2}");
+    (void)ok_of(&bed, 1, "{\"n\":1}"); /* each item reads what its own step has brought */
+    kit_assert_json(peri_run_track(bed.run, 1)->params, "{\"v\":10,\"got\":1}");
+    kit_assert_json(peri_run_track(bed.run, 2)->params, "{\"v\":20,\"got\":2}");
+    (void)ok_of(&bed, 2, NULL);
+    assert_string_equal(tasks(&bed), "3:call");
+    kit_assert_json(peri_run_track(bed.run, 3)->params, "{\"v\":30}");
+    (void)ok_of(&bed, 1, NULL);
+    (void)ok_of(&bed, 3, "{\"n\":3}");
+    (void)ok_of(&bed, 3, NULL);
+    assert_string_equal(tasks(&bed), "0:call");
+    assert_null(peri_map_at(bed.run->track.steps, "q"));
+    close_bed(&bed);
+
+    open_bed(&bed, "actions:\n  - for_each: {in: \"{{ event.l }}\", as: it, parallel: 2}\n    do: [{operator: x.a}]",
+        "{\"l\":[1,2,3]}"); /* after a failure no further item is begun */
+    (void)go(&bed);
+    assert_int_equal(failed_of(&bed, 1, "nope"), PERI_NEXT_NOTHING);
+    assert_int_equal(ok_of(&bed, 2, NULL), PERI_NEXT_END);
+    assert_int_equal(bed.run->last_track, 2);
+    assert_string_equal(error_code(&bed), "nope");
+    close_bed(&bed);
+}
+
+static void test_stop_in_a_branch_ends_the_run(void **state)
+{
+    struct bed bed;
+    open_bed(&bed,
+        "actions:\n  - parallel:\n      - {operator: x.a}\n      - [{delay: 1m}, {stop: true}]\n"
+        "  - {operator: x.never}",
+        "{}");
+    (void)go(&bed);
+    assert_int_equal(timer(&bed), PERI_NEXT_END);
+    assert_int_equal(bed.run->state, PERI_RUN_SUCCEEDED);
+    assert_int_equal(bed.run->branch_count, 0);
+    assert_non_null(strstr(bed.log, "2.1 x.a cancelled\n1.1 parallel cancelled\n"));
+    close_bed(&bed);
+}
+
+static void test_branches_have_branches_and_a_limit(void **state)
+{
+    struct bed bed;
+    open_bed(&bed,
+        "actions:\n  - parallel:\n      - parallel: [{operator: x.a}, {delay: 1m}]\n      - {operator: x.b}\n"
+        "  - {operator: x.last}",
+        "{}");
+    (void)go(&bed);
+    assert_string_equal(tasks(&bed), "2:call 3:call 4:sleep");
+    (void)ok_of(&bed, 2, NULL);
+    (void)timer(&bed);
+    (void)ok_of(&bed, 3, NULL);
+    assert_string_equal(tasks(&bed), "0:call");
+    close_bed(&bed);
+
+    char list[2048] = "{\"l\":[0", deep[1024];
+    for (int i = 1; i < 100; i++)
+        strcat(list, ",1");
+    strcat(list, "]}");
+    snprintf(deep, sizeof(deep),
+        "actions:\n  - for_each: {in: \"{{ event.l }}\", as: a, parallel: 100}\n    do:\n"
+        "      - for_each: {in: \"{{ event.l }}\", as: b, parallel: 100}\n        do: [{operator: x.a}]\n");
+    open_bed(&bed, deep, list);
+    (void)go(&bed);
+    assert_int_equal(bed.run->branch_count, PERI_RUN_TRACKS_MAX);
+    close_bed(&bed);
+}
+
+static void test_a_restart_finds_every_branch(void **state)
+{
+    struct bed bed;
+    open_bed(&bed, PARALLEL, "{}");
+    (void)go(&bed);
+    (void)input(&bed, (struct peri_run_input){
+                          .kind = PERI_INPUT_RESTARTED, .track = PERI_TRACK_ALL, .delivery = PERI_DELIVERY_REPEAT});
+    assert_string_equal(tasks(&bed), "1:call 2:sleep");
+    assert_int_equal(peri_run_track(bed.run, 1)->attempt, 2);
+    (void)input(&bed,
+        (struct peri_run_input){.kind = PERI_INPUT_RESTARTED, .track = PERI_TRACK_ALL, .delivery = PERI_DELIVERY_ONCE});
+    assert_string_equal(tasks(&bed), "1:person 2:sleep");
+    assert_int_equal(bed.run->state, PERI_RUN_SLEEPING); /* the other branch goes on */
+    (void)timer(&bed);
+    (void)ok_of(&bed, 2, "{\"v\":2}");
+    assert_int_equal(bed.run->state, PERI_RUN_UNKNOWN);
+    (void)input(&bed, (struct peri_run_input){.kind = PERI_INPUT_RESOLVED, .track = 1, .decision = PERI_DECIDE_FAIL});
+    assert_int_equal(bed.run->state, PERI_RUN_FAILED);
+    close_bed(&bed);
+}
+
+static void test_no_more_attempts_begin_than_there_is_room_for(void **state)
+{
+    struct bed bed;
+    open_bed(&bed, "actions:\n  - parallel: [{operator: x.a}, {operator: x.b}, {operator: x.c}]", "{}");
+    (void)input(&bed, (struct peri_run_input){.kind = PERI_INPUT_GO, .room = 2});
+    assert_string_equal(tasks(&bed), "1:call 2:call 3:held");
+    (void)input(&bed, (struct peri_run_input){.kind = PERI_INPUT_GO, .track = 3});
+    assert_string_equal(tasks(&bed), "3:call");
+    close_bed(&bed);
+}
+
+/* --- timeouts --- */
+
+static void test_a_container_that_takes_too_long_fails(void **state)
+{
+    static const char *const forms[] = {
+        "parallel: [[{operator: x.a}, {operator: x.b}], {operator: x.c}]",
+        "for_each: {in: [1], as: i, parallel: 1}\n    do: [{operator: x.a}]",
+        "for_each: {in: [1], as: i}\n    do: [{operator: x.a}]",
+        "if: true\n    then: [{operator: x.a}]",
+        "choose: [{if: true, do: [{if: true, then: [{operator: x.a}]}]}]",
+    };
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        char yaml[512];
+        struct bed bed;
+        snprintf(yaml, sizeof(yaml),
+            "actions:\n  - id: slow\n    timeout: 10m\n    %s\n    on_error:\n"
+            "      - {operator: x.tell, params: {c: \"{{ error.code }}\", s: \"{{ error.step }}\"}}\n"
+            "  - {operator: x.last}",
+            forms[i]);
+        open_bed(&bed, yaml, "{}");
+        (void)go(&bed);
+        assert_int_equal(bed.run->wake_ms, bed.now + 600000);
+        (void)timer(&bed);
+        assert_string_equal(tasks(&bed), "0:call");
+        kit_assert_json(bed.run->track.params, "{\"c\":\"timeout\",\"s\":\"slow\"}");
+        assert_non_null(strstr(bed.log, "x.a unknown\n")); /* its call may arrive all the same */
+        assert_int_equal(bed.run->branch_count, 0);
+        assert_int_equal(bed.run->wake_ms, 0);
+        assert_int_equal(ok(&bed, NULL), PERI_NEXT_CALL);
+        assert_string_equal(peri_run_step(bed.run)->operator_id, "x.last");
+        close_bed(&bed);
+    }
+}
+
+static void test_a_container_that_ends_in_time_has_no_deadline_any_more(void **state)
+{
+    struct bed bed;
+    open_bed(&bed, "actions:\n  - {if: true, timeout: 1m, then: [{operator: x.a}]}\n  - {operator: x.b}", "{}");
+    (void)go(&bed);
+    (void)ok(&bed, NULL);
+    assert_int_equal(bed.run->wake_ms, 0);
+    assert_int_equal(
+        input(&bed, (struct peri_run_input){.kind = PERI_INPUT_TIMER, .due_ms = bed.now + 60000}), PERI_NEXT_IGNORED);
+    close_bed(&bed);
+}
+
+static void test_the_timeout_of_the_rule(void **state)
+{
+    const char *steps = "timeout: 1h\nactions:\n  - {operator: x.a}\n  - parallel: [{delay: 2h}, {operator: x.b}]\n"
+                        "  - {operator: x.never}\n";
+    char with[512];
+    struct bed bed;
+    open_bed(&bed, steps, "{}");
+    int64_t begun = bed.now;
+    (void)go(&bed);
+    bed.now += 60000;
+    (void)ok(&bed, NULL);
+    assert_int_equal(bed.run->wake_ms, begun + 3600000);
+    assert_int_equal(timer(&bed), PERI_NEXT_END);
+    assert_int_equal(bed.run->state, PERI_RUN_FAILED);
+    assert_string_equal(error_code(&bed), "timeout");
+    assert_non_null(strstr(peri_map_text(bed.run->error, "message"), "1h"));
+    close_bed(&bed);
+
+    snprintf(with, sizeof(with), "%son_error: [{delay: 5h}, {operator: x.tell}]\n", steps);
+    open_bed(&bed, with, "{}");
+    (void)go(&bed);
+    (void)timer(&bed);
+    assert_int_equal(bed.run->state, PERI_RUN_SLEEPING); /* what handles it has all its time */
+    (void)timer(&bed);
+    assert_string_equal(tasks(&bed), "0:call");
+    assert_int_equal(ok(&bed, NULL), PERI_NEXT_END);
+    assert_true(peri_map_bool(bed.run->error, "handled", false));
+    close_bed(&bed);
+}
+
 /* --- the whole table --- */
 
 enum spot {
@@ -680,6 +976,7 @@ enum spot {
     AT_BACKOFF,
     AT_DELAY,
     AT_UNKNOWN,
+    AT_JOIN, /* of the main line */
     AT_SUCCEEDED,
     AT_FAILED,
     AT_CANCELLED,
@@ -690,8 +987,8 @@ static void bring_to(struct bed *bed, enum spot spot)
 {
     static const char *const steps[SPOTS] = {"[{operator: x.a}]", "[{operator: x.a, if: {operator: c.ok}}]",
         "[{choose: [{if: {operator: c.ok}, do: [{operator: x.a}]}]}]", "[{operator: x.a}]", "[{operator: x.a}]",
-        "[{operator: x.a}]", "[{delay: 1h}, {operator: x.a}]", "[{operator: x.a}]", "[{stop: true}]",
-        "[{operator: x.a}]", "[{operator: x.a}]"};
+        "[{operator: x.a}]", "[{delay: 1h}, {operator: x.a}]", "[{operator: x.a}]", "[{parallel: [{operator: x.a}]}]",
+        "[{stop: true}]", "[{operator: x.a}]", "[{operator: x.a}]"};
     char yaml[256];
     snprintf(yaml, sizeof(yaml), "actions: %s", steps[spot]);
     open_bed(bed, yaml, "{}");
@@ -729,6 +1026,7 @@ static void test_every_pair_of_state_and_input(void **state)
         [AT_BACKOFF] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN},
         [AT_DELAY] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN},
         [AT_UNKNOWN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, END},
+        [AT_JOIN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, IGN},
         [AT_SUCCEEDED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
         [AT_FAILED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
         [AT_CANCELLED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
@@ -811,6 +1109,16 @@ int main(void)
         cmocka_unit_test(test_hold_stops_before_an_attempt),
         cmocka_unit_test(test_variables_have_a_limit),
         cmocka_unit_test(test_long_stretches_are_cut),
+        cmocka_unit_test(test_branches_go_side_by_side_and_the_step_ends_with_the_last),
+        cmocka_unit_test(test_a_branch_that_fails_lets_the_others_end),
+        cmocka_unit_test(test_items_go_side_by_side_up_to_the_number_given),
+        cmocka_unit_test(test_stop_in_a_branch_ends_the_run),
+        cmocka_unit_test(test_branches_have_branches_and_a_limit),
+        cmocka_unit_test(test_a_restart_finds_every_branch),
+        cmocka_unit_test(test_no_more_attempts_begin_than_there_is_room_for),
+        cmocka_unit_test(test_a_container_that_takes_too_long_fails),
+        cmocka_unit_test(test_a_container_that_ends_in_time_has_no_deadline_any_more),
+        cmocka_unit_test(test_the_timeout_of_the_rule),
         cmocka_unit_test(test_every_pair_of_state_and_input),
         cmocka_unit_test(test_a_position_that_does_not_fit_the_rule_is_refused),
     };
