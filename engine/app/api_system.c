@@ -52,6 +52,8 @@ static void metrics(struct peri_api_op *op)
     peri_buf_init(&buf, 4 << 20);
     peri_buf_puts(&buf, "# HELP perigee_build_info The version that runs.\n# TYPE perigee_build_info "
                         "gauge\nperigee_build_info{version=\"" PERIGEE_VERSION "\"} 1\n");
+    int64_t open, lost;
+    peri_pipeline_count_dead(op->service->pipeline, &open, &lost);
     if (peri_metrics_render(op->service->metrics, &buf) || !peri_flow_render(op->service->store, &buf) || buf.failed)
         peri_api_problem(op, 500, "out of memory");
     else
@@ -89,6 +91,12 @@ static void status(struct peri_api_op *op)
     if (st == PERI_OK)
         st = store ? peri_map_put_ref(v, "store", store) : PERI_ENOMEM;
     peri_value_unref(store);
+    int64_t open, lost;
+    peri_pipeline_count_dead(s->pipeline, &open, &lost);
+    if (st == PERI_OK)
+        st = peri_map_put_int(v, "dead_letters", open);
+    if (st == PERI_OK)
+        st = peri_map_put_int(v, "dead_letters_lost", lost);
     if (st == PERI_OK)
         st = peri_map_put_text(v, "version", PERIGEE_VERSION);
     if (st == PERI_OK)

@@ -89,7 +89,8 @@ static void check_flow(struct report *r, struct peri_reader *reader)
         if (balanced && count > FLOW_ROWS)
             continue;
         add(r, balanced ? "ok" : "fail", "source",
-            "%s: %lld received %s %lld matched + %lld unmatched + %lld duplicate + %lld rejected + %lld shed + %lld dead",
+            "%s: %lld received %s %lld matched + %lld unmatched + %lld duplicate + %lld rejected + %lld shed + %lld "
+            "dead",
             peri_map_text(row, "source"), (long long)peri_map_int(row, "received", 0), balanced ? "=" : "is not",
             (long long)peri_map_int(row, "matched", 0), (long long)peri_map_int(row, "unmatched", 0),
             (long long)peri_map_int(row, "duplicate", 0), (long long)peri_map_int(row, "rejected", 0),
@@ -208,6 +209,16 @@ static void check_circuits(struct report *r, const struct peri_value *circuits)
     }
 }
 
+static void check_dead(struct report *r, const struct peri_value *status)
+{
+    long long open = peri_map_int(status, "dead_letters", 0), lost = peri_map_int(status, "dead_letters_lost", 0);
+    if (lost > 0)
+        add(r, "fail", "dead letters", "%lld, and %lld more were not kept: settle them (`perigee dead list')", open,
+            lost);
+    else if (open > 0)
+        add(r, "warn", "dead letters", "%lld wait for somebody (`perigee dead list')", open);
+}
+
 static void check_service(struct report *r, struct peri_cli *cli)
 {
     struct peri_client *client;
@@ -226,6 +237,7 @@ static void check_service(struct report *r, struct peri_cli *cli)
     if (v) {
         check_store_state(r, peri_map_at(v, "store"));
         check_circuits(r, peri_map_at(v, "circuits"));
+        check_dead(r, v);
     }
     peri_value_unref(v);
 }

@@ -23,6 +23,8 @@ int peri_cmd_plugins(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_data(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_mappings(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_outbox(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_dead(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_errors(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_secrets(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_backup(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_recover(struct peri_cli *cli, int argc, char **argv);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "base/vec.h"
 #include "io/store_db.h"
+#include "io/store_ledger.h"
 
 /* Retention in small pages: 50,000 rows at once would hold up the writers for 150 ms, 1,000 take 4.5 ms. Events that
  * wait to be matched and those of live runs stay whatever their age. The newest number ever given is kept in meta, so
@@ -108,7 +109,8 @@ static enum peri_status old_events(struct peri_tx *tx, const struct peri_retenti
     if (!st)
         st = peri_stmt_open(&q, tx->db,
             "SELECT seq,src,xid,received,state,EXISTS(SELECT 1 FROM runs WHERE event=events.seq AND"
-            " state<10) FROM events ORDER BY seq LIMIT ?",
+            " state<10) OR EXISTS(SELECT 1 FROM dead WHERE event=events.seq AND event>0 AND resolved=0) FROM events "
+            "ORDER BY seq LIMIT ?",
             err);
     if (st)
         return st;
@@ -192,7 +194,7 @@ static enum peri_status old_runs(
     struct peri_stmt q;
     enum peri_status st = peri_stmt_open(&q, tx->db,
         "SELECT id,NULL,NULL FROM runs INDEXED BY runs_ended WHERE state>=10 AND ended<?"
-        " ORDER BY ended LIMIT ?",
+        " AND NOT EXISTS(SELECT 1 FROM dead WHERE run=runs.id AND run>0 AND resolved=0) ORDER BY ended LIMIT ?",
         err);
     if (st)
         return st;
@@ -335,6 +337,8 @@ enum peri_status peri_tx_prune(
             tx->now_ms - retention->runs_ms, &rows, &more, err);
     if (!st)
         st = prune_watches(tx, &rows, &more, err);
+    if (!st)
+        st = peri_tx_ledger_prune(tx, &rows, &more, err);
     if (!st && !more)
         st = shrink(tx, err);
     if (!st)

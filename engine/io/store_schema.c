@@ -111,7 +111,37 @@ static const char step_6[] =
 static const char step_7[] = "CREATE TABLE tracks(run INTEGER NOT NULL, t INTEGER NOT NULL, pos TEXT NOT NULL,"
                              " PRIMARY KEY(run,t)) WITHOUT ROWID;";
 
-const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, NULL};
+/* What went wrong (store_ledger.h). The number of open letters is kept by triggers, because counting 100,000 of them
+   for each new one would be too slow. What was dead before is entered now. */
+static const char step_8[] =
+    "ALTER TABLE dead ADD COLUMN rule TEXT;"
+    "ALTER TABLE dead ADD COLUMN code TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE dead ADD COLUMN run INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE dead ADD COLUMN event INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE dead ADD COLUMN note TEXT;"
+    "CREATE INDEX dead_open ON dead(id) WHERE resolved=0;"
+    "CREATE INDEX dead_run ON dead(run) WHERE resolved=0 AND run>0;"
+    "CREATE INDEX dead_event ON dead(event) WHERE resolved=0 AND event>0;"
+    "CREATE INDEX dead_resolved ON dead(resolved) WHERE resolved>0;"
+    "CREATE TABLE dead_count(k INTEGER PRIMARY KEY, n INTEGER NOT NULL);"
+    "CREATE TRIGGER dead_in AFTER INSERT ON dead WHEN new.resolved=0 BEGIN"
+    " INSERT INTO dead_count VALUES(0,1) ON CONFLICT(k) DO UPDATE SET n=n+1; END;"
+    "CREATE TRIGGER dead_settled AFTER UPDATE OF resolved ON dead WHEN old.resolved=0 AND new.resolved>0 BEGIN"
+    " UPDATE dead_count SET n=n-1 WHERE k=0; END;"
+    "CREATE TRIGGER dead_out AFTER DELETE ON dead WHEN old.resolved=0 BEGIN"
+    " UPDATE dead_count SET n=n-1 WHERE k=0; END;"
+    "INSERT INTO dead(ts,kind,rule,code,reason,run,event,resolved)"
+    " SELECT ended,'run',rule,coalesce(error->>'$.code',''),coalesce(error->>'$.message','failed'),id,event,0"
+    " FROM runs INDEXED BY runs_failed WHERE state=11 AND coalesce(error->>'$.handled',0)=0 ORDER BY id DESC"
+    " LIMIT 50000;"
+    "CREATE TABLE errors(id INTEGER PRIMARY KEY, ts INTEGER NOT NULL, kind TEXT NOT NULL, op TEXT NOT NULL,"
+    " code TEXT NOT NULL, message TEXT NOT NULL, rule TEXT, run INTEGER NOT NULL, event INTEGER NOT NULL,"
+    " n INTEGER NOT NULL, attempt INTEGER NOT NULL, resolved INTEGER NOT NULL, note TEXT);"
+    "CREATE INDEX errors_resolved ON errors(resolved) WHERE resolved>0;"
+    "CREATE TABLE errors_hour(hour INTEGER NOT NULL, op TEXT NOT NULL, code TEXT NOT NULL, n INTEGER NOT NULL,"
+    " PRIMARY KEY(hour,op,code)) WITHOUT ROWID;";
+
+const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

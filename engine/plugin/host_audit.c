@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "io/store_ledger.h"
 #include "plugin/host_internal.h"
 
 struct entry {
@@ -22,7 +23,11 @@ static void drop(void *arg)
 static enum peri_status write_entry(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     const struct entry *e = arg;
-    return peri_tx_audit(tx, "service", e->action, e->target, e->detail, err);
+    const char *code = peri_map_text(e->detail, "code");
+    struct peri_failure failure = {
+        .kind = "plugin", .op = e->target, .code = code, .message = peri_map_text(e->detail, "message")};
+    enum peri_status st = peri_tx_audit(tx, "service", e->action, e->target, e->detail, err);
+    return st == PERI_OK && code ? peri_tx_failure_put(tx, &failure, err) : st;
 }
 
 static void written(void *arg, enum peri_status st, const struct peri_error *err)

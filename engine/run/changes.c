@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "io/store_ledger.h"
 #include "run/lane.h"
 #include "run/pipeline_internal.h"
 #include "run/scope.h"
@@ -152,8 +153,12 @@ static enum peri_status retry_tx(struct peri_tx *tx, void *arg, struct peri_erro
         .retry_of = r->retry_of,
         .created_ms = r->now_ms,
         .ckey = r->key};
+    char id[PERI_ID_TEXT], note[PERI_ID_TEXT + 16];
     st = peri_tx_ruleset_put(tx, r->rule->hash, r->rule->text, err);
-    return st == PERI_OK ? peri_tx_run_insert(tx, &row, &r->id, err) : st;
+    if (st == PERI_OK)
+        st = peri_tx_run_insert(tx, &row, &r->id, err);
+    snprintf(note, sizeof(note), "retried as %s", peri_run_id(r->id, id));
+    return st == PERI_OK ? peri_tx_dead_resolve_run(tx, r->retry_of, note, err) : st;
 }
 
 static void answer(peri_change_done done, void *arg, enum peri_status st, const char *id, const struct peri_error *err)
@@ -318,14 +323,22 @@ static struct peri_event *copy_event(const struct peri_event *from, const char *
 enum peri_status peri_pipeline_replay(
     struct peri_pipeline *p, uint64_t seq, const char *rule, peri_change_done done, void *arg, struct peri_error *err)
 {
+    return pipe_replay(p, seq, rule, NULL, NULL, done, arg, err);
+}
+
+enum peri_status pipe_replay(struct peri_pipeline *p, uint64_t seq, const char *rule, peri_store_fn also, void *given,
+    peri_change_done done, void *arg, struct peri_error *err)
+{
     struct peri_event *from = NULL, *event = NULL;
     enum peri_status st = not_ready(p, err);
     if (st == PERI_OK && rule && !pipe_rule_by_id(p, rule))
         st = peri_error_set(err, PERI_ENOTFOUND, "rule", "there is no rule \"%s\"", rule);
     if (st == PERI_OK)
         st = peri_reader_event(p->reader, seq, &from, err);
-    if (st != PERI_OK)
+    if (st != PERI_OK) {
+        free(given);
         return st;
+    }
     event = copy_event(from, rule);
     peri_event_unref(from);
     struct replay *r = calloc(1, sizeof(*r));
@@ -333,11 +346,16 @@ enum peri_status peri_pipeline_replay(
     if (!event || !r || !batch) {
         peri_event_unref(event);
         free(r);
+        free(given);
         peri_batch_destroy(batch);
         return peri_error_nomem(err);
     }
     *r = (struct replay){.event = peri_event_ref(event), .done = done, .arg = arg};
     st = peri_batch_event(batch, event);
+    if (st == PERI_OK && also)
+        st = peri_batch_fn(batch, 256, also, given, free);
+    else
+        free(given);
     if (st == PERI_OK)
         st = pipe_submit(p, batch, false, replay_done, r, err);
     if (st != PERI_OK) {

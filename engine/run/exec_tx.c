@@ -7,6 +7,7 @@
 #include "io/store_pace.h"
 #include "run/exec_internal.h"
 #include "run/lane.h"
+#include "run/ledger.h"
 #include "run/system.h"
 
 /* T3 and T4 in one: the run's new state, the rows of its steps, the events it emitted, and who may follow it in its
@@ -134,7 +135,7 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
         st = peri_tx_event_insert(tx, rt->events[i], err);
     for (size_t i = 0; st == PERI_OK && i < rt->effects.reservation_count; i++)
         st = put_reservation(tx, rt, &rt->effects.reservations[i], err);
-    return st;
+    return st == PERI_OK ? ledger_run(tx, &rt->row, rt->effects.records, rt->effects.record_count, err) : st;
 }
 
 static struct peri_event *make_event(const struct live *live, const struct peri_run_emit *emit)
@@ -216,6 +217,10 @@ static void count_end(struct live *live)
     p->live_runs--;
     p->counts.runs_ended[slot]++;
     peri_metric_add(p->metrics.ended[slot], 1);
+    if (live->run->state == PERI_RUN_FAILED && p->counts.runs_ended[1] % 1000 == 0) {
+        int64_t open, lost; /* whoever looks at no metrics hears of too many all the same */
+        peri_pipeline_count_dead(p, &open, &lost);
+    }
     if (live->run->state == PERI_RUN_FAILED && !peri_map_bool(live->run->error, "handled", false))
         peri_warn(p->options.log, "run", "run-%llu of %s failed: %s", (unsigned long long)live->run->id,
             live->run->rule->id,

@@ -38,6 +38,7 @@ void pipe_metrics_init(struct peri_pipeline *p)
     x->unmatched = peri_metrics_gauge(m, "events_unmatched", NULL, "Journaled events not evaluated yet.");
     x->live = peri_metrics_gauge(m, "runs_live", NULL, "Runs that are not final.");
     x->in_memory = peri_metrics_gauge(m, "runs_in_memory", NULL, "Runs ready or with a call in flight.");
+    x->dead_letters = peri_metrics_gauge(m, "dead_letters", NULL, "Dead letters that nobody has settled.");
     x->in_flight = peri_metrics_gauge(m, "calls_in_flight", NULL, "Action calls under way.");
 }
 

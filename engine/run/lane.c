@@ -7,6 +7,7 @@
 
 #include "base/vec.h"
 #include "data/json.h"
+#include "io/store_ledger.h"
 
 int64_t peri_lane_room(const struct peri_flow *flow)
 {
@@ -94,6 +95,15 @@ enum peri_status peri_lane_stop(struct peri_tx *tx, uint64_t run, enum peri_run_
     return st;
 }
 
+/* max_exceeded: that is a dead letter too. */
+static enum peri_status drop_for_room(struct peri_tx *tx, const struct peri_rule *rule, uint64_t run,
+    enum peri_run_state state, const char *message, struct peri_lane_stops *stops, struct peri_error *err)
+{
+    struct peri_dead dead = {.kind = "drop", .rule = rule->id, .code = "max_exceeded", .reason = message, .run = run};
+    enum peri_status st = peri_lane_stop(tx, run, state, "mode", message, stops, err);
+    return st == PERI_OK ? peri_tx_dead_put(tx, &dead, err) : st;
+}
+
 /* One after the other, until nobody is left. */
 static enum peri_status cancel_all(struct peri_tx *tx, const struct peri_rule *rule, const char *ckey,
     struct peri_lane_facts facts, struct peri_lane_stops *stops, struct peri_error *err)
@@ -144,10 +154,10 @@ enum peri_status peri_lane_admit(struct peri_tx *tx, const struct peri_rule *rul
     if (ret->cancel_all)
         return cancel_all(tx, rule, ckey, facts, stops, err);
     if (ret->cancel_oldest)
-        return peri_lane_stop(tx, facts.first_live, PERI_RUN_CANCELLED, "mode",
+        return drop_for_room(tx, rule, facts.first_live, PERI_RUN_CANCELLED,
             "a newer run took its place (max_exceeded: drop_oldest)", stops, err);
     if (ret->drop_oldest)
-        return peri_lane_stop(tx, facts.first_queued, PERI_RUN_DROPPED, "mode",
+        return drop_for_room(tx, rule, facts.first_queued, PERI_RUN_DROPPED,
             "the lane was full, and it waited longest (max_exceeded: drop_oldest)", stops, err);
     return PERI_OK;
 }

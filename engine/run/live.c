@@ -8,6 +8,7 @@
 #include "data/json.h"
 #include "run/exec_internal.h"
 #include "run/lane.h"
+#include "run/ledger.h"
 #include "run/scope.h"
 #include "run/system.h"
 
@@ -440,6 +441,8 @@ static enum peri_status bury_tx(struct peri_tx *tx, void *arg, struct peri_error
         struct peri_run_row row = {
             .id = b->run, .state = PERI_RUN_FAILED, .pos = "{}", .vars = "{}", .ended_ms = b->now_ms, .error = text};
         st = peri_tx_run_update(tx, &row, b->stored, err);
+        if (st == PERI_OK)
+            st = ledger_run(tx, &row, NULL, 0, err);
     }
     if (st == PERI_OK)
         st = peri_tx_tracks_drop(tx, b->run, err);

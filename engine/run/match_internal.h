@@ -40,6 +40,7 @@ struct match_rule {
     enum match_outcome outcome;
     uint64_t run, behind;    /* behind: a run that was cancelled for this one and whose call is under way */
     struct peri_value *told; /* the verdict that is stored; NULL: as above */
+    bool above_max;          /* no run was made because of max_exceeded */
     const struct peri_trigger *triggers[];
 };
 

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "data/json.h"
+#include "run/ledger.h"
 #include "run/match_internal.h"
 #include "run/verdict.h"
 
@@ -67,6 +68,7 @@ static enum peri_status admit(struct peri_tx *tx, struct match_tx *mt, struct ma
         *ret_state = PERI_RUN_QUEUED;
     else if (st == PERI_OK && decision.kind == PERI_LANE_DROP)
         *ret_state = PERI_RUN_DROPPED;
+    mr->above_max = *ret_state == PERI_RUN_DROPPED && decision.above_max;
     return st;
 }
 
@@ -156,6 +158,7 @@ static enum peri_status finish_item(
         struct match_rule *mr = item->pairs[i];
         mr->run = 0;
         mr->outcome = MATCH_NOTHING;
+        mr->above_max = false;
         peri_value_unref(mr->told);
         mr->told = NULL;
         if (mr->fired)
@@ -163,6 +166,8 @@ static enum peri_status finish_item(
     }
     if (st == PERI_OK)
         st = write_verdicts(item, err);
+    if (st == PERI_OK)
+        st = ledger_event(tx, item, err);
     if (st != PERI_OK)
         return st;
     if (!item->last)

@@ -94,8 +94,9 @@ void peri_pipeline_wake(struct peri_pipeline *pipeline);
 
 /* The door for everything: checks events (type, size, source), sets received_ms and time_ms, commits, wakes the
  * matcher. On PERI_OK the pipeline owns batch until done has returned, then destroys it. PERI_EBUSY: overloaded, or
- * (code "rate") the source sends too much; err->retry_after_ms says when to try again; PERI_EFULL, PERI_ECORRUPT: the disk is full, the database damaged; PERI_EINVAL: an event is malformed,
- * err says which and why; the caller keeps the batch in all these cases. */
+ * (code "rate") the source sends too much; err->retry_after_ms says when to try again; PERI_EFULL, PERI_ECORRUPT: the
+ * disk is full, the database damaged; PERI_EINVAL: an event is malformed, err says which and why; the caller keeps the
+ * batch in all these cases. */
 enum peri_status peri_pipeline_submit(struct peri_pipeline *pipeline, struct peri_batch *batch, peri_store_done done,
     void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* One event was sent and refused before there was a batch: PERI_EINVAL counts as rejected, all else as shed. */
@@ -119,6 +120,11 @@ enum peri_status peri_pipeline_cancel(struct peri_pipeline *pipeline, uint64_t r
 /* A new run of the same rule and event with retry_of. Only final runs. */
 enum peri_status peri_pipeline_retry(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
+/* Open dead letters, and those that were not kept because there were too many. Also sets their metric. */
+void peri_pipeline_count_dead(struct peri_pipeline *pipeline, int64_t *ret_open, int64_t *ret_lost);
+/* A dead letter goes once more, as a new run or a new event, and is settled by the same transaction. */
+enum peri_status peri_pipeline_redrive(struct peri_pipeline *pipeline, uint64_t letter, peri_change_done done,
+    void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* decision: "done", "again" or "fail", for a run in state unknown. */
 enum peri_status peri_pipeline_resolve(struct peri_pipeline *pipeline, uint64_t run, const char *decision,
     peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;

@@ -63,7 +63,7 @@ struct pipe_metrics {
     struct peri_metric *ended[4]; /* succeeded, failed, cancelled, dropped */
     struct peri_metric *verdicts[PERI_VERDICTS];
     struct peri_metric *steps, *retries, *bugs, *store_retries;
-    struct peri_metric *unmatched, *live, *in_memory, *in_flight;
+    struct peri_metric *unmatched, *live, *in_memory, *in_flight, *dead_letters;
 };
 
 #define FLOW_TIMES 100 /* commits of events that are remembered */
@@ -135,6 +135,7 @@ struct peri_pipeline {
     size_t resume_head, resume_count, resume_cap;
     struct evaluation *waiting_first, *waiting_last; /* condition calls that met a full queue */
     struct gate *gate;
+    int64_t dead_lost; /* dead letters that were not kept, as last counted */
     uint64_t serial;
     uint32_t random;
     struct pipe_early *early; /* announced before the start */
@@ -314,6 +315,10 @@ void exec_release_held(struct peri_pipeline *p);
 void exec_finish(struct peri_pipeline *p);
 /* The run's row cannot be read any more: declares it failed, so that somebody sees it. */
 void exec_bury(struct peri_pipeline *p, uint64_t run, enum peri_run_state stored, const struct peri_error *error);
+
+/* changes.c: peri_pipeline_replay, with something else in the same transaction. take given (malloc'ed). */
+enum peri_status pipe_replay(struct peri_pipeline *p, uint64_t seq, const char *rule, peri_store_fn also, void *given,
+    peri_change_done done, void *arg, struct peri_error *err);
 
 /* timer.c */
 void timer_due(struct peri_pipeline *p, int64_t delay_ms, enum due_kind kind, uint64_t id, uint64_t serial);

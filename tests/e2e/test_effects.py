@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Calls of a provider that fails in every way: what is sent again, what is not, and what the sender can see of it."""
+import json
+
 import harness
 from flaky_provider import Provider
 
@@ -113,6 +115,56 @@ tests:
 """
         p = self.service(start=False, rules={"remind.yaml": rule, "remind.test.yaml": tests})
         p.cli("test", p.rules, expect=0)
+
+    def letters(self, *options):
+        return [json.loads(line) for line in self.p.cli("dead", "list", "--json", *options, expect=0).stdout.splitlines()]
+
+    def test_dead_letters_wait_for_somebody_and_go_once_more(self):
+        full = "name: Full\ntrigger: {event: t.Full}\nmode: queued\nmax: 1\nactions: [{delay: 1h}]\n"
+        broken = "name: Broken\ntrigger: {event: t.Broken}\nconditions: [{expr: \"event.n < 'x'\"}]\nactions: [{stop: true}]\n"
+        self.start(full=full, broken=broken)
+        self.provider.say("reject", "reject")
+        dead = [self.call(n) for n in (1, 2)]
+        for event in [self.p.emit("t.Full", {}), self.p.emit("t.Full", {}), self.p.emit("t.Broken", {"n": 1})]:
+            self.p.matched(event)
+        self.p.restart()
+        letters = self.letters()
+        self.assertEqual([(x["kind"], x["rule"], x["code"]) for x in letters],
+                         [("rule", "broken", "type"), ("drop", "full", "max_exceeded"), ("run", "call", "http.status_422"), ("run", "call", "http.status_422")])
+        self.assertEqual({x["run"] for x in letters[2:]}, {r["id"] for r in dead})
+        self.assertEqual(self.p.get("/v1/status")["dead_letters"], 4)
+        self.assertRegex(self.p.cli("doctor").stdout, "4 wait for somebody")
+        again = self.p.cli("dead", "redrive", letters[2]["id"], expect=0).stdout.strip()
+        harness.wait_for(lambda: self.p.get("/v1/runs/" + again).get("ended"), "the run made anew")
+        self.assertEqual(self.p.get("/v1/runs/" + again)["state"], "succeeded")
+        made = self.p.cli("dead", "redrive", "--all", expect=0).stdout.split()
+        self.assertEqual([x[:3] for x in made], ["run", "ev-", "ev-"])
+        for event in made[1:]:
+            self.p.matched(event)
+        self.assertEqual([(x["kind"], x["event"]) for x in self.letters()], [("rule", made[2]), ("drop", made[1])])
+        self.assertEqual(self.p.cli("dead", "resolve", "--rule", "broken", "--note", "typo", expect=0).stdout, "1 resolved\n")
+        self.assertEqual([x["note"] for x in self.letters("--state", "resolved", "--rule", "broken")], ["typo", "redriven"])
+        self.p.cli("dead", "resolve", expect=2)
+        self.assertIn("perigee_dead_letters 1\n", self.p.request("GET", "/metrics").body.decode())
+
+    def test_errors_are_kept_counted_and_resolved(self):
+        self.start()
+        self.provider.say("busy", "busy", "ok", "reject")
+        self.call(1)
+        self.call(2)
+        self.p.restart()
+        errors = self.p.get("/v1/errors")["items"]
+        self.assertEqual([(e["operator"], e["code"], e["attempt"]) for e in errors],
+                         [("http.request", "http.status_422", 1), ("http.request", "http.status_503", 2), ("http.request", "http.status_503", 1)])
+        stats = self.p.get("/v1/errors/stats")["items"]
+        self.assertEqual([(s["code"], s["count"], s["open"]) for s in stats], [("http.status_503", 2, 2), ("http.status_422", 1, 1)])
+        self.assertEqual(sum(t["count"] for t in self.p.get("/v1/errors/trends?by=day&operator=http.request")["items"]), 3)
+        self.assertEqual(self.p.cli("errors", "resolve", "--code", "http.status_503", expect=0).stdout, "2 resolved\n")
+        self.assertIn("422", self.p.cli("errors", "list", expect=0).stdout)
+        self.assertNotIn("503", self.p.cli("errors", "list", expect=0).stdout)
+        self.assertRegex(self.p.cli("errors", "stats", expect=0).stdout, r"http.status_503 +2 +0")
+        self.p.cli("errors", "trends", expect=0)
+        self.assertIn("resolved", self.p.cli("errors", "show", errors[1]["id"], expect=0).stdout)
 
 
 if __name__ == "__main__":

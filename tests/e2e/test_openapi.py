@@ -104,7 +104,8 @@ class Answers(harness.Case):
         self.wait = self.s.get(f"/v1/runs?rule=wait&event={self.event}")["items"][0]
         self.message = self.s.outbox()[0]
         self.fill = {"event": self.event, "run": self.hello["id"], "rule": "hello", "plugin": "notify", "operator": "notify.send", "type": "contact",
-                     "id": "ada", "message": self.message["id"], "mapping": self.mapping["id"]}
+                     "id": "ada", "message": self.message["id"], "mapping": self.mapping["id"], "letter": "dl-1", "error": "er-1"}
+        self.ended("fail")
 
     def ended(self, rule):
         def fetch():
@@ -228,12 +229,20 @@ class Answers(harness.Case):
         made = self.ask("/v1/mappings", "post", {"source": "crm", "type": "contact", "key": "bob", "external_id": "8"})
         self.ask("/v1/mappings/bulk", "post", {"items": [{"source": "crm", "type": "contact", "key": "eve", "external_id": "9"}]})
         self.ask("/v1/mappings/{mapping}", "delete", mapping=made["id"])
+        self.ask("/v1/dead/{letter}/resolve", "post", {"note": "seen"})
+        self.ask("/v1/dead/{letter}/redrive", "post", {}, status=409)
+        self.ask("/v1/dead/resolve", "post", {}, status=400)
+        self.ask("/v1/dead/redrive", "post", {"rule": "nothing"})
+        self.ask("/v1/dead/resolve", "post", {"rule": "fail"})
+        self.ask("/v1/errors/{error}/resolve", "post", {"note": "seen"})
+        self.ask("/v1/errors/{error}/resolve", "post", {}, status=409)
+        self.assertGreater(self.ask("/v1/errors/resolve", "post", {"operator": "http.request"})["count"], 0)
         changing = {(method, path) for path, item in self.doc["paths"].items() for method in METHODS if method in item and method != "get"}
         self.assertEqual(changing - self.seen, {("post", "/hooks/{plugin}/{path}")}, "not called here")
 
     def test_what_is_not_there(self):
         absent = {"event": "ev-999", "run": "run-999", "rule": "none", "plugin": "none", "operator": "no.ne", "type": "contact", "id": "nobody",
-                  "message": "ob-999", "mapping": "map-999"}
+                  "message": "ob-999", "mapping": "map-999", "letter": "dl-999", "error": "er-999"}
         for path, item in self.doc["paths"].items():
             names = re.findall(r"\{([^}]*)\}", path)
             for method in METHODS:
