@@ -141,7 +141,7 @@ static void check_plugins(struct report *r, struct peri_cli *cli)
         peri_diag_finish(&diag);
         return;
     }
-    size_t active = 0;
+    size_t active = 0, alone = 0;
     if (peri_host_plugins(bench.host, &plugins) == PERI_OK) {
         for (size_t i = 0; i < peri_value_count(plugins); i++) {
             struct peri_value *p = peri_list_at(plugins, i);
@@ -150,6 +150,7 @@ static void check_plugins(struct report *r, struct peri_cli *cli)
                 why = peri_map_text(p, "refusal");
             if (!why)
                 why = peri_map_text(p, "error");
+            alone += peri_streq(state, "active") && peri_streq(peri_map_text(p, "isolation"), "process");
             if (peri_streq(state, "active"))
                 active++;
             else
@@ -157,7 +158,7 @@ static void check_plugins(struct report *r, struct peri_cli *cli)
                     state, why ? ": " : "", why ? why : "");
         }
     }
-    add(r, active ? "ok" : "fail", "plugins", "%zu active", active);
+    add(r, active ? "ok" : "fail", "plugins", "%zu active, %zu of them in a process of their own", active, alone);
     peri_value_unref(plugins);
     size_t before = diag.errors;
     struct peri_rulebook *book = peri_rulebook_create((const char *const *)cli->config.rules);

@@ -19,13 +19,15 @@
 #include "plugin/package.h"
 #include "plugin/policy.h"
 
-enum { YES, SETTINGS, HOST, TYPE, LANG, FOLDER };
+enum { YES, SETTINGS, HOST, ISOLATION, TYPE, LANG, FOLDER };
 
 static const struct argp_option options[] = {
     {"yes", PERI_OPTION(YES), 0, 0, "approve: without asking", 0},
     {"settings", PERI_OPTION(SETTINGS), "FILE", 0,
         "check: also validates these settings (YAML or JSON) against the configSchema", 0},
     {"host", PERI_OPTION(HOST), "HOST[:PORT]", 0, "approve: also lets it reach this host, even a private one", 0},
+    {"isolation", PERI_OPTION(ISOLATION), "process|none", 0,
+        "approve: run it in a process of its own, or (none) in the service's sandbox; default: as it is", 0},
     {"type", PERI_OPTION(TYPE), "TYPE", 0, "new: operator, connector or channel", 0},
     {"lang", PERI_OPTION(LANG), "LANG", 0, "new: lua (the default) or c (operators only)", 0},
     {"dir", PERI_OPTION(FOLDER), "DIR", 0, "new: makes the plugin's folder in DIR (default: the current folder)", 0},
@@ -295,7 +297,8 @@ static int approve_package(struct peri_cli *cli, const struct peri_args *args, s
     int code = PERI_EXIT_NO;
     if (confirmed(args)) {
         struct peri_approval approval = {
-            manifest, peri_package_hash(package), hosts, pw ? pw->pw_name : "unknown", peri_clock_wall_ms(&clock)};
+            manifest, peri_package_hash(package), hosts, args->value[ISOLATION], pw ? pw->pw_name : "unknown",
+            peri_clock_wall_ms(&clock)};
         if (peri_policy_approve(cli->config.policy, &approval, &err))
             code = peri_cli_fail_error(cli, &err);
         else if (cli->json)
@@ -342,6 +345,11 @@ static int approve(struct peri_cli *cli, const struct peri_args *args)
     if (!p) {
         peri_value_unref(rows);
         return peri_cli_fail(cli, PERI_EXIT_NO, "there is no plugin \"%s\" in the plugin folders", args->words[0]);
+    }
+    const char *isolation = args->value[ISOLATION];
+    if (isolation && strcmp(isolation, "process") && strcmp(isolation, "none")) {
+        peri_value_unref(rows);
+        return peri_cli_usage(cli, "plugins", "--isolation is process or none");
     }
     peri_diag_init(&diag);
     if (open_package(peri_map_text(p, "path"), &package, &manifest, &diag, &err)) {

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "plugin/host_internal.h"
+#include "plugin/lua_cell.h"
 #include "plugin/lua_vm.h"
 #include "plugin/refusal.h"
 
@@ -32,6 +33,7 @@ void peri_plugin_unref(struct peri_plugin *p)
     if (!p || atomic_fetch_sub(&p->refs, 1) > 1)
         return;
     peri_vm_destroy(p->vm);
+    peri_cell_destroy(p->cell);
     for (size_t i = 0; i < p->op_count; i++) {
         free(p->ops[i].id);
         free(p->ops[i].description);
@@ -162,6 +164,8 @@ void peri_host_destroy(struct peri_host *host)
     peri_job_fail_all(host);
     for (int rounds = 0; host->posted && rounds < 10; rounds++) /* a posted function still has the host's address */
         peri_loop_once(host->options.loop, 0);
+    while (host->watched)
+        peri_cell_unwatch(host->watched);
     for (size_t i = 0; i < host->plugin_count; i++) {
         if (host->plugins[i]->reset_item.plugin)
             peri_plugin_unref(host->plugins[i]->reset_item.plugin);
@@ -279,6 +283,18 @@ static struct peri_value *event_list(const struct peri_manifest *m)
     return events ? peri_value_ref(events) : peri_value_list();
 }
 
+/* "process" with its number and how often one was lost; else "none". */
+static enum peri_status put_isolation(struct peri_value *v, struct peri_plugin *p)
+{
+    int pid = atomic_load(&p->pid);
+    enum peri_status st = peri_map_put_text(v, "isolation", p->isolated ? "process" : "none");
+    if (!st && pid)
+        st = peri_map_put_int(v, "pid", pid);
+    if (!st && p->isolated)
+        st = peri_map_put_int(v, "restarts", atomic_load(&p->restarts));
+    return st;
+}
+
 static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **ret)
 {
     const struct peri_manifest *m = p->manifest;
@@ -296,6 +312,8 @@ static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **
         st = peri_map_put_text(v, "path", p->path);
     if (!st)
         st = peri_map_put_bool(v, "bundled", p->bundled);
+    if (!st)
+        st = put_isolation(v, p);
     if (!st && p->package)
         st = peri_map_put_text(v, "sha256", peri_package_hash(p->package));
     if (!st)

@@ -83,6 +83,7 @@ struct peri_host_options {
     void *sends_ctx;
     struct peri_host_ops ops;
     int workers;                  /* default 2 */
+    const char *cell_program;     /* runs plugins that stand alone (`isolation: process`); NULL: the installed one */
     bool watch;                   /* look for changed, new and vanished packages in plugin_path (500 ms of quiet) */
     void (*on_change)(void *ctx); /* after such a change: operators may have come or gone; may be NULL */
     void *change_ctx;

@@ -17,11 +17,11 @@
 #define BREAK_FIRST_MS 30000
 #define BREAK_LAST_MS 3600000
 
-/* True for an end at a limit of the plugin's own making: waiting too long for somebody else's server is none. */
+/* True for an end at a limit of the plugin's own making, or with its process: waiting too long for somebody else's server is none. */
 static bool ran_away(const struct peri_error *err)
 {
     static const char *const codes[] = {
-        "limit.instructions", "limit.time", "limit.memory", "limit.output", "limit.calls", NULL};
+        "limit.instructions", "limit.time", "limit.memory", "limit.output", "limit.calls", "plugin.crashed", NULL};
     const char *const *c = codes;
     while (*c && strcmp(*c, err->code))
         c++;

@@ -173,6 +173,8 @@ static void set_metrics(struct peri_plugin *p)
     p->limit_ends = peri_metrics_counter(m, "plugin_limit_ends_total", labels, "Calls that were stopped at a limit.");
     p->instructions =
         peri_metrics_counter(m, "plugin_instructions_total", labels, "Lua instructions that a plugin used.");
+    p->crashes = peri_metrics_counter(
+        m, "plugin_process_losses_total", labels, "Ends of a plugin's own process that nobody asked for.");
     free(labels);
 }
 
@@ -272,6 +274,12 @@ static void decide(struct peri_plugin *p, bool enable)
     if (peri_policy_decide(host->policy, host->shipped, &q, &p->grants, &err) && p->state != PERI_PLUGIN_FAILED) {
         p->state = PERI_PLUGIN_BLOCKED;
         p->error = err;
+    }
+    p->isolated = peri_policy_isolates(host->policy, p->id);
+    if (p->isolated && p->manifest->native && p->state == PERI_PLUGIN_LOADING) {
+        p->state = PERI_PLUGIN_BLOCKED;
+        peri_error_set(&p->error, PERI_EDENIED, "policy.isolation",
+            "policy.yaml wants it in a process of its own, which a C plugin can not have");
     }
 }
 

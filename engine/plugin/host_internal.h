@@ -21,6 +21,7 @@
 
 struct peri_vm;
 struct peri_vm_call;
+struct peri_cell;
 struct peri_job;
 struct peri_plugin;
 
@@ -50,7 +51,16 @@ struct peri_plugin;
 
 /* --- mailboxes (host_worker.c) --- */
 
-enum peri_item_kind { PERI_ITEM_LOAD, PERI_ITEM_RESET, PERI_ITEM_START, PERI_ITEM_RESUME, PERI_ITEM_ABORT };
+enum peri_item_kind {
+    PERI_ITEM_LOAD,
+    PERI_ITEM_RESET,
+    PERI_ITEM_START,
+    PERI_ITEM_RESUME,
+    PERI_ITEM_ABORT,
+    PERI_ITEM_RETIRE,
+    PERI_ITEM_LOST, /* its process has ended */
+    PERI_ITEM_WATCH /* to the loop: it has another process */
+};
 
 struct peri_item {
     enum peri_item_kind kind;
@@ -149,6 +159,7 @@ struct peri_plugin {
     bool script;               /* stands in for a rule's scripts (host_script.c): no package, manifest, grants, state */
     uint64_t script_hash;
     bool bundled;
+    bool isolated; /* runs in a process of its own */
     struct peri_limits limits;
     enum peri_plugin_state state; /* loop */
     struct peri_error error;
@@ -175,15 +186,29 @@ struct peri_plugin {
     bool held;   /* the state is new: only urgent items (its init) may run */
     bool broken; /* init failed: jobs fail */
     struct peri_plugin *next_run;
-    struct peri_item load_item, reset_item;
+    struct peri_item load_item, reset_item, retire_item, lost_item, watch_item;
 
     /* the worker that runs it */
-    struct peri_vm *vm;
+    struct peri_vm *vm; /* with a cell: its mirror */
+    struct peri_cell *cell;
     struct peri_native *native;
     struct peri_job *suspended;
+    int told_pid; /* process that the loop was told of */
+    bool retired; /* its process ends with the last call under way */
     struct peri_bucket bucket;
     int64_t stored_keys, stored_bytes; /* an estimate: dropped batches are in it */
     int stored_age;                    /* writes since it was counted; 0: not counted yet */
+
+    /* loop: its process (host_cell.c) */
+    bool watched; /* stands in host->watched, which holds a reference */
+    struct peri_plugin *watch_prev, *watch_next;
+    struct peri_io *exit_io;
+    int watched_pid;
+    _Atomic int lost_pid;
+    int exit_fd, losses; /* losses: in a row, not long after each other */
+    int64_t lost_ms;         /* monotonic; 0: never */
+    struct peri_timer *restart_timer;
+    _Atomic bool lost_sent, watch_sent;
 
     /* loop, while it loads */
     size_t rank;    /* place in the order of loading */
@@ -193,7 +218,9 @@ struct peri_plugin {
     bool candidate; /* a new version beside the one in service: nobody else sees it yet */
     void (*reload_done)(void *arg);
     void *reload_arg;
-    struct peri_metric *calls, *failures, *limit_ends, *instructions;
+    struct peri_metric *calls, *failures, *limit_ends, *instructions, *crashes;
+
+    _Atomic int restarts, pid; /* of its process, for whoever asks: how often it was lost; 0: none */
 };
 
 struct peri_plugin *peri_plugin_ref(struct peri_plugin *plugin);
@@ -341,7 +368,8 @@ struct peri_job {
     struct peri_usage usage;
 
     /* the plugin's worker */
-    struct peri_vm_call *vm_call;
+    struct peri_vm_call *vm_call; /* with a cell: of the host function that waits */
+    uint32_t cell_call;
     bool suspended;
     struct peri_job *susp_prev, *susp_next;
     struct peri_value *event_value; /* parsed when it is first needed */
@@ -377,6 +405,7 @@ struct peri_host {
     struct peri_reader *reader;   /* of the loop; NULL until it is needed */
     struct peri_map *subs;        /* "<plugin>\n<glob>" -> struct peri_sub */
     struct peri_timer *sub_timer; /* to store how far they are */
+    struct peri_plugin *watched;  /* whose processes are watched */
     struct peri_map *plans;       /* row id of schedules -> struct peri_plan */
     bool plans_loaded;
     struct peri_timer *plan_timer;
@@ -401,8 +430,14 @@ void peri_workers_stop(struct peri_host *host);
 enum peri_status peri_item_send(
     struct peri_host *host, struct peri_plugin *plugin, struct peri_item *item, bool urgent);
 void peri_plugin_release(struct peri_plugin *plugin, bool broken); /* ends held */
+/* Nobody will call it any more: a process of its own ends when what is under way has ended. */
+void peri_plugin_retire(struct peri_plugin *plugin);
 /* Takes back what workers have finished; also when the loop no longer runs. */
 void peri_host_collect(struct peri_host *host);
+
+/* host_cell.c, loop: a process that ends by itself is started again. */
+void peri_cell_watch(struct peri_plugin *plugin); /* the one that it has now */
+void peri_cell_unwatch(struct peri_plugin *plugin);
 
 /* host_build.c, on a worker: the state or shared object, and what it offers. */
 enum peri_status peri_plugin_build(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
@@ -557,6 +592,9 @@ void peri_native_job(struct peri_job *job);
 bool peri_plugin_spoilt(const struct peri_plugin *plugin);
 enum peri_status peri_lua_build(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_lua_describe(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
+/* peri_vm_options.module; user is the plugin */
+enum peri_status peri_lua_module(void *user, const char *name, const char **ret_text, size_t *ret_len,
+    struct peri_error *err) PERI_MUST_CHECK;
 void peri_lua_start(struct peri_job *job);
 void peri_lua_resume(struct peri_job *job);
 void peri_lua_abort(struct peri_job *job);

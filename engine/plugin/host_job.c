@@ -273,7 +273,8 @@ static void give_result(struct peri_job *job)
 static void give_error(struct peri_job *job, struct peri_error *err)
 {
     /* What left the service can not be called back: only the plugin's own word says that trying again is safe. */
-    if (job->effects > 0 && (peri_str_starts(err->code, "limit.") || !strcmp(err->code, "plugin_reset")))
+    if (job->effects > 0 && (peri_str_starts(err->code, "limit.") || !strcmp(err->code, "plugin_reset") ||
+                                !strcmp(err->code, "plugin.crashed")))
         err->outcome_unknown = true;
     answer(job, err);
     peri_job_free(job);

@@ -132,6 +132,7 @@ static void load_failed(struct peri_plugin *p)
     peri_host_audit(p, "plugin.failed");
     peri_host_tell_failed(p);
     peri_plugin_release(p, true);
+    peri_plugin_retire(p);
     if (!p->candidate) {
         add_finding(host, p, PERI_SEV_ERROR, &p->error);
         give_up_claims(p);
@@ -185,6 +186,7 @@ static void stop_old(struct peri_plugin *old, const char *reason)
     old->state = PERI_PLUGIN_DISABLED; /* calls under way finish on it */
     if (active && old->has_stop)
         (void)!peri_plugin_hook(old, "stop", false, NULL);
+    peri_plugin_retire(old);
 }
 
 /* A new version may be one that others can not work with: they are as they would be after a restart. */
@@ -279,6 +281,8 @@ static void init_again(struct peri_plugin *p, const struct peri_error *err)
         peri_host_tell_failed(p);
     }
     peri_plugin_release(p, err != NULL);
+    if (err)
+        peri_plugin_retire(p);
 }
 
 void peri_plugin_was_reset(struct peri_plugin *p)
@@ -373,7 +377,7 @@ static enum peri_status settle(struct peri_plugin *old, struct peri_plugin *p, s
 /* Same files, settings and grants: nothing to do. */
 static bool unchanged(const struct peri_plugin *old, const struct peri_plugin *p)
 {
-    if (memcmp(&old->limits, &p->limits, sizeof(p->limits)) != 0)
+    if (memcmp(&old->limits, &p->limits, sizeof(p->limits)) != 0 || old->isolated != p->isolated)
         return false;
     bool runs = old->state == PERI_PLUGIN_ACTIVE && p->state == PERI_PLUGIN_LOADING;
     if (!old->package || !p->package || (!runs && old->state != p->state))

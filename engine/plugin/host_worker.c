@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugin/host_internal.h"
+#include "plugin/lua_cell.h"
 
 #define STACK_BYTES ((size_t)16 << 20) /* nested C calls of Lua need up to 420 kB, its compiler more */
 #define TURN_NS 2000000                /* how long a worker collects results before it hands them over */
@@ -72,7 +72,22 @@ void peri_plugin_release(struct peri_plugin *p, bool broken)
     pthread_mutex_unlock(&p->host->lock);
 }
 
+void peri_plugin_retire(struct peri_plugin *p)
+{
+    if (!p->isolated || p->retire_item.plugin)
+        return;
+    p->retire_item = (struct peri_item){.kind = PERI_ITEM_RETIRE, .plugin = p};
+    (void)!peri_item_send(p->host, p, &p->retire_item, false);
+}
+
 /* --- the loop's side of the finished list --- */
+
+static void watch_process(struct peri_plugin *p)
+{
+    atomic_store(&p->watch_sent, false);
+    peri_cell_watch(p);
+    peri_plugin_unref(p);
+}
 
 void peri_host_collect(struct peri_host *host)
 {
@@ -86,6 +101,8 @@ void peri_host_collect(struct peri_host *host)
             peri_plugin_loaded(item->plugin);
         else if (item->kind == PERI_ITEM_RESET)
             peri_plugin_was_reset(item->plugin);
+        else if (item->kind == PERI_ITEM_WATCH)
+            watch_process(item->plugin);
         else
             peri_job_returned(item->job, item->kind);
         item = next;
@@ -128,6 +145,17 @@ static void lost(struct peri_job *job)
     job->outcome = PERI_JOB_FAILED;
 }
 
+/* The loop looks after the process that a build has made. */
+static void tell_process(struct peri_plugin *p, struct peri_items *done)
+{
+    int pid = atomic_load(&p->pid);
+    if (pid == 0 || pid == p->told_pid || atomic_exchange(&p->watch_sent, true))
+        return;
+    p->told_pid = pid;
+    p->watch_item = (struct peri_item){.kind = PERI_ITEM_WATCH, .plugin = peri_plugin_ref(p)};
+    put(done, &p->watch_item);
+}
+
 /* After an end by limit: the state is gone with everything suspended in it. The source is loaded afresh, and when there
  * is an init it runs before anything else. */
 static void reset(struct peri_plugin *p, struct peri_items *done)
@@ -142,6 +170,7 @@ static void reset(struct peri_plugin *p, struct peri_items *done)
     p->held = p->has_init && !st;
     p->broken = p->broken || st != PERI_OK;
     pthread_mutex_unlock(&p->host->lock);
+    tell_process(p, done);
     if (p->has_init && !st) {
         p->reset_item = (struct peri_item){.kind = PERI_ITEM_RESET, .plugin = peri_plugin_ref(p)};
         put(done, &p->reset_item);
@@ -177,16 +206,28 @@ static void run_item(struct peri_worker *w, struct peri_plugin *p, struct peri_i
     if (item->kind == PERI_ITEM_LOAD) {
         peri_error_clear(&p->error);
         (void)!peri_plugin_build(p, &p->error);
+        tell_process(p, done);
         put(done, item);
+        return;
+    }
+    if (item->kind == PERI_ITEM_LOST) {
+        atomic_store(&p->lost_sent, false);
+        if (!p->retired && p->cell && peri_cell_lost(p, atomic_load(&p->lost_pid)))
+            reset(p, done);
+        return;
+    }
+    if (item->kind == PERI_ITEM_RETIRE) {
+        p->retired = true;
         return;
     }
     run_job(w, p, item);
     bool spoilt =
         p->vm && item->job->outcome == PERI_JOB_FAILED && item->kind != PERI_ITEM_ABORT && peri_plugin_spoilt(p);
     put(done, item);
-    if (spoilt)
+    if (spoilt && !p->retired)
         reset(p, done);
 }
+
 
 static void run_plugin(struct peri_worker *w, struct peri_plugin *p)
 {
@@ -202,6 +243,8 @@ static void run_plugin(struct peri_worker *w, struct peri_plugin *p)
         if (!item)
             break;
         run_item(w, p, item, &done);
+        if (p->retired && p->cell && !p->suspended)
+            peri_cell_end(p);
         struct peri_mono now = peri_clock_mono(&host->options.clock);
         if (now.ns - from.ns > TURN_NS) {
             hand_over(host, &done);

@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "plugin/host_build.h"
 #include "plugin/lua_api.h"
+#include "plugin/lua_cell.h"
 
 #define LIBRARY_MAX 65536
 #define EXPLANATION_BYTES 16384
@@ -81,7 +82,7 @@ static enum peri_status library(
     return st;
 }
 
-static enum peri_status module(
+enum peri_status peri_lua_module(
     void *user, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err)
 {
     struct peri_plugin *p = user;
@@ -104,13 +105,15 @@ static enum peri_status module(
 
 enum peri_status peri_lua_build(struct peri_plugin *p, struct peri_error *err)
 {
+    if (p->isolated)
+        return peri_cell_build(p, err);
     struct peri_vm_options options = {
         .name = p->id,
         .limits = {.instructions = p->limits.instructions,
             .running_ms = p->limits.running_ms ? p->limits.running_ms : PERI_HOST_HANDLER_MS,
             .memory_bytes = p->limits.memory_bytes},
         .open_api = peri_lua_api_open,
-        .module = module,
+        .module = peri_lua_module,
         .user = p,
     };
     size_t len = 0;
@@ -132,7 +135,7 @@ enum peri_status peri_lua_build(struct peri_plugin *p, struct peri_error *err)
 
 bool peri_plugin_spoilt(const struct peri_plugin *p)
 {
-    return p->vm && peri_vm_spoilt(p->vm);
+    return p->vm && (peri_vm_spoilt(p->vm) || (p->cell && peri_cell_spoilt(p->cell)));
 }
 
 /* --- what it offers --- */
@@ -521,6 +524,10 @@ void peri_lua_settle(struct peri_job *job, int outcome)
 void peri_lua_start(struct peri_job *job)
 {
     struct peri_plugin *p = job->plugin;
+    if (p->cell) {
+        peri_cell_start(job);
+        return;
+    }
     int64_t standard = job->kind == PERI_JOB_CONDITION ? PERI_HOST_CONDITION_MS : PERI_HOST_HANDLER_MS;
     struct peri_vm_start start = {
         .path = job->path,
@@ -540,12 +547,20 @@ static int push_answer_once(lua_State *L, void *user)
 void peri_lua_resume(struct peri_job *job)
 {
     unsuspend(job);
+    if (job->plugin->cell) {
+        peri_cell_resume(job);
+        return;
+    }
     peri_lua_settle(job, peri_vm_call_resume(job->vm_call, push_answer_once, job, &job->error));
 }
 
 void peri_lua_abort(struct peri_job *job)
 {
     unsuspend(job);
+    if (job->plugin->cell && job->vm_call) {
+        peri_cell_abort(job);
+        return;
+    }
     peri_vm_call_destroy(job->vm_call);
     job->vm_call = NULL;
 }

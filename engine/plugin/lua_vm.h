@@ -76,6 +76,9 @@ enum peri_vm_outcome {
 
 struct peri_vm_start {
     const char *const *path; /* of the handler in the package table; NULL-ended */
+    /* Instead of path: pushes the handler, or pushes nothing and returns false. */
+    bool (*find)(lua_State *L, void *user);
+    bool no_wait; /* whoever this is for can not wait: host functions that would, raise */
     /* Pushes the arguments (runs protected, inside the budget); returns how many. */
     int (*push)(lua_State *L, void *user);
     void *user;                   /* peri_vm_call_user(L) in host functions during this call */
@@ -96,6 +99,10 @@ enum peri_vm_outcome peri_vm_call_resume(struct peri_vm_call *call, int (*push)(
 enum peri_status peri_vm_call_result(struct peri_vm_call *call, int i, size_t max_bytes, struct peri_value **ret,
     struct peri_error *err) PERI_MUST_CHECK;
 int peri_vm_call_result_count(const struct peri_vm_call *call);
+/* Runs fn protected, under the state's limits, with the results of a call that is over on top of L's stack: count of
+ * them, or the error object of one that failed (count 1). At most most are pushed. */
+enum peri_status peri_vm_call_read(struct peri_vm_call *call, int most, void (*fn)(lua_State *L, int count, void *user),
+    void *user, struct peri_error *err) PERI_MUST_CHECK;
 void peri_vm_call_destroy(struct peri_vm_call *call);
 
 struct peri_vm_usage {

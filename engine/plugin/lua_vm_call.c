@@ -26,7 +26,9 @@ static int run_handler(lua_State *L)
 {
     struct peri_vm *vm = peri_vm_of(L);
     const struct peri_vm_start *start = vm->current->start;
-    if (!peri_vm_push_path(L, start->path) || !lua_isfunction(L, -1))
+    if (start->no_wait)
+        vm->blocked = 1; /* until the next entry */
+    if (start->find ? !start->find(L, start->user) : !peri_vm_push_path(L, start->path) || !lua_isfunction(L, -1))
         return peri_vm_raisef(L, "plugin.no_handler", "the plugin has no such handler");
     vm->cap = vm->limits.memory_bytes + PERI_VM_RESERVE;
     int n = start->push ? start->push(L, start->user) : 0;
@@ -227,6 +229,42 @@ enum peri_status peri_vm_call_result(
         *err = args.err;
     *ret = args.value;
     return args.status;
+}
+
+struct read_args {
+    struct peri_vm_call *call;
+    int first, count;
+    void (*fn)(lua_State *L, int count, void *user);
+    void *user;
+};
+
+static int read_results(lua_State *L)
+{
+    struct read_args *args = lua_touserdata(L, 1);
+    lua_State *co = args->call->co;
+    luaL_checkstack(L, args->count + 1, NULL);
+    for (int i = 0; i < args->count; i++) {
+        luaL_checkstack(co, 1, NULL);
+        lua_pushvalue(co, args->first + i);
+        lua_xmove(co, L, 1);
+    }
+    args->fn(L, args->count, args->user);
+    return 0;
+}
+
+enum peri_status peri_vm_call_read(struct peri_vm_call *call, int most, void (*fn)(lua_State *L, int count, void *user),
+    void *user, struct peri_error *err)
+{
+    struct read_args args = {.call = call, .fn = fn, .user = user};
+    if (!call->vm || !call->finished)
+        return peri_error_set(err, PERI_ESTATE, NULL, "the call is not over");
+    bool good = call->status == LUA_OK;
+    args.count = good ? call->results : call->results > 0;
+    if (args.count > most)
+        args.count = most;
+    args.first = good ? call->base + 1 : call->base + call->results;
+    peri_vm_arm(call->vm, call->vm->limits.instructions, call->vm->limits.running_ms * 1000000);
+    return peri_vm_protect(call->vm, read_results, &args, err);
 }
 
 int peri_vm_call_result_count(const struct peri_vm_call *call)

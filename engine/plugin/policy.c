@@ -69,10 +69,16 @@ static void check_caps(const struct peri_node *caps, struct peri_diag *diag)
     }
 }
 
+static void check_isolation(const struct peri_node *value, struct peri_diag *diag)
+{
+    if (value->kind != PERI_NODE_SCALAR || (strcmp(value->text, "process") && strcmp(value->text, "none")))
+        peri_diag_add(diag, value->place, PERI_SEV_ERROR, "bad-isolation", NULL, "isolation must be process or none");
+}
+
 static void check_entry(const struct peri_pair *pair, struct peri_diag *diag)
 {
     static const char *const known[] = {
-        "version", "sha256", "permissions", "hosts", "approved", "by", "bundled", "limits", NULL};
+        "version", "sha256", "permissions", "hosts", "approved", "by", "bundled", "limits", "isolation", NULL};
     const struct peri_node *entry = pair->value;
     if (!peri_plugin_id_ok(pair->key->text))
         peri_diag_add(
@@ -90,6 +96,8 @@ static void check_entry(const struct peri_pair *pair, struct peri_diag *diag)
             check_texts(value, key->text, !strcmp(key->text, "permissions"), diag);
         else if (!strcmp(key->text, "limits"))
             check_caps(value, diag);
+        else if (!strcmp(key->text, "isolation"))
+            check_isolation(value, diag);
         else if (!strcmp(key->text, "bundled") ? value->type != PERI_BOOL : value->kind != PERI_NODE_SCALAR)
             peri_diag_add(diag, value->place, PERI_SEV_ERROR, "bad-type", NULL, "%s can not be %s", key->text,
                 peri_node_describe(value));
@@ -190,6 +198,12 @@ void peri_policy_caps(const struct peri_policy *policy, const char *plugin_id, s
         if (text && peri_parse_i64(text, &n))
             *peri_limit_at(ret, *name, &most) = n;
     }
+}
+
+bool peri_policy_isolates(const struct peri_policy *policy, const char *plugin_id)
+{
+    const struct peri_value *entry = policy ? peri_map_at(policy->plugins, plugin_id) : NULL;
+    return peri_streq(peri_map_text(entry, "isolation"), "process");
 }
 
 /* --- deciding --- */

@@ -19,6 +19,7 @@
  *       permissions: [storage:read, "network:outbound:api.example.com"]
  *       hosts: [localhost:9000]      # more hosts; hosts named here may be private addresses
  *       limits: {memoryBytes: 4194304}   # caps, by the names of plugin.json; may also be more than the usual ten times
+ *       isolation: process           # runs in a process of its own (lua_cell.h); or none, as without the key
  *       approved: 2026-01-02T03:04:05.000Z
  *       by: ada
  *
@@ -53,6 +54,9 @@ enum peri_status peri_policy_decide(const struct peri_policy *policy, const stru
 /* The caps of the plugin's entry; 0 where it sets none. */
 void peri_policy_caps(const struct peri_policy *policy, const char *plugin_id, struct peri_manifest_limits *ret);
 
+/* Does the operator want the plugin in a process of its own? */
+bool peri_policy_isolates(const struct peri_policy *policy, const char *plugin_id);
+
 void peri_grants_destroy(struct peri_grants *grants);
 bool peri_grants_has(const struct peri_grants *grants, const char *permission); /* exactly this one */
 bool peri_grants_any(
@@ -79,6 +83,7 @@ struct peri_approval {
     const struct peri_manifest *manifest;
     const char *hash;
     const char *const *hosts; /* NULL-ended, added to those there; or NULL */
+    const char *isolation;    /* "process" or "none"; NULL: as it is */
     const char *by;
     int64_t now_ms;
 };

@@ -205,6 +205,9 @@ enum peri_status peri_policy_approve(const char *path, const struct peri_approva
     const struct peri_value *caps = peri_map_at(peri_map_at(plugins, m->id), "limits");
     if (!st && caps)
         st = peri_map_put_ref(entry, "limits", (struct peri_value *)(uintptr_t)caps);
+    const char *isolation = a->isolation ? a->isolation : peri_map_text(peri_map_at(plugins, m->id), "isolation");
+    if (!st && isolation)
+        st = peri_map_put_text(entry, "isolation", isolation);
     if (!st)
         st = peri_map_put_time(entry, "approved", a->now_ms);
     if (!st)

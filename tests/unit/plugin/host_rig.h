@@ -7,7 +7,14 @@
 #include "plugin/host.h"
 #include "plugin_files.h"
 
-/* A host with a real loop, a real store in memory and a folder of plugins. */
+/* A host with a real loop, a real store in memory and a folder of plugins. With RIG_PROCESS defined before this is
+ * included, each plugin is in a process of its own, so that a test can be run both ways. */
+#ifdef RIG_PROCESS
+#define RIG_CELL TEST_CELL
+#else
+#define RIG_CELL NULL
+#endif
+
 struct rig {
     struct files files;
     struct peri_clock clock;
@@ -109,6 +116,7 @@ static inline void rig_init(struct rig *rig)
         .secrets = rig->secrets,
         .plugin_path = rig->path,
         .policy_file = rig->policy,
+        .cell_program = RIG_CELL,
         .approve_all = true,
         .settings = rig_settings,
         .settings_ctx = rig,
@@ -167,6 +175,12 @@ static inline void rig_plugin(
     files_put(&rig->files, path, json);
     snprintf(path, sizeof(path), "plugins/%s/init.lua", name);
     files_put(&rig->files, path, lua);
+    if (RIG_CELL && rig->options.approve_all) {
+        FILE *policy = fopen(rig->policy, "a");
+        assert_non_null(policy);
+        fprintf(policy, "%s  test.%s: {isolation: process}\n", ftell(policy) == 0 ? "plugins:\n" : "", name);
+        assert_int_equal(fclose(policy), 0);
+    }
 }
 
 static inline void rig_written(void *arg, enum peri_status st, const struct peri_error *err)
