@@ -5,6 +5,7 @@
 #include "app/api.h"
 #include "base/str.h"
 #include "run/cloudevents.h"
+#include "run/verdicts_read.h"
 
 /* POST /v1/events: the batch belongs to the pipeline from the submit on; it is still whole when the commit is reported.
  */
@@ -123,7 +124,7 @@ static enum peri_status find_event(
 static enum peri_status find_verdicts(
     struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
-    return peri_reader_verdicts(reader, *(uint64_t *)arg, ret, err);
+    return peri_verdicts_read(reader, *(uint64_t *)arg, NULL, ret, err);
 }
 
 static void ask_event(struct peri_api_op *op, peri_lookup_fn fn)

@@ -8,6 +8,7 @@
 #include "app/run_view.h"
 #include "base/str.h"
 #include "io/store_events.h"
+#include "run/verdicts_read.h"
 
 enum { TYPE, SOURCE, LIMIT, AFTER, RULE };
 
@@ -68,7 +69,7 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
     enum peri_status st = reader ? peri_reader_event_value(reader, seq, &event, &err)
                                  : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no event %s", args->words[0]);
     if (st == PERI_OK)
-        st = peri_reader_verdicts(reader, seq, &verdicts, &err);
+        st = peri_verdicts_read(reader, seq, NULL, &verdicts, &err);
     if (st == PERI_OK && cli->json)
         st = peri_map_put_ref(event, "verdicts", verdicts);
     if (st)

@@ -6,6 +6,7 @@
 #include "app/why_silent.h"
 #include "base/str.h"
 #include "io/store_events.h"
+#include "run/verdicts_read.h"
 
 enum { EVENT };
 
@@ -56,7 +57,7 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
     if (event) {
         if (!peri_event_id_parse(event, &seq))
             return peri_cli_usage(cli, "why", "\"%s\" is no event id (they look like ev-12)", event);
-        st = peri_reader_verdicts(reader, seq, &verdicts, &err);
+        st = peri_verdicts_read(reader, seq, rule, &verdicts, &err);
         const struct peri_value *v = verdict_of(verdicts, rule);
         int code = st  ? peri_cli_fail_error(cli, &err)
                    : v ? print(cli, event, v)
@@ -69,7 +70,7 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
     int code = st ? peri_cli_fail_error(cli, &err) : -1;
     for (size_t i = 0; code < 0 && i < peri_value_count(events); i++) {
         const char *id = peri_map_text(peri_list_at(events, i), "id");
-        if (!peri_event_id_parse(id, &seq) || peri_reader_verdicts(reader, seq, &verdicts, &err))
+        if (!peri_event_id_parse(id, &seq) || peri_verdicts_read(reader, seq, rule, &verdicts, &err))
             continue;
         const struct peri_value *v = verdict_of(verdicts, rule);
         if (v)

@@ -10,6 +10,7 @@
 #include "base/vec.h"
 #include "data/json.h"
 #include "io/store_runs.h"
+#include "run/verdicts_read.h"
 
 #define SEEN_TRUE 1u
 #define SEEN_FALSE 2u
@@ -87,7 +88,7 @@ static enum peri_status cover_events(struct peri_trial_cover *cover, struct peri
         for (size_t i = 0; st == PERI_OK && i < n; i++) {
             struct peri_value *verdicts = NULL;
             (void)peri_event_id_parse(peri_map_text(peri_list_at(page, i), "id"), &filter.before);
-            st = peri_reader_verdicts(bed->reader, filter.before, &verdicts, err);
+            st = peri_verdicts_read(bed->reader, filter.before, NULL, &verdicts, err);
             cover_verdicts(cover, verdicts);
             peri_value_unref(verdicts);
         }

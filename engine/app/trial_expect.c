@@ -11,6 +11,7 @@
 #include "data/json.h"
 #include "io/store_data.h"
 #include "io/store_runs.h"
+#include "run/verdicts_read.h"
 
 #define CUT 160
 #define LOOK_MAX 10000 /* events, messages, entities of a type */
@@ -156,7 +157,7 @@ static bool fits_quietly(const struct peri_value *want, const struct peri_value 
 static void note_verdicts(struct look *l, uint64_t seq)
 {
     struct peri_value *list = NULL;
-    if (peri_reader_verdicts(l->bed->reader, seq, &list, NULL) != PERI_OK) {
+    if (peri_verdicts_read(l->bed->reader, seq, NULL, &list, NULL) != PERI_OK) {
         l->nomem = true;
         return;
     }

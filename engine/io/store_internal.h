@@ -36,6 +36,9 @@ struct files {
     ino_t inode, wal_inode; /* 0: not seen yet */
 };
 
+/* store_heard.c: texts of rules that nothing names any more. */
+enum peri_status peri_store_drop_rulesets(struct peri_db *db, struct peri_error *err) PERI_MUST_CHECK;
+
 struct peri_store {
     struct peri_store_options options;
     struct peri_db db;

@@ -150,8 +150,7 @@ static enum peri_status first_facts(struct peri_store *store, struct peri_error 
     /* Here, where nobody remembers having put a text: during service one may be kept for runs that are still to come.
      */
     if (!st)
-        st = peri_db_exec(
-            db, "DELETE FROM rulesets WHERE NOT EXISTS(SELECT 1 FROM runs WHERE rhash=rulesets.hash)", err);
+        st = peri_store_drop_rulesets(db, err);
     if (st)
         return st;
     /* Numbers are never used twice, also when pruning removed the newest rows. */

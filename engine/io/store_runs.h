@@ -68,6 +68,9 @@ struct peri_step_row {
 /* Rule text that a run needs after a restart; idempotent. */
 enum peri_status peri_tx_ruleset_put(
     struct peri_tx *tx, const char *hash, const char *text, struct peri_error *err) PERI_MUST_CHECK;
+/* A verdict of this event names the set of rules, whose text and rules are put as rulesets. */
+enum peri_status peri_tx_heard(
+    struct peri_tx *tx, const char *hash, uint64_t seq, struct peri_error *err) PERI_MUST_CHECK;
 /* malloc'ed. */
 enum peri_status peri_reader_ruleset(
     struct peri_reader *reader, const char *hash, char **ret, struct peri_error *err) PERI_MUST_CHECK;

@@ -141,7 +141,10 @@ static const char step_8[] =
     "CREATE TABLE errors_hour(hour INTEGER NOT NULL, op TEXT NOT NULL, code TEXT NOT NULL, n INTEGER NOT NULL,"
     " PRIMARY KEY(hour,op,code)) WITHOUT ROWID;";
 
-const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, NULL};
+/* Sets of rules that verdicts name, and the last event that does. */
+static const char step_9[] = "CREATE TABLE heard(hash TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;";
+
+const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

@@ -104,6 +104,12 @@ static void item_stored(struct peri_pipeline *p, const struct match_tx *mt, cons
     if (item->event->stored_before)
         adopt_runs(p, item);
     item->event->stored_before = false;
+    if (item->last && item->event->unmatched > 0) {
+        int kind = peri_verdict_index(PERI_VERDICT_NO);
+        p->counts.verdicts[kind] += (int64_t)item->event->unmatched;
+        peri_metric_add(p->metrics.verdicts[kind], (int64_t)item->event->unmatched);
+        item->event->hearing->stored = true;
+    }
     if (item->last)
         event_ended(p, item->event);
 }
@@ -266,6 +272,7 @@ static bool gather(struct match_tx *mt, struct match_event *me, size_t *pair_cap
         mt->pairs[at + item->count++] = mr;
     }
     item->last = item->count == me->rule_count;
+    item->new_hearing = me->hearing && !me->hearing->stored;
     return true;
 }
 

@@ -3,6 +3,7 @@
 #define PERI_RUN_MATCH_INTERNAL_H
 
 #include "base/timefmt.h"
+#include "lang/hearing.h"
 #include "run/lane.h"
 #include "run/pipeline_internal.h"
 #include "run/scope.h"
@@ -58,6 +59,8 @@ struct match_event {
     char *stored;                   /* verdicts of earlier T2s as they are stored, without the brackets; or NULL */
     struct peri_map *stored_rules;  /* while match_begin looks for rules: ids of those; or NULL */
     bool heard;                     /* some rule hears it */
+    struct peri_hearing *hearing;   /* all patterns were asked together; counted; else NULL */
+    size_t unmatched;               /* rules of it of which no trigger matches: they are no pairs */
     bool beginning, ready, storing, parking;
     bool patient, impatient; /* waits for the other pairs; has waited long enough */
     bool stored_before;      /* T2 found what an earlier try has stored */
@@ -70,8 +73,9 @@ struct match_item {
     struct match_event *event;
     struct match_rule **pairs;
     size_t count;
-    bool last;      /* nothing is left after it */
-    char *verdicts; /* JSON, made by T2 */
+    bool last;        /* nothing is left after it */
+    bool new_hearing; /* the store has not seen what it hears */
+    char *verdicts;   /* JSON, made by T2 */
 };
 
 struct match_tx {
@@ -122,6 +126,12 @@ void match_pair_free(struct match_rule *mr);
 void match_free(struct match_event *me);
 /* hops.c: how an event came about, "t.A -> rule a (run-1) -> t.B"; malloc'ed, NULL when memory is out. */
 char *match_path(struct peri_pipeline *p, const struct peri_event *event);
+
+/* match_hear.c. NULL: the type has few triggers, each is asked by itself. borrow */
+struct peri_hearing *match_hearing(struct peri_pipeline *p, const char *type);
+/* Numbers of the hits that go on; *ret lives until the next call. */
+enum peri_status match_hear(struct peri_pipeline *p, const struct peri_hearing *hearing, const struct peri_event *event,
+    const uint32_t **ret, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
 
 /* match.c */
 /* A T2 may take it, or some of it. */

@@ -36,6 +36,7 @@ void match_free(struct match_event *me)
     free_pairs(me);
     free(me->rules);
     free(me->dead_text);
+    peri_hearing_unref(me->hearing);
     free(me->stored);
     peri_map_destroy(me->stored_rules, NULL);
     peri_buf_finish(&me->texts);
@@ -209,7 +210,8 @@ static bool try_pattern(struct match_rule *mr, const struct peri_trigger *trigge
     struct peri_error err = {0};
     bool matches = true;
     *ret_ready = false;
-    if (trigger->match && trigger->kind == PERI_TRIGGER_EVENT &&
+    bool asked = me->hearing && peri_hearing_asks(trigger); /* it is here because it matches */
+    if (trigger->match && trigger->kind == PERI_TRIGGER_EVENT && !asked &&
         match_pattern(me, trigger->match, &matches, &why, &err) != PERI_OK) {
         keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "match", err.message));
         return true;
@@ -316,6 +318,29 @@ static bool find_target(struct match_event *me, size_t most)
     return true;
 }
 
+/* All patterns together. *ret_done: false when each has to be asked by itself. */
+static bool find_together(struct match_event *me, bool *ret_done)
+{
+    struct peri_error err = {0};
+    const uint32_t *numbers;
+    size_t count = 0, rules = 0;
+    struct peri_hearing *hearing = match_hearing(me->p, me->event->type);
+    enum peri_status st = hearing ? match_hear(me->p, hearing, me->event, &numbers, &count, &err) : PERI_ENOTFOUND;
+    *ret_done = st == PERI_OK;
+    if (st != PERI_OK)
+        return st != PERI_ENOMEM;
+    me->hearing = peri_hearing_ref(hearing);
+    me->heard = true;
+    for (size_t i = 0; i < count; i++) {
+        const struct peri_index_hit *hit = &hearing->hits[numbers[i]];
+        rules += i == 0 || hearing->hits[numbers[i - 1]].rule != hit->rule;
+        if (!add_hit(me, (struct peri_rule *)(uintptr_t)hit->rule, hit->trigger, count))
+            return false;
+    }
+    me->unmatched = hearing->rules - rules;
+    return true;
+}
+
 /* An event for everybody, for one rule (a replay), or for one trigger; of schedules others may hear besides. */
 static bool find_rules(struct match_event *me)
 {
@@ -326,6 +351,9 @@ static bool find_rules(struct match_event *me)
     bool by_name = schedule || peri_streq(me->event->source, PIPE_SYSTEM_SOURCE); /* see system.c */
     if (only && !schedule)
         return find_target(me, 1);
+    bool done = false;
+    if (!target && !by_name && (!find_together(me, &done) || done))
+        return done;
     size_t count = p->index ? peri_index_lookup(p->index, me->event->type, few, 32) : 0;
     if (count > 32) {
         hits = calloc(count, sizeof(*hits));

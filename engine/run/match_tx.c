@@ -136,6 +136,9 @@ static enum peri_status write_verdicts(struct match_item *item, struct peri_erro
         write_verdict(&out, me, &(struct match_rule){.verdict = dead});
     for (size_t i = 0; i < item->count; i++)
         write_verdict(&out, me, item->pairs[i]);
+    if (item->last && me->unmatched > 0)
+        (void)peri_buf_printf(
+            &out, "%s{\"unmatched\":%zu,\"heard\":\"%s\"}", out.len > 1 ? "," : "", me->unmatched, me->hearing->hash);
     (void)peri_buf_putc(&out, ']');
     free(item->verdicts);
     item->verdicts = out.failed ? NULL : peri_buf_take(&out, NULL);
@@ -145,6 +148,19 @@ static enum peri_status write_verdicts(struct match_item *item, struct peri_erro
     if (st == PERI_ELIMIT)
         return peri_error_set(err, st, NULL, "the verdicts of one event are larger than %d MiB", MATCH_TEXT_MAX >> 19);
     return item->verdicts && (dead || !me->dead) ? PERI_OK : peri_error_nomem(err);
+}
+
+/* What it takes to tell later why the others did not match: which rules they were, and their texts. */
+static enum peri_status put_hearing(struct peri_tx *tx, const struct match_item *item, struct peri_error *err)
+{
+    const struct peri_hearing *h = item->event->hearing;
+    enum peri_status st = peri_tx_heard(tx, h->hash, item->event->event->seq, err);
+    if (st == PERI_OK && item->new_hearing)
+        st = peri_tx_ruleset_put(tx, h->hash, h->text, err);
+    for (size_t i = 0; st == PERI_OK && item->new_hearing && i < h->count; i++)
+        if (i == 0 || h->hits[i].rule != h->hits[i - 1].rule)
+            st = peri_tx_ruleset_put(tx, h->hits[i].rule->hash, h->hits[i].rule->text, err);
+    return st;
 }
 
 static enum peri_status finish_item(
@@ -164,6 +180,8 @@ static enum peri_status finish_item(
         if (mr->fired)
             st = fire(tx, mt, mr, err);
     }
+    if (st == PERI_OK && item->last && me->unmatched > 0)
+        st = put_hearing(tx, item, err);
     if (st == PERI_OK)
         st = write_verdicts(item, err);
     if (st == PERI_OK)

@@ -34,6 +34,7 @@
 struct gate;
 struct live;
 struct match_event;
+struct match_hear;
 struct match_line;
 struct evaluation;
 struct pipe_op;
@@ -107,8 +108,10 @@ struct peri_pipeline {
     struct match_event *under_way_first, *under_way_last;
     size_t under_way;
     struct match_event *ready_first, *ready_last; /* those of them that a T2 may take, in order of seq */
-    struct peri_map *lines;                       /* rule id -> struct match_line */
-    struct match_line *room;                      /* lines in which a pair may ask now */
+    struct match_hear *hear;                      /* types that many rules hear; NULL until there is one */
+    uint64_t hear_seed;
+    struct peri_map *lines;     /* rule id -> struct match_line */
+    struct match_line *room;    /* lines in which a pair may ask now */
     struct peri_map *parked;    /* seq as text -> struct match_parked: not in memory, but for their place */
     size_t evaluating, waiting; /* pairs whose conditions are asked, and that wait for others of their rule */
     size_t pairs;               /* (event, rule) pairs in memory */
@@ -216,6 +219,9 @@ void pipe_metrics_update(struct peri_pipeline *p);
 void match_offer(struct peri_pipeline *p, struct peri_event *event);
 void match_pump(struct peri_pipeline *p);
 void match_finish(struct peri_pipeline *p);
+/* There are other rules now. */
+void match_hear_changed(struct peri_pipeline *p);
+void match_hear_finish(struct peri_pipeline *p);
 bool match_idle(const struct peri_pipeline *p);
 /* Has every event up to here been matched? */
 bool match_passed(const struct peri_pipeline *p, uint64_t seq);

@@ -61,6 +61,7 @@ enum peri_status peri_pipeline_set_rules(
         return peri_error_set(err, st, NULL, "the rules could not be indexed (%s)", peri_status_name(st));
     }
     pipe_rules_finish(p); /* runs and evaluations under way have references of their own */
+    match_hear_changed(p);
     p->index = index;
     p->rules = copy;
     p->rule_count = count;

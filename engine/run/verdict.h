@@ -7,7 +7,8 @@
 #include "lang/rule.h"
 #include "run/condition.h"
 
-/* One verdict for each (event, rule) whose trigger names the event's type, stored with the event as one JSON list:
+/* One verdict for each (event, rule) whose trigger names the event's type, stored with the event as one JSON list. (Of
+ * types that many rules hear, those whose pattern does not match share one entry: see verdicts_read.h.)
  *   {rule, name, trigger, verdict, run?, at?, operator?, reason?, code?, detail?}
  *   verdict  "fired"    a run was made
  *            "queued"   a run was made that waits for its lane

@@ -9,6 +9,7 @@
 #include "io/store_data.h"
 #include "io/store_runs.h"
 #include "run/pipeline_internal.h"
+#include "run/verdicts_read.h"
 
 /* A pipeline on a real store and loop, with a clock that stands still and operators made here:
  *   c.yes, c.no, c.broken   conditions; c.slow answers when told
@@ -325,7 +326,7 @@ static inline struct peri_value *kit_verdicts(struct bed *bed, uint64_t seq)
 {
     struct peri_value *list = NULL;
     struct peri_error err = {0};
-    if (peri_reader_verdicts(bed->reader, seq, &list, &err) != PERI_OK)
+    if (peri_verdicts_read(bed->reader, seq, NULL, &list, &err) != PERI_OK)
         fail_msg("%s", err.message);
     return list;
 }
