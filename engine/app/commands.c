@@ -19,6 +19,7 @@ const struct peri_command peri_commands[] = {
     {"why", "why a rule did or did not run for an event", peri_cmd_why},
     {"test", "runs tests of rules with virtual time", peri_cmd_test},
     {"lsp", "a language server for editors", peri_cmd_lsp},
+    {"diff", "what other rules would have done with stored events", peri_cmd_diff},
     {"match", "filters JSON events by a pattern, like grep", peri_cmd_match},
     {"eval", "evaluates a template expression", peri_cmd_eval},
     {"cron", "the next instants of a cron expression", peri_cmd_cron},

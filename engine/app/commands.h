@@ -16,6 +16,7 @@ int peri_cmd_why(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_lsp(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_match(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_test(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_diff(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_eval(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_cron(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_operators(struct peri_cli *cli, int argc, char **argv);

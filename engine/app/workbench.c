@@ -38,6 +38,8 @@ struct scratch_write {
 
 static enum peri_status write_scratch(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
+    if (((struct scratch_write *)arg)->bench->no_effects)
+        return PERI_OK;
     return peri_tx_batch(tx, ((struct scratch_write *)arg)->batch, err);
 }
 
@@ -103,7 +105,7 @@ enum peri_status peri_workbench_open(
     struct peri_workbench *bench, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err)
 {
     bench->cli = cli;
-    bench->clock = peri_clock_system();
+    bench->clock = bench->use_clock ? *bench->use_clock : peri_clock_system();
     bench->tz = peri_tz_files();
     bench->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = PERI_LOG_NONE});
     enum peri_status st = peri_loop_create(&bench->clock, &bench->loop, err);
@@ -113,8 +115,8 @@ enum peri_status peri_workbench_open(
         st = peri_store_open(&options, &bench->scratch, err);
     }
     if (st == PERI_OK)
-        st = peri_secrets_open(cli->config.state_dir, &bench->secrets, err);
-    if (st == PERI_OK)
+        st = peri_secrets_open(bench->no_effects ? "/nonexistent" : cli->config.state_dir, &bench->secrets, err);
+    if (st == PERI_OK && !bench->no_effects)
         st = peri_http_client_create(
             &(struct peri_http_client_options){.loop = bench->loop, .log = bench->log}, &bench->http, err);
     char *share = peri_path_share();

@@ -16,6 +16,8 @@ struct peri_workbench {
     struct peri_cli *cli;
     bool leave_bundled; /* set before opening: only the plugins of plugin_path */
     bool empty;         /* set before opening: no database is read, only what was written here */
+    bool no_effects;    /* set before opening: no network, no secrets, and what plugins write is dropped */
+    const struct peri_clock *use_clock; /* set before opening: instead of the system's; NULL: that */
     /* set before opening: settings of plugins instead of the configuration's; NULL: those */
     bool (*settings)(void *ctx, const char *plugin_id, struct peri_plugin_settings *ret);
     void *settings_ctx;

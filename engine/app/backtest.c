@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "app/backtest.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/paths.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "io/store_data.h"
+
+#define QUIET_MS 60000 /* of real time */
+#define MAX_INSTANTS 200000
+#define EVENT_BYTES_MAX (16 << 20) /* larger ones were never stored */
+
+/* ---- what both worlds share ---- */
+
+enum peri_status peri_backtest_stage_open(
+    struct peri_backtest_stage *stage, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err)
+{
+    memset(stage, 0, sizeof(*stage));
+    stage->clock = peri_clock_fake_init(&stage->fake, 0);
+    stage->bench.use_clock = &stage->clock;
+    stage->bench.no_effects = true;
+    enum peri_status st = peri_workbench_open(&stage->bench, cli, diag, err);
+    if (st == PERI_OK && peri_path_is_file(cli->config.database))
+        st = peri_reader_open(cli->config.database, &stage->recorded, err);
+    if (st)
+        peri_backtest_stage_close(stage);
+    return st;
+}
+
+void peri_backtest_stage_close(struct peri_backtest_stage *stage)
+{
+    peri_reader_close(stage->recorded);
+    if (stage->bench.cli)
+        peri_workbench_close(&stage->bench);
+    memset(stage, 0, sizeof(*stage));
+}
+
+/* ---- a world ---- */
+
+static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
+{
+    return peri_loop_post(ctx, fn, arg);
+}
+
+static int64_t real_ms(void)
+{
+    struct peri_clock system = peri_clock_system();
+    return peri_clock_mono(&system).ns / 1000000;
+}
+
+static enum peri_status settle(struct peri_backtest *test, struct peri_error *err)
+{
+    struct peri_loop *loop = test->stage->bench.loop;
+    int64_t end = 0;
+    for (size_t i = 0; !peri_pipeline_is_quiet(test->pipeline) || peri_store_queued(test->store) > 0; i++) {
+        peri_loop_once(loop, 5);
+        if (i % 64 != 63)
+            continue;
+        int64_t now = real_ms();
+        end = end ? end : now + QUIET_MS;
+        if (now > end)
+            return peri_error_set(err, PERI_ETIMEOUT, NULL, "the rules did not come to rest within a minute");
+    }
+    return test->failed ? peri_error_nomem(err) : PERI_OK;
+}
+
+static enum peri_status start(struct peri_backtest *test, const struct peri_rule_list *rules, struct peri_error *err)
+{
+    struct peri_workbench *bench = &test->stage->bench;
+    struct peri_pipeline_options options = {.loop = bench->loop,
+        .store = test->store,
+        .log = bench->log,
+        .clock = test->stage->clock,
+        .tz = &bench->tz,
+        .max_event_bytes = EVENT_BYTES_MAX};
+    struct peri_run_ops ops;
+    peri_backtest_ops(test, &ops);
+    enum peri_status st = peri_pipeline_create(&options, &test->pipeline, err);
+    if (st == PERI_OK)
+        st = peri_pipeline_set_rules(test->pipeline, rules->items, rules->count, err);
+    if (st == PERI_OK)
+        st = peri_pipeline_start_ops(test->pipeline, &ops, err);
+    return st ? st : settle(test, err);
+}
+
+enum peri_status peri_backtest_open(struct peri_backtest *test, struct peri_backtest_stage *stage,
+    const struct peri_rule_list *rules, int64_t start_ms, struct peri_error *err)
+{
+    memset(test, 0, sizeof(*test));
+    test->stage = stage;
+    test->start_ms = start_ms;
+    atomic_store(&stage->fake.wall_ms, start_ms);
+    test->assumed = peri_map_create();
+    test->not_comparable = peri_map_create();
+    struct peri_store_options options = {.path = ":memory:",
+        .log = stage->bench.log,
+        .clock = stage->clock,
+        .post = post,
+        .post_ctx = stage->bench.loop};
+    enum peri_status st =
+        test->assumed && test->not_comparable ? peri_store_open(&options, &test->store, err) : peri_error_nomem(err);
+    if (st == PERI_OK)
+        st = peri_store_reader(test->store, &test->reader, err);
+    if (st == PERI_OK)
+        st = start(test, rules, err);
+    if (st)
+        peri_backtest_close(test);
+    return st;
+}
+
+static void free_value(void *value)
+{
+    peri_value_unref(value);
+}
+
+void peri_backtest_close(struct peri_backtest *test)
+{
+    if (!test->stage)
+        return;
+    peri_pipeline_destroy(test->pipeline);
+    peri_reader_close(test->reader);
+    peri_store_close(test->store);
+    for (int i = 0; i < 3; i++)
+        peri_loop_once(test->stage->bench.loop, 0);
+    peri_backtest_answers_finish(&test->answers);
+    peri_map_destroy(test->assumed, free_value);
+    peri_map_destroy(test->not_comparable, free);
+    free(test->original);
+    memset(test, 0, sizeof(*test));
+}
+
+/* ---- time ---- */
+
+static int64_t now_ms(const struct peri_backtest *test)
+{
+    return peri_clock_wall_ms(&test->stage->clock);
+}
+
+/* From one instant at which something is due to the next. */
+static enum peri_status go(struct peri_backtest *test, int64_t until_ms, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; st == PERI_OK && i < MAX_INSTANTS; i++) {
+        int64_t now = now_ms(test), due = peri_pipeline_next_due(test->pipeline);
+        int64_t next = due > until_ms ? until_ms : due < now ? now : due;
+        if (next > now)
+            peri_clock_fake_advance(&test->stage->fake, next - now);
+        if (due > until_ms)
+            return PERI_OK;
+        peri_pipeline_tick(test->pipeline);
+        st = settle(test, err);
+    }
+    return st ? st
+              : peri_error_set(err, PERI_ELIMIT, NULL, "more than %d things are due between two events", MAX_INSTANTS);
+}
+
+static bool has_live_runs(const struct peri_backtest *test)
+{
+    struct peri_value *status = NULL;
+    bool live = peri_pipeline_status(test->pipeline, &status) == PERI_OK && peri_map_int(status, "live_runs", 0) > 0;
+    peri_value_unref(status);
+    return live;
+}
+
+enum peri_status peri_backtest_finish(struct peri_backtest *test, int64_t at_most_ms, struct peri_error *err)
+{
+    int64_t end = now_ms(test) + at_most_ms;
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; st == PERI_OK && i < MAX_INSTANTS && has_live_runs(test); i++) {
+        int64_t due = peri_pipeline_next_due(test->pipeline);
+        if (due > end)
+            break;
+        st = go(test, due, err);
+    }
+    return st;
+}
+
+/* ---- events ---- */
+
+struct sending {
+    bool done;
+    enum peri_status st;
+    struct peri_error err;
+};
+
+static void sent(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct sending *s = arg;
+    s->done = true;
+    s->st = st;
+    if (err)
+        s->err = *err;
+}
+
+/* An event of its own: the engine numbers it anew. */
+static struct peri_event *copy_of(const struct peri_event *event)
+{
+    struct peri_event *copy = peri_event_create();
+    if (!copy)
+        return NULL;
+    copy->type = peri_strdup(event->type);
+    copy->source = peri_strdup(event->source);
+    copy->external_id = peri_strdup(event->external_id);
+    copy->subject = peri_strdup(event->subject);
+    copy->extensions = peri_value_ref(event->extensions);
+    copy->time_ms = event->time_ms;
+    copy->hops = event->hops;
+    copy->data = peri_strndup(event->data, event->data_len);
+    copy->data_len = event->data_len;
+    if (copy->type && copy->source && copy->data)
+        return copy;
+    peri_event_unref(copy);
+    return NULL;
+}
+
+static bool note_original(struct peri_backtest *test, uint64_t seq, uint64_t original)
+{
+    size_t before = test->original_cap;
+    if (!peri_vec_grow(&test->original, &test->original_cap, seq + 1, sizeof(*test->original)))
+        return false;
+    memset(test->original + before, 0, (test->original_cap - before) * sizeof(*test->original));
+    test->original[seq] = original;
+    return true;
+}
+
+enum peri_status peri_backtest_send(
+    struct peri_backtest *test, const struct peri_event *event, uint64_t original, struct peri_error *err)
+{
+    struct sending s = {0};
+    enum peri_status st = go(test, event->received_ms > now_ms(test) ? event->received_ms : now_ms(test), err);
+    if (st)
+        return st;
+    struct peri_batch *batch = peri_batch_create();
+    struct peri_event *copy = batch ? copy_of(event) : NULL;
+    st = copy ? peri_batch_event(batch, peri_event_ref(copy)) : PERI_ENOMEM;
+    test->last_original = original;
+    if (st == PERI_OK)
+        st = peri_pipeline_submit(test->pipeline, batch, sent, &s, err);
+    else
+        (void)peri_error_nomem(err);
+    if (st) {
+        peri_event_unref(copy);
+        peri_batch_destroy(batch);
+        return st;
+    }
+    while (!s.done)
+        peri_loop_once(test->stage->bench.loop, 5);
+    st = s.st;
+    if (st)
+        *err = s.err;
+    else if (!note_original(test, copy->seq, original))
+        st = peri_error_nomem(err);
+    test->sent++;
+    peri_event_unref(copy);
+    return st ? st : settle(test, err);
+}
