@@ -272,6 +272,7 @@ static void delete_mapping(struct peri_api_op *op)
 struct audit_query {
     char *target, *action;
     struct peri_audit_filter filter;
+    struct peri_api_op *op;
 };
 
 static void audit_free(void *arg)
@@ -288,6 +289,13 @@ static enum peri_status find_audit(
     return peri_reader_audit(reader, &((struct audit_query *)arg)->filter, ret, err);
 }
 
+static void ask_audit(void *arg)
+{
+    struct audit_query *q = arg;
+    peri_api_ask(q->op, find_audit, q, audit_free);
+}
+
+/* What plugins have done up to now is part of the answer. */
 static void list_audit(struct peri_api_op *op)
 {
     const char *after = peri_http_query(op->req, "after");
@@ -305,7 +313,8 @@ static void list_audit(struct peri_api_op *op)
     q->action = peri_strdup(peri_http_query(op->req, "action"));
     q->filter =
         (struct peri_audit_filter){.target = q->target, .action = q->action, .before = id, .limit = peri_api_limit(op)};
-    peri_api_ask(op, find_audit, q, audit_free);
+    q->op = op;
+    peri_host_ledger_flush(op->service->host, ask_audit, q);
 }
 
 const struct peri_api_route peri_api_mappings[] = {

@@ -9,6 +9,7 @@
 #include "app/client.h"
 #include "app/commands.h"
 #include "app/paths.h"
+#include "app/plugin_audit.h"
 #include "app/plugin_new.h"
 #include "app/plugin_test.h"
 #include "app/workbench.h"
@@ -19,7 +20,7 @@
 #include "plugin/package.h"
 #include "plugin/policy.h"
 
-enum { YES, SETTINGS, HOST, ISOLATION, TYPE, LANG, FOLDER };
+enum { YES, SETTINGS, HOST, ISOLATION, TYPE, LANG, FOLDER, UNUSED, ACTION, LIMIT };
 
 static const struct argp_option options[] = {
     {"yes", PERI_OPTION(YES), 0, 0, "approve: without asking", 0},
@@ -31,16 +32,21 @@ static const struct argp_option options[] = {
     {"type", PERI_OPTION(TYPE), "TYPE", 0, "new: operator, connector or channel", 0},
     {"lang", PERI_OPTION(LANG), "LANG", 0, "new: lua (the default) or c (operators only)", 0},
     {"dir", PERI_OPTION(FOLDER), "DIR", 0, "new: makes the plugin's folder in DIR (default: the current folder)", 0},
+    {"unused", PERI_OPTION(UNUSED), 0, 0, "audit: permissions that were granted and never used", 0},
+    {"action", PERI_OPTION(ACTION), "PREFIX", 0, "audit: entries whose action begins so (plugin.outbound)", 0},
+    {"limit", PERI_OPTION(LIMIT), "N", 0, "audit: at most N entries (default 50)", 0},
     {0},
 };
 static const struct peri_usage_text usage = {
-    "list | show ID | new NAME | check DIR | test DIR | approve ID | revoke ID | enable ID | disable ID | reload ID",
+    "list | show ID | new NAME | check DIR | test DIR | approve ID | revoke ID | enable ID | disable ID | reload ID | "
+    "audit [ID]",
     "Plugin packages. `new' makes the folder of a plugin that works, to be changed. `check' validates a package: "
     "manifest, files, Lua, operators. `test' runs its specs "
     "(spec/*_spec.lua, with busted) and then, in the sandbox, its examples (examples.json). `approve' shows what it "
     "asks for "
     "(on an update, what "
-    "changed), asks on a terminal, and writes the operator's policy file. enable, disable and reload need the service.",
+    "changed), asks on a terminal, and writes the operator's policy file. enable, disable and reload need the service. `audit' "
+    "shows what was granted, loaded, refused, called outside and stopped.",
     options, 0, 2};
 
 static const struct peri_column columns[] = {{"id", "ID", 0}, {"version", "VERSION", 0}, {"type", "TYPE", 0},
@@ -414,12 +420,30 @@ static int reload(struct peri_cli *cli, const struct peri_args *args)
     return change(cli, args->words[0], "reload");
 }
 
+static int audit(struct peri_cli *cli, const struct peri_args *args)
+{
+    long long limit;
+    if (!peri_cli_number(cli, "--limit", args->value[LIMIT], 1, 1000, 50, &limit))
+        return PERI_EXIT_USAGE;
+    const char *id = args->count ? args->words[0] : NULL;
+    if (!peri_cli_config(cli))
+        return PERI_EXIT_NO;
+    if (!args->value[UNUSED])
+        return peri_plugin_audit(cli, id, args->value[ACTION], (size_t)limit);
+    int code;
+    struct peri_value *rows = fetch(cli, &code);
+    if (rows)
+        code = peri_plugin_unused(cli, rows, id);
+    peri_value_unref(rows);
+    return code;
+}
+
 int peri_cmd_plugins(struct peri_cli *cli, int argc, char **argv)
 {
     static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
         {"new", make, 1, 1, "NAME"}, {"check", check, 1, 1, "DIR"}, {"test", test, 1, 1, "DIR"},
         {"approve", approve, 1, 1, "ID"}, {"revoke", revoke_plugin, 1, 1, "ID"}, {"enable", enable, 1, 1, "ID"},
-        {"disable", disable, 1, 1, "ID"}, {"reload", reload, 1, 1, "ID"}, {0}};
+        {"disable", disable, 1, 1, "ID"}, {"reload", reload, 1, 1, "ID"}, {"audit", audit, 0, 1, "[ID]"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "plugins", verbs, &args);

@@ -209,6 +209,9 @@ const struct peri_code peri_codes_plugin[] = {
         PERI_EXAMPLE_NONE, NULL, NULL},
     {"denied", "the plugin may not do this", "The permission is not in its manifest, or was not granted.",
         PERI_EXAMPLE_NONE, NULL, NULL},
+    {"plugin.revoked", "the plugin's approval was withdrawn",
+        "What it was doing is ended. Approve it again if it is to go on.", PERI_EXAMPLE_SHELL,
+        "perigee plugins revoke io.example.garden", "perigee plugins approve io.example.garden"},
     {"vetoed", "a plugin forbade the action",
         "An interceptor said no; the message has its id and its reason. `perigee plugins show ID` tells what it asks "
         "for.",

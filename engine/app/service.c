@@ -445,6 +445,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .bundled_path = k->share,
         .policy_file = c->policy,
         .approve_all = k->approve_all,
+        .note_usage = true,
         .settings = peri_config_settings,
         .settings_ctx = (void *)(uintptr_t)c,
         .channel_for = peri_config_channel,

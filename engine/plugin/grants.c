@@ -2,6 +2,7 @@
 #include "plugin/grants.h"
 
 #include <ctype.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "lang/glob.h"
 
 struct host {
+    size_t item; /* whose it is; SIZE_MAX: of the policy's hosts */
     char *name; /* lower case; "*.example.com" stands for exactly one more label */
     int port;   /* 0: any */
     bool named; /* by the operator: private addresses are meant */
@@ -18,7 +20,8 @@ struct host {
 
 struct peri_grants {
     char **items;
-    size_t count, cap;
+    _Atomic bool *used; /* one for each */
+    size_t count, cap, used_cap;
     struct host *hosts;
     size_t host_count, host_cap;
 };
@@ -37,6 +40,7 @@ void peri_grants_destroy(struct peri_grants *grants)
     for (size_t i = 0; i < grants->host_count; i++)
         free(grants->hosts[i].name);
     free(grants->items);
+    free(grants->used);
     free(grants->hosts);
     free(grants);
 }
@@ -108,9 +112,9 @@ bool peri_host_of(const char *text, char **ret_host, int *ret_port)
     return true;
 }
 
-enum peri_status peri_grants_add_host(struct peri_grants *grants, const char *text, bool named)
+static enum peri_status add_host(struct peri_grants *grants, const char *text, bool named, size_t item)
 {
-    struct host host = {.named = named};
+    struct host host = {.named = named, .item = item};
     if (!text || !peri_host_of(text, &host.name, &host.port))
         return PERI_OK;
     if (!peri_vec_grow(&grants->hosts, &grants->host_cap, grants->host_count + 1, sizeof(*grants->hosts))) {
@@ -119,6 +123,11 @@ enum peri_status peri_grants_add_host(struct peri_grants *grants, const char *te
     }
     grants->hosts[grants->host_count++] = host;
     return PERI_OK;
+}
+
+enum peri_status peri_grants_add_host(struct peri_grants *grants, const char *text, bool named)
+{
+    return add_host(grants, text, named, SIZE_MAX);
 }
 
 /* KEY of {config.KEY} may be a dotted path. */
@@ -139,16 +148,17 @@ static const struct peri_value *config_at(const struct peri_value *config, const
 static enum peri_status add_outbound(
     struct peri_grants *grants, const char *arg, const struct peri_value *config, const struct peri_value *given)
 {
+    size_t item = grants->count - 1;
     if (arg[0] != '{')
-        return peri_grants_add_host(grants, arg, false);
+        return add_host(grants, arg, false, item);
     const char *key = arg + strlen("{config.");
     const struct peri_value *v = config_at(config, key, strlen(key) - 1), *own = config_at(given, key, strlen(key) - 1);
     bool named = own && peri_value_equal(v, own);
     enum peri_status st = PERI_OK;
     if (peri_value_is(v, PERI_STRING))
-        return peri_grants_add_host(grants, peri_value_text(v), named);
+        return add_host(grants, peri_value_text(v), named, item);
     for (size_t i = 0; peri_value_is(v, PERI_LIST) && !st && i < peri_value_count(v); i++)
-        st = peri_grants_add_host(grants, peri_value_text(peri_list_at(v, i)), named);
+        st = add_host(grants, peri_value_text(peri_list_at(v, i)), named, item);
     return st;
 }
 
@@ -157,6 +167,15 @@ enum peri_status peri_grants_add(
 {
     if (!peri_vec_grow(&grants->items, &grants->cap, grants->count + 1, sizeof(*grants->items)))
         return PERI_ENOMEM;
+    if (grants->cap > grants->used_cap) {
+        _Atomic bool *more = realloc(grants->used, grants->cap * sizeof(*more));
+        if (!more)
+            return PERI_ENOMEM;
+        for (size_t i = grants->used_cap; i < grants->cap; i++)
+            atomic_init(&more[i], false);
+        grants->used = more;
+        grants->used_cap = grants->cap;
+    }
     char *copy = peri_strdup(permission);
     if (!copy)
         return PERI_ENOMEM;
@@ -172,6 +191,27 @@ bool peri_grants_has(const struct peri_grants *grants, const char *permission)
         if (!strcmp(grants->items[i], permission))
             return true;
     return false;
+}
+
+static bool use(const struct peri_grants *grants, size_t i)
+{
+    atomic_store_explicit(&grants->used[i], true, memory_order_relaxed);
+    return true;
+}
+
+bool peri_grants_uses(const struct peri_grants *grants, const char *permission)
+{
+    for (size_t i = 0; i < grants->count; i++)
+        if (!strcmp(grants->items[i], permission))
+            return use(grants, i);
+    return false;
+}
+
+void peri_grants_take_used(const struct peri_grants *grants, void (*fn)(void *arg, const char *permission), void *arg)
+{
+    for (size_t i = 0; i < grants->count; i++)
+        if (atomic_exchange_explicit(&grants->used[i], false, memory_order_relaxed))
+            fn(arg, grants->items[i]);
 }
 
 bool peri_grants_any(const struct peri_grants *grants, const char *prefix)
@@ -191,16 +231,16 @@ bool peri_grants_data(const struct peri_grants *grants, const char *access, cons
         const char *arg = grants->items[i] + n;
         if (peri_str_starts(grants->items[i], prefix) &&
             (!strcmp(arg, "*") || !strcmp(peri_entity_type_singular(arg), type)))
-            return true;
+            return use(grants, i);
     }
-    return !strcmp(access, "read") && !strcmp(type, "contact") && peri_grants_has(grants, "contacts:read");
+    return !strcmp(access, "read") && !strcmp(type, "contact") && peri_grants_uses(grants, "contacts:read");
 }
 
 static bool event_granted(const struct peri_grants *grants, const char *prefix, const char *event_type)
 {
     for (size_t i = 0; i < grants->count; i++)
         if (peri_str_starts(grants->items[i], prefix) && peri_glob_match(grants->items[i] + strlen(prefix), event_type))
-            return true;
+            return use(grants, i);
     return false;
 }
 
@@ -219,7 +259,7 @@ bool peri_grants_subscribe_glob(const struct peri_grants *grants, const char *gl
     static const char prefix[] = "event:subscribe:";
     for (size_t i = 0; i < grants->count; i++)
         if (peri_str_starts(grants->items[i], prefix) && !strcmp(grants->items[i] + strlen(prefix), glob))
-            return true;
+            return use(grants, i);
     return event_granted(grants, prefix, glob); /* the stars of glob are characters like others */
 }
 
@@ -228,7 +268,7 @@ bool peri_grants_channel(const struct peri_grants *grants, const char *channel_t
     for (size_t i = 0; i < grants->count; i++) {
         const char *arg = grants->items[i] + strlen("channels:send:");
         if (peri_str_starts(grants->items[i], "channels:send:") && (!strcmp(arg, "*") || !strcmp(arg, channel_type)))
-            return true;
+            return use(grants, i);
     }
     return false;
 }
@@ -257,6 +297,8 @@ bool peri_grants_host(const struct peri_grants *grants, const char *host, int po
         if ((grant->port && grant->port != port) || !host_matches(grant, lower))
             continue;
         granted = true;
+        if (grant->item != SIZE_MAX)
+            use(grants, grant->item);
         named = named || (grant->named && grant->name[0] != '*');
     }
     if (ret_named)

@@ -106,7 +106,8 @@ enum peri_status peri_host_create(
     host->subs = peri_map_create();
     host->plans = peri_map_create();
     host->ids = calloc(1, sizeof(*host->ids));
-    if (!copy_options(host, options) || !host->operators || !host->libraries || !host->subs || !host->plans ||
+    host->ledger = peri_ledger_create();
+    if (!host->ledger || !copy_options(host, options) || !host->operators || !host->libraries || !host->subs || !host->plans ||
         !host->ids)
         st = peri_error_nomem(err);
     host->queue_full = peri_metrics_counter(
@@ -141,6 +142,7 @@ static void stop_plugins(struct peri_host *host)
             (void)!peri_plugin_hook(p, "stop", true, NULL);
     }
     peri_subs_flush(host);
+    peri_host_ledger_flush(host, NULL, NULL);
     /* Rounds are counted besides the clock, which stands still in tests. */
     int64_t until = mono_ms(host) + STOP_MS;
     for (int rounds = 0; hooks_run(host) && rounds < STOP_MS / 10 && mono_ms(host) < until; rounds++)
@@ -172,6 +174,7 @@ void peri_host_destroy(struct peri_host *host)
         peri_plugin_unref(host->plugins[i]);
     }
     free(host->plugins);
+    peri_ledger_destroy(host->ledger);
     peri_subs_finish(host);
     peri_plans_finish(host);
     peri_map_destroy(host->operators, NULL);
@@ -320,6 +323,8 @@ static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **
         st = peri_map_put(v, "permissions", asked_for(p));
     if (!st)
         st = peri_map_put(v, "granted", peri_grants_value(p->grants));
+    if (!st && p->state == PERI_PLUGIN_ACTIVE)
+        st = peri_usage_put(p, v);
     if (!st && p->error.status)
         st = put_error(v, p->state == PERI_PLUGIN_BLOCKED ? "refusal" : "error", &p->error);
     if (!st)

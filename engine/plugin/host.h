@@ -71,6 +71,7 @@ struct peri_host_options {
     const char *const *plugin_path; /* folders that hold plugin folders; NULL-ended */
     const char *bundled_path;       /* share folder with operators/, connectors/, channels/ and policy.yaml; or NULL */
     const char *policy_file;        /* the operator's policy.yaml; may not exist; NULL: none */
+    bool note_usage;                /* of permissions, in the store */
     bool leave_bundled;             /* load the plugins of plugin_path only; bundled_path still lends its Lua library */
     bool approve_all;               /* grant what manifests ask for: development and tests */
     bool (*settings)(void *ctx, const char *plugin_id, struct peri_plugin_settings *ret); /* false: no entry */
@@ -198,6 +199,10 @@ void peri_host_journaled(struct peri_host *host, struct peri_event *event);
 bool peri_host_delivers(struct peri_host *host);
 /* Does an active plugin hear events of this type? */
 bool peri_host_hears(struct peri_host *host, const char *type);
+
+/* Writes what is counted for the audit trail now, not at the end of its minute. done (may be NULL) runs on the loop when
+ * it is there, perhaps before this returns. */
+void peri_host_ledger_flush(struct peri_host *host, void (*done)(void *arg), void *arg);
 
 /* Lists for the API and the command line; new references. plugins: [{id, name, version, type, state, path, bundled,
  * permissions, granted, refusal?, error?, operators, channels, webhooks, events, description}]. */

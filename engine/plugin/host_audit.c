@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The trail of what was loaded, refused and switched off. */
+/* The trail of what was granted, loaded, refused and switched off. */
 #include <stdlib.h>
 
 #include "base/str.h"
@@ -62,24 +62,92 @@ void peri_host_audit(const struct peri_plugin *p, const char *action)
     peri_host_audit_entry(p->host, action, p->id, detail_of(p));
 }
 
+static struct entry *make_entry(const char *action, const char *target, struct peri_value *detail)
+{
+    struct entry *e = calloc(1, sizeof(*e));
+    if (!e) {
+        peri_value_unref(detail);
+        return NULL;
+    }
+    *e = (struct entry){peri_strdup(action), peri_strdup(target), detail};
+    if (e->action && e->target)
+        return e;
+    drop(e);
+    return NULL;
+}
+
+void peri_audit_batch(struct peri_batch *batch, const char *action, const char *target, struct peri_value *detail)
+{
+    struct entry *e = make_entry(action, target, detail);
+    if (e)
+        (void)!peri_batch_fn(batch, 512, write_entry, e, drop);
+}
+
 void peri_host_audit_entry(struct peri_host *host, const char *action, const char *target, struct peri_value *detail)
 {
-    struct entry *e = host->options.ops.submit && !host->closing ? calloc(1, sizeof(*e)) : NULL;
-    if (!e) {
+    struct peri_batch *batch = host->options.ops.submit && !host->closing ? peri_batch_create() : NULL;
+    if (!batch) {
         peri_value_unref(detail);
         return;
     }
-    *e = (struct entry){peri_strdup(action), peri_strdup(target), detail};
-    struct peri_batch *batch = e->action && e->target ? peri_batch_create() : NULL;
-    if (!batch) {
-        drop(e);
-        return;
-    }
+    peri_audit_batch(batch, action, target, detail);
     host->commits++;
-    if (peri_batch_fn(batch, 512, write_entry, e, drop) ||
+    if (peri_batch_count(batch) == 0 ||
         host->options.ops.submit(host->options.ops.ctx, batch, written, host) != PERI_OK) {
         host->commits--;
         peri_batch_destroy(batch);
         peri_warn(host->options.log, "audit", "%s of %s was not recorded: the store is busy", action, target);
+    }
+}
+
+void peri_audit_unloaded(const struct peri_plugin *p, const char *reason)
+{
+    struct peri_value *v = detail_of(p);
+    if (v)
+        (void)!peri_map_put_text(v, "reason", reason);
+    peri_host_audit_entry(p->host, "plugin.unloaded", p->id, v);
+}
+
+/* --- grants --- */
+
+/* Rows of kv that no plugin can reach: a plugin's id has no colon. */
+static const char grants_owner[] = ":grants";
+
+/* The policy is a file that people may also edit by hand: what changed in it is found by comparing it with what was
+ * noted last, so every grant is told once, whoever made it. */
+void peri_audit_grants(struct peri_host *host)
+{
+    struct peri_reader *reader = host->options.ops.submit ? peri_host_reader(host) : NULL;
+    struct peri_batch *batch = reader ? peri_batch_create() : NULL;
+    const struct peri_value *entries = batch ? peri_policy_entries(host->policy) : NULL;
+    struct peri_value *known = NULL;
+    if (!batch || peri_reader_kv_list(reader, grants_owner, "", 0, 10000, &known, NULL)) {
+        peri_batch_destroy(batch);
+        return;
+    }
+    for (void *it = peri_map_first(entries); it; it = peri_map_next(entries, it)) {
+        const char *id = peri_map_key(it, NULL);
+        struct peri_value *old = NULL;
+        bool same = !peri_reader_kv_get(reader, grants_owner, id, 0, &old, NULL) && old &&
+                    peri_value_equal(old, peri_map_item(it));
+        peri_value_unref(old);
+        if (same)
+            continue;
+        peri_audit_batch(batch, "policy.granted", id, peri_value_ref(peri_map_item(it)));
+        (void)!peri_batch_kv_set(batch, grants_owner, id, peri_value_copy(peri_map_item(it)), 0);
+    }
+    for (size_t i = 0; i < peri_value_count(known); i++) {
+        const char *id = peri_value_text(peri_list_at(known, i));
+        if (peri_map_at(entries, id))
+            continue;
+        peri_audit_batch(batch, "policy.revoked", id, NULL);
+        (void)!peri_batch_kv_set(batch, grants_owner, id, NULL, 0);
+    }
+    peri_value_unref(known);
+    host->commits++;
+    if (peri_batch_count(batch) == 0 ||
+        host->options.ops.submit(host->options.ops.ctx, batch, written, host) != PERI_OK) {
+        host->commits--;
+        peri_batch_destroy(batch);
     }
 }

@@ -19,6 +19,8 @@ void peri_host_read_policies(struct peri_host *host, struct peri_diag *diag)
     if (peri_policy_load(shipped, &host->shipped, diag))
         peri_err(host->options.log, "plugins", "%s can not be read", shipped);
     free(shipped);
+    if (host->policy)
+        peri_audit_grants(host);
 }
 
 /* --- settings --- */

@@ -2,6 +2,7 @@
 /* What handlers do with the model: reads go to the worker's own connection, writes are collected in the job's batch,
  * which the loop commits when the handler has ended well. Every permission check for data, storage and events is here.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,9 @@ enum peri_status peri_job_spend(struct peri_job *job, struct peri_error *err)
 enum peri_status peri_job_denied(
     const struct peri_job *job, const char *permission, const char *arg, struct peri_error *err)
 {
+    char what[300];
+    snprintf(what, sizeof(what), "%s%.250s", permission, arg);
+    peri_ledger_violation(job, "denied", what);
     return peri_error_set(
         err, PERI_EDENIED, "denied", "plugin %s was not granted %s%s", job->plugin->id, permission, arg);
 }
@@ -399,7 +403,7 @@ enum peri_status peri_job_emit(struct peri_job *job, const char *type, const str
 enum peri_status peri_job_kv_get(struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_reader *reader = peri_job_reader(job);
-    if (!peri_grants_has(job->plugin->grants, "storage:read"))
+    if (!peri_grants_uses(job->plugin->grants, "storage:read"))
         return peri_job_denied(job, "storage:read", "", err);
     enum peri_status st = peri_job_spend(job, err);
     if (st || !reader)
@@ -411,7 +415,7 @@ enum peri_status peri_job_kv_list(
     struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_reader *reader = peri_job_reader(job);
-    if (!peri_grants_has(job->plugin->grants, "storage:read") && !peri_grants_has(job->plugin->grants, "storage:write"))
+    if (!peri_grants_uses(job->plugin->grants, "storage:read") && !peri_grants_uses(job->plugin->grants, "storage:write"))
         return peri_job_denied(job, "storage:read", "", err);
     enum peri_status st = peri_job_spend(job, err);
     if (st)
@@ -503,7 +507,7 @@ static enum peri_status put_stored(
 
 static enum peri_status may_store(struct peri_job *job, struct peri_error *err)
 {
-    if (!peri_grants_has(job->plugin->grants, "storage:write"))
+    if (!peri_grants_uses(job->plugin->grants, "storage:write"))
         return peri_job_denied(job, "storage:write", "", err);
     enum peri_status st = peri_job_may_change(job, "change its storage", err);
     return st ? st : peri_job_spend(job, err);

@@ -354,6 +354,7 @@ static void ask(struct peri_gate *gate)
     else if (!(job = make_job(p, gate->job, "before", peri_value_ref(gate->call))))
         peri_error_nomem(&err);
     if (job) {
+        (void)peri_grants_uses(p->grants, "actions:intercept");
         job->finish = asked;
         job->arg = gate;
         gate->asking = job;

@@ -335,6 +335,7 @@ struct peri_job {
     struct peri_mono started;
     int64_t wall_ms, deadline_ms; /* deadline: monotonic ms, for children */
     bool answered, on_worker, flushing, finishing;
+    bool sent; /* it has begun, or stands in the mailbox */
     bool intercepts;        /* is, or comes of, a question of an interceptor: nobody is asked about it */
     struct peri_gate *gate; /* it waits for interceptors, or they will be told of it; else NULL */
     bool trial; /* its end decides whether the plugin's rest is over */
@@ -409,6 +410,7 @@ struct peri_host {
     struct peri_map *plans;       /* row id of schedules -> struct peri_plan */
     bool plans_loaded;
     struct peri_timer *plan_timer;
+    struct peri_ledger *ledger;
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -452,6 +454,8 @@ enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_e
 enum peri_status peri_job_send(struct peri_job *job, bool urgent, struct peri_error *err) PERI_MUST_CHECK;
 /* Answers a job that was never sent off, and frees it. */
 void peri_job_refuse(struct peri_job *job, const struct peri_error *err);
+/* Every call of the plugin that is under way ends now, with this error. */
+void peri_jobs_cut(struct peri_plugin *plugin, const struct peri_error *err);
 void peri_job_returned(struct peri_job *job, enum peri_item_kind kind);
 void peri_job_resume(struct peri_job *job); /* the operation has ended: op.answer or op.error is set */
 void peri_job_copy_context(struct peri_job *job, const struct peri_job *parent);
@@ -509,8 +513,26 @@ void peri_host_tell_sent(const struct peri_job *job, const char *channel, const 
 void peri_host_tell_received(const struct peri_job *job, const struct peri_value *message);
 void peri_host_tell_due(struct peri_host *host, const char *plugin, const char *name, int64_t due_ms, int64_t now_ms);
 
-/* host_audit.c, loop: plugin.loaded, plugin.refused, plugin.failed, plugin.disabled */
+/* host_audit.c, loop: plugin.loaded, plugin.refused, plugin.failed */
 void peri_host_audit(const struct peri_plugin *plugin, const char *action);
+void peri_audit_unloaded(const struct peri_plugin *plugin, const char *reason);
+/* What policy.yaml grants now, where that is not what was noted last: granted and revoked. */
+void peri_audit_grants(struct peri_host *host);
+/* Adds an entry to a batch. take detail */
+void peri_audit_batch(struct peri_batch *batch, const char *action, const char *target, struct peri_value *detail);
+
+/* host_ledger.c: happenings that are counted and written once a minute. Loop, but for violations: any thread. */
+struct peri_ledger *peri_ledger_create(void);
+void peri_ledger_destroy(struct peri_ledger *ledger);
+/* outcome: a status or an error's code. */
+void peri_ledger_outbound(const struct peri_job *job, const char *host, int port, const char *outcome, int64_t sent,
+    int64_t received);
+void peri_ledger_violation(const struct peri_job *job, const char *code, const char *what);
+void peri_ledger_arm(struct peri_host *host); /* there may be something to write */
+/* Which of its permissions it has used: from its grants into the host's memory; into v as unused and used_since. */
+void peri_usage_merge(struct peri_plugin *plugin);
+enum peri_status peri_usage_put(struct peri_plugin *plugin, struct peri_value *v) PERI_MUST_CHECK;
+
 /* take detail (may be NULL) */
 void peri_host_audit_entry(struct peri_host *host, const char *action, const char *target, struct peri_value *detail);
 

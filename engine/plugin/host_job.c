@@ -139,6 +139,7 @@ static void count(struct peri_job *job, const struct peri_error *err)
     if (err)
         peri_metric_add(p->failures, 1);
     if (err && peri_str_starts(err->code, "limit.")) {
+        peri_ledger_violation(job, err->code, job->path[1] ? job->path[1] : job->path[0]);
         peri_metric_add(p->limit_ends, 1);
         peri_warn(p->host->options.log, p->area, "%s: %s [%s]", job->path[1] ? job->path[1] : job->path[0],
             err->message, err->code);
@@ -164,6 +165,7 @@ static void answer(struct peri_job *job, const struct peri_error *err)
     if (!host->closing) {
         count(job, err);
         peri_breaker_result(job, err);
+        peri_ledger_arm(host);
     }
     if (job->gate)
         peri_intercept_after(job, &result);
@@ -206,6 +208,34 @@ static void expired(void *arg)
     send_abort(job);
 }
 
+/* One that waits for nobody any more. */
+static void cut(struct peri_job *job, const struct peri_error *why)
+{
+    struct peri_error err = *why;
+    if (!job->sent) {
+        peri_job_refuse(job, &err);
+        return;
+    }
+    err.outcome_unknown = job->effects > 0 || job->flushing || (!job->on_worker && peri_op_is_effect(&job->op)) ||
+                          (job->on_worker && job->plugin->native);
+    answer(job, &err);
+    if (job->on_worker || job->flushing)
+        return; /* what comes back is dropped */
+    peri_op_cancel(job);
+    send_abort(job);
+}
+
+void peri_jobs_cut(struct peri_plugin *plugin, const struct peri_error *err)
+{
+    struct peri_job *job = plugin->host->jobs;
+    while (job) {
+        bool its = job->plugin == plugin && !job->answered && job->kind != PERI_JOB_HOOK;
+        if (its)
+            cut(job, err);
+        job = its ? plugin->host->jobs : job->next; /* an answer may change the list */
+    }
+}
+
 /* --- sending --- */
 
 enum peri_status peri_job_send(struct peri_job *job, bool urgent, struct peri_error *err)
@@ -219,14 +249,14 @@ enum peri_status peri_job_send(struct peri_job *job, bool urgent, struct peri_er
     if (st)
         return peri_error_set(err, st, NULL, "can not start a timer");
     job->item.kind = PERI_ITEM_START;
-    job->on_worker = true;
+    job->on_worker = job->sent = true;
     st = peri_item_send(host, job->plugin, &job->item, urgent);
     if (st) {
         peri_metric_add(host->queue_full, 1);
         peri_error_set(err, st, "busy", "plugin %s has %d calls waiting", job->plugin->id, PERI_HOST_QUEUE);
         if (err)
             err->retryable = true;
-        job->on_worker = false;
+        job->on_worker = job->sent = false;
         peri_timer_cancel(job->timer);
         job->timer = NULL;
     }

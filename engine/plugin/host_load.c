@@ -177,14 +177,27 @@ static bool claim(struct peri_plugin *p, bool test)
 
 /* --- swapping --- */
 
+/* What it was allowed to do counts no longer, also for what it has begun. */
+static void cut_off(struct peri_plugin *p)
+{
+    struct peri_error err = {0};
+    peri_error_set(&err, PERI_EDENIED, "plugin.revoked", "the approval of plugin %s was withdrawn", p->id);
+    peri_jobs_cut(p, &err);
+}
+
 static void stop_old(struct peri_plugin *old, const char *reason)
 {
-    bool active = old->state == PERI_PLUGIN_ACTIVE;
-    if (active)
+    bool active = old->state == PERI_PLUGIN_ACTIVE, revoked = !strcmp(reason, "revoked");
+    if (active) {
         peri_host_tell_unloaded(old, reason);
+        peri_audit_unloaded(old, reason);
+    }
+    peri_usage_merge(old);
     give_up_claims(old);
-    old->state = PERI_PLUGIN_DISABLED; /* calls under way finish on it */
-    if (active && old->has_stop)
+    old->state = PERI_PLUGIN_DISABLED; /* calls under way finish on it, unless ... */
+    if (active && revoked)
+        cut_off(old);
+    else if (active && old->has_stop)
         (void)!peri_plugin_hook(old, "stop", false, NULL);
     peri_plugin_retire(old);
 }
@@ -368,7 +381,8 @@ static enum peri_status settle(struct peri_plugin *old, struct peri_plugin *p, s
     }
     if (p->state == PERI_PLUGIN_BLOCKED)
         tell_blocked(host, p);
-    stop_old(old, p->state == PERI_PLUGIN_BLOCKED ? "blocked" : "disabled");
+    bool revoked = p->state == PERI_PLUGIN_BLOCKED && p->error.status == PERI_EDENIED;
+    stop_old(old, revoked ? "revoked" : p->state == PERI_PLUGIN_BLOCKED ? "blocked" : "disabled");
     if (add_plugin(host, p))
         drop_plugin(old);
     return PERI_OK;

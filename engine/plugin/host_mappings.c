@@ -37,7 +37,7 @@ static enum peri_status apply(struct peri_tx *tx, void *arg, struct peri_error *
 
 static enum peri_status may_map(struct peri_job *job, struct peri_error *err)
 {
-    if (!peri_grants_has(job->plugin->grants, "storage:write"))
+    if (!peri_grants_uses(job->plugin->grants, "storage:write"))
         return peri_job_denied(job, "storage:write", "", err);
     enum peri_status st = peri_job_may_change(job, "change its mappings", err);
     if (!st)
@@ -127,7 +127,7 @@ enum peri_status peri_job_unmap(struct peri_job *job, const char *type, const ch
 enum peri_status peri_job_mappings(
     struct peri_job *job, const struct peri_value *request, struct peri_value **ret, struct peri_error *err)
 {
-    if (!peri_grants_has(job->plugin->grants, "storage:read"))
+    if (!peri_grants_uses(job->plugin->grants, "storage:read"))
         return peri_job_denied(job, "storage:read", "", err);
     enum peri_status st = peri_job_spend(job, err);
     if (st)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a suspended call waits for, done on the loop: HTTP, mail, another operator, a channel. */
 #include <stdio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,9 @@ static enum peri_status check_host(struct peri_job *job, const char *host, int p
 {
     if (peri_grants_host(job->plugin->grants, host, port, NULL))
         return PERI_OK;
+    char what[300];
+    snprintf(what, sizeof(what), "network:outbound:%.250s:%d", host, port);
+    peri_ledger_violation(job, "denied", what);
     return peri_error_set(err, PERI_EDENIED, "denied",
         "plugin %s may not connect to %s:%d (network:outbound:%s is not granted)", job->plugin->id, host, port, host);
 }
@@ -77,6 +81,27 @@ static void wipe(char *text)
         peri_secret_free(text, strlen(text)); /* zeroes and frees */
 }
 
+/* For the audit trail. */
+static void record(
+    const struct peri_job *job, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
+{
+    const struct peri_op *op = &job->op;
+    char *host = NULL, outcome[64];
+    int port = op->port;
+    if (st)
+        snprintf(outcome, sizeof(outcome), "%s", err->code[0] ? err->code : peri_status_name(st));
+    else
+        snprintf(outcome, sizeof(outcome), "%d", response->status);
+    if (op->url)
+        (void)peri_host_of(op->url, &host, &port);
+    const char *where = host ? host : op->host;
+    if (st && !strcmp(err->code, "http.blocked"))
+        peri_ledger_violation(job, err->code, where ? where : "?");
+    peri_ledger_outbound(job, where, port, outcome, response->connected ? (int64_t)op->body_len : 0,
+        (int64_t)response->body_len);
+    free(host);
+}
+
 static void network_done(
     void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
 {
@@ -84,6 +109,7 @@ static void network_done(
     struct peri_op *op = &job->op;
     job->http = NULL;
     bool effect = response->connected && peri_op_is_effect(op);
+    record(job, st, response, err);
     if (effect)
         job->effects++;
     if (st) {

@@ -147,7 +147,7 @@ static enum peri_status check_count(struct peri_job *job, const char *name, stru
 static enum peri_status may_plan(
     struct peri_job *job, const char *name, const struct peri_value *spec, struct peri_error *err)
 {
-    if (!peri_grants_has(job->plugin->grants, "scheduler:write"))
+    if (!peri_grants_uses(job->plugin->grants, "scheduler:write"))
         return peri_job_denied(job, "scheduler:write", "", err);
     enum peri_status st = peri_job_may_change(job, "change schedules", err);
     if (!st)
@@ -224,7 +224,7 @@ static enum peri_status list_row(void *arg, const struct peri_schedule_row *row)
 
 enum peri_status peri_job_plans(struct peri_job *job, struct peri_value **ret, struct peri_error *err)
 {
-    if (!peri_grants_has(job->plugin->grants, "scheduler:read"))
+    if (!peri_grants_uses(job->plugin->grants, "scheduler:read"))
         return peri_job_denied(job, "scheduler:read", "", err);
     enum peri_status st = peri_job_spend(job, err);
     if (st)

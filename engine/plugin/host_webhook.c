@@ -165,7 +165,7 @@ void peri_host_webhook(
         plugin = NULL;
     const struct peri_web_def *def = plugin ? find(plugin, request->path) : NULL;
     bool incoming = plugin && !def && plugin->has_incoming;
-    if ((!def && !incoming) || !peri_grants_has(plugin->grants, "network:inbound")) {
+    if ((!def && !incoming) || !peri_grants_uses(plugin->grants, "network:inbound")) {
         peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no such webhook");
         refuse(done, arg, 404, &err);
         return;

@@ -12,8 +12,9 @@ static int send_message(lua_State *L)
     const char *type = peri_lua_text(L, 1, "channel type");
     if (job->kind == PERI_JOB_CONDITION)
         peri_vm_raisef(L, "denied", "a condition may not send messages");
+    struct peri_error err = {0};
     if (!peri_grants_channel(job->plugin->grants, type))
-        peri_vm_raisef(L, "denied", "plugin %s was not granted channels:send:%s", job->plugin->id, type);
+        peri_lua_check(L, peri_job_denied(job, "channels:send:", type, &err), &err);
     if (!lua_istable(L, 2))
         peri_vm_raisef(L, "bad_argument", "message must be a table");
     lua_settop(L, 2);
@@ -33,6 +34,7 @@ static int call_operator(lua_State *L)
     lua_settop(L, 2);
     struct peri_value *params = peri_lua_value(L, 2, "params", MESSAGE_BYTES);
     struct peri_op *op = peri_lua_begin(L, job, PERI_OP_CALL);
+    (void)peri_grants_uses(job->plugin->grants, "operators:call");
     op->target = peri_lua_dup(L, id, strlen(id));
     op->value = peri_value_ref(params);
     return peri_vm_wait(L);
@@ -59,10 +61,12 @@ static int secret(lua_State *L)
     for (size_t i = 0; i < peri_value_count(list); i++) {
         const char *known = peri_value_text(peri_list_at(list, i));
         if (known && !strcmp(known, name)) {
+            (void)peri_grants_uses(job->plugin->grants, "secrets:mtls");
             peri_vm_push_secret(L, name);
             return 1;
         }
     }
+    peri_ledger_violation(job, "denied", "secrets:mtls");
     return peri_vm_raisef(L, "denied", "the manifest of %s does not name the secret \"%s\"", job->plugin->id, name);
 }
 

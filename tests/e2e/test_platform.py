@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The plugin platform through the program: interceptors, the audit trail, health, files, accounts."""
+import http.server
 import json
 import os
+import threading
 import unittest
 
 import harness
@@ -47,6 +49,101 @@ class Interceptors(Platform):
         self.assertEqual((entry["target"], entry["detail"]["operator"], entry["detail"]["run"]), ("test.guard", "comms.sendSms", run["id"]))
         self.assertEqual(s.runs_of(s.emit("a.B", {"to": "+49301234567"}))[0]["state"], "succeeded")
         self.assertEqual(len(s.outbox()), 1)
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Answers at once, or when it is told to."""
+    gate = None
+
+    def do_GET(self):
+        self.server.seen.append(self.path)
+        if self.path == "/slow":
+            self.server.gate.wait(harness.DEADLINE)
+        self.send_response(200)
+        self.end_headers()
+        try:
+            self.wfile.write(b"hello")
+        except OSError:
+            pass
+
+    do_POST = do_GET
+
+    def log_message(self, *args):
+        pass
+
+
+CALLER = """
+return { actions = {
+  ["caller.get"] = { params = { type = "object", properties = { url = { type = "string" } } },
+    execute = function(params, ctx)
+      local answer = ctx.http.get(params.url)
+      return { status = answer.status }
+    end },
+  ["caller.peek"] = { execute = function(params, ctx) return { n = #ctx.data.query("call", {}) } end },
+} }
+"""
+
+
+class Audit(Platform):
+    def setUp(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+        self.server.seen, self.server.gate = [], threading.Event()
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        self.addCleanup(self.server.gate.set)
+        self.host = f"127.0.0.1:{self.server.server_port}"
+
+    def approved(self, permissions=("data:read:contact", "storage:read")):
+        s = self.begin(rules={"get.yaml": "name: Get\ntrigger: {event: a.Get}\nactions: [{operator: caller.get, params: {url: '{{ event.url }}'}, retry: {maximum_attempts: 1}}]\n"},
+                       caller=(["network:outbound:api.example.com", *permissions], CALLER))
+        s.cli("plugins", "approve", "test.caller", "--host", self.host, "--yes", expect=0)
+        return s.start()
+
+    def test_grants_loads_calls_and_violations(self):
+        s = self.approved()
+        run = s.runs_of(s.emit("a.Get", {"url": f"http://{self.host}/x"}))[0]
+        self.assertEqual(run["state"], "succeeded", run)
+        s.runs_of(s.emit("a.Get", {"url": "http://evil.example/"}))
+        self.assertEqual(s.request("POST", "/v1/operators/caller.peek/call", {"params": {}}).json["error"]["code"], "denied")
+        entries = self.rows(s, "plugins", "audit", "test.caller")
+        by_action = {e["action"]: e.get("detail", {}) for e in entries}
+        self.assertEqual(by_action["policy.granted"]["hosts"], [self.host])
+        self.assertIn("sha256", by_action["plugin.loaded"])
+        call = by_action["plugin.outbound"]
+        self.assertEqual((call["host"], call["outcome"], call["count"], call["bytes_received"]), (self.host, "200", 1, 5))
+        denied = sorted(e["detail"]["what"] for e in entries if e["action"] == "plugin.violation")
+        self.assertEqual(denied, ["data:read:call", "network:outbound:evil.example:80"])
+        self.assertEqual(len(self.rows(s, "plugins", "audit", "--action", "plugin.violation")), 2)
+        self.assertIn("bytes_received=5", s.cli("plugins", "audit", expect=0).stdout)
+        s.cli("plugins", "revoke", "test.caller", expect=0)
+        actions = [e["action"] for e in self.rows(s, "plugins", "audit", "test.caller")]
+        self.assertIn("policy.revoked", actions)
+        self.assertIn("plugin.unloaded", actions)
+
+    def test_permissions_that_were_never_used(self):
+        s = self.approved()
+        unused = [r["permission"] for r in self.rows(s, "plugins", "audit", "test.caller", "--unused")]
+        self.assertEqual(sorted(unused), ["data:read:contact", "network:outbound:api.example.com", "storage:read"])
+        s.stop()
+        self.write(s, "caller", ["network:outbound:api.example.com", "data:read:contact", "storage:read"],
+                   CALLER.replace('"call"', '"contact"'))
+        s.cli("plugins", "approve", "test.caller", "--yes", expect=0)
+        s.start()
+        self.assertTrue(s.request("POST", "/v1/operators/caller.peek/call", {"params": {}}).json["ok"])
+        unused = [r["permission"] for r in self.rows(s, "plugins", "audit", "--unused") if r["plugin"] == "test.caller"]
+        self.assertEqual(unused, ["network:outbound:api.example.com", "storage:read"])
+        s.stop()
+        self.assertEqual([r["permission"] for r in self.rows(s, "plugins", "audit", "test.caller", "--unused")], unused)
+
+    def test_a_revocation_ends_what_is_under_way(self):
+        s = self.approved()
+        event = s.emit("a.Get", {"url": f"http://{self.host}/slow"})
+        harness.wait_for(lambda: self.server.seen == ["/slow"], "the call to arrive")
+        s.cli("plugins", "revoke", "test.caller", expect=0)
+        run = s.runs_of(event)[0]
+        self.assertEqual(run["steps"][0]["error"]["code"], "plugin.revoked")
+        self.assertEqual(s.get("/v1/plugins/test.caller")["state"], "blocked")
 
 
 if __name__ == "__main__":
