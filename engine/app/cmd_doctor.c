@@ -220,6 +220,25 @@ static void check_dead(struct report *r, const struct peri_value *status)
         add(r, "warn", "dead letters", "%lld wait for somebody (`perigee dead list')", open);
 }
 
+/* What the start found, for whoever comes after a night of power cuts. */
+static void check_start(struct report *r, const struct peri_value *start)
+{
+    const char *since = peri_map_text(start, "down_since");
+    char down[96] = "";
+    if (!start || peri_map_bool(start, "first", false))
+        return;
+    if (since)
+        snprintf(down, sizeof(down), "down for %lld s since %s, ", (long long)peri_map_int(start, "down_ms", 0) / 1000, since);
+    add(r, "ok", "last start",
+        "%s%s stop before; found %lld events unmatched, runs: %lld to go on, %lld waiting (%lld due meanwhile), %lld queued,"
+        " %lld for a person; %lld of schedules' occurrences missed, %lld made up for",
+        down, peri_map_bool(start, "clean", false) ? "orderly" : "no orderly", (long long)peri_map_int(start, "unmatched", 0),
+        (long long)peri_map_int(start, "resumed", 0), (long long)peri_map_int(start, "waiting", 0),
+        (long long)peri_map_int(start, "overdue", 0), (long long)peri_map_int(start, "queued", 0),
+        (long long)peri_map_int(start, "for_people", 0), (long long)peri_map_int(start, "missed", 0),
+        (long long)peri_map_int(start, "made_up", 0));
+}
+
 static void check_service(struct report *r, struct peri_cli *cli)
 {
     struct peri_client *client;
@@ -236,9 +255,14 @@ static void check_service(struct report *r, struct peri_cli *cli)
         add(r, "ok", "service", "version %s, started %s, %lld rules", peri_map_text(v, "version"),
             peri_map_text(v, "started"), (long long)peri_map_int(v, "rules", 0));
     if (v) {
+        int64_t orphans = peri_map_int(v, "orphans", 0);
         check_store_state(r, peri_map_at(v, "store"));
         check_circuits(r, peri_map_at(v, "circuits"));
         check_dead(r, v);
+        check_start(r, peri_map_at(v, "start"));
+        if (orphans > 0)
+            add(r, "warn", "runs", "%lld had nobody who went on with them and were taken up again: please report it",
+                (long long)orphans);
     }
     peri_value_unref(v);
 }

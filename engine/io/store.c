@@ -457,7 +457,7 @@ static void set_up(struct peri_store *store, const struct peri_store_options *op
         store->options.max_queue_bytes = (size_t)16 << 20;
     if (!options->clock.wall_ms)
         store->options.clock = peri_clock_system();
-    store->lock_fd = store->high.fd = -1;
+    store->lock_fd = store->high.fd = store->high.trying_fd = -1;
     store->tail = &store->head;
     store->upkeep_ns = peri_store_mono_ns();
     pthread_condattr_t monotonic;
@@ -534,6 +534,8 @@ void peri_store_close(struct peri_store *store)
         peri_db_finish(&store->db);
     if (store->high.fd >= 0)
         close(store->high.fd);
+    if (store->high.trying_fd >= 0)
+        close(store->high.trying_fd);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     pthread_cond_destroy(&store->wake);

@@ -83,8 +83,14 @@ struct peri_store_found {
     uint64_t high_seq; /* last event known to have been acknowledged; 0: not known */
     uint64_t stored_seq;
     int64_t alive_ms; /* when a service was last known to run, wall ms; 0: never */
+    uint64_t trying_seq; /* what peri_store_trying noted last; 0: nothing */
+    int tries;
 };
 const struct peri_store_found *peri_store_found(const struct peri_store *store);
+
+/* Notes which event is being tried, 0: none, so that the next start knows. Not synced: it outlives the end of the
+ * process, not that of the machine. Only stores with `high`. Loop thread. */
+void peri_store_trying(struct peri_store *store, uint64_t seq, int tries);
 
 /* path as above for a store opened in this process or another. PERI_ENOTFOUND when there is no database. */
 enum peri_status peri_reader_open(const char *path, struct peri_reader **ret, struct peri_error *err) PERI_MUST_CHECK;

@@ -32,6 +32,23 @@ bool peri_high_read(int fd, uint64_t *ret_seq, uint64_t *ret_run, int64_t *ret_a
     return true;
 }
 
+static enum peri_status open_trying(struct peri_store *store, struct peri_error *err)
+{
+    struct high *h = &store->high;
+    uint64_t tries;
+    int64_t unused;
+    char *path = peri_store_beside(store, "trying");
+    if (!path)
+        return peri_error_nomem(err);
+    h->trying_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (h->trying_fd < 0)
+        peri_warn(store->options.log, "store", "%s: %s", path, strerror(errno));
+    else if (peri_high_read(h->trying_fd, &store->found.trying_seq, &tries, &unused))
+        store->found.tries = (int)(tries < 1000 ? tries : 1000);
+    free(path);
+    return PERI_OK;
+}
+
 enum peri_status peri_high_open(struct peri_store *store, struct peri_error *err)
 {
     struct high *h = &store->high;
@@ -50,7 +67,15 @@ enum peri_status peri_high_open(struct peri_store *store, struct peri_error *err
         sb.st_size > 0)
         peri_warn(store->options.log, "store", "%s can not be read: it is written again", h->path);
     h->seq = store->found.high_seq;
-    return PERI_OK;
+    return open_trying(store, err);
+}
+
+void peri_store_trying(struct peri_store *store, uint64_t seq, int tries)
+{
+    char text[TEXT_BYTES + 1];
+    snprintf(text, sizeof(text), "%020" PRIu64 " %020d %020d \n", seq, tries, 0);
+    if (store->high.trying_fd >= 0 && pwrite(store->high.trying_fd, text, TEXT_BYTES, 0) != TEXT_BYTES)
+        return; /* a full disk: nothing is evaluated on one */
 }
 
 bool peri_high_due(const struct peri_store *store)
@@ -83,6 +108,7 @@ void peri_high_close(struct peri_store *store)
 {
     if (store->high.fd < 0)
         return;
+    peri_store_trying(store, 0, 0); /* what was not decided at an orderly stop has done no harm */
     write_high(store, peri_store_mono_ns());
     if (fsync(store->high.fd) != 0)
         peri_warn(store->options.log, "store", "%s: %s", store->high.path, strerror(errno));

@@ -25,6 +25,7 @@ struct space {
 struct high {
     char *path; /* state/high */
     int fd;
+    int trying_fd;     /* state/trying */
     uint64_t seq, run; /* as written */
     int64_t written_ns;
 };

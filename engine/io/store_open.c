@@ -225,6 +225,7 @@ enum peri_status peri_store_prepare(struct peri_store *store, struct peri_error 
     }
     if (!st && !memory) {
         sync_folder(store);
+        peri_high_upkeep(store, peri_store_mono_ns()); /* alive from now on, also when it ends within the first second */
         st = peri_files_start(store, err);
     }
     return st;

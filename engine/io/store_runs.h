@@ -122,8 +122,12 @@ enum peri_status peri_reader_lanes_queued(struct peri_reader *reader,
     enum peri_status (*fn)(void *arg, const char *rule, const char *ckey), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
 
-/* Every run that is not final, by id. The row's texts are valid during fn. */
+/* Every run that is not final, by id. Of the row only id, state, wake and base are set: there may be a million. */
 enum peri_status peri_reader_live_runs(struct peri_reader *reader,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* The same, at most limit of them, those above `after`. */
+enum peri_status peri_reader_live_page(struct peri_reader *reader, uint64_t after, size_t limit,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
 /* One row of a step. PERI_ENOTFOUND. */

@@ -102,45 +102,60 @@ enum peri_status peri_reader_run_row(struct peri_reader *reader, uint64_t id,
     return st;
 }
 
-struct id_list {
-    uint64_t *items;
-    size_t count, cap;
-};
+#define LIVE_PAGE 1000
 
-static enum peri_status live_ids(struct peri_reader *reader, struct id_list *ids, struct peri_error *err)
+/* First the rows, then what is to be done with them: no read transaction stays open while fn works. */
+static enum peri_status read_page(struct peri_reader *reader, uint64_t after, struct peri_run_row *rows, size_t limit,
+    size_t *ret_count, struct peri_error *err)
 {
     struct peri_stmt q;
-    bool row = true;
+    bool row = false;
     peri_db_limit(&reader->db, 0);
-    enum peri_status st =
-        peri_stmt_open(&q, &reader->db, "SELECT id FROM runs INDEXED BY runs_live WHERE state<10 ORDER BY id", err);
+    *ret_count = 0;
+    enum peri_status st = peri_stmt_open(&q, &reader->db,
+        "SELECT id,state,wake,base FROM runs INDEXED BY runs_live WHERE state<10 AND id>? ORDER BY id LIMIT ?", err);
     if (st)
         return st;
-    while (!st) {
-        st = peri_stmt_row(&q, &row, err);
-        if (st || !row)
-            break;
-        if (!peri_vec_grow(&ids->items, &ids->cap, ids->count + 1, sizeof(*ids->items)))
-            st = peri_error_nomem(err);
-        else
-            ids->items[ids->count++] = (uint64_t)peri_stmt_get_int(&q, 0);
-    }
+    peri_stmt_int(&q, (int64_t)after);
+    peri_stmt_int(&q, (int64_t)limit);
+    while (!(st = peri_stmt_row(&q, &row, err)) && row)
+        rows[(*ret_count)++] = (struct peri_run_row){.id = (uint64_t)peri_stmt_get_int(&q, 0),
+            .state = (enum peri_run_state)peri_stmt_get_int(&q, 1),
+            .wake_ms = peri_stmt_get_int(&q, 2),
+            .base_ms = peri_stmt_get_int(&q, 3)};
     peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_reader_live_page(struct peri_reader *reader, uint64_t after, size_t limit,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
+{
+    size_t count = 0;
+    struct peri_run_row *rows = calloc(limit, sizeof(*rows));
+    if (!rows)
+        return peri_error_nomem(err);
+    enum peri_status st = read_page(reader, after, rows, limit, &count, err);
+    for (size_t i = 0; !st && i < count; i++)
+        st = fn(arg, &rows[i]);
+    free(rows);
     return st;
 }
 
 enum peri_status peri_reader_live_runs(struct peri_reader *reader,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
 {
-    /* First the ids, then each run by itself: no read transaction stays open while fn works. */
-    struct id_list ids = {0};
-    enum peri_status st = live_ids(reader, &ids, err);
-    for (size_t i = 0; !st && i < ids.count; i++) {
-        st = peri_reader_run_row(reader, ids.items[i], fn, arg, err);
-        if (st == PERI_ENOTFOUND)
-            st = PERI_OK;
+    struct peri_run_row *rows = calloc(LIVE_PAGE, sizeof(*rows));
+    size_t count = LIVE_PAGE;
+    uint64_t after = 0;
+    enum peri_status st = rows ? PERI_OK : peri_error_nomem(err);
+    while (!st && count == LIVE_PAGE) {
+        st = read_page(reader, after, rows, LIVE_PAGE, &count, err);
+        for (size_t i = 0; !st && i < count; i++) {
+            after = rows[i].id;
+            st = fn(arg, &rows[i]);
+        }
     }
-    free(ids.items);
+    free(rows);
     return st;
 }
 

@@ -28,7 +28,8 @@ static struct peri_run_input make_input(struct live *live, enum peri_run_input_k
         .now_ms = pipe_now(p),
         .tz = p->options.tz,
         .random = pipe_random(p),
-        .hold = p->draining || !p->started || p->calls >= PIPE_CALLS || !pipe_writable(p) || live->behind,
+        .hold = p->draining || !p->started || p->caution.left > 0 || p->calls >= PIPE_CALLS || !pipe_writable(p) ||
+                live->behind,
         .gate = gate_of(p->gate),
         .room = p->calls < PIPE_CALLS ? PIPE_CALLS - p->calls : 0,
         .delivery = PERI_DELIVERY_ONCE,

@@ -33,6 +33,7 @@ void pipe_metrics_init(struct peri_pipeline *p)
     x->retries = peri_metrics_counter(m, "attempts_retried_total", NULL, "Attempts that will be made again.");
     x->bugs =
         peri_metrics_counter(m, "run_bugs_total", NULL, "Transitions that found another state stored than expected.");
+    x->orphans = peri_metrics_counter(m, "runs_orphaned_total", NULL, "Runs that nobody in memory went on with.");
     x->store_retries =
         peri_metrics_counter(m, "store_retries_total", NULL, "Transactions repeated after the store failed.");
     x->unmatched = peri_metrics_gauge(m, "events_unmatched", NULL, "Journaled events not evaluated yet.");

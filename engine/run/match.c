@@ -219,10 +219,15 @@ void match_pump(struct peri_pipeline *p)
     match_lines_pump(p);
     while (may_begin(p)) {
         struct match_event *me = p->window[p->window_head];
+        if (!caution_may_begin(p, me))
+            break;
         p->window_head = (p->window_head + 1) % PIPE_WINDOW;
         p->window_count--;
         enter(me);
-        if (match_begin(p, me))
+        bool begun = match_begin(p, me);
+        if (!begun || me->open == 0)
+            caution_decided(p, me);
+        if (begun)
             continue;
         match_leave(me);
         p->window_head = (p->window_head + PIPE_WINDOW - 1) % PIPE_WINDOW;

@@ -21,6 +21,10 @@ static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct
         p, mr->run, mr->rule->id, me->event->seq, mr->outcome == MATCH_QUEUED ? PERI_RUN_QUEUED : PERI_RUN_READY);
     if (mr->outcome == MATCH_QUEUED || peri_lane_stopped(&mt->stops, mr->run))
         return;
+    if (p->caution.left > 0) { /* what stops the engine must be an event */
+        (void)resume_push(p, mr->run, 0);
+        return;
+    }
     struct peri_run *run = peri_run_create(mr->rule, p->kprefix, mt->now_ms);
     if (run) {
         run->id = mr->run;

@@ -91,6 +91,7 @@ static void decide(struct match_rule *mr)
     if (me->open == 0) {
         peri_pattern_event_destroy(me->scanned);
         me->scanned = NULL;
+        caution_decided(me->p, me);
         match_ready(me);
     } else if (mr->fired) {
         be_patient(me);
@@ -408,6 +409,8 @@ static bool gather(struct match_event *me, bool again)
 {
     struct peri_pipeline *p = me->p;
     struct peri_error err = {0};
+    if (me->dead)
+        return true;
     if (me->event->damaged) {
         me->dead = "the stored payload is damaged";
         return true;

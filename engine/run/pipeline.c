@@ -131,6 +131,7 @@ void peri_pipeline_destroy(struct peri_pipeline *p)
     p->dead = true;
     peri_timer_cancel(p->timer);
     p->timer = NULL;
+    owners_finish(p);
     match_finish(p);
     exec_finish(p);
     pipe_evaluations_retry(p); /* frees those that wait */
@@ -148,6 +149,7 @@ enum peri_status peri_pipeline_start_ops(
     if (st != PERI_OK)
         return st;
     p->started = true;
+    owners_begin(p);
     lanes_sweep(p, NULL, NULL);
     system_started(p);
     pipe_pump(p);
@@ -206,7 +208,9 @@ void pipe_pump(struct peri_pipeline *p)
     if (p->dead)
         return;
     pipe_hold(p);
-    if (p->started && !p->draining && pipe_writable(p)) {
+    if (p->started && !p->draining)
+        caution_pump(p);
+    if (p->started && !p->draining && p->caution.left == 0 && pipe_writable(p)) {
         exec_release_held(p);
         resume_pump(p);
     }
@@ -400,7 +404,7 @@ enum peri_status peri_pipeline_status(struct peri_pipeline *p, struct peri_value
         {"in_memory", (int64_t)p->live_memory}, {"evaluating", (int64_t)p->evaluating},
         {"conditions_waiting", (int64_t)p->waiting}, {"accepted", p->counts.accepted},
         {"duplicate", p->counts.duplicate}, {"matched", p->counts.matched}, {"unheard", p->counts.unheard},
-        {"dead", p->counts.dead}, {"runs_started", p->counts.runs_started}, {"runs_succeeded", p->counts.runs_ended[0]},
+        {"dead", p->counts.dead}, {"orphans", p->counts.orphans}, {"runs_started", p->counts.runs_started}, {"runs_succeeded", p->counts.runs_ended[0]},
         {"runs_failed", p->counts.runs_ended[1]}, {"runs_cancelled", p->counts.runs_ended[2]},
         {"steps", p->counts.steps}, {"rules", (int64_t)p->rule_count}};
     struct peri_value *map = peri_value_map(), *list = peri_value_list();
@@ -412,6 +416,9 @@ enum peri_status peri_pipeline_status(struct peri_pipeline *p, struct peri_value
         bad = peri_map_put_time(map, "next_wake", pipe_now(p) + due->at - pipe_mono_ms(p)) != PERI_OK;
     for (size_t i = 0; !bad && i < p->schedule_count; i++)
         bad = peri_list_push(list, schedule_value(&p->schedules[i])) != PERI_OK;
+    struct peri_value *start = NULL;
+    bad = bad || start_value(p, &start) != PERI_OK || peri_map_put_ref(map, "start", start) != PERI_OK;
+    peri_value_unref(start);
     bad = bad || peri_map_put_bool(map, "draining", p->draining) != PERI_OK;
     bad = bad || peri_map_put_ref(map, "schedules", list) != PERI_OK;
     bad = bad || peri_map_put(map, "circuits", gate_circuits(p->gate)) != PERI_OK;

@@ -56,14 +56,14 @@ struct resume_item {
 };
 
 struct pipe_counts {
-    int64_t accepted, duplicate, matched, unheard, dead, runs_started, runs_ended[4], verdicts[PERI_VERDICTS], steps;
+    int64_t accepted, duplicate, matched, unheard, dead, orphans, runs_started, runs_ended[4], verdicts[PERI_VERDICTS], steps;
 };
 
 struct pipe_metrics {
     struct peri_metric *accepted, *duplicate, *rejected, *shed, *matched, *unheard, *dead, *started;
     struct peri_metric *ended[4]; /* succeeded, failed, cancelled, dropped */
     struct peri_metric *verdicts[PERI_VERDICTS];
-    struct peri_metric *steps, *retries, *bugs, *store_retries;
+    struct peri_metric *steps, *retries, *bugs, *orphans, *store_retries;
     struct peri_metric *unmatched, *live, *in_memory, *in_flight, *dead_letters;
 };
 
@@ -80,6 +80,24 @@ struct flow {
     int64_t slow_ms; /* when the last one was */
 };
 
+/* caution.c: events are evaluated one at a time after a stop that was not orderly. */
+struct caution {
+    size_t left;                      /* so many more; 0: as usual */
+    int64_t until_ms, alone_until_ms; /* mono */
+    uint64_t seq; /* what was noted when the engine stopped: this event was tried ... */
+    int tries;    /* ... so many times */
+    uint64_t trying; /* is being evaluated; 0: none */
+    bool unsettled;
+};
+
+/* start.c: what the start found. */
+struct start_report {
+    int64_t at_ms, down_since_ms; /* 0: not known */
+    bool clean, fresh;
+    int64_t unmatched, resumed, waiting, overdue, queued, for_people;
+    int64_t missed, made_up; /* occurrences of schedules */
+};
+
 struct peri_pipeline {
     struct peri_pipeline_options options;
     struct peri_run_ops ops;
@@ -94,6 +112,9 @@ struct peri_pipeline {
     struct pipe_counts counts;
     struct pipe_metrics metrics;
     struct flow flow;
+    struct caution caution;
+    struct start_report report;
+    struct owners *owners;
 
     /* rules */
     struct peri_rule **rules;
@@ -349,6 +370,24 @@ enum peri_status watch_recover(struct peri_pipeline *p, struct peri_error *err);
 void lanes_sweep(struct peri_pipeline *p, const char *rule, const char *ckey);
 /* How many runs of a lane may be live, by the rule as it is now, else as it was. */
 int64_t lanes_room(struct peri_pipeline *p, const struct peri_rule *rule);
+
+/* caution.c. may_begin: false: not yet; the pump comes again. It may set me->dead. decided: its evaluation has ended.
+ */
+enum peri_status caution_recover(struct peri_pipeline *p, struct peri_error *err) PERI_MUST_CHECK;
+bool caution_may_begin(struct peri_pipeline *p, struct match_event *me);
+void caution_decided(struct peri_pipeline *p, const struct match_event *me);
+void caution_pump(struct peri_pipeline *p);
+
+/* owners.c */
+void owners_begin(struct peri_pipeline *p);
+void owners_due(struct peri_pipeline *p);
+void owners_finish(struct peri_pipeline *p);
+
+/* start.c: called while recovering; told: logs it. */
+void start_run_found(struct peri_pipeline *p, const struct peri_run_row *row);
+void start_schedule_found(struct peri_pipeline *p, const struct schedule_item *item, int64_t after_ms);
+void start_told(struct peri_pipeline *p);
+enum peri_status start_value(const struct peri_pipeline *p, struct peri_value **ret) PERI_MUST_CHECK;
 
 /* recover.c */
 enum peri_status recover(struct peri_pipeline *p, struct peri_error *err);

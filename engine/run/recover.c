@@ -11,6 +11,8 @@ static enum peri_status take_run(void *arg, const struct peri_run_row *row)
 {
     struct peri_pipeline *p = arg;
     p->live_runs++;
+    if (!p->started)
+        start_run_found(p, row);
     switch (row->state) {
     case PERI_RUN_SLEEPING:
         timer_due(
@@ -70,11 +72,11 @@ enum peri_status recover(struct peri_pipeline *p, struct peri_error *err)
         st = watch_recover(p, err);
     if (st == PERI_OK)
         st = gate_recover(p->gate, err);
+    if (st == PERI_OK)
+        st = caution_recover(p, err);
     if (st != PERI_OK)
         return st;
     p->behind = true; /* whatever the journal has, in order */
-    if (p->live_runs > 0 || p->unmatched > 0)
-        peri_info(p->options.log, "run", "going on with %lld runs and %lld unmatched events", (long long)p->live_runs,
-            (long long)p->unmatched);
+    start_told(p);
     return PERI_OK;
 }

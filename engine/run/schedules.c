@@ -284,7 +284,9 @@ enum peri_status schedules_recover(struct peri_pipeline *p, struct peri_error *e
         bool known = item->busy;
         item->busy = false;
         if (known) {
+            int64_t last = item->last_ms;
             catch_up(p, item, now, item->trigger->schedule.catch_up_ms);
+            start_schedule_found(p, item, last);
         } else {
             store_item(p, item, NULL);
             plan(item, now);

@@ -199,7 +199,7 @@ static inline void kit_start(struct bed *bed, const char *yaml)
 {
     struct peri_error err = {0};
     struct peri_store_options so = {
-        .path = bed->db, .clock = bed->clock, .max_queue = bed->max_queue, .post = kit_store_post, .post_ctx = NULL};
+        .path = bed->db, .clock = bed->clock, .max_queue = bed->max_queue, .post = kit_store_post, .high = true};
     if (peri_loop_create(&bed->clock, &bed->loop, &err) != PERI_OK)
         fail_msg("%s", err.message);
     so.post_ctx = bed->loop;
