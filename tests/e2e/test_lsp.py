@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """perigee lsp, as editors drive it: over standard input and output, and by Neovim's own client when it is installed."""
-import json
 import os
 import shutil
 import subprocess
@@ -9,6 +8,7 @@ import unittest
 import urllib.parse
 
 import harness
+import lsp_wire
 
 RULE = """name: Followed
 trigger:
@@ -32,72 +32,24 @@ actions:
 """
 
 
-class Client:
-    """The other end of the wire."""
-
+class Client(lsp_wire.Wire):
     def __init__(self, service, encodings=("utf-16",)):
-        self.process = subprocess.Popen([harness.BIN, "lsp", "--stdio", "--config", service.config_file], env=service.env,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=service.dir)
-        self.next_id = 0
-        self.diagnostics = {}
+        super().__init__([harness.BIN, "lsp", "--stdio", "--config", service.config_file], env=service.env, cwd=service.dir)
         self.server = self.ask("initialize", {"processId": None, "rootUri": None, "capabilities": {"general": {"positionEncodings": list(encodings)}}})
         self.tell("initialized", {})
 
-    def write(self, message):
-        data = message if isinstance(message, bytes) else json.dumps({"jsonrpc": "2.0", **message}).encode()
-        self.process.stdin.write(b"Content-Length: %d\r\n\r\n" % len(data) + data)
-        self.process.stdin.flush()
-
-    def read(self):
-        length = None
-        while True:
-            line = self.process.stdout.readline().strip()
-            if not line:
-                break
-            name, value = line.split(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        message = json.loads(self.process.stdout.read(length))
-        if message.get("method") == "textDocument/publishDiagnostics":
-            self.diagnostics[message["params"]["uri"]] = message["params"]["diagnostics"]
-        return message
-
-    def tell(self, method, params):
-        self.write({"method": method, "params": params})
-
-    def ask_raw(self, method, params):
-        self.next_id += 1
-        self.write({"id": self.next_id, "method": method, "params": params})
-        while True:
-            message = self.read()
-            if message.get("id") == self.next_id:
-                return message
-
-    def ask(self, method, params):
-        return self.ask_raw(method, params)["result"]
-
-    def open(self, path, text):
+    def open_file(self, path, text):
         uri = "file://" + urllib.parse.quote(path)
-        self.tell("textDocument/didOpen", {"textDocument": {"uri": uri, "languageId": "yaml", "version": 1, "text": text}})
-        return uri, self.wait(uri)
+        return uri, self.open(uri, text)
 
     def change(self, uri, text):
         self.tell("textDocument/didChange", {"textDocument": {"uri": uri, "version": 2}, "contentChanges": [{"text": text}]})
-        return self.wait(uri)
-
-    def wait(self, uri):
-        while True:
-            message = self.read()
-            if message.get("method") == "textDocument/publishDiagnostics" and message["params"]["uri"] == uri:
-                return message["params"]["diagnostics"]
+        return self.diagnostics(uri)
 
     def close(self):
         self.ask("shutdown", None)
         self.tell("exit", None)
-        self.process.stdin.close()
-        code = self.process.wait(harness.DEADLINE)
-        self.process.stdout.close()
-        return code
+        return self.end()
 
 
 class Lsp(harness.Case):
@@ -114,7 +66,7 @@ class Lsp(harness.Case):
         """Asks with the cursor where the text has a bar. The text is the open file's from now on."""
         before, after = marked.split("¦")
         text = before + after
-        uri, _ = self.c.open(self.path, text)
+        uri, _ = self.c.open_file(self.path, text)
         line = before.count("\n")
         params = {"textDocument": {"uri": uri}, "position": {"line": line, "character": len(before.rsplit("\n", 1)[-1].encode("utf-16-le")) // 2}, **more}
         return self.c.ask("textDocument/" + method, params), text
@@ -135,7 +87,7 @@ class Lsp(harness.Case):
     # --- diagnostics ---
 
     def test_findings_come_while_one_types(self):
-        uri, found = self.c.open(self.path, RULE)
+        uri, found = self.c.open_file(self.path, RULE)
         self.assertEqual(found, [])
         found, = self.c.change(uri, RULE.replace("comms.missedCalls", "comms.misedCalls"))
         self.assertEqual((found["code"], found["severity"], found["source"]), ("unknown-operator", 1, "perigee"))
@@ -144,33 +96,33 @@ class Lsp(harness.Case):
         self.assertEqual(self.c.change(uri, RULE), [])
 
     def test_places_behind_characters_of_two_units(self):
-        _, found = self.c.open(self.path, 'name: A\ntrigger: {event: demo.A}\nactions:\n  - set: {x: "😀 {{ evnt.x }}"}\n')
+        _, found = self.c.open_file(self.path, 'name: A\ntrigger: {event: demo.A}\nactions:\n  - set: {x: "😀 {{ evnt.x }}"}\n')
         self.assertEqual(found[0]["range"]["start"], {"line": 3, "character": 20})
         wide = Client(self.p, ("utf-32", "utf-16"))
         self.assertEqual(wide.server["capabilities"]["positionEncoding"], "utf-32")
-        _, found = wide.open(self.path, 'name: A\ntrigger: {event: demo.A}\nactions:\n  - set: {x: "😀 {{ evnt.x }}"}\n')
+        _, found = wide.open_file(self.path, 'name: A\ntrigger: {event: demo.A}\nactions:\n  - set: {x: "😀 {{ evnt.x }}"}\n')
         self.assertEqual(found[0]["range"]["start"], {"line": 3, "character": 19})
         self.assertEqual(wide.close(), 0)
 
     def test_warnings_know_the_other_files(self):
         text = "name: Hears\ntrigger: {event: home.Frost}\nactions:\n  - stop: true\n"
-        uri, found = self.c.open(self.path, text)
+        uri, found = self.c.open_file(self.path, text)
         self.assertEqual(found, [])
         self.p.write_rule("emits.yaml", "name: Emits\ntrigger: {event: demo.A}\nactions:\n  - emit: {event: home.Froste}\n")
         self.c.tell("textDocument/didSave", {"textDocument": {"uri": uri}})
-        found, = self.c.wait(uri)
+        found, = self.c.diagnostics(uri)
         self.assertEqual((found["code"], found["severity"]), ("unknown-event", 2))
 
     def test_ids_of_other_files(self):
         self.p.write_rule("other.yaml", RULE)
-        uri, found = self.c.open(self.path, RULE)
+        uri, found = self.c.open_file(self.path, RULE)
         self.c.tell("textDocument/didSave", {"textDocument": {"uri": uri}})
-        found, = self.c.wait(uri)
+        found, = self.c.diagnostics(uri)
         self.assertEqual(found["code"], "duplicate-id")
 
     def test_quick_fix(self):
         text = RULE.replace("fromContactId }}\"", "fromContactId | uper }}\"")
-        uri, (found,) = self.c.open(self.path, text)
+        uri, (found,) = self.c.open_file(self.path, text)
         action, = self.c.ask("textDocument/codeAction", {"textDocument": {"uri": uri}, "range": found["range"], "context": {"diagnostics": [found]}})
         self.assertEqual(action["kind"], "quickfix")
         self.assertEqual(apply(text, action["edit"]["changes"][uri]), text.replace("uper", "upper"))
@@ -250,7 +202,7 @@ class Lsp(harness.Case):
         self.assertEqual(place["range"]["start"]["line"], 3)
 
     def test_outline(self):
-        uri, _ = self.c.open(self.path, RULE + "---\n" + RULE.replace("Followed", "Second", 1))
+        uri, _ = self.c.open_file(self.path, RULE + "---\n" + RULE.replace("Followed", "Second", 1))
         self.assertEqual([s["name"] for s in self.c.ask("textDocument/documentSymbol", {"textDocument": {"uri": uri}})], ["Followed", "Second"])
 
     # --- the protocol ---
@@ -261,11 +213,11 @@ class Lsp(harness.Case):
         self.assertEqual(self.c.ask_raw("textDocument/rename", {})["error"]["code"], -32601)
         self.assertEqual(self.c.ask_raw("textDocument/hover", {"textDocument": {"uri": "file:///nowhere"}})["error"]["code"], -32602)
         self.c.tell("$/somethingNew", {})
-        self.assertEqual(self.c.open(self.path, RULE)[1], [])
+        self.assertEqual(self.c.open_file(self.path, RULE)[1], [])
 
     def test_any_place_of_any_text_can_be_asked_about(self):
         text = RULE.replace("count: 3}", "count: 3, x: ['a', {b: ") + "\t- {{{ \"\n  : :\n- - - x\nä: |\n  a\n b"
-        uri, _ = self.c.open(self.path, text)
+        uri, _ = self.c.open_file(self.path, text)
         for line, content in enumerate(text.split("\n")):
             for character in range(0, len(content) + 3, 3):
                 for method in ("completion", "hover", "definition"):
@@ -274,9 +226,7 @@ class Lsp(harness.Case):
 
     def test_the_end_of_the_input_is_the_end(self):
         c = Client(self.p)
-        c.process.stdin.close()
-        self.assertEqual(c.process.wait(harness.DEADLINE), 1)
-        c.process.stdout.close()
+        self.assertEqual(c.end(), 1)
 
 
 def apply(text, edits):
