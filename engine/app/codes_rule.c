@@ -148,6 +148,19 @@ const struct peri_code peri_codes_rule[] = {
         "them.",
         PERI_EXAMPLE_RULE, "trigger: {event: run.Failed}\nconditions:\n  - expr: event.rul == 'backup'",
         "trigger: {event: run.Failed}\nconditions:\n  - expr: event.rule == 'backup'"},
+    {"plain-secret", "a secret written out",
+        "A warning. A text under a key such as password or token, or of the form of a provider's key, can be read by everybody who "
+        "reads the file. `perigee secrets set NAME` keeps it apart, and `!secret NAME` names it.",
+        PERI_EXAMPLE_RULE,
+        "actions:\n  - operator: http.request\n    params: {url: \"https://example.org\", headers: {X-Api-Key: "
+        "0f9a8b7c6d5e4f}}",
+        "actions:\n  - operator: http.request\n    params: {url: \"https://example.org\", headers: {X-Api-Key: !secret "
+        "example}}"},
+    {"undeclared-field", "a field that no declaration of the event has",
+        "A warning. Plugins declare what the events that they send hold (`perigee plugins show ID --json`, under events), and no "
+        "declaration of this type has the field. Events that you send yourself may hold more than was declared.",
+        PERI_EXAMPLE_RULE, "trigger:\n  event: device.Battery\nconditions:\n  - expr: event.levl < 0.1",
+        "trigger:\n  event: device.Battery\nconditions:\n  - expr: event.level < 0.1"},
     {"always-false", "a condition that never holds",
         "A warning. Nothing that an event brings changes it: a text is never equal to a number, nor greater or less; "
         "`x and false` is false. A comparison with a result of date needs | number first.",

@@ -6,6 +6,7 @@
 #include "app/config.h"
 #include "app/paths.h"
 #include "base/str.h"
+#include "data/plain_secret.h"
 
 static const struct peri_value *find_plugin(const struct peri_value *plugins, const char *id)
 {
@@ -59,11 +60,21 @@ static void check_folders(const struct peri_config *c, const char *name, struct 
     }
 }
 
+/* Settings of plugins can name secrets; what else stands in the file may be needed before the secrets are open. */
+static void check_secrets(const struct peri_config *c, struct peri_diag *diag)
+{
+    const struct peri_node *root = c->doc && c->doc->count > 0 ? c->doc->roots[0] : NULL;
+    const struct peri_node *plugins = root ? peri_node_get(root, "plugins", NULL) : NULL;
+    if (plugins)
+        peri_plain_secrets(plugins, "`perigee secrets set NAME' keeps it, !secret NAME names it", diag);
+}
+
 void peri_config_check_plugins(const struct peri_config *c, struct peri_host *host, struct peri_diag *diag)
 {
     struct peri_value *plugins = NULL;
     check_folders(c, "rules", diag);
     check_folders(c, "plugin_path", diag);
+    check_secrets(c, diag);
     if (peri_host_plugins(host, &plugins))
         return;
     for (size_t i = 0; i < c->plugin_count; i++)

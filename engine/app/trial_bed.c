@@ -259,6 +259,7 @@ static enum peri_status load_rules(struct peri_trial_bed *bed, struct peri_diag 
     bed->env = peri_rule_env_of(bed->host, &bed->tz, bed->file->timezone);
     bed->env.operator_facts = facts; /* knows stubs too */
     bed->env.operator_ids = ids;
+    bed->env.event_field = NULL; /* warnings are for perigee check */
     bed->env.ctx = bed;
     struct peri_rulebook *book = peri_rulebook_create((const char *const *)bed->file->rules);
     size_t before = diag->errors;

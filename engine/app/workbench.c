@@ -24,9 +24,20 @@ static const char *const *operator_ids(void *ctx)
     return peri_host_operator_ids(ctx);
 }
 
+static enum peri_field_known event_field(void *ctx, const char *type, const char *field, char near[PERI_FIELD_NEAR])
+{
+    return peri_host_event_field(ctx, type, field, near);
+}
+
 struct peri_rule_env peri_rule_env_of(struct peri_host *host, const struct peri_tz_source *tz, const char *timezone)
 {
-    return (struct peri_rule_env){operator_facts, operator_ids, host, tz, timezone, peri_host_check_lua};
+    return (struct peri_rule_env){.operator_facts = operator_facts,
+        .operator_ids = operator_ids,
+        .ctx = host,
+        .tz = tz,
+        .timezone = timezone,
+        .event_field = event_field,
+        .check_lua = peri_host_check_lua};
 }
 
 struct scratch_write {

@@ -14,6 +14,7 @@
  * Compiled expressions are immutable: evaluate from any thread. */
 struct peri_expr;
 struct peri_expr_problem;
+struct peri_node;
 
 /* What a name at the start of a path may be. */
 struct peri_expr_names {
@@ -22,6 +23,10 @@ struct peri_expr_names {
     void *ctx;
     /* May root.field be? False with code, message and hint in problem. May be NULL: any field may. */
     bool (*member)(void *ctx, const char *root, const char *field, struct peri_expr_problem *problem);
+    /* Told of each path root.field that is right, with the offset of the field in the expression, and before that of the
+     * text that an expression stands in: node from byte offset on. May be NULL. */
+    void (*seen)(void *ctx, const char *root, const char *field, size_t offset);
+    void (*enter)(void *ctx, const struct peri_node *node, size_t offset);
 };
 
 /* Where values come from while evaluating. */

@@ -241,7 +241,11 @@ static enum peri_status check_member(struct parser *p, const struct expr_node *n
         return PERI_OK;
     problem->hint[0] = problem->from[0] = '\0';
     problem->offset = offset;
-    return p->names->member(p->names->ctx, n->root, n->parts[0].key, problem) ? PERI_OK : PERI_EINVAL;
+    if (!p->names->member(p->names->ctx, n->root, n->parts[0].key, problem))
+        return PERI_EINVAL;
+    if (p->names->seen)
+        p->names->seen(p->names->ctx, n->root, n->parts[0].key, offset);
+    return PERI_OK;
 }
 
 /* Paths are short and there are many of them. */

@@ -195,6 +195,14 @@ struct peri_operator_facts {
     const char *description;          /* may be NULL. borrow */
 };
 
+/* Does a field exist in the data of an event, as far as its declarations go? */
+enum peri_field_known {
+    PERI_FIELD_OPEN,   /* nobody has declared what the data holds, or it may hold more */
+    PERI_FIELD_THERE,
+    PERI_FIELD_NOWHERE
+};
+#define PERI_FIELD_NEAR 80
+
 struct peri_rule_env {
     /* False when there is no such operator. */
     bool (*operator_facts)(void *ctx, const char *id, struct peri_operator_facts *ret);
@@ -203,6 +211,8 @@ struct peri_rule_env {
     void *ctx;
     const struct peri_tz_source *tz;
     const char *timezone; /* default zone of schedules */
+    /* near gets the field that was meant, or "". NULL: nothing is declared. */
+    enum peri_field_known (*event_field)(void *ctx, const char *type, const char *field, char near[PERI_FIELD_NEAR]);
     /* Compiles an inline script without running it: PERI_EINVAL, what is wrong with it and *ret_line (from 1). NULL:
      * scripts are not checked. */
     enum peri_status (*check_lua)(const char *text, size_t len, int *ret_line, struct peri_error *err);

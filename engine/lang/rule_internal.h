@@ -36,6 +36,10 @@ struct rule_reader {
     struct rule_names refused;    /* unknown names already reported */
     struct rule_names ids, vars;  /* of all steps; of all `set` */
     struct rule_names listed;     /* scratch of names.list */
+    const char *heard[8]; /* the triggers' types, when all are exact and something may be declared of them */
+    size_t heard_count;
+    const struct peri_node *text_node; /* the text being compiled, and where in it the expression starts */
+    size_t text_offset;
     bool in_on_error;
     bool in_conditions;    /* of the rule: there is no run yet */
     bool names_doubtful;   /* a mistake before this place may have been to bind a name: unknown ones follow from it */
@@ -62,6 +66,11 @@ bool peri_rule_names_has(const struct rule_names *names, const char *name, size_
 bool peri_rule_names_check(struct rule_reader *r, const struct peri_node *node, const char *what);
 /* Its first half, without a finding. */
 bool peri_rule_names_well_formed(const char *name);
+
+/* rule_fields.c: warnings about fields that no declaration of the event has */
+void peri_rule_fields_init(struct rule_reader *r, const struct peri_node *rule_node);
+void peri_rule_fields_seen(struct rule_reader *r, const char *field, struct peri_place place);
+void peri_rule_fields_match(struct rule_reader *r, const struct peri_node *trigger, const struct peri_node *match);
 
 /* rule_read.c: fields of mappings */
 enum key_kind { KEY_KNOWN, KEY_LATER, KEY_END };

@@ -142,6 +142,20 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
     return false;
 }
 
+static void enter(void *ctx, const struct peri_node *node, size_t offset)
+{
+    struct rule_reader *r = ctx;
+    r->text_node = node;
+    r->text_offset = offset;
+}
+
+static void seen(void *ctx, const char *root, const char *field, size_t offset)
+{
+    struct rule_reader *r = ctx;
+    if (r->text_node && strcmp(root, "event") == 0)
+        peri_rule_fields_seen(r, field, peri_node_text_place(r->text_node, r->text_offset + offset));
+}
+
 /* Ids and variables of all steps, however deep. Parameters and data are not searched. */
 static void collect(struct rule_reader *r, const struct peri_node *node, int depth)
 {
@@ -170,9 +184,11 @@ static void collect(struct rule_reader *r, const struct peri_node *node, int dep
 
 void peri_rule_names_init(struct rule_reader *r, const struct peri_node *rule_node)
 {
-    r->names = (struct peri_expr_names){.known = known, .list = list, .ctx = r, .member = member};
+    r->names = (struct peri_expr_names){
+        .known = known, .list = list, .ctx = r, .member = member, .seen = seen, .enter = enter};
     collect(r, rule_node, 0);
     find_told(r, rule_node);
+    peri_rule_fields_init(r, rule_node);
 }
 
 void peri_rule_names_finish(struct rule_reader *r)

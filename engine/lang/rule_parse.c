@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "base/vec.h"
+#include "data/plain_secret.h"
 #include "lang/rule_internal.h"
 
 /* When you change a key table of rule_*.c, change all_keys and docs/rules.md. */
@@ -202,6 +203,11 @@ static void read_fields(struct rule_reader *r, struct loader *l, const struct pe
     peri_rule_names_init(r, map);
     read_body(r, map);
     peri_rule_names_finish(r);
+    static const char *const parts[] = {"actions", "conditions", "on_error"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (peri_node_get(map, parts[i], NULL))
+            peri_plain_secrets(peri_node_get(map, parts[i], NULL),
+                "`perigee secrets set NAME' keeps it, !secret NAME names it", r->diag);
 }
 
 static void read_rule(struct loader *l, const struct peri_node *map)

@@ -167,6 +167,8 @@ static void read_event(
         t->event = peri_rule_dup(r, event);
     if (match && peri_pattern_compile_node(match, &t->match, r->diag) == PERI_ENOMEM)
         peri_rule_nomem(r);
+    if (match && t->match)
+        peri_rule_fields_match(r, map, match);
 }
 
 static void read_id(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t, size_t i)

@@ -130,6 +130,8 @@ static enum peri_status compile_at(
 {
     struct peri_expr_problem problem = {0};
     size_t last = (size_t)-1;
+    if (m->names && m->names->enter)
+        m->names->enter(m->names->ctx, node, offset);
     enum peri_status st = peri_expr_compile(node->text + offset, len, m->names, ret, &problem);
     if (st != PERI_EINVAL)
         return st;

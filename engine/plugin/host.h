@@ -16,6 +16,7 @@
 #include "io/store.h"
 #include "io/store_data.h"
 #include "io/store_events.h"
+#include "lang/rule.h"
 #include "lang/tz.h"
 
 /* The plugin host: finds packages, checks manifest and policy, loads them (Lua states in sandboxes, C shared objects),
@@ -197,6 +198,10 @@ size_t peri_host_webhooks(const struct peri_host *host);
 void peri_host_journaled(struct peri_host *host, struct peri_event *event);
 /* Is an event being handed to a plugin, or about to be? Not when it failed and waits to be tried again. */
 bool peri_host_delivers(struct peri_host *host);
+/* For rule checking: do plugins, active or not, declare such a member of the data of this event? near gets the name that
+ * was meant, or "". */
+enum peri_field_known peri_host_event_field(
+    struct peri_host *host, const char *type, const char *field, char near[PERI_FIELD_NEAR]);
 /* Does an active plugin hear events of this type? */
 bool peri_host_hears(struct peri_host *host, const char *type);
 
