@@ -3,7 +3,7 @@ local sms = require("sms")
 local webhooks = require("webhooks")
 
 return {
-  channel = { type = "sms", send = sms.send },
+  channel = { type = "sms", delivery = "lookup", send = sms.send, lookup = sms.lookup },
   webhooks = {
     ["/call-status"] = { methods = { "POST" }, handle = webhooks.call_status },
     ["/message"] = { methods = { "POST" }, handle = webhooks.message },

@@ -133,8 +133,10 @@ struct peri_call {
     const char *rule_id, *rule_name; /* or NULL */
     const char *run_id;              /* or NULL */
     const char *idempotency_key;     /* or NULL */
-    int64_t timeout_ms;              /* of the step; 0: the plugin's own deadline only */
-    uint64_t as_of;                  /* conditions: data as of this journal position; 0: now */
+    bool ask_first;     /* an earlier attempt may have arrived: the operator's lookup decides whether it is made */
+    int64_t first_ms;   /* when the first attempt was made; 0: this is it */
+    int64_t timeout_ms; /* of the step; 0: the plugin's own deadline only */
+    uint64_t as_of;     /* conditions: data as of this journal position; 0: now */
     bool dry_run;
 };
 

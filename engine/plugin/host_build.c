@@ -87,6 +87,7 @@ enum peri_status peri_plugin_add_operator(
         return peri_error_nomem(err);
     }
     def.owner = p;
+    def.asks = plan->asks;
     def.public = (struct peri_operator){
         .id = def.id,
         .description = def.description,

@@ -11,6 +11,7 @@ struct peri_op_plan {
     const struct peri_value *params; /* schema or NULL */
     enum peri_delivery delivery;
     const char *channel; /* with PERI_DELIVERY_CHANNEL: a channel type, or "{config.KEY}" */
+    bool asks;           /* has a lookup */
     size_t native;
 };
 /* Copies. */

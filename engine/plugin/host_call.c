@@ -146,8 +146,90 @@ enum peri_status peri_job_set_operator(struct peri_job *job, const struct peri_o
     return job->name ? PERI_OK : PERI_ENOMEM;
 }
 
+bool peri_lookup_found(const struct peri_value *value)
+{
+    return value && !peri_value_is(value, PERI_NULL) &&
+           !(peri_value_is(value, PERI_BOOL) && !peri_value_as_bool(value));
+}
+
+struct peri_value *peri_lookup_result(const struct peri_value *value)
+{
+    bool map = peri_value_is(value, PERI_MAP), plain = peri_value_is(value, PERI_BOOL);
+    struct peri_value *v = map ? peri_value_copy(value) : peri_value_map();
+    if (v && (peri_map_put_bool(v, "found", true) || (!map && !plain && peri_map_put_ref(v, "value", value)))) {
+        peri_value_unref(v);
+        return NULL;
+    }
+    return v;
+}
+
+void peri_lookup_failed(struct peri_error *error)
+{
+    if (peri_streq(error->code, "stopping"))
+        return;
+    peri_error_prefix(error, "asking what became of it");
+    error->outcome_unknown = true;
+}
+
+static void call_finished(struct peri_job *job, const struct peri_call_result *result);
+
+/* The call itself, after its lookup has found nothing. */
+static struct peri_job *call_after(const struct peri_job *job)
+{
+    struct peri_job *next = peri_job_create(job->plugin, PERI_JOB_ACTION);
+    if (!next)
+        return NULL;
+    next->params = peri_value_ref(job->params);
+    next->event = job->event ? peri_event_ref(job->event) : NULL;
+    next->rule_id = peri_strdup(job->rule_id);
+    next->rule_name = peri_strdup(job->rule_name);
+    next->run_id = peri_strdup(job->run_id);
+    next->key = peri_strdup(job->key);
+    next->as_of = job->as_of;
+    next->dry_run = job->dry_run;
+    next->first_ms = job->first_ms;
+    next->wall_ms = job->wall_ms;
+    next->step_timeout = job->step_timeout;
+    next->finish = call_finished;
+    next->done = job->done;
+    next->arg = job->arg;
+    bool lost = (job->rule_id && !next->rule_id) || (job->rule_name && !next->rule_name) ||
+                (job->run_id && !next->run_id) || (job->key && !next->key);
+    if (!lost && peri_job_set_operator(next, job->op_def) == PERI_OK)
+        return next;
+    peri_job_free(next);
+    return NULL;
+}
+
+/* What the provider says of an earlier attempt: it is done, or it is made now. */
+static void looked_up(struct peri_job *job, const struct peri_call_result *result)
+{
+    struct peri_call_result answer = *result;
+    struct peri_value *value = NULL;
+    if (result->status) {
+        peri_lookup_failed(&answer.error);
+    } else if (peri_lookup_found(result->value)) {
+        answer.value = value = peri_lookup_result(result->value);
+        if (!value)
+            answer.status = peri_error_nomem(&answer.error);
+    } else {
+        struct peri_job *next = call_after(job);
+        answer.status = next ? peri_job_start(next, false, &answer.error) : peri_error_nomem(&answer.error);
+        if (answer.status == PERI_OK)
+            return;
+        answer.value = NULL;
+        answer.error.retryable = true;
+    }
+    job->done.call(job->arg, &answer);
+    peri_value_unref(value);
+}
+
 static void call_finished(struct peri_job *job, const struct peri_call_result *result)
 {
+    if (job->asking) {
+        looked_up(job, result);
+        return;
+    }
     job->done.call(job->arg, result);
 }
 
@@ -160,6 +242,11 @@ static enum peri_status set_context(struct peri_job *job, const struct peri_call
     job->key = peri_strdup(call->idempotency_key);
     job->as_of = call->as_of;
     job->dry_run = call->dry_run;
+    job->ask_first = call->ask_first;
+    job->asking = call->ask_first && job->op_def && job->op_def->asks;
+    job->first_ms = call->first_ms;
+    if (job->asking)
+        job->path[2] = "lookup";
     job->step_timeout = call->timeout_ms > 0 && call->timeout_ms < job->wall_ms;
     if (job->step_timeout)
         job->wall_ms = call->timeout_ms;

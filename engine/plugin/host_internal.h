@@ -39,8 +39,8 @@ struct peri_plugin;
 #define PERI_HOST_STORAGE_BYTES (10 << 20) /* keys and values as JSON */
 #define PERI_HOST_INTERCEPT_MS 1000        /* for one interceptor to agree */
 #define PERI_HOST_INTERCEPT_MAX_MS 10000
-#define PERI_HOST_RATE 100                 /* operations a second, of plugins that did not come with perigee */
-#define PERI_HOST_RATE_BURST 10            /* seconds' worth that may be used at once */
+#define PERI_HOST_RATE 100      /* operations a second, of plugins that did not come with perigee */
+#define PERI_HOST_RATE_BURST 10 /* seconds' worth that may be used at once */
 #define PERI_HOST_STORAGE_VALUE 65536
 #define PERI_HOST_MAPPINGS 100000 /* of one plugin */
 #define PERI_HOST_PLANS 100       /* schedules of one plugin */
@@ -97,6 +97,7 @@ struct peri_op_def {
     struct peri_operator public;
     struct peri_plugin *owner; /* borrow: the plugin holds this */
     char *id, *description;
+    bool asks;     /* has a function lookup */
     char *channel; /* of an operator whose class is its channel's; else NULL */
     struct peri_schema *schema;
     size_t native; /* index in the shared object */
@@ -110,7 +111,7 @@ struct peri_web_def {
 /* What it wants to be asked about (host_intercept.c). Written while it loads. */
 struct peri_intercept {
     bool before, after;
-    bool open;   /* an action goes on when `before` could not be asked */
+    bool open;    /* an action goes on when `before` could not be asked */
     char **globs; /* of operator ids, NULL-ended; NULL: all */
     int64_t deadline_ms;
 };
@@ -172,6 +173,7 @@ struct peri_plugin {
     size_t web_count, web_cap;
     char *channel_type;   /* or NULL */
     bool channel_repeats; /* sending twice under one key does no harm */
+    bool channel_asks;    /* has a function lookup, and says so */
     bool has_incoming;    /* the channel takes requests that no webhook is named for */
     bool has_init, has_ready, has_stop, has_enable, has_disable;
     struct peri_intercept intercept;
@@ -324,7 +326,9 @@ struct peri_job {
     char *rule_id, *rule_name, *run_id, *key;
     uint64_t as_of;
     bool dry_run;
-    bool step_timeout; /* wall_ms is the step's timeout */
+    bool ask_first, asking; /* a lookup comes before what it does; it is that lookup */
+    int64_t first_ms;       /* of the run's first attempt */
+    bool step_timeout;      /* wall_ms is the step's timeout */
     int depth;
 
     /* loop */
@@ -338,7 +342,7 @@ struct peri_job {
     bool sent; /* it has begun, or stands in the mailbox */
     bool intercepts;        /* is, or comes of, a question of an interceptor: nobody is asked about it */
     struct peri_gate *gate; /* it waits for interceptors, or they will be told of it; else NULL */
-    bool trial; /* its end decides whether the plugin's rest is over */
+    bool trial;             /* its end decides whether the plugin's rest is over */
     void (*finish)(struct peri_job *job, const struct peri_call_result *result);
     union {
         peri_call_done call;
@@ -469,6 +473,11 @@ enum peri_status peri_plugin_hook(struct peri_plugin *plugin, const char *name, 
 /* params with defaults filled, checked. */
 enum peri_status peri_operator_params(const struct peri_operator *op, const struct peri_value *params,
     struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* What the answer of a lookup means: nothing, false: the provider does not know it. A result is that of the call, with
+ * found = true; NULL: out of memory. A lookup that failed leaves the outcome open. */
+bool peri_lookup_found(const struct peri_value *value);
+struct peri_value *peri_lookup_result(const struct peri_value *value);
+void peri_lookup_failed(struct peri_error *error);
 enum peri_status peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def) PERI_MUST_CHECK;
 enum peri_status peri_host_call_nested(struct peri_job *parent, const char *operator_id,
     const struct peri_value *params, struct peri_error *err) PERI_MUST_CHECK;

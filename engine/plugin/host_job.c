@@ -121,6 +121,8 @@ void peri_job_copy_context(struct peri_job *job, const struct peri_job *parent)
     job->key = peri_strdup(parent->key);
     job->as_of = parent->as_of;
     job->dry_run = parent->dry_run;
+    job->ask_first = parent->ask_first;
+    job->first_ms = parent->first_ms;
     job->depth = parent->depth + 1;
     job->intercepts = parent->intercepts;
     struct peri_mono now = peri_clock_mono(&job->host->options.clock);

@@ -243,6 +243,31 @@ static enum peri_status start_smtp(struct peri_job *job, struct peri_error *err)
 
 /* --- channels --- */
 
+static enum peri_status start_child(struct peri_job *job, struct peri_job *child, char *key, struct peri_error *err);
+
+/* The provider does not know the message: now it is sent, as it was asked for. */
+static void send_after_all(struct peri_job *job, const struct peri_job *asked)
+{
+    struct peri_error err = {0};
+    struct peri_job *child = peri_job_create(asked->plugin, PERI_JOB_SEND);
+    char *key = peri_strdup(asked->key);
+    enum peri_status st = PERI_ENOMEM;
+    if (!child || (asked->key && !key)) {
+        free(key);
+        peri_job_free(child);
+        (void)peri_error_nomem(&err);
+    } else {
+        child->path[0] = "channel";
+        child->path[1] = "send";
+        child->params = peri_value_ref(asked->params);
+        st = start_child(job, child, key, &err);
+    }
+    if (st) {
+        err.status = st;
+        fail(job, &err);
+    }
+}
+
 static void child_finished(struct peri_job *child, const struct peri_call_result *result)
 {
     struct peri_job *job = child->parent;
@@ -251,12 +276,21 @@ static void child_finished(struct peri_job *child, const struct peri_call_result
     child->parent = NULL;
     job->child = NULL;
     job->effects += child->effects;
+    if (child->asking && !result->status && !peri_lookup_found(result->value)) {
+        send_after_all(job, child);
+        return;
+    }
     if (result->status) {
         job->op.error = result->error;
         job->op.error.status = result->status;
+        if (child->asking)
+            peri_lookup_failed(&job->op.error);
+    } else if (child->asking && !(job->op.answer = peri_lookup_result(result->value))) {
+        peri_error_nomem(&job->op.error);
     } else {
-        job->op.answer =
-            child->kind == PERI_JOB_CONDITION ? peri_value_bool(result->holds) : peri_value_ref(result->value);
+        if (!child->asking)
+            job->op.answer =
+                child->kind == PERI_JOB_CONDITION ? peri_value_bool(result->holds) : peri_value_ref(result->value);
         if (child->kind == PERI_JOB_SEND)
             peri_host_tell_sent(job, child->plugin->id, child->key);
         if (child->kind == PERI_JOB_SEND && peri_value_is(job->op.answer, PERI_MAP)) {
@@ -369,6 +403,8 @@ enum peri_delivery peri_host_delivery(struct peri_host *host, const char *id)
         return PERI_DELIVERY_ONCE;
     const struct peri_plugin *plugin = find_channel(host, type, &wanted);
     bool outbox = !plugin && (!wanted || peri_streq(wanted, "outbox"));
+    if (plugin && plugin->channel_asks)
+        return PERI_DELIVERY_LOOKUP;
     return outbox || (plugin && plugin->channel_repeats) ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_ONCE;
 }
 
@@ -476,9 +512,16 @@ static enum peri_status start_send(struct peri_job *job, struct peri_error *err)
             host->options.sends(host->options.sends_ctx, plugin->id, message);
         if (child) {
             child->path[0] = "channel";
-            child->path[1] = "send";
+            child->asking = job->ask_first && plugin->channel_asks;
+            child->path[1] = child->asking ? "lookup" : "send";
             child->params = message;
-            st = start_child(job, child, key, err);
+            st = child->asking ? peri_map_put_time(message, "since", job->first_ms) : PERI_OK;
+            if (st)
+                peri_job_free(child);
+            else
+                st = start_child(job, child, key, err);
+            if (st == PERI_ENOMEM)
+                free(key);
             key = NULL;
         } else {
             peri_value_unref(message);

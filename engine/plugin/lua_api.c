@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/timefmt.h"
 #include "data/json.h"
 
 const char *const peri_lua_api_names[] = {
@@ -124,6 +125,10 @@ static void push_ctx(lua_State *L, struct peri_job *job)
         lua_setfield(L, -2, "run");
     }
     push_optional(L, job->key, "idempotency_key");
+    if (job->asking) {
+        char since[PERI_TIME_TEXT];
+        push_optional(L, peri_time_format(job->first_ms, since), "first_attempt");
+    }
 }
 
 static int hex(char c)

@@ -192,7 +192,8 @@ static int delivery_class(const char *name)
 static enum peri_status describe_operator(
     struct peri_plugin *p, const char *id, bool is_condition, struct peri_error *err)
 {
-    static const char *const members[] = {"description", "params", "evaluate", "execute", "delivery", "channel", NULL};
+    static const char *const members[] = {
+        "description", "params", "evaluate", "execute", "delivery", "channel", "lookup", NULL};
     const char *kind = is_condition ? "conditions" : "actions", *handler = is_condition ? "evaluate" : "execute";
     const char *const path[] = {kind, id, NULL};
     struct peri_value *v = NULL;
@@ -210,6 +211,9 @@ static enum peri_status describe_operator(
     if (class < 0) {
         st = peri_error_set(err, PERI_EINVAL, "plugin.package",
             "delivery of %s must be \"once\", \"repeat\", \"lookup\" or \"channel\"", id);
+    } else if ((class == PERI_DELIVERY_LOOKUP) != has(p, kind, id, "lookup")) {
+        st = peri_error_set(
+            err, PERI_EINVAL, "plugin.package", "%s: delivery = \"lookup\" and a function lookup go together", id);
     } else if ((class == PERI_DELIVERY_CHANNEL) != (channel != NULL)) {
         st = peri_error_set(
             err, PERI_EINVAL, "plugin.package", "%s: delivery = \"channel\" and channel = \"<type>\" go together", id);
@@ -219,6 +223,7 @@ static enum peri_status describe_operator(
             .is_condition = is_condition,
             .params = peri_map_at(v, "params"),
             .delivery = (enum peri_delivery) class,
+            .asks = class == PERI_DELIVERY_LOOKUP,
             .channel = channel};
         st = peri_plugin_add_operator(p, &plan, err);
     }
@@ -287,7 +292,7 @@ static enum peri_status describe_webhooks(struct peri_plugin *p, struct peri_err
 static enum peri_status describe_channel(struct peri_plugin *p, struct peri_error *err)
 {
     static const char *const members[] = {
-        "type", "send", "delivery", "handle_incoming_event", "place_call", "access_token", NULL};
+        "type", "send", "lookup", "delivery", "handle_incoming_event", "place_call", "access_token", NULL};
     const char *const path[] = {"channel", NULL};
     struct peri_value *v = NULL;
     enum peri_status st = check_members(p, path, members, "channel", err);
@@ -302,7 +307,12 @@ static enum peri_status describe_channel(struct peri_plugin *p, struct peri_erro
     else if (!(p->channel_type = peri_strdup(type)))
         st = peri_error_nomem(err);
     p->has_incoming = has(p, "channel", "handle_incoming_event", NULL);
-    p->channel_repeats = peri_streq(peri_map_text(v, "delivery"), "repeat");
+    const char *delivery = peri_map_text(v, "delivery");
+    p->channel_repeats = peri_streq(delivery, "repeat");
+    p->channel_asks = peri_streq(delivery, "lookup");
+    if (!st && p->channel_asks != has(p, "channel", "lookup", NULL))
+        st = peri_error_set(
+            err, PERI_EINVAL, "plugin.package", "channel: delivery = \"lookup\" and a function lookup go together");
     peri_value_unref(v);
     return st;
 }
@@ -344,7 +354,8 @@ static enum peri_status describe_intercept(struct peri_plugin *p, struct peri_er
     else if (failure && !in->open && strcmp(failure, "closed"))
         st = peri_error_set(err, PERI_EINVAL, "plugin.package", "intercept.on_failure must be \"closed\" or \"open\"");
     else if (!texts)
-        st = peri_error_set(err, PERI_EINVAL, "plugin.package", "intercept.operators must be a list of operator ids or globs");
+        st = peri_error_set(
+            err, PERI_EINVAL, "plugin.package", "intercept.operators must be a list of operator ids or globs");
     else if (in->deadline_ms < 1 || in->deadline_ms > PERI_HOST_INTERCEPT_MAX_MS)
         st = peri_error_set(err, PERI_EINVAL, "plugin.package", "intercept.deadline_ms must lie between 1 and %d",
             PERI_HOST_INTERCEPT_MAX_MS);
@@ -456,6 +467,8 @@ static enum peri_status read_agreement(struct peri_job *job)
 
 static enum peri_status read_result(struct peri_job *job)
 {
+    if (job->asking)
+        return peri_vm_call_result(job->vm_call, 0, PERI_HOST_RESULT_BYTES, &job->value, &job->error);
     switch (job->kind) {
     case PERI_JOB_CONDITION:
         return read_condition(job);

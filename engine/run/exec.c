@@ -302,7 +302,9 @@ static void call_action(struct live_task *task)
         .rule_name = live->run->rule->name,
         .run_id = peri_run_id(live->run->id, run_id),
         .timeout_ms = step->timeout_ms,
-        .idempotency_key = track->key};
+        .idempotency_key = track->key,
+        .ask_first = track->doubt && exec_delivery(p, step) == PERI_DELIVERY_LOOKUP,
+        .first_ms = track->first_ms};
     if (!context) {
         not_called(task, peri_error_nomem(&err), &err);
         return;

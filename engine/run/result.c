@@ -35,27 +35,33 @@ enum peri_after peri_result_after(const struct peri_attempt_facts *facts, int64_
     const struct peri_error *error = facts->error;
     int attempts = facts->retry->maximum_attempts > 0 ? facts->retry->maximum_attempts : ATTEMPTS;
     *ret_delay_ms = 0;
-    /* Whatever else is said: what may have arrived and is not declared repeatable is never sent twice. A lookup at the
-     * provider will come between here; until then it is treated like `once`. */
-    if (error->outcome_unknown && facts->delivery != PERI_DELIVERY_REPEAT)
+    /* Whatever else is said: what may have arrived and is not declared repeatable is never sent twice. Where the
+     * provider can be asked, the next attempt begins with that. */
+    bool asks = facts->delivery == PERI_DELIVERY_LOOKUP;
+    if (error->outcome_unknown && facts->delivery != PERI_DELIVERY_REPEAT && !asks)
         return PERI_AFTER_UNKNOWN;
     if (!error->retryable && !error->outcome_unknown)
         return PERI_AFTER_FAIL;
+    bool not_made = error->status == PERI_ESTATE || error->status == PERI_ENOTFOUND; /* so nobody was asked */
+    bool open = error->outcome_unknown || (facts->doubt && not_made);
+    enum peri_after last = asks && open ? PERI_AFTER_UNKNOWN : PERI_AFTER_FAIL;
     if (facts->tries >= attempts || listed(facts->retry, error->code))
-        return PERI_AFTER_FAIL;
+        return last;
     int64_t delay = peri_result_backoff(facts->retry, facts->tries, facts->random);
     int64_t asked = error->retry_after_ms;
     if (asked > PERI_RETRY_AFTER_MAX_MS)
         asked = PERI_RETRY_AFTER_MAX_MS;
     if (delay < asked)
         delay = asked;
+    if (last == PERI_AFTER_UNKNOWN && delay < PERI_LOOKUP_MIN_MS)
+        delay = PERI_LOOKUP_MIN_MS;
     if (facts->now_ms + delay - facts->first_ms > PERI_RETRY_WINDOW_MS)
-        return PERI_AFTER_FAIL;
+        return last;
     *ret_delay_ms = delay;
     return PERI_AFTER_RETRY;
 }
 
 enum peri_after peri_result_interrupted(enum peri_delivery delivery)
 {
-    return delivery == PERI_DELIVERY_REPEAT ? PERI_AFTER_RETRY : PERI_AFTER_UNKNOWN;
+    return delivery == PERI_DELIVERY_REPEAT || delivery == PERI_DELIVERY_LOOKUP ? PERI_AFTER_RETRY : PERI_AFTER_UNKNOWN;
 }

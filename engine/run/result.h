@@ -11,6 +11,8 @@
 #define PERI_RETRY_WINDOW_MS (24 * 3600 * 1000LL) /* no attempt starts later than this after the first */
 #define PERI_RETRY_AFTER_MAX_MS (3600 * 1000LL)   /* a provider's Retry-After is honoured up to here */
 
+#define PERI_LOOKUP_MIN_MS 2000 /* a call that is on its way has arrived before the provider is asked */
+
 enum peri_after {
     PERI_AFTER_RETRY,  /* again, with the same key and body, after delay_ms */
     PERI_AFTER_FAIL,   /* final */
@@ -21,6 +23,7 @@ struct peri_attempt_facts {
     const struct peri_retry *retry;
     const struct peri_error *error;
     enum peri_delivery delivery;
+    bool doubt;       /* this or an earlier attempt may have arrived */
     int tries;        /* attempts that count, this one included */
     int64_t first_ms; /* start of the first one */
     int64_t now_ms;

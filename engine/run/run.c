@@ -334,6 +334,8 @@ static void on_call_failed(struct machine *m)
         .now_ms = m->in->now_ms,
         .random = m->in->random};
     int64_t delay_ms = 0;
+    track->doubt = track->doubt || m->in->error->outcome_unknown;
+    facts.doubt = track->doubt;
     switch (peri_result_after(&facts, &delay_ms)) {
     case PERI_AFTER_RETRY:
         backoff(m, m->in->error, delay_ms);
@@ -397,11 +399,15 @@ static void interrupted(struct machine *m)
         m_end(m, PERI_RUN_FAILED);
         return;
     }
-    m_record(m, PERI_ATTEMPT_UNKNOWN, track->params, NULL, &error);
-    if (m->st != PERI_OK)
-        return;
     track->free_attempts++;
-    m_attempt(m);
+    track->doubt = true;
+    if (class_of(m) == PERI_DELIVERY_LOOKUP) { /* it may still be on its way */
+        backoff(m, &error, PERI_LOOKUP_MIN_MS);
+        return;
+    }
+    m_record(m, PERI_ATTEMPT_UNKNOWN, track->params, NULL, &error);
+    if (m->st == PERI_OK)
+        m_attempt(m);
 }
 
 static void on_restarted(struct machine *m)

@@ -71,6 +71,7 @@ struct peri_track {
     struct peri_value *params;        /* of the call, as rendered at the first attempt; NULL before */
     char *key;                        /* its idempotency key */
     struct peri_error last;           /* of the last attempt, while it is in backoff or unknown; why it is gated */
+    bool doubt;                       /* an attempt may have arrived: the next one asks the provider first, if it can */
     int64_t reserved_ms;              /* the time that a rate limit has given to the next attempt; 0: none */
     int64_t wake_ms, base_ms;         /* DELAY, BACKOFF, GATED: until when, and how long that was in all */
     int64_t due_ms, due_base_ms;      /* when the step's own `timeout` ends; 0: none */

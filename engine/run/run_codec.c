@@ -117,6 +117,8 @@ static struct peri_value *write_track(const struct peri_track *track)
         bad = peri_map_put_ref(map, "params", track->params) != PERI_OK;
     if (!bad && track->key)
         bad = peri_map_put_text(map, "key", track->key) != PERI_OK;
+    if (!bad && track->doubt)
+        bad = peri_map_put_bool(map, "doubt", true) != PERI_OK;
     if (!bad && track->reserved_ms)
         bad = peri_map_put_int(map, "reserved", track->reserved_ms) != PERI_OK;
     if (!bad && track->last.status != PERI_OK)
@@ -289,6 +291,7 @@ static bool read_track(struct peri_track *track, const struct peri_value *pos)
     track->list = peri_value_ref(list);
     track->failure = peri_value_ref(peri_map_at(pos, "failure"));
     track->params = peri_value_ref(peri_map_at(pos, "params"));
+    track->doubt = peri_map_bool(pos, "doubt", false);
     track->reserved_ms = peri_map_int(pos, "reserved", 0);
     track->key = peri_strdup(key);
     get_error(peri_map_at(pos, "last"), &track->last);

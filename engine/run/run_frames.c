@@ -34,6 +34,7 @@ void m_clear_call(struct peri_track *track)
     free(track->key);
     track->key = NULL;
     track->reserved_ms = 0;
+    track->doubt = false;
     peri_error_clear(&track->last);
     track->wake_ms = track->base_ms = 0;
     track->due_ms = track->due_base_ms = 0;

@@ -127,6 +127,12 @@ function M.call(plugin, id, params, ctx)
   return (operator.evaluate or operator.execute)(M.params(operator.params or {}, params), ctx)
 end
 
+--- Asks an action of delivery "lookup" what became of an earlier attempt.
+function M.lookup(plugin, id, params, ctx)
+  local action = assert((plugin.actions or {})[id], "no action " .. id)
+  return action.lookup(M.params(action.params or {}, params), ctx)
+end
+
 local function http(kit, options)
   local api = {}
   function api.request(request)

@@ -20,6 +20,7 @@
 ---@field rule? {id: string, name?: string}
 ---@field run? {id: string}
 ---@field idempotency_key? string of an action's attempt: the same over retries and restarts
+---@field first_attempt? string RFC 3339, in a lookup: when the call was made first
 ---@field log perigee.Log
 ---@field json perigee.Json
 ---@field time perigee.Time

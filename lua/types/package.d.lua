@@ -52,6 +52,8 @@
 ---@field delivery? "once"|"repeat"|"lookup"|"channel" may an attempt of unknown outcome be repeated? default "once"
 ---@field channel? string with delivery "channel": the channel type, or "{config.KEY}"
 ---@field execute fun(params: table, ctx: perigee.Context): any the result of the step
+--- lookup goes with delivery "lookup": what became of an earlier attempt with ctx.idempotency_key. nil or false: nothing, it is made now.
+---@field lookup? fun(params: table, ctx: perigee.Context): any true, or the result of the step
 
 ---@class perigee.Message
 ---@field channel_type string
@@ -59,6 +61,7 @@
 ---@field subject? string
 ---@field body? string
 ---@field idempotency_key? string the same for every attempt to send this message
+---@field since? string RFC 3339, in a lookup: when the first attempt was made
 ---@field rule? string id of the rule that sends
 ---@field run? string id of the run that sends
 
@@ -71,8 +74,10 @@
 
 ---@class perigee.Channel
 ---@field type string "sms", "email", ...
----@field delivery? "once"|"repeat" does sending twice under one key do no harm? default "once"
+---@field delivery? "once"|"repeat"|"lookup" does sending twice under one key do no harm? default "once"
 ---@field send fun(ctx: perigee.Context, message: perigee.Message): perigee.Sent?
+--- lookup goes with delivery "lookup": was the message sent since message.since? nil or false: no, it is sent now.
+---@field lookup? fun(ctx: perigee.Context, message: perigee.Message): perigee.Sent|boolean|nil
 --- handle_incoming_event takes GET and POST on any path below /hooks/<plugin> that `webhooks` does not name.
 ---@field handle_incoming_event? fun(ctx: perigee.Context, request: perigee.WebhookRequest): perigee.WebhookResponse?
 ---@field place_call? function

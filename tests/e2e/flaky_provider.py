@@ -35,6 +35,7 @@ import os
 import random
 import socket
 import threading
+import urllib.parse
 
 MANNERS = ("ok", "refuse", "busy", "reject", "error", "lost", "drop", "late", "timeout")
 CHAOS = {"ok": 60, "refuse": 8, "busy": 8, "error": 6, "lost": 6, "drop": 6, "late": 4, "timeout": 2}
@@ -163,7 +164,7 @@ class Provider:
             self.answer(h, ANSWERS[manner], {"error": manner}, {"Retry-After": str(self.retry_after)} if manner == "refuse" else {})
 
     def look_up(self, h):
-        key = h.path.rpartition("/")[2]
+        key = urllib.parse.unquote(h.path.partition("/deliveries/")[2])
         with self.lock:
             manner = self.manner("GET " + key) if self.scripts.get("GET " + key) else "ok"
             count = self.deliveries.get(key, 0)

@@ -49,6 +49,44 @@ describe("sending", function()
   end)
 end)
 
+describe("the lookup after a lost answer", function()
+  local SENT = "Sat, 10 Jan 2026 12:00:05 +0000"
+
+  local function lookup(messages, data)
+    local ctx = context({ data = data, http = function() return { status = 200, headers = {}, json = { messages = messages } } end })
+    local message = { to = "+14155550101", body = "hi", since = "2026-01-10T12:00:00.000Z" }
+    return plugin.channel.lookup(ctx, message), ctx
+  end
+
+  local function sms(fields)
+    local all = { sid = "SM1", to = "+14155550101", body = "hi", direction = "outbound-api", status = "sent", date_created = SENT }
+    for key, value in pairs(fields or {}) do
+      all[key] = value
+    end
+    return all
+  end
+
+  it("finds the message", function()
+    local found, ctx = lookup({ sms({ sid = "SM2" }), sms() })
+    assert.same({ ok = true, messageId = "SM1", status = "sent" }, found)
+    assert.same({ To = "+14155550101", PageSize = "50" }, ctx.kit.requests[1].query)
+  end)
+
+  it("takes no other one for it", function()
+    assert.is_nil((lookup({})))
+    assert.is_nil((lookup({ sms({ body = "other" }) })))
+    assert.is_nil((lookup({ sms({ direction = "inbound" }) })))
+    assert.is_nil((lookup({ sms({ date_created = "Sat, 10 Jan 2026 11:58:59 +0000" }) })))
+    assert.is_nil((lookup({ sms() }, { message = { { id = "m1", providerId = "SM1" } } })))
+  end)
+
+  it("fails when Twilio does", function()
+    local ctx = context({ http = function() return { status = 503, headers = {}, json = {} } end })
+    local ok, err = pcall(plugin.channel.lookup, ctx, { to = "+1", body = "hi", since = "2026-01-10T12:00:00.000Z" })
+    assert.same({ false, true }, { ok, err.retryable })
+  end)
+end)
+
 --- Published vectors of the provider's signature.
 describe("the signature", function()
   local function signed(request)

@@ -29,7 +29,7 @@ static void test_classes(void **state)
         {false, false, PERI_DELIVERY_REPEAT, PERI_AFTER_FAIL},
         {false, true, PERI_DELIVERY_ONCE, PERI_AFTER_UNKNOWN},
         {true, true, PERI_DELIVERY_ONCE, PERI_AFTER_UNKNOWN},
-        {true, true, PERI_DELIVERY_LOOKUP, PERI_AFTER_UNKNOWN},
+        {true, true, PERI_DELIVERY_LOOKUP, PERI_AFTER_RETRY},
         {false, true, PERI_DELIVERY_REPEAT, PERI_AFTER_RETRY},
         {true, true, PERI_DELIVERY_REPEAT, PERI_AFTER_RETRY},
     };
@@ -42,7 +42,7 @@ static void test_classes(void **state)
     }
     assert_int_equal(peri_result_interrupted(PERI_DELIVERY_REPEAT), PERI_AFTER_RETRY);
     assert_int_equal(peri_result_interrupted(PERI_DELIVERY_ONCE), PERI_AFTER_UNKNOWN);
-    assert_int_equal(peri_result_interrupted(PERI_DELIVERY_LOOKUP), PERI_AFTER_UNKNOWN);
+    assert_int_equal(peri_result_interrupted(PERI_DELIVERY_LOOKUP), PERI_AFTER_RETRY);
 }
 
 static void test_backoff_doubles_up_to_its_cap_with_full_jitter(void **state)
@@ -98,6 +98,22 @@ static void test_retry_after_is_honoured_up_to_an_hour(void **state)
     assert_int_equal(delay, PERI_RETRY_AFTER_MAX_MS);
 }
 
+static void test_who_can_ask_the_provider_asks_until_the_budget_is_used_up(void **state)
+{
+    struct peri_error error = {.status = PERI_EIO, .code = "http.timeout", .outcome_unknown = true};
+    struct peri_attempt_facts facts = {.error = &error, .delivery = PERI_DELIVERY_LOOKUP, .tries = 1, .doubt = true};
+    int64_t delay;
+    assert_int_equal(after(facts, &delay), PERI_AFTER_RETRY);
+    assert_true(delay >= PERI_LOOKUP_MIN_MS); /* what is still on its way arrives first */
+    facts.tries = 8;
+    assert_int_equal(after(facts, &delay), PERI_AFTER_UNKNOWN);
+    error = (struct peri_error){.status = PERI_ESTATE, .code = "plugin_inactive", .retryable = true};
+    assert_int_equal(after(facts, &delay), PERI_AFTER_UNKNOWN); /* nobody could be asked */
+    error = (struct peri_error){.status = PERI_EINVAL, .code = "http.status_503", .retryable = true};
+    assert_int_equal(after(facts, &delay), PERI_AFTER_FAIL); /* the provider did not know it, and refused the new one */
+    assert_int_equal(peri_result_interrupted(PERI_DELIVERY_LOOKUP), PERI_AFTER_RETRY);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +122,7 @@ int main(void)
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_codes_that_the_rule_lists_are_not_retried),
         cmocka_unit_test(test_retry_after_is_honoured_up_to_an_hour),
+        cmocka_unit_test(test_who_can_ask_the_provider_asks_until_the_budget_is_used_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
