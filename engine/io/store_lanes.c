@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "io/store_db.h"
 #include "io/store_runs.h"
+#include "io/store_waits.h"
 
 #define LANE "FROM runs INDEXED BY runs_lane WHERE rule=? AND ckey=? AND state<10"
 
@@ -49,6 +50,8 @@ enum peri_status peri_tx_run_stop(
         return peri_error_set(err, PERI_ESTATE, "run.ended", "run-%" PRIu64 " has ended", id);
     if (!st)
         st = peri_tx_tracks_drop(tx, id, err);
+    if (!st)
+        st = peri_tx_waits_drop(tx, id, err);
     if (!st)
         st = peri_stmt_open(&q, tx->db, "UPDATE steps SET state=?,ended=? WHERE run=? AND state=?", err);
     if (st)

@@ -144,7 +144,19 @@ static const char step_8[] =
 /* Sets of rules that verdicts name, and the last event that does. */
 static const char step_9[] = "CREATE TABLE heard(hash TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;";
 
-const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, NULL};
+/* What runs wait for. hit: the event that has ended it. */
+static const char step_10[] =
+    "CREATE TABLE wait_kinds(id INTEGER PRIMARY KEY, type TEXT NOT NULL, path TEXT NOT NULL);"
+    "CREATE UNIQUE INDEX wait_kinds_type ON wait_kinds(type, path);"
+    "CREATE TABLE waits(run INTEGER NOT NULL, n INTEGER NOT NULL, kind INTEGER NOT NULL, ckey INTEGER NOT NULL,"
+    " since INTEGER NOT NULL, hit INTEGER NOT NULL, match TEXT, PRIMARY KEY(run,n)) WITHOUT ROWID;"
+    "CREATE INDEX waits_open ON waits(kind, ckey) WHERE hit=0;"
+    "CREATE INDEX waits_hit ON waits(hit) WHERE hit>0;"
+    /* How one thing led to the other. */
+    "CREATE INDEX events_cause ON events(cause) WHERE cause IS NOT NULL;";
+
+const char *const peri_schema_steps[] = {
+    step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, step_10, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

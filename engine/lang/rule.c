@@ -66,6 +66,12 @@ void peri_step_destroy(struct peri_step *s)
     free(s->retry.non_retryable);
     for (size_t i = 0; i < s->branch_count; i++)
         peri_block_destroy(s->branches[i]);
+    free(s->wait_event);
+    peri_template_destroy(s->wait_match);
+    peri_template_destroy(s->limit);
+    peri_template_destroy(s->prompt);
+    peri_template_destroy(s->fallback);
+    peri_schema_destroy(s->schema);
     free(s->branches);
     free(s->choices);
     free(s->bindings);

@@ -53,7 +53,9 @@ enum peri_step_kind {
     PERI_STEP_SET,
     PERI_STEP_EMIT,
     PERI_STEP_STOP,
-    PERI_STEP_PARALLEL
+    PERI_STEP_PARALLEL,
+    PERI_STEP_WAIT_FOR,
+    PERI_STEP_APPROVE
 };
 
 /* A list of steps. path is "actions", "actions[2].then", "on_error", ... : the durable name of a position. */
@@ -136,6 +138,14 @@ struct peri_step {
     /* PARALLEL */
     struct peri_block **branches;
     size_t branch_count;
+    /* WAIT_FOR: as is read as events.<as> */
+    char *wait_event;                /* exact type or glob */
+    struct peri_template *wait_match; /* NULL: any payload */
+    struct peri_template *limit;     /* WAIT_FOR, APPROVE: as of a delay; NULL: for ever */
+    /* APPROVE */
+    struct peri_template *prompt;
+    struct peri_schema *schema;     /* of the answer; NULL: true or false */
+    struct peri_template *fallback; /* the answer when none comes in time; NULL: the step fails */
     /* SET */
     struct peri_binding *bindings;
     size_t binding_count;

@@ -35,6 +35,7 @@ struct rule_reader {
     struct rule_names bound;      /* by `as`, borrowed from the tree */
     struct rule_names refused;    /* unknown names already reported */
     struct rule_names ids, vars;  /* of all steps; of all `set` */
+    struct rule_names heard_as;   /* events that wait_for names */
     struct rule_names listed;     /* scratch of names.list */
     const char *heard[8]; /* the triggers' types, when all are exact and something may be declared of them */
     size_t heard_count;
@@ -81,7 +82,8 @@ struct rule_key {
 /* Each in the file that reads the mapping; ended by KEY_END. */
 extern const struct rule_key peri_rule_head_keys[], peri_rule_trigger_keys[], peri_rule_schedule_keys[],
     peri_rule_condition_keys[], peri_rule_step_keys[], peri_rule_for_each_keys[], peri_rule_choice_keys[],
-    peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[], peri_rule_rate_limit_keys[],
+    peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[], peri_rule_wait_keys[],
+    peri_rule_approve_keys[], peri_rule_rate_limit_keys[],
     peri_rule_quiet_hours_keys[];
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
@@ -135,6 +137,12 @@ struct peri_condition *peri_rule_read_conditions(
 /* NULL when wrong. */
 struct peri_block *peri_rule_read_block(
     struct rule_reader *r, const struct peri_node *node, const char *path, const char *what);
+
+/* rule_wait.c: steps that wait for something outside. */
+void peri_rule_read_wait_for(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
+void peri_rule_read_approve(struct rule_reader *r, const struct peri_node *map, struct peri_step *s);
+/* A duration, a number of seconds, or a template of either; NULL when wrong. */
+struct peri_template *peri_rule_read_length(struct rule_reader *r, const struct peri_node *node, const char *what);
 
 /* The key that makes the i-th kind of step, NULL behind the last; *ret_own: the keys that go with it alone. */
 const char *peri_rule_step_kind(size_t i, const char *const **ret_own);

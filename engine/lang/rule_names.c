@@ -112,9 +112,12 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
     struct rule_reader *r = ctx;
     bool step = strcmp(root, "steps") == 0;
     if (strcmp(root, "events") == 0) {
-        snprintf(problem->code, sizeof(problem->code), "not-supported-yet");
+        if (r->members_doubtful || peri_rule_names_has(&r->heard_as, field, strlen(field)))
+            return true;
+        snprintf(problem->code, sizeof(problem->code), "unknown-step");
+        snprintf(problem->message, sizeof(problem->message), "no wait_for of this rule is called \"%.64s\"", field);
         snprintf(
-            problem->message, sizeof(problem->message), "\"events\" belongs to sequences, which are not supported yet");
+            problem->hint, sizeof(problem->hint), "give the step a name: {wait_for: {event: ...}, as: %.64s}", field);
         return false;
     }
     if (r->told_count && strcmp(root, "event") == 0)
@@ -176,6 +179,9 @@ static void collect(struct rule_reader *r, const struct peri_node *node, int dep
         good = peri_rule_names_push(&r->ids, id->text);
     for (size_t i = 0; good && set && set->kind == PERI_NODE_MAP && i < set->count; i++)
         good = peri_rule_names_push(&r->vars, set->pairs[i].key->text);
+    const struct peri_node *as = peri_node_get(node, "as", NULL);
+    if (good && as && as->kind == PERI_NODE_SCALAR && peri_node_get(node, "wait_for", NULL))
+        good = peri_rule_names_push(&r->heard_as, as->text);
     if (!good)
         peri_rule_nomem(r);
     for (size_t i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++)
@@ -199,6 +205,7 @@ void peri_rule_names_finish(struct rule_reader *r)
     free(r->bound.items);
     free(r->ids.items);
     free(r->vars.items);
+    free(r->heard_as.items);
     free(r->listed.items);
 }
 

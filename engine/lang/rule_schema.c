@@ -93,6 +93,8 @@ static const struct shape step_shapes[] = {
         "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": 100, \"items\": {\"if\": {\"type\": \"array\"}, "
         "\"then\": " REF("block") ", \"else\": " REF("step") "}}",
         "Carries out several branches at the same time: each a step or a list of steps."},
+    {"wait_for", REF("wait_for"), "Waits for an event."},
+    {"approve", REF("approve"), "Waits for a person's answer, which is the step's result."},
     {"set", "{\"type\": \"object\", \"minProperties\": 1, \"propertyNames\": " REF("name") "}",
         "Sets variables, read as vars.name."},
     {"emit", REF("emit"), "Sends an event, which other rules hear."},
@@ -144,6 +146,24 @@ static const struct shape for_each_shapes[] = {
     {0},
 };
 
+#define LENGTH "{\"anyOf\": [" REF("duration") ", {\"type\": \"number\", \"minimum\": 0}, " REF("template") "]}"
+
+static const struct shape wait_shapes[] = {
+    {"event", "{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_*-]+(\\\\.[A-Za-z0-9_*-]+)*$\"}",
+        "An event type, or a glob on its dotted segments."},
+    {"match", "{\"type\": \"object\"}", "Which payloads; it may hold templates."},
+    {"timeout", LENGTH, "How long to wait; then the result says timed_out."},
+    {0},
+};
+
+static const struct shape approve_shapes[] = {
+    {"prompt", REF("text"), "What the person is asked."},
+    {"schema", "{\"type\": [\"object\", \"boolean\"]}", "A JSON Schema of the answer; default: true or false."},
+    {"timeout", LENGTH, "How long to wait for the answer."},
+    {"default", "true", "The answer when none comes in time; without it the step fails."},
+    {0},
+};
+
 static const struct shape choice_shapes[] = {
     {"if", REF("condition"), "When this block is chosen."},
     {"do", REF("block"), "Its steps."},
@@ -188,6 +208,9 @@ static const struct mapping {
         "{\"params\": [\"operator\"]}}"},
     {"step", "step", peri_rule_step_keys, step_shapes, NULL}, /* put_kinds */
     {"for_each", "for_each", peri_rule_for_each_keys, for_each_shapes, "{\"required\": [\"in\", \"as\"]}"},
+    {"wait_for", "wait_for", peri_rule_wait_keys, wait_shapes, "{\"required\": [\"event\"]}"},
+    {"approve", "approve", peri_rule_approve_keys, approve_shapes,
+        "{\"required\": [\"prompt\"], \"dependencies\": {\"default\": [\"timeout\"]}}"},
     {"choice", "choice", peri_rule_choice_keys, choice_shapes, "{\"required\": [\"if\", \"do\"]}"},
     {"emit", "emit", peri_rule_emit_keys, emit_shapes, "{\"required\": [\"event\"]}"},
     {"retry", "retry", peri_rule_retry_keys, retry_shapes, NULL},

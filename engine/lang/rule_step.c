@@ -16,7 +16,7 @@ const struct rule_key peri_rule_step_keys[] = {{"operator", KEY_KNOWN}, {"params
     {"do", KEY_KNOWN}, {"set", KEY_KNOWN}, {"emit", KEY_KNOWN}, {"stop", KEY_KNOWN}, {"id", KEY_KNOWN},
     {"as", KEY_KNOWN}, {"timeout", KEY_KNOWN}, {"retry", KEY_KNOWN}, {"idempotency_key", KEY_KNOWN},
     {"continue_on_error", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"lua", KEY_KNOWN}, {"parallel", KEY_KNOWN},
-    {"wait_for", KEY_LATER}, {"approve", KEY_LATER}, {"rate_limit", KEY_KNOWN}, {"quiet_hours", KEY_KNOWN},
+    {"wait_for", KEY_KNOWN}, {"approve", KEY_LATER}, {"rate_limit", KEY_KNOWN}, {"quiet_hours", KEY_KNOWN},
     {"delivery", KEY_KNOWN}, {NULL, KEY_END}};
 
 const struct rule_key peri_rule_for_each_keys[] = {
@@ -52,6 +52,8 @@ static const struct step_kind {
     {"choose", PERI_STEP_CHOOSE, {"else", "timeout"}, read_choose},
     {"for_each", PERI_STEP_FOR_EACH, {"do", "timeout"}, read_for_each},
     {"parallel", PERI_STEP_PARALLEL, {"timeout"}, read_parallel},
+    {"wait_for", PERI_STEP_WAIT_FOR, {"as", "timeout"}, peri_rule_read_wait_for},
+    {"approve", PERI_STEP_APPROVE, {"as", "timeout"}, peri_rule_read_approve},
     {"set", PERI_STEP_SET, {NULL}, read_set},
     {"emit", PERI_STEP_EMIT, {NULL}, read_emit},
     {"stop", PERI_STEP_STOP, {NULL}, read_stop},
@@ -105,7 +107,7 @@ static void no_kind(struct rule_reader *r, const struct peri_node *map)
             r, key->place, "missing-key", "for_each: {in: \"{{ a list }}\", as: item}", "\"do\" needs \"for_each\"");
     else
         peri_rule_fault(r, map->place, "missing-key", NULL,
-            "a step needs one of operator, lua, delay, if, choose, for_each, parallel, set, emit, stop");
+            "a step needs one of operator, lua, delay, if, choose, for_each, parallel, wait_for, set, emit, stop");
 }
 
 /* NULL, with a finding, when the step is of no kind or of two. */
@@ -288,22 +290,7 @@ static void read_lua(struct rule_reader *r, const struct peri_node *map, struct 
 
 static void read_delay(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
 {
-    const struct peri_node *n = peri_node_get(map, "delay", NULL);
-    bool number = n->kind == PERI_NODE_SCALAR && !n->tag && (n->type == PERI_INT || n->type == PERI_REAL);
-    bool text = n->kind == PERI_NODE_SCALAR && !n->tag && n->type == PERI_STRING;
-    int64_t ms;
-    if (!number && !text) {
-        peri_rule_fault(r, n->place, "duration", "write a duration such as 90s, 10m or a number of seconds",
-            "\"delay\" must be a duration, is %s", peri_node_describe(n));
-        return;
-    }
-    if (number && n->text[0] == '-') {
-        peri_rule_fault(r, n->place, "duration", NULL, "\"delay\" cannot be negative");
-        return;
-    }
-    if (text && !peri_template_is_text_dynamic(n->text, n->len) && !peri_rule_duration(r, n, "delay", 0, &ms))
-        return;
-    s->delay = peri_rule_template(r, n);
+    s->delay = peri_rule_read_length(r, peri_node_get(map, "delay", NULL), "delay");
 }
 
 static void read_if(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
@@ -529,11 +516,13 @@ static void read_stop(struct rule_reader *r, const struct peri_node *map, struct
 static void bind_result(struct rule_reader *r, const struct peri_node *map, struct peri_step *s)
 {
     const struct peri_node *as = peri_node_get(map, "as", NULL);
-    if (!as || s->kind != PERI_STEP_OPERATOR)
+    bool heard = s->kind == PERI_STEP_WAIT_FOR;
+    if (!as || (s->kind != PERI_STEP_OPERATOR && s->kind != PERI_STEP_APPROVE && !heard))
         return;
     if (peri_rule_text(r, as, "as") && peri_rule_names_check(r, as, "a name")) {
         s->as = peri_rule_dup(r, as->text);
-        peri_rule_names_bind(r, as->text);
+        if (!heard)
+            peri_rule_names_bind(r, as->text);
     } else {
         r->names_doubtful = true;
     }

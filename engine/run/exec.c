@@ -26,6 +26,7 @@ static struct peri_run_input make_input(struct live *live, enum peri_run_input_k
     struct peri_pipeline *p = live->p;
     struct peri_run_input input = {.kind = kind,
         .now_ms = pipe_now(p),
+        .seq = p->seen_seq,
         .tz = p->options.tz,
         .random = pipe_random(p),
         .hold = p->draining || !p->started || p->caution.left > 0 || p->calls >= PIPE_CALLS || !pipe_writable(p) ||
@@ -155,6 +156,8 @@ static void apply_change(struct live *live)
     change->next = NULL;
     struct peri_run_input input = make_input(live, change->kind);
     input.decision = change->decision;
+    input.n = change->n;
+    input.value = change->value;
     if (change->kind == PERI_INPUT_RESOLVED) {
         const struct peri_track *track = peri_run_track_in(live->run, PERI_PHASE_UNKNOWN);
         input.track = track ? track->id : 0;
@@ -461,6 +464,7 @@ static void take_in(struct live *live, struct live_message *message)
     struct peri_run_input input = make_input(live, message->kind);
     const struct peri_step *step = track ? peri_track_step(track) : NULL;
     input.track = message->track;
+    input.n = message->n;
     input.due_ms = message->due_ms;
     input.value = message->value;
     input.error = &message->error;

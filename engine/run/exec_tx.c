@@ -9,6 +9,7 @@
 #include "run/lane.h"
 #include "run/ledger.h"
 #include "run/system.h"
+#include "run/wait.h"
 
 /* T3 and T4 in one: the run's new state, the rows of its steps, the events it emitted, and who may follow it in its
  * lane. The intent of a call is part of the transaction that ends the step before it. */
@@ -27,6 +28,7 @@ struct run_tx {
     int64_t room; /* in its lane, when it has one */
     int64_t steady_ms;
     struct peri_run_ids promoted;
+    struct peri_wait_hits hits;
     struct peri_run_effects effects;
     struct peri_event **events;
     size_t event_count;
@@ -47,6 +49,7 @@ static void free_run_tx(struct run_tx *rt)
     free(rt->vars);
     free(rt->error);
     free(rt->promoted.items);
+    free(rt->hits.items);
     peri_rule_unref(rt->rule);
     free(rt);
 }
@@ -122,6 +125,20 @@ static enum peri_status put_tracks(struct peri_tx *tx, const struct run_tx *rt, 
     return st;
 }
 
+/* What this very transaction emits is heard by others, and comes before what it begins to wait for. */
+static enum peri_status put_waits(struct peri_tx *tx, struct run_tx *rt, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    rt->hits.count = 0;
+    for (size_t i = 0; st == PERI_OK && i < rt->effects.unwait_count; i++)
+        st = peri_tx_wait_drop(tx, rt->row.id, rt->effects.unwaits[i], err);
+    if (st == PERI_OK)
+        st = peri_waits_hear(tx, rt->events, rt->event_count, &rt->hits, err);
+    for (size_t i = 0; st == PERI_OK && i < rt->effects.wait_count; i++)
+        st = peri_waits_add(tx, rt->row.id, &rt->effects.waits[i], &rt->hits, err);
+    return st;
+}
+
 static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct run_tx *rt = arg;
@@ -133,6 +150,8 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
         st = put_tracks(tx, rt, err);
     for (size_t i = 0; st == PERI_OK && i < rt->event_count; i++)
         st = peri_tx_event_insert(tx, rt->events[i], err);
+    if (st == PERI_OK)
+        st = put_waits(tx, rt, err);
     for (size_t i = 0; st == PERI_OK && i < rt->effects.reservation_count; i++)
         st = put_reservation(tx, rt, &rt->effects.reservations[i], err);
     return st == PERI_OK ? ledger_run(tx, &rt->row, rt->effects.records, rt->effects.record_count, err) : st;
@@ -363,9 +382,12 @@ static void run_tx_done(void *arg, enum peri_status st, const struct peri_error 
     if (changed)
         pipe_notify_run(p, rt->row.id, live->run->rule->id, live->event->seq, live->stored);
     live_promoted(p, &rt->promoted);
-    free_run_tx(rt);
     if (peri_run_is_final(live->stored))
         count_end(live);
+    live->leading = true; /* what it has heard comes after what it was about to do */
+    live_heard(p, &rt->hits);
+    live->leading = false;
+    free_run_tx(rt);
     live_lead(live);
 }
 

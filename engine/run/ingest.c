@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "lang/glob.h"
 #include "run/pipeline_internal.h"
+#include "run/wait.h"
 
 #define NAME_MAX_BYTES 1024 /* source, subject, external id */
 #define AHEAD_MS (24 * 3600 * 1000LL)
@@ -109,6 +110,8 @@ void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
     }
     p->counts.accepted++;
     peri_metric_add(p->metrics.accepted, 1);
+    if (event->seq > p->seen_seq)
+        p->seen_seq = event->seq;
     if (event->seq > p->counted_seq)
         p->unmatched++;
     pipe_notify_event(p, event, "journaled");
@@ -120,6 +123,8 @@ void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
 struct ingest {
     struct peri_pipeline *p;
     struct peri_batch *batch;
+    struct peri_event **events; /* of the batch */
+    struct peri_wait_hits hits;
     int64_t began_ms;
     peri_store_done done;
     void *arg;
@@ -128,7 +133,18 @@ struct ingest {
 static enum peri_status ingest_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct ingest *in = arg;
-    return peri_tx_batch(tx, in->batch, err);
+    enum peri_status st = peri_tx_batch(tx, in->batch, err);
+    in->hits.count = 0;
+    if (st == PERI_OK)
+        st = peri_waits_hear(tx, in->events, peri_batch_events(in->batch), &in->hits, err);
+    return st;
+}
+
+static void free_ingest(struct ingest *in)
+{
+    free(in->events);
+    free(in->hits.items);
+    free(in);
 }
 
 static void ingest_done(void *arg, enum peri_status st, const struct peri_error *err)
@@ -142,10 +158,12 @@ static void ingest_done(void *arg, enum peri_status st, const struct peri_error 
         flow_refused(p, in->batch, PERI_EBUSY);
     for (size_t i = 0; st == PERI_OK && !p->dead && i < peri_batch_events(in->batch); i++)
         pipe_journaled(p, peri_batch_event_at(in->batch, i));
+    if (st == PERI_OK && !p->dead)
+        live_heard(p, &in->hits);
     if (in->done)
         in->done(in->arg, st, err);
     peri_batch_destroy(in->batch);
-    free(in);
+    free_ingest(in);
 }
 
 static enum peri_status commit_batch(
@@ -154,12 +172,20 @@ static enum peri_status commit_batch(
     struct ingest *in = calloc(1, sizeof(*in));
     if (!in)
         return peri_error_nomem(err);
+    size_t count = peri_batch_events(batch);
     *in = (struct ingest){.p = p, .batch = batch, .began_ms = pipe_mono_ms(p), .done = done, .arg = arg};
+    in->events = calloc(count ? count : 1, sizeof(struct peri_event *));
+    if (!in->events) {
+        free_ingest(in);
+        return peri_error_nomem(err);
+    }
+    for (size_t i = 0; i < count; i++)
+        in->events[i] = peri_batch_event_at(batch, i);
     p->submitting++;
     enum peri_status st = pipe_commit(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, false);
     if (st != PERI_OK) {
         p->submitting--;
-        free(in);
+        free_ingest(in);
         if (st == PERI_EBUSY) {
             flow_queue_full(p, err);
             return st;

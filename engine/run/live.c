@@ -11,6 +11,7 @@
 #include "run/ledger.h"
 #include "run/scope.h"
 #include "run/system.h"
+#include "run/wait.h"
 
 /* Runs in memory, and their way there from the store: at start, when a wait ends, when a person asks for a change. */
 
@@ -177,6 +178,7 @@ void change_answer(struct change *change, enum peri_status st, uint64_t run, con
     if (change->done)
         change->done(change->arg, st, value, err);
     peri_value_unref(value);
+    peri_value_unref(change->value);
     free(change);
 }
 
@@ -446,6 +448,8 @@ static enum peri_status bury_tx(struct peri_tx *tx, void *arg, struct peri_error
     }
     if (st == PERI_OK)
         st = peri_tx_tracks_drop(tx, b->run, err);
+    if (st == PERI_OK)
+        st = peri_tx_waits_drop(tx, b->run, err);
     free(text);
     peri_value_unref(value);
     return st;
@@ -510,12 +514,17 @@ static void open_params(struct peri_pipeline *p, struct peri_run *run)
     }
 }
 
+static void take_hits(struct live *live);
+
 static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
 {
     struct peri_error err = {0};
     struct live *live = NULL;
-    if (live_find(p, item->run)) /* somebody else brought it in */
+    if ((live = live_find(p, item->run)) != NULL) { /* somebody else brought it in */
+        if (item->wake_ms == RESUME_HEARD)
+            take_hits(live);
         return;
+    }
     enum peri_status st = live_load(p, item->run, &live, &err);
     if (st == PERI_ENOMEM || st == PERI_EIO || st == PERI_ETIMEOUT) {
         peri_err(p->options.log, "run", "run-%llu: %s; it is read again", (unsigned long long)item->run, err.message);
@@ -527,9 +536,57 @@ static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
     live_resume(live, item);
 }
 
-void live_resume(struct live *live, const struct resume_item *item)
+/* take value; NULL: the event is gone or damaged, and it has come all the same. */
+static void post_event(struct live *live, int n, struct peri_value *value)
+{
+    live_post(live, &(struct live_message){.kind = PERI_INPUT_EVENT, .n = n, .value = value});
+}
+
+static struct peri_value *event_value(struct peri_pipeline *p, uint64_t seq)
+{
+    struct peri_event *event = load_event(p, seq);
+    struct peri_value *value = NULL;
+    if (event && peri_event_value(event, &value, NULL) != PERI_OK)
+        value = NULL;
+    peri_event_unref(event);
+    return value;
+}
+
+static enum peri_status take_hit(void *arg, uint64_t run, int n, uint64_t seq)
+{
+    struct live *live = arg;
+    post_event(live, n, event_value(live->p, seq));
+    return PERI_OK;
+}
+
+/* What it has heard while it was not in memory comes before anything else. */
+static void take_hits(struct live *live)
+{
+    struct peri_error err;
+    if (!peri_run_track_in(live->run, PERI_PHASE_WAIT))
+        return;
+    if (peri_reader_waits_hit(live->p->reader, live->run->id, take_hit, live, &err) != PERI_OK)
+        live_reread(live);
+}
+
+void live_heard(struct peri_pipeline *p, const struct peri_wait_hits *hits)
+{
+    for (size_t i = 0; i < hits->count; i++) {
+        const struct peri_wait_hit *hit = &hits->items[i];
+        struct live *live = live_find(p, hit->run);
+        if (live)
+            post_event(live, hit->n, event_value(p, hit->seq));
+        else if (resume_push(p, hit->run, RESUME_HEARD) != PERI_OK)
+            timer_due(p, PIPE_RETRY_MS, DUE_WAKE, hit->run, (uint64_t)RESUME_HEARD);
+    }
+}
+
+static void resume(struct live *live, const struct resume_item *item)
 {
     struct peri_run *run = live->run;
+    take_hits(live);
+    if (item->wake_ms == RESUME_HEARD)
+        return;
     if (item->wake_ms != 0) {
         live_post(live, &(struct live_message){.kind = PERI_INPUT_TIMER, .due_ms = item->wake_ms});
     } else if (run->state != PERI_RUN_QUEUED) { /* of queued ones their lane takes care */
@@ -537,12 +594,16 @@ void live_resume(struct live *live, const struct resume_item *item)
         if (run->state == PERI_RUN_READY || run->state == PERI_RUN_RUNNING) {
             open_params(live->p, run);
             live_input(live, PERI_INPUT_RESTARTED, PERI_TRACK_ALL);
-        } else {
-            live_lead(live); /* its wait goes on */
         }
-    } else {
-        live_forget(live);
     }
+}
+
+void live_resume(struct live *live, const struct resume_item *item)
+{
+    live->leading = true; /* several things may have happened: they are taken in behind each other */
+    resume(live, item);
+    live->leading = false;
+    live_lead(live);
 }
 
 void resume_pump(struct peri_pipeline *p)

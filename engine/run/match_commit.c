@@ -32,6 +32,7 @@ static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct
         run->event = peri_value_ref(me->payload);
         run->trigger = peri_value_ref(mr->trigger_value);
         run->run_value = peri_scope_run(mr->run, mr->rule, me->event->seq, mt->now_ms);
+        run->first_seq = run->track.since = me->event->seq;
     }
     struct live *live = run ? live_add(p, run, me->event) : NULL;
     if (!live) { /* out of memory: once more, from the store */

@@ -33,6 +33,7 @@
 
 struct gate;
 struct live;
+struct peri_wait_hits;
 struct match_event;
 struct match_hear;
 struct match_line;
@@ -50,9 +51,10 @@ struct schedule_item {
     bool busy;                           /* its event is on the way into the journal */
 };
 
+#define RESUME_HEARD INT64_MIN
 struct resume_item {
     uint64_t run;
-    int64_t wake_ms; /* the wait that has ended; 0: go on from whatever is stored, as after a restart */
+    int64_t wake_ms; /* the wait that has ended; RESUME_HEARD: what it has heard is stored; 0: go on from whatever is stored, as after a restart */
 };
 
 struct pipe_counts {
@@ -145,6 +147,7 @@ struct peri_pipeline {
     size_t match_in_tx;    /* how many events are in the T2 under way */
     size_t batch_limit;    /* 1 after a batch failed, until the culprit is found */
     int64_t unmatched;
+    uint64_t seen_seq;    /* the newest event that is known */
     uint64_t counted_seq; /* recovery counted the unmatched events up to here */
     int submitting;       /* ingest transactions under way */
 
@@ -269,7 +272,9 @@ void pipe_evaluations_retry(struct peri_pipeline *p);
 
 /* exec.c */
 struct change {
-    enum peri_run_input_kind kind; /* CANCEL or RESOLVED */
+    enum peri_run_input_kind kind; /* CANCEL, RESOLVED or ANSWER */
+    int n;                         /* ANSWER: of which step */
+    struct peri_value *value;      /* ANSWER; one reference */
     enum peri_run_decision decision;
     peri_change_done done;
     void *arg;
@@ -292,6 +297,7 @@ struct live_message {
     enum peri_run_input_kind kind;
     int track;
     uint64_t serial; /* of the task it answers; 0: of none */
+    int n; /* EVENT, ANSWER */
     int64_t due_ms;
     enum peri_status status;
     enum peri_cond_outcome condition;
@@ -334,6 +340,8 @@ struct peri_lane_stop;
 uint64_t live_stopped(struct peri_pipeline *p, const struct peri_lane_stop *stop);
 /* Another run waits for the call of `behind` from now on. Returns behind, 0 when that has ended. */
 uint64_t live_pass_on(struct peri_pipeline *p, uint64_t behind, uint64_t by);
+/* Events have ended waits of theirs. */
+void live_heard(struct peri_pipeline *p, const struct peri_wait_hits *hits);
 /* Runs that have become ready. */
 void live_promoted(struct peri_pipeline *p, const struct peri_run_ids *ids);
 void live_call_again(struct peri_pipeline *p, uint64_t run, uint64_t serial);

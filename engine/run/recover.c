@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/gate.h"
+#include "io/store_waits.h"
 #include "run/pipeline_internal.h"
 
 /* What the service does before it serves: live runs find their owner again (the heap, the queue of runs to resume, or a
@@ -15,6 +16,9 @@ static enum peri_status take_run(void *arg, const struct peri_run_row *row)
         start_run_found(p, row);
     switch (row->state) {
     case PERI_RUN_SLEEPING:
+    case PERI_RUN_WAITING:
+        if (row->wake_ms == 0)
+            return PERI_OK;
         timer_due(
             p, peri_sched_rest(row->wake_ms, row->base_ms, pipe_now(p)), DUE_WAKE, row->id, (uint64_t)row->wake_ms);
         return PERI_OK;
@@ -61,9 +65,31 @@ static enum peri_status count_unmatched(struct peri_pipeline *p, struct peri_err
     return st;
 }
 
+static enum peri_status take_heard(void *arg, uint64_t run, int n, uint64_t seq)
+{
+    return resume_push(arg, run, RESUME_HEARD);
+}
+
+static enum peri_status tidy_waits(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    return peri_tx_wait_kinds_tidy(tx, err);
+}
+
+static enum peri_status recover_waits(struct peri_pipeline *p, struct peri_error *err)
+{
+    enum peri_status st = peri_reader_newest_event(p->reader, &p->seen_seq, err);
+    if (st == PERI_OK)
+        st = peri_reader_waits_hit(p->reader, 0, take_heard, p, err);
+    if (st == PERI_OK && pipe_writable(p))
+        st = peri_store_run(p->options.store, tidy_waits, NULL, err);
+    return st;
+}
+
 enum peri_status recover(struct peri_pipeline *p, struct peri_error *err)
 {
     enum peri_status st = peri_reader_live_runs(p->reader, take_run, p, err);
+    if (st == PERI_OK)
+        st = recover_waits(p, err);
     if (st == PERI_OK)
         st = count_unmatched(p, err);
     if (st == PERI_OK)

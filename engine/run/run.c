@@ -34,6 +34,12 @@ void peri_run_effects_finish(struct peri_run_effects *effects)
     free(effects->records);
     free(effects->emits);
     free(effects->reservations);
+    for (size_t i = 0; i < effects->wait_count; i++) {
+        free(effects->waits[i].path);
+        free(effects->waits[i].match);
+    }
+    free(effects->waits);
+    free(effects->unwaits);
     free(effects->tasks);
     free(effects->ended);
     memset(effects, 0, sizeof(*effects));
@@ -111,14 +117,19 @@ struct peri_track *peri_run_track(const struct peri_run *run, int id)
     return id == 0 ? (struct peri_track *)(uintptr_t)&run->track : NULL;
 }
 
-struct peri_track *peri_run_track_in(const struct peri_run *run, enum peri_phase phase)
+struct peri_track *peri_run_track_at(const struct peri_run *run, enum peri_phase phase, int n)
 {
-    if (run->track.depth > 0 && run->track.phase == phase)
+    if (run->track.depth > 0 && run->track.phase == phase && (n == 0 || run->track.n == n))
         return (struct peri_track *)(uintptr_t)&run->track;
     for (size_t i = 0; i < run->branch_count; i++)
-        if (run->branches[i]->phase == phase)
+        if (run->branches[i]->phase == phase && (n == 0 || run->branches[i]->n == n))
             return run->branches[i];
     return NULL;
+}
+
+struct peri_track *peri_run_track_in(const struct peri_run *run, enum peri_phase phase)
+{
+    return peri_run_track_at(run, phase, 0);
 }
 
 static bool is(const char *name, size_t len, const char *word)
@@ -231,8 +242,10 @@ void m_attempt(struct machine *m)
     peri_error_clear(&track->last);
     track->attempt++;
     track->attempt_ms = m->in->now_ms;
-    if (track->attempt == 1)
+    if (track->attempt == 1) {
         track->first_ms = m->in->now_ms;
+        track->since = m->in->seq; /* what it sets in motion may be heard before its answer */
+    }
     track->phase = PERI_PHASE_CALL;
     m_record(m, PERI_ATTEMPT_STARTED, track->params, NULL, NULL);
     m->attempts++;
@@ -305,6 +318,8 @@ static void on_go(struct machine *m)
     case PERI_PHASE_UNKNOWN:
     case PERI_PHASE_GATED:
     case PERI_PHASE_JOIN:
+    case PERI_PHASE_WAIT:
+    case PERI_PHASE_APPROVE:
         ignore(m);
         break;
     }
@@ -420,6 +435,8 @@ static void on_restarted(struct machine *m)
     case PERI_PHASE_BACKOFF:
     case PERI_PHASE_GATED:
     case PERI_PHASE_DELAY:
+    case PERI_PHASE_WAIT:
+    case PERI_PHASE_APPROVE:
         m_stop(m, PERI_NEXT_SLEEP);
         break;
     case PERI_PHASE_UNKNOWN:
@@ -519,9 +536,15 @@ static void of_track(struct machine *m)
         [PERI_INPUT_CANCEL] = on_cancel,
         [PERI_INPUT_RESTARTED] = on_restarted,
         [PERI_INPUT_RESOLVED] = on_resolved,
+        [PERI_INPUT_EVENT] = m_heard,
+        [PERI_INPUT_ANSWER] = m_answered,
     };
     bool whole = m->in->kind == PERI_INPUT_TIMER || m->in->kind == PERI_INPUT_CANCEL;
     struct peri_track *track = peri_run_track(m->run, whole ? 0 : m->in->track);
+    if (m->in->kind == PERI_INPUT_EVENT)
+        track = peri_run_track_at(m->run, PERI_PHASE_WAIT, m->in->n);
+    else if (m->in->kind == PERI_INPUT_ANSWER)
+        track = peri_run_track_at(m->run, PERI_PHASE_APPROVE, m->in->n);
     if (!track) {
         ignore(m);
         return;

@@ -40,7 +40,9 @@ enum peri_phase {
     PERI_PHASE_DELAY,   /* a delay step                                              sleeping */
     PERI_PHASE_UNKNOWN, /* an attempt may have arrived: a person decides             unknown */
     PERI_PHASE_GATED,   /* an attempt has been put off before it left                sleeping */
-    PERI_PHASE_JOIN     /* until its branches have ended                             theirs  */
+    PERI_PHASE_JOIN,    /* until its branches have ended                             theirs  */
+    PERI_PHASE_WAIT,    /* until an event or its time comes                          waiting */
+    PERI_PHASE_APPROVE  /* until a person answers                                    waiting */
 };
 
 struct peri_frame {
@@ -77,6 +79,7 @@ struct peri_track {
     int64_t due_ms, due_base_ms;      /* when the step's own `timeout` ends; 0: none */
     struct peri_value *steps, *bound; /* results that templates may read here; copied before each change, so that tracks
                                          and scopes may share them */
+    uint64_t since;                   /* a wait_for hears events behind this one; 0: those to come */
     /* JOIN */
     struct peri_value *list;    /* for_each: the items, else NULL */
     size_t begun;               /* how many items or branches have been begun */
@@ -92,6 +95,7 @@ struct peri_run {
     struct peri_track track;      /* the main line */
     struct peri_track **branches; /* by id */
     size_t branch_count, branch_cap;
+    uint64_t first_seq;          /* of the event that it is about; 0: its first step hears events to come */
     int last_n;                  /* steps begun so far, in all tracks */
     int last_track;              /* the highest id that a branch has had */
     struct peri_value *vars;     /* a map of all tracks; copied before each change */
@@ -138,6 +142,8 @@ enum peri_run_input_kind {
     PERI_INPUT_CANCEL,
     PERI_INPUT_RESTARTED, /* the process came up again and found the run */
     PERI_INPUT_RESOLVED,  /* a person's decision on an unknown attempt */
+    PERI_INPUT_EVENT,     /* what a wait_for waits for: {id, type, time, data} */
+    PERI_INPUT_ANSWER,    /* to `approve`; its schema takes it */
     PERI_INPUT_COUNT
 };
 
@@ -148,7 +154,9 @@ enum peri_run_decision { PERI_DECIDE_DONE, PERI_DECIDE_AGAIN, PERI_DECIDE_FAIL }
 struct peri_run_input {
     enum peri_run_input_kind kind;
     int track; /* whose; PERI_TRACK_ALL: every one's (RESTARTED). TIMER and CANCEL are for the whole run */
+    int n;     /* EVENT, ANSWER: number of the step; whatever the track */
     int64_t now_ms;
+    uint64_t seq;   /* the newest event that is known */
     int64_t due_ms; /* TIMER: which wait has ended, as wake_ms of run or track said it; 0: the earliest */
     const struct peri_tz_source *tz;
     uint32_t random;
@@ -180,6 +188,15 @@ struct peri_step_record {
 struct peri_run_emit {
     char *type;
     struct peri_value *data;
+};
+
+/* What it waits for: row of a wait_for or approve. */
+struct peri_run_wait {
+    int n;
+    const char *type;   /* borrowed from the rule; NULL: a person's answer */
+    char *path, *match; /* a field that must have one value (run/wait.h), and the whole pattern; NULL: none */
+    int64_t key;        /* of that value; 0: none */
+    uint64_t since;
 };
 
 /* A time that a rate limit has given: part of the transaction. */
@@ -219,6 +236,10 @@ struct peri_run_effects {
     size_t record_count, record_cap;
     struct peri_run_emit *emits;
     size_t emit_count, emit_cap;
+    struct peri_run_wait *waits;
+    size_t wait_count, wait_cap;
+    int *unwaits; /* numbers of steps that wait no longer */
+    size_t unwait_count, unwait_cap;
     struct peri_run_reservation *reservations;
     size_t reservation_count, reservation_cap;
 };
@@ -247,6 +268,8 @@ const struct peri_step *peri_track_step(const struct peri_track *track);
 struct peri_track *peri_run_track(const struct peri_run *run, int id);
 /* The first in this phase, NULL: none. */
 struct peri_track *peri_run_track_in(const struct peri_run *run, enum peri_phase phase);
+/* The one that is in this phase at step n; 0: at any. */
+struct peri_track *peri_run_track_at(const struct peri_run *run, enum peri_phase phase, int n);
 bool peri_run_is_final(enum peri_run_state state);
 /* Roots and bound names at the track's position; borrows from track and run. */
 struct peri_scope peri_track_scope(const struct peri_track *track, int64_t now_ms, const struct peri_tz_source *tz);

@@ -23,7 +23,9 @@ static const char *const phase_names[] = {[PERI_PHASE_STEP] = "step",
     [PERI_PHASE_DELAY] = "delay",
     [PERI_PHASE_UNKNOWN] = "unknown",
     [PERI_PHASE_GATED] = "gated",
-    [PERI_PHASE_JOIN] = "join"};
+    [PERI_PHASE_JOIN] = "join",
+    [PERI_PHASE_WAIT] = "wait",
+    [PERI_PHASE_APPROVE] = "approve"};
 #define PHASES (sizeof(phase_names) / sizeof(phase_names[0]))
 
 static enum peri_status put_error(struct peri_value *map, const char *name, const struct peri_error *error)
@@ -89,7 +91,7 @@ static bool put_times(struct peri_value *map, const struct peri_track *track)
            peri_map_put_int(map, "first_ms", track->first_ms) == PERI_OK &&
            peri_map_put_int(map, "attempt_ms", track->attempt_ms) == PERI_OK && put_some(map, "wake", track->wake_ms) &&
            put_some(map, "base", track->base_ms) && put_some(map, "due", track->due_ms) &&
-           put_some(map, "due_base", track->due_base_ms);
+           put_some(map, "since", (int64_t)track->since) && put_some(map, "due_base", track->due_base_ms);
 }
 
 static bool put_join(struct peri_value *map, const struct peri_track *track)
@@ -246,6 +248,10 @@ static bool fits_rule(const struct peri_track *track)
         return step && step->kind == PERI_STEP_CHOOSE && track->choice < step->choice_count;
     case PERI_PHASE_DELAY:
         return step && step->kind == PERI_STEP_DELAY;
+    case PERI_PHASE_WAIT:
+        return step && step->kind == PERI_STEP_WAIT_FOR;
+    case PERI_PHASE_APPROVE:
+        return step && step->kind == PERI_STEP_APPROVE;
     case PERI_PHASE_JOIN:
         return step && (step->kind == PERI_STEP_PARALLEL || (step->kind == PERI_STEP_FOR_EACH && track->list));
     default:
@@ -285,6 +291,7 @@ static bool read_track(struct peri_track *track, const struct peri_value *pos)
     track->wake_ms = peri_map_int(pos, "wake", 0);
     track->base_ms = peri_map_int(pos, "base", 0);
     track->due_ms = peri_map_int(pos, "due", 0);
+    track->since = (uint64_t)peri_map_int(pos, "since", 0);
     track->due_base_ms = peri_map_int(pos, "due_base", 0);
     track->choice = (size_t)peri_map_int(pos, "choice", 0);
     track->begun = (size_t)peri_map_int(pos, "begun", 0);
@@ -307,6 +314,8 @@ static bool read_main(struct peri_run *run, const struct peri_value *pos)
     run->last_track = (int)peri_map_int(pos, "last_track", 0);
     run->due_ms = peri_map_int(pos, "rule_due", 0);
     run->due_base_ms = peri_map_int(pos, "rule_base", 0);
+    if (run->last_n == 0)
+        track->since = run->first_seq;
     bool sleeps =
         track->phase == PERI_PHASE_DELAY || track->phase == PERI_PHASE_BACKOFF || track->phase == PERI_PHASE_GATED;
     if (sleeps && track->wake_ms == 0) { /* written before tracks had times of their own */
@@ -386,6 +395,7 @@ enum peri_status peri_run_read(
     run->state = row->state;
     run->wake_ms = row->wake_ms;
     run->base_ms = row->base_ms;
+    run->first_seq = row->retry_of ? 0 : row->event; /* what came after the event that a retry is about is long past */
     run->ended_ms = row->ended_ms;
     run->interruptions = row->interruptions;
     run->ckey = peri_strdup(row->ckey);

@@ -149,7 +149,7 @@ static void forget(struct machine *m, const struct peri_block *block)
     for (size_t i = 0; block && i < block->count; i++) {
         const struct peri_step *step = block->steps[i];
         drop(m, &m->track->steps, step->id);
-        if (step->kind != PERI_STEP_FOR_EACH)
+        if (step->kind != PERI_STEP_FOR_EACH && step->kind != PERI_STEP_WAIT_FOR)
             drop(m, &m->track->bound, step->as);
         forget(m, step->then);
         forget(m, step->els);
@@ -237,6 +237,10 @@ static const char *kind_name(const struct peri_step *step)
         return "stop";
     case PERI_STEP_PARALLEL:
         return "parallel";
+    case PERI_STEP_WAIT_FOR:
+        return "wait_for";
+    case PERI_STEP_APPROVE:
+        return "approve";
     }
     return "step";
 }
@@ -337,7 +341,8 @@ bool m_keep(struct machine *m, const struct peri_value *result, struct peri_erro
 {
     const struct peri_step *step = m_step(m);
     struct peri_track *track = m->track;
-    const char *as = step->kind == PERI_STEP_FOR_EACH ? NULL : step->as;
+    bool other = step->kind == PERI_STEP_FOR_EACH || step->kind == PERI_STEP_WAIT_FOR;
+    const char *as = other ? NULL : step->as;
     if (!step->id && !as)
         return true;
     struct peri_value *steps = peri_value_ref(track->steps), *bound = peri_value_ref(track->bound);
@@ -358,6 +363,9 @@ bool m_keep(struct machine *m, const struct peri_value *result, struct peri_erro
 void m_next(struct machine *m)
 {
     struct peri_track *track = m->track;
+    const struct peri_step *step = m_step(m);
+    if (step && step->kind != PERI_STEP_OPERATOR)
+        track->since = m->in->seq;
     m_clear_call(track);
     track->phase = PERI_PHASE_STEP;
     track->frames[track->depth - 1].i++;

@@ -73,6 +73,20 @@ void m_attempt(struct machine *m);
 /* run_gate.c: may the attempt leave now? False: it sleeps, was left out or has failed. */
 bool m_gate(struct machine *m);
 
+/* run_wait.c */
+void m_wait(struct machine *m, const struct peri_step *step);
+void m_approve(struct machine *m, const struct peri_step *step);
+void m_heard(struct machine *m);
+void m_answered(struct machine *m);
+/* The time of a wait_for or approve is over. */
+void m_waited(struct machine *m);
+/* The row of the step is not needed any more. */
+void m_unwait(struct machine *m);
+
+/* run_steps.c: a duration or number of seconds; false with an error. */
+bool m_length(const struct peri_value *value, const char *what, int64_t *ret_ms, struct peri_error *error);
+struct peri_value *m_render(struct machine *m, const struct peri_template *template);
+
 /* run_tracks.c */
 void track_finish(struct peri_track *track); /* what it holds */
 /* A branch that stands nowhere yet; NULL: memory is out. */

@@ -15,7 +15,7 @@
 #define LIST_BYTES_MAX (64 * 1024) /* the list of a loop is part of the stored position */
 
 /* Renders, or fails the step and returns NULL. */
-static struct peri_value *render(struct machine *m, const struct peri_template *template)
+struct peri_value *m_render(struct machine *m, const struct peri_template *template)
 {
     struct peri_error error = {0};
     struct peri_value *value = NULL;
@@ -60,21 +60,28 @@ static bool seconds_to_ms(const struct peri_value *value, int64_t *ret_ms)
     return true;
 }
 
-static void body_delay(struct machine *m, const struct peri_step *step)
+bool m_length(const struct peri_value *value, const char *what, int64_t *ret_ms, struct peri_error *error)
 {
-    struct peri_error error = {0};
-    struct peri_value *value = render(m, step->delay);
-    int64_t ms = 0;
-    if (!value)
-        return;
     size_t len = 0;
     const char *text = peri_value_textn(value, &len);
     if (text)
-        (void)(peri_duration_parse(text, len, &ms, &error) == PERI_OK);
-    else if (!peri_value_is_number(value) || !seconds_to_ms(value, &ms))
-        (void)peri_error_set(&error, PERI_EINVAL, "type",
-            "a delay is a duration such as \"10m\" or a number of seconds, not %s",
-            peri_type_name(peri_value_type(value)));
+        return peri_duration_parse(text, len, ret_ms, error) == PERI_OK;
+    if (peri_value_is_number(value) && seconds_to_ms(value, ret_ms))
+        return true;
+    (void)peri_error_set(error, PERI_EINVAL, "type",
+        "a %s is a duration such as \"10m\" or a number of seconds, not %s", what,
+        peri_type_name(peri_value_type(value)));
+    return false;
+}
+
+static void body_delay(struct machine *m, const struct peri_step *step)
+{
+    struct peri_error error = {0};
+    struct peri_value *value = m_render(m, step->delay);
+    int64_t ms = 0;
+    if (!value)
+        return;
+    (void)m_length(value, "delay", &ms, &error);
     struct peri_value *params = one(m, "delay", value);
     if (!params)
         return;
@@ -168,7 +175,7 @@ void m_chosen(struct machine *m, enum peri_cond_outcome outcome, const struct pe
 static void body_for_each(struct machine *m, const struct peri_step *step)
 {
     struct peri_error error = {0};
-    struct peri_value *list = render(m, step->in);
+    struct peri_value *list = m_render(m, step->in);
     if (!list)
         return;
     size_t count = peri_value_count(list);
@@ -286,10 +293,10 @@ static void emit(
 static void body_emit(struct machine *m, const struct peri_step *step)
 {
     struct peri_error error = {0};
-    struct peri_value *data = NULL, *params = NULL, *type = render(m, step->emit_event);
+    struct peri_value *data = NULL, *params = NULL, *type = m_render(m, step->emit_event);
     if (!type)
         return;
-    data = step->emit_data ? render(m, step->emit_data) : peri_value_null();
+    data = step->emit_data ? m_render(m, step->emit_data) : peri_value_null();
     if (!data)
         goto out;
     params = one(m, "event", peri_value_ref(type));
@@ -316,7 +323,7 @@ out:
 
 static void body_stop(struct machine *m, const struct peri_step *step)
 {
-    struct peri_value *reason = step->reason ? render(m, step->reason) : peri_value_null();
+    struct peri_value *reason = step->reason ? m_render(m, step->reason) : peri_value_null();
     if (!reason)
         return;
     struct peri_value *result = one(m, "reason", reason);
@@ -360,6 +367,8 @@ void m_body(struct machine *m)
         [PERI_STEP_EMIT] = body_emit,
         [PERI_STEP_STOP] = body_stop,
         [PERI_STEP_PARALLEL] = body_parallel,
+        [PERI_STEP_WAIT_FOR] = m_wait,
+        [PERI_STEP_APPROVE] = m_approve,
     };
     const struct peri_step *step = m_step(m);
     m->track->phase = PERI_PHASE_STEP;

@@ -65,6 +65,7 @@ struct peri_track *track_add(struct peri_run *run, struct peri_track *parent, in
     t->run = run;
     t->parent = parent;
     t->id = id;
+    t->since = parent->since;
     t->steps = peri_value_ref(parent->steps);
     t->bound = peri_value_ref(parent->bound);
     run->branches[run->branch_count++] = t;
@@ -277,6 +278,11 @@ void m_abandon(struct machine *m, const struct peri_error *why)
         }
         m_record(m, why ? PERI_ATTEMPT_UNKNOWN : PERI_ATTEMPT_CANCELLED, track->params, NULL, why ? &unknown : NULL);
         break;
+    case PERI_PHASE_WAIT:
+    case PERI_PHASE_APPROVE:
+        m_unwait(m);
+        m_record(m, PERI_ATTEMPT_CANCELLED, track->params, NULL, why);
+        break;
     case PERI_PHASE_DELAY:
         m_record(m, PERI_ATTEMPT_CANCELLED, track->params, NULL, why);
         break;
@@ -398,6 +404,10 @@ static void wake(struct machine *m)
         m_done(m, params, NULL);
         peri_value_unref(params);
         break;
+    case PERI_PHASE_WAIT:
+    case PERI_PHASE_APPROVE:
+        m_waited(m);
+        break;
     default:
         m->stop = true;
         break;
@@ -504,6 +514,8 @@ static int rank(enum peri_phase phase)
         [PERI_PHASE_BACKOFF] = 4,
         [PERI_PHASE_GATED] = 4,
         [PERI_PHASE_DELAY] = 4,
+        [PERI_PHASE_WAIT] = 3,
+        [PERI_PHASE_APPROVE] = 3,
         [PERI_PHASE_UNKNOWN] = 1,
         [PERI_PHASE_JOIN] = 0};
     return ranks[phase];
@@ -514,7 +526,6 @@ void m_sum_up(struct machine *m)
     static const enum peri_run_state states[] = {
         [0] = PERI_RUN_READY,
         [1] = PERI_RUN_UNKNOWN,
-        [2] = PERI_RUN_WAITING,
         [3] = PERI_RUN_WAITING,
         [4] = PERI_RUN_SLEEPING,
         [5] = PERI_RUN_READY,

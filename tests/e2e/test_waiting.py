@@ -33,6 +33,17 @@ actions: [{parallel: [{delay: 1h}, {delay: 2h}]}]
 """
 
 
+ORDER = """
+name: Order
+trigger: {event: order.Placed}
+actions:
+  - id: payment
+    wait_for: {event: order.Paid, match: {order: ["{{ event.id }}"]}, timeout: 1h}
+    as: paid
+  - {operator: notify.send, params: {message: "{{ event.id }} {{ events.paid.amount }}"}}
+"""
+
+
 class Waiting(harness.Case):
     def in_state(self, event, state):
         return harness.wait_for(lambda: [r for r in self.p.get(f"/v1/runs?event={event}")["items"] if r["state"] == state], f"a run that is {state}")[0]
@@ -63,6 +74,31 @@ class Waiting(harness.Case):
         self.assertEqual(shown["state"], "cancelled")
         self.assertEqual({s["state"] for s in shown["steps"]}, {"done", "cancelled"})
         self.assertEqual(self.bodies(), ["first"])
+
+    def test_waits_are_found_after_a_kill(self):
+        self.p = self.service(rules={"o.yaml": ORDER})
+        events = [self.p.emit("order.Placed", {"id": f"o{n}"}) for n in range(20)]
+        for event in events:
+            self.in_state(event, "waiting")
+        self.p.restart()
+        self.p.emit("order.Paid", {"order": "o7", "amount": 70})
+        self.p.emit("order.Paid", {"order": "nobody", "amount": 1})
+        run, = self.p.runs_of(events[7])
+        self.assertEqual((run["state"], self.bodies()), ("succeeded", ["o7 70"]))
+        self.assertEqual(len(self.p.get("/v1/runs?state=waiting")["items"]), 19)
+
+    def test_what_was_heard_right_before_a_kill_counts(self):
+        self.p = self.service(rules={"o.yaml": ORDER})
+        events = [self.p.emit("order.Placed", {"id": f"o{n}"}) for n in range(50)]
+        for event in events:
+            self.in_state(event, "waiting")
+        for n in range(50):
+            self.p.emit("order.Paid", {"order": f"o{n}", "amount": n})
+        self.p.restart()
+        for event in events:
+            run, = self.p.runs_of(event)
+            self.assertEqual(run["state"], "succeeded")
+        self.assertEqual(sorted(self.bodies()), sorted(f"o{n} {n}" for n in range(50)))
 
     def test_timeouts_count_over_a_kill(self):
         self.p = self.service(rules={"s.yaml": SLOW})

@@ -889,6 +889,107 @@ static void test_no_more_attempts_begin_than_there_is_room_for(void **state)
     close_bed(&bed);
 }
 
+/* --- waits --- */
+
+static enum peri_run_next heard(struct bed *bed, int n, const char *event)
+{
+    struct peri_value *v = kit_json(event);
+    enum peri_run_next next = input(bed, (struct peri_run_input){.kind = PERI_INPUT_EVENT, .n = n, .value = v});
+    peri_value_unref(v);
+    return next;
+}
+
+static const char *const WAIT =
+    "actions:\n  - {operator: x.a}\n"
+    "  - wait_for: {event: o.Paid, match: {order: {id: [\"{{ event.id }}\"]}}, timeout: 1h}\n"
+    "    id: w\n    as: paid\n  - if: steps.w.timed_out\n    then: [{operator: x.late}]\n"
+    "  - {operator: x.b, params: {n: \"{{ events.paid.n | default('-') }}\"}}";
+
+static void test_a_wait_is_a_row_until_its_event_comes(void **state)
+{
+    struct bed bed;
+    open_bed(&bed, WAIT, "{\"id\":\"o1\"}");
+    (void)input(&bed, (struct peri_run_input){.kind = PERI_INPUT_GO, .seq = 41});
+    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_CALL_OK, .seq = 45}), PERI_NEXT_SLEEP);
+    assert_int_equal(bed.run->state, PERI_RUN_WAITING);
+    assert_int_equal(bed.run->wake_ms, bed.now + 3600000);
+    assert_int_equal(bed.effects.wait_count, 1);
+    const struct peri_run_wait *wait = &bed.effects.waits[0];
+    assert_int_equal(wait->n, 2);
+    assert_string_equal(wait->type, "o.Paid");
+    assert_string_equal(wait->path, "[\"order\",\"id\"]");
+    assert_string_equal(wait->match, "{\"order\":{\"id\":[\"o1\"]}}");
+    assert_int_equal(wait->since, 41); /* what the call has set in motion may come before its answer */
+    assert_non_null(strstr(bed.effects.records[1].params, "\"until\""));
+    assert_int_equal(heard(&bed, 7, "{\"data\":{}}"), PERI_NEXT_IGNORED);
+    assert_int_equal(
+        heard(&bed, 2, "{\"id\":\"ev-9\",\"type\":\"o.Paid\",\"time\":\"t\",\"data\":{\"n\":5}}"), PERI_NEXT_CALL);
+    assert_int_equal(bed.effects.unwaits[0], 2);
+    assert_int_equal(bed.run->wake_ms, 0);
+    kit_assert_json(bed.run->track.params, "{\"n\":5}");
+    kit_assert_json(peri_map_at(bed.run->track.steps, "w"),
+        "{\"timed_out\":false,\"id\":\"ev-9\",\"type\":\"o.Paid\",\"time\":\"t\",\"event\":{\"n\":5}}");
+    close_bed(&bed);
+}
+
+static void test_a_wait_whose_time_is_over_says_so(void **state)
+{
+    struct bed bed;
+    open_bed(&bed, WAIT, "{\"id\":\"o1\"}");
+    (void)go(&bed);
+    (void)ok(&bed, NULL);
+    assert_int_equal(timer(&bed), PERI_NEXT_CALL);
+    assert_string_equal(peri_run_step(bed.run)->operator_id, "x.late");
+    kit_assert_json(peri_map_at(bed.run->track.steps, "w"), "{\"timed_out\":true}");
+    assert_int_equal(bed.effects.unwait_count, 1);
+    assert_int_equal(heard(&bed, 2, "{\"data\":{}}"), PERI_NEXT_IGNORED);
+    assert_int_equal(ok(&bed, NULL), PERI_NEXT_CALL);
+    kit_assert_json(bed.run->track.params, "{\"n\":\"-\"}");
+    close_bed(&bed);
+}
+
+static void test_waits_that_cannot_be(void **state)
+{
+    static const struct {
+        const char *wait, *code;
+    } bad[] = {{"{event: o.P, match: {id: [\"{{ event.gone }}\"]}}", "missing"},
+        {"{event: o.P, match: {n: [{numeric: [\"{{ event.id }}\", 1]}]}}", "pattern-numeric"},
+        {"{event: o.P, timeout: \"{{ event.id }}\"}", "duration"}, {"{event: o.P, timeout: \"{{ event }}\"}", "type"}};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char yaml[256];
+        struct bed bed;
+        snprintf(yaml, sizeof(yaml), "actions:\n  - wait_for: %s\n  - {operator: x.a}", bad[i].wait);
+        open_bed(&bed, yaml, "{\"id\":\"o1\"}");
+        assert_int_equal(go(&bed), PERI_NEXT_END);
+        assert_int_equal(bed.effects.wait_count, 0);
+        assert_string_equal(error_code(&bed), bad[i].code);
+        close_bed(&bed);
+    }
+}
+
+static void test_branches_wait_each_for_its_own(void **state)
+{
+    struct bed bed;
+    open_bed(&bed,
+        "actions:\n  - parallel:\n      - {wait_for: {event: a.A}, as: a}\n      - {wait_for: {event: a.B}, as: b}\n"
+        "  - {operator: x.z, params: {a: \"{{ events.a.v }}\", b: \"{{ events.b.v }}\"}}",
+        "{}");
+    (void)go(&bed);
+    assert_int_equal(bed.effects.wait_count, 2);
+    assert_int_equal(heard(&bed, bed.effects.waits[1].n, "{\"data\":{\"v\":2}}"), PERI_NEXT_NOTHING);
+    assert_int_equal(bed.run->state, PERI_RUN_WAITING);
+    assert_int_equal(heard(&bed, 2, "{\"data\":{\"v\":1}}"), PERI_NEXT_CALL);
+    kit_assert_json(bed.run->track.params, "{\"a\":1,\"b\":2}");
+    close_bed(&bed);
+
+    open_bed(&bed, "actions:\n  - {timeout: 5m, wait_for: {event: a.A}}\n", "{}"); /* a step's timeout fails it */
+    (void)go(&bed);
+    assert_int_equal(timer(&bed), PERI_NEXT_END);
+    assert_string_equal(error_code(&bed), "timeout");
+    assert_int_equal(bed.effects.unwait_count, 1);
+    close_bed(&bed);
+}
+
 /* --- timeouts --- */
 
 static void test_a_container_that_takes_too_long_fails(void **state)
@@ -977,6 +1078,7 @@ enum spot {
     AT_DELAY,
     AT_UNKNOWN,
     AT_JOIN, /* of the main line */
+    AT_WAIT,
     AT_SUCCEEDED,
     AT_FAILED,
     AT_CANCELLED,
@@ -988,7 +1090,8 @@ static void bring_to(struct bed *bed, enum spot spot)
     static const char *const steps[SPOTS] = {"[{operator: x.a}]", "[{operator: x.a, if: {operator: c.ok}}]",
         "[{choose: [{if: {operator: c.ok}, do: [{operator: x.a}]}]}]", "[{operator: x.a}]", "[{operator: x.a}]",
         "[{operator: x.a}]", "[{delay: 1h}, {operator: x.a}]", "[{operator: x.a}]", "[{parallel: [{operator: x.a}]}]",
-        "[{stop: true}]", "[{operator: x.a}]", "[{operator: x.a}]"};
+        "[{wait_for: {event: a.C, timeout: 1h}}, {operator: x.a}]", "[{stop: true}]", "[{operator: x.a}]",
+        "[{operator: x.a}]"};
     char yaml[256];
     snprintf(yaml, sizeof(yaml), "actions: %s", steps[spot]);
     open_bed(bed, yaml, "{}");
@@ -1016,20 +1119,21 @@ static void test_every_pair_of_state_and_input(void **state)
         PERSON = PERI_NEXT_PERSON,
         END = PERI_NEXT_END
     };
-    /*                          GO    OK    FAIL   COND  TIMER CANCEL RESTART RESOLVED(done) */
+    /*                          GO    OK    FAIL   COND  TIMER CANCEL RESTART RESOLVED(done) EVENT ANSWER */
     static const int want[SPOTS][PERI_INPUT_COUNT] = {
-        [AT_STEP] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN},
-        [AT_GUARD] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN},
-        [AT_CHOICE] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN},
-        [AT_HELD] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN},
-        [AT_CALL] = {IGN, END, END, IGN, IGN, END, PERSON, IGN},
-        [AT_BACKOFF] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN},
-        [AT_DELAY] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN},
-        [AT_UNKNOWN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, END},
-        [AT_JOIN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, IGN},
-        [AT_SUCCEEDED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
-        [AT_FAILED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
-        [AT_CANCELLED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
+        [AT_STEP] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN, IGN, IGN},
+        [AT_GUARD] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN, IGN, IGN},
+        [AT_CHOICE] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN, IGN, IGN},
+        [AT_HELD] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN, IGN, IGN},
+        [AT_CALL] = {IGN, END, END, IGN, IGN, END, PERSON, IGN, IGN, IGN},
+        [AT_BACKOFF] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, IGN, IGN},
+        [AT_DELAY] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, IGN, IGN},
+        [AT_UNKNOWN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, END, IGN, IGN},
+        [AT_JOIN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, IGN, IGN, IGN},
+        [AT_WAIT] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, CALL, IGN},
+        [AT_SUCCEEDED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
+        [AT_FAILED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
+        [AT_CANCELLED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
     };
     struct peri_error error = {0};
     (void)peri_error_set(&error, PERI_EIO, "nope", "no");
@@ -1116,6 +1220,10 @@ int main(void)
         cmocka_unit_test(test_branches_have_branches_and_a_limit),
         cmocka_unit_test(test_a_restart_finds_every_branch),
         cmocka_unit_test(test_no_more_attempts_begin_than_there_is_room_for),
+        cmocka_unit_test(test_a_wait_is_a_row_until_its_event_comes),
+        cmocka_unit_test(test_a_wait_whose_time_is_over_says_so),
+        cmocka_unit_test(test_waits_that_cannot_be),
+        cmocka_unit_test(test_branches_wait_each_for_its_own),
         cmocka_unit_test(test_a_container_that_takes_too_long_fails),
         cmocka_unit_test(test_a_container_that_ends_in_time_has_no_deadline_any_more),
         cmocka_unit_test(test_the_timeout_of_the_rule),
