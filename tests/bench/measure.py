@@ -22,6 +22,8 @@ os.environ["PERIGEE_BIN"] = str(BINARIES / "perigee")
 os.environ["PERIGEE_SOURCE"] = str(ROOT)
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 import harness  # noqa: E402  (it reads the environment)
+import nodered  # noqa: E402
+import outgoing  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 RULES = {
@@ -213,6 +215,8 @@ def report(result, spread, machine, options):
         for key, what in (("answer", "to its 202"), ("end", "to the end of its run")):
             for part in ("p50", "p99"):
                 row(f"{text}: {what}, {part}", f"latency.{kind}.{key}_{part}_us", "us")
+    outgoing.report(row)
+    nodered.report(row, result)
     print("\nMemory and start")
     for rules in options.rules:
         name = f"rules.{rules}."
@@ -245,6 +249,8 @@ def main():
         measure_store(result, options)
         measure_baseline(result, options)
         measure_events(result, options)
+        outgoing.measure(result, options, program, BINARIES, cpu_s)
+        nodered.measure(result, options, program)
         for rules in options.rules:
             measure_start(result, options, rules)
         rounds.append(result)
