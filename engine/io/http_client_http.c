@@ -133,6 +133,28 @@ static void set_method(struct peri_http_call *call, const struct peri_http_send 
         curl_easy_setopt(call->easy, CURLOPT_CUSTOMREQUEST, method);
 }
 
+static bool set_blob(CURL *easy, CURLoption option, const char *pem)
+{
+    struct curl_blob blob = {.data = (void *)(uintptr_t)pem, .len = strlen(pem), .flags = CURL_BLOB_COPY};
+    return curl_easy_setopt(easy, option, &blob) == CURLE_OK;
+}
+
+/* A connection with a certificate is nobody else's. */
+static bool set_certificates(CURL *easy, const struct peri_http_send *request)
+{
+    bool good = true;
+    if (request->cert || request->ca) {
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+    }
+    if (request->cert)
+        good = set_blob(easy, CURLOPT_SSLCERT_BLOB, request->cert) &&
+               set_blob(easy, CURLOPT_SSLKEY_BLOB, request->key ? request->key : request->cert);
+    if (request->ca)
+        good = good && set_blob(easy, CURLOPT_CAINFO_BLOB, request->ca);
+    return good;
+}
+
 static bool set_options(struct peri_http_call *call, const struct peri_http_send *request, const char *scheme)
 {
     CURL *easy = call->easy;
@@ -154,6 +176,7 @@ static bool set_options(struct peri_http_call *call, const struct peri_http_send
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)(request->max_redirects > 0 ? request->max_redirects : 0));
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+    good &= set_certificates(easy, request);
     if (request->user) {
         curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
         good &= curl_easy_setopt(easy, CURLOPT_USERNAME, request->user) == CURLE_OK;

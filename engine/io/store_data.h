@@ -46,6 +46,10 @@ enum peri_status peri_reader_query(struct peri_reader *reader, const struct peri
 /* Plugin storage. expires_ms 0: never. value NULL deletes. */
 enum peri_status peri_tx_kv_set(struct peri_tx *tx, const char *plugin, const char *key, const struct peri_value *value,
     int64_t expires_ms, struct peri_error *err) PERI_MUST_CHECK;
+/* Sets only when what is stored equals expected (NULL: nothing is). *ret_set says whether. */
+enum peri_status peri_tx_kv_swap(struct peri_tx *tx, const char *plugin, const char *key,
+    const struct peri_value *expected, const struct peri_value *value, int64_t expires_ms, int64_t now_ms,
+    bool *ret_set, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_reader_kv_get(struct peri_reader *reader, const char *plugin, const char *key, int64_t now_ms,
     struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* How much is there, keys and values as stored. */

@@ -42,6 +42,33 @@ enum peri_status peri_tx_kv_set(struct peri_tx *tx, const char *plugin, const ch
     return st;
 }
 
+enum peri_status peri_tx_kv_swap(struct peri_tx *tx, const char *plugin, const char *key,
+    const struct peri_value *expected, const struct peri_value *value, int64_t expires_ms, int64_t now_ms,
+    bool *ret_set, struct peri_error *err)
+{
+    struct peri_stmt q;
+    struct peri_value *stored = NULL;
+    bool row = false;
+    enum peri_status st = peri_stmt_open(
+        &q, tx->db, "SELECT value FROM kv WHERE plugin=? AND key=? AND (expires=0 OR expires>?)", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, plugin);
+    peri_stmt_text(&q, key);
+    peri_stmt_int(&q, now_ms);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && row)
+        st = peri_stmt_json(&q, 0, &stored, err);
+    peri_stmt_close(&q);
+    bool same = stored && expected ? peri_value_equal(stored, expected) : !stored && !expected;
+    peri_value_unref(stored);
+    if (!st && same)
+        st = peri_tx_kv_set(tx, plugin, key, value, expires_ms, err);
+    if (!st)
+        *ret_set = same;
+    return st;
+}
+
 enum peri_status peri_reader_kv_get(struct peri_reader *reader, const char *plugin, const char *key, int64_t now_ms,
     struct peri_value **ret, struct peri_error *err)
 {

@@ -273,6 +273,22 @@ bool peri_grants_channel(const struct peri_grants *grants, const char *channel_t
     return false;
 }
 
+const char *peri_grants_path(const struct peri_grants *grants, const char *path)
+{
+    static const char prefix[] = "filesystem:read:";
+    for (size_t i = 0; i < grants->count; i++) {
+        const char *granted = grants->items[i] + strlen(prefix);
+        if (!peri_str_starts(grants->items[i], prefix))
+            continue;
+        size_t n = strlen(granted);
+        while (n > 1 && granted[n - 1] == '/')
+            n--;
+        if (!strncmp(path, granted, n) && (path[n] == '/' || path[n] == '\0' || granted[n - 1] == '/') && use(grants, i))
+            return granted;
+    }
+    return NULL;
+}
+
 static bool host_matches(const struct host *grant, const char *host)
 {
     if (!peri_str_starts(grant->name, "*."))

@@ -521,6 +521,87 @@ enum peri_status peri_job_kv_set(
     return st ? st : put_stored(job, key, value, expires, err);
 }
 
+/* --- compare and set: decided by the store, in the transaction that writes --- */
+
+struct peri_swap {
+    _Atomic int refs; /* the operation's and the batch's */
+    char *plugin, *key;
+    struct peri_value *expected, *value;
+    int64_t expires_ms, now_ms;
+    bool set;
+};
+
+void peri_swap_unref(struct peri_swap *swap)
+{
+    if (!swap || atomic_fetch_sub(&swap->refs, 1) > 1)
+        return;
+    free(swap->plugin);
+    free(swap->key);
+    peri_value_unref(swap->expected);
+    peri_value_unref(swap->value);
+    free(swap);
+}
+
+static void drop_swap(void *arg)
+{
+    peri_swap_unref(arg);
+}
+
+static enum peri_status swap_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct peri_swap *swap = arg;
+    return peri_tx_kv_swap(tx, swap->plugin, swap->key, swap->expected, swap->value, swap->expires_ms, swap->now_ms,
+        &swap->set, err);
+}
+
+enum peri_status peri_job_kv_swap(struct peri_job *job, const char *key, const struct peri_value *expected,
+    const struct peri_value *value, int64_t ttl_ms, struct peri_swap **ret, struct peri_error *err)
+{
+    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
+    enum peri_status st = may_store(job, err);
+    if (!st && !peri_grants_uses(job->plugin->grants, "storage:read"))
+        st = peri_job_denied(job, "storage:read", "", err);
+    if (!st)
+        st = peri_job_batch(job, err);
+    if (!st)
+        st = check_room(job, key, value, err);
+    if (st)
+        return st;
+    struct peri_swap *swap = calloc(1, sizeof(*swap));
+    if (!swap)
+        return peri_error_nomem(err);
+    atomic_init(&swap->refs, 1);
+    swap->plugin = peri_strdup(job->plugin->id);
+    swap->key = peri_strdup(key);
+    swap->expected = expected ? peri_value_copy(expected) : NULL;
+    swap->value = value ? peri_value_copy(value) : NULL;
+    swap->expires_ms = ttl_ms > 0 ? now + ttl_ms : 0;
+    swap->now_ms = now;
+    bool ok = swap->plugin && swap->key && (!expected || swap->expected) && (!value || swap->value);
+    if (ok)
+        atomic_fetch_add(&swap->refs, 1);
+    if (!ok || peri_batch_fn(job->batch, 512, swap_tx, swap, drop_swap)) {
+        peri_swap_unref(swap);
+        return peri_error_nomem(err);
+    }
+    *ret = swap;
+    return PERI_OK;
+}
+
+/* A dry run writes nothing: what would have come of it. */
+bool peri_swap_done(struct peri_job *job, const struct peri_swap *swap)
+{
+    struct peri_reader *reader = job->dry_run ? peri_job_reader(job) : NULL;
+    struct peri_value *stored = NULL;
+    if (!job->dry_run)
+        return swap->set;
+    if (reader && peri_reader_kv_get(reader, swap->plugin, swap->key, swap->now_ms, &stored, NULL))
+        stored = NULL;
+    bool same = stored && swap->expected ? peri_value_equal(stored, swap->expected) : !stored && !swap->expected;
+    peri_value_unref(stored);
+    return same;
+}
+
 enum peri_status peri_job_kv_clear(struct peri_job *job, const struct peri_value *keys, struct peri_error *err)
 {
     enum peri_status st = may_store(job, err);

@@ -251,8 +251,11 @@ enum peri_read_kind {
     PERI_READ_MAPPINGS, /* request: {type, key?, external_id?, after?, limit?} */
     PERI_READ_EXTERNAL, /* the external id, or ... */
     PERI_READ_MAPPED,   /* ... the key, of the one that request names */
-    PERI_READ_SCHEDULES
+    PERI_READ_SCHEDULES,
+    PERI_READ_SWAPPED /* nothing to read: what op.swap came to */
 };
+
+struct peri_swap;
 
 /* A read that has to wait for a flush. */
 struct peri_read {
@@ -267,7 +270,7 @@ struct peri_op {
     char *method, *url;
     struct peri_secret_text *headers;
     size_t header_count, header_cap;
-    struct peri_secret_text user, password;
+    struct peri_secret_text user, password, cert, cert_key, ca;
     char *body;
     size_t body_len;
     int64_t timeout_ms;
@@ -285,6 +288,7 @@ struct peri_op {
     char *text;
     size_t text_len;
     struct peri_read read; /* FLUSH: what to do when resumed */
+    struct peri_swap *swap;
 };
 void peri_op_finish(struct peri_op *op);
 
@@ -600,6 +604,14 @@ enum peri_status peri_job_kv_get(
     struct peri_job *job, const char *key, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_kv_set(struct peri_job *job, const char *key, const struct peri_value *value, int64_t ttl_ms,
     struct peri_error *err) PERI_MUST_CHECK;
+/* Compares and sets when the job is flushed: fill op->swap before that, ask it after it. */
+enum peri_status peri_job_kv_swap(struct peri_job *job, const char *key, const struct peri_value *expected,
+    const struct peri_value *value, int64_t ttl_ms, struct peri_swap **ret, struct peri_error *err) PERI_MUST_CHECK;
+bool peri_swap_done(struct peri_job *job, const struct peri_swap *swap);
+void peri_swap_unref(struct peri_swap *swap);
+/* Bytes of a file under a granted path, from offset; at most max. *ret is malloc'ed; *ret_size: of the whole file. */
+enum peri_status peri_job_file(struct peri_job *job, const char *path, int64_t offset, size_t max, char **ret,
+    size_t *ret_len, int64_t *ret_size, struct peri_error *err) PERI_MUST_CHECK;
 /* Deletes these keys: one operation. */
 enum peri_status peri_job_kv_clear(
     struct peri_job *job, const struct peri_value *keys, struct peri_error *err) PERI_MUST_CHECK;

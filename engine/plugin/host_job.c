@@ -7,6 +7,12 @@
 #include "base/str.h"
 #include "plugin/host_internal.h"
 
+static void finish_text(struct peri_secret_text *t)
+{
+    free(t->text);
+    free(t->secret);
+}
+
 void peri_op_finish(struct peri_op *op)
 {
     free(op->method);
@@ -17,10 +23,11 @@ void peri_op_finish(struct peri_op *op)
         free(op->headers[i].secret);
     }
     free(op->headers);
-    free(op->user.text);
-    free(op->user.secret);
-    free(op->password.text);
-    free(op->password.secret);
+    finish_text(&op->user);
+    finish_text(&op->password);
+    finish_text(&op->cert);
+    finish_text(&op->cert_key);
+    finish_text(&op->ca);
     free(op->body);
     free(op->host);
     free(op->from);
@@ -33,6 +40,7 @@ void peri_op_finish(struct peri_op *op)
     free(op->read.type);
     free(op->read.id);
     peri_value_unref(op->read.request);
+    peri_swap_unref(op->swap);
     memset(op, 0, sizeof(*op));
 }
 

@@ -156,7 +156,7 @@ static enum peri_status no_network(struct peri_job *job, struct peri_error *err)
 static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
 {
     struct peri_op *op = &job->op;
-    char *host = NULL, *user = NULL, *password = NULL, *agent = NULL;
+    char *host = NULL, *user = NULL, *password = NULL, *agent = NULL, *cert = NULL, *cert_key = NULL, *ca = NULL;
     int port = 0;
     struct peri_http_field *fields = calloc(op->header_count + 1, sizeof(*fields));
     enum peri_status st = fields ? no_network(job, err) : peri_error_nomem(err);
@@ -175,6 +175,12 @@ static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
         st = reveal(job, &op->user, &user, err);
     if (!st && auth)
         st = reveal(job, &op->password, &password, err);
+    if (!st && op->cert.secret)
+        st = reveal(job, &op->cert, &cert, err);
+    if (!st && op->cert_key.secret)
+        st = reveal(job, &op->cert_key, &cert_key, err);
+    if (!st && (op->ca.secret || op->ca.text))
+        st = reveal(job, &op->ca, &ca, err);
     if (!st && !(agent = peri_asprintf("perigee-plugin/%s", job->plugin->id)))
         st = peri_error_nomem(err);
     if (!st) {
@@ -187,6 +193,9 @@ static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
             .user = user,
             .password = password,
             .user_agent = agent,
+            .cert = cert,
+            .key = cert_key,
+            .ca = ca,
             .timeout_ms = op->timeout_ms,
             .max_response = PERI_HOST_BODY_BYTES,
             .allow = allow,
@@ -199,6 +208,9 @@ static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
     free(host);
     wipe(user);
     wipe(password);
+    wipe(cert);
+    wipe(cert_key);
+    wipe(ca);
     free(agent);
     return st;
 }

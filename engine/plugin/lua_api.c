@@ -24,6 +24,7 @@ const char *const peri_lua_api_names[] = {
     "emit",
     "events.off",
     "events.on",
+    "files.read",
     "http.get",
     "http.post",
     "http.request",
@@ -50,6 +51,7 @@ const char *const peri_lua_api_names[] = {
     "send",
     "smtp.send",
     "storage.clear",
+    "storage.compare_and_set",
     "storage.delete",
     "storage.get",
     "storage.list",
@@ -80,6 +82,7 @@ int peri_lua_api_open(lua_State *L, void *user)
     peri_lua_api_events(L, p);
     peri_lua_api_mappings(L, p);
     peri_lua_api_schedule(L, p);
+    peri_lua_api_files(L, p);
     peri_lua_api_http(L, p);
     peri_lua_api_smtp(L, p);
     peri_lua_api_send(L, p);

@@ -21,6 +21,7 @@ void peri_lua_api_storage(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_events(lua_State *L, const struct peri_plugin *plugin); /* and emit */
 void peri_lua_api_mappings(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_schedule(lua_State *L, const struct peri_plugin *plugin);
+void peri_lua_api_files(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_http(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_smtp(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_send(lua_State *L, const struct peri_plugin *plugin);

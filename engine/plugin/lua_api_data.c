@@ -36,6 +36,9 @@ int peri_lua_push_read(lua_State *L, struct peri_job *job, struct peri_read *rea
     case PERI_READ_SCHEDULES:
         st = peri_job_plans(job, box, &err);
         break;
+    case PERI_READ_SWAPPED:
+        lua_pushboolean(L, peri_swap_done(job, job->op.swap));
+        return 1;
     case PERI_READ_NONE:
         return 0;
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/id.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/json.h"
@@ -15,6 +16,7 @@
 #define REQUEST_BYTES (1u << 20)
 #define HEADERS_MAX 100
 #define TIMEOUT_MAX 60000
+#define PARTS_MAX 100
 
 /* Pushes t[key] raw; returns its type. */
 static int field(lua_State *L, int t, const char *key)
@@ -26,7 +28,8 @@ static int field(lua_State *L, int t, const char *key)
 static void check_keys(lua_State *L, int t)
 {
     static const char *const known[] = {
-        "method", "url", "headers", "body", "json", "form", "query", "timeout_ms", "auth", NULL};
+        "method", "url", "headers", "body", "json", "form", "multipart", "query",
+        "timeout_ms", "auth", "tls", NULL};
     lua_pushnil(L);
     while (lua_next(L, t)) {
         const char *const *k = known;
@@ -160,8 +163,71 @@ static void take_body(lua_State *L, struct peri_op *op, struct peri_buf *buf)
     op->body = peri_buf_take(buf, &op->body_len);
 }
 
-/* body, json or form: at most one. Returns the content type it suggests. */
-static const char *read_body(lua_State *L, int t, struct peri_op *op)
+/* Text of a part's member that becomes part of a header; NULL when it is absent. */
+static const char *part_text(lua_State *L, int part, const char *key)
+{
+    if (field(L, part, key) == LUA_TNIL)
+        return NULL;
+    const char *s = peri_lua_text(L, -1, key);
+    for (const char *c = s; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            peri_vm_raisef(L, "bad_argument", "the %s of a part holds a control character", key);
+    return s;
+}
+
+/* Pushes the head of a part and its content: two texts, above the part. */
+static void push_part(lua_State *L, int part, const char *boundary)
+{
+    const char *name = part_text(L, part, "name"), *file = part_text(L, part, "filename"),
+               *type = part_text(L, part, "content_type");
+    if (!name)
+        peri_vm_raisef(L, "bad_argument", "a part is a table {name =, content =, filename =, content_type =}");
+    name = luaL_gsub(L, name, "\"", "%22"); /* as browsers do it */
+    file = file ? luaL_gsub(L, file, "\"", "%22") : NULL;
+    lua_pushfstring(L, "--%s\r\nContent-Disposition: form-data; name=\"%s\"%s%s%s\r\n%s%s%s\r\n", boundary, name,
+        file ? "; filename=\"" : "", file ? file : "", file ? "\"" : "", file || type ? "Content-Type: " : "",
+        type   ? type
+        : file ? "application/octet-stream"
+               : "",
+        file || type ? "\r\n" : "");
+    lua_insert(L, part + 1);
+    field(L, part, "content");
+    size_t len;
+    peri_lua_textn(L, -1, "the content of a part", &len);
+    peri_vm_charge(L, 50 + (int64_t)len / 16);
+    lua_insert(L, part + 2);
+    lua_settop(L, part + 2);
+    lua_remove(L, part);
+}
+
+/* A list of parts becomes op->body; everything is joined in the state's own memory. Returns the content type. */
+static const char *read_multipart(lua_State *L, int list, struct peri_job *job, struct peri_op *op)
+{
+    char made[PERI_ULID_TEXT];
+    size_t len;
+    int first = lua_gettop(L) + 1;
+    lua_Integer n = lua_istable(L, list) ? (lua_Integer)lua_rawlen(L, list) : 0;
+    if (n < 1 || n > PARTS_MAX || peri_ulid(peri_clock_wall_ms(&job->host->options.clock), made))
+        peri_vm_raisef(L, "bad_argument", "multipart must be a list of 1 to %d parts", PARTS_MAX);
+    luaL_checkstack(L, 3 * PARTS_MAX + 20, "multipart");
+    for (lua_Integer i = 1; i <= n; i++) {
+        if (lua_rawgeti(L, list, i) != LUA_TTABLE)
+            peri_vm_raisef(L, "bad_argument", "multipart must be a list of parts");
+        push_part(L, lua_gettop(L), made);
+        lua_pushliteral(L, "\r\n");
+    }
+    lua_pushfstring(L, "--%s--\r\n", made);
+    lua_concat(L, lua_gettop(L) - first + 1);
+    const char *body = lua_tolstring(L, -1, &len);
+    if (len > REQUEST_BYTES)
+        peri_vm_raisef(L, "bad_argument", "the request is larger than %u MiB", REQUEST_BYTES >> 20);
+    op->body = peri_lua_dup(L, body, len);
+    op->body_len = len;
+    return lua_pushfstring(L, "multipart/form-data; boundary=%s", made);
+}
+
+/* body, json, form or multipart: at most one. Returns the content type it suggests. */
+static const char *read_body(lua_State *L, int t, struct peri_job *job, struct peri_op *op)
 {
     const char *suggested = NULL;
     struct peri_buf buf;
@@ -191,8 +257,10 @@ static const char *read_body(lua_State *L, int t, struct peri_op *op)
         take_body(L, op, &buf);
         suggested = "application/x-www-form-urlencoded";
     }
+    if (field(L, t, "multipart") != LUA_TNIL && ++given == 1)
+        suggested = read_multipart(L, lua_gettop(L), job, op);
     if (given > 1)
-        peri_vm_raisef(L, "bad_argument", "give one of body, json and form");
+        peri_vm_raisef(L, "bad_argument", "give one of body, json, form and multipart");
     return suggested;
 }
 
@@ -234,6 +302,29 @@ static void read_method(lua_State *L, int t, struct peri_op *op)
     }
 }
 
+/* tls = {cert = secret, key = secret, ca = secret or PEM}: the certificate that this request shows, and whom it
+ * trusts. */
+static void read_tls(lua_State *L, int t, struct peri_op *op)
+{
+    int type = field(L, t, "tls"), tls = lua_gettop(L);
+    if (type == LUA_TNIL)
+        return;
+    if (type != LUA_TTABLE)
+        peri_vm_raisef(L, "bad_argument", "tls must be a table {cert =, key =, ca =}");
+    if (field(L, tls, "cert") != LUA_TNIL) {
+        if (!peri_vm_secret_name(L, -1))
+            peri_vm_raisef(L, "bad_argument", "tls.cert must be a secret, as ctx.secret gives it");
+        peri_lua_secret_text(L, -1, "tls.cert", &op->cert);
+        bool own_key = field(L, tls, "key") != LUA_TNIL; /* else it stands in the same text */
+        if (own_key && !peri_vm_secret_name(L, -1))
+            peri_vm_raisef(L, "bad_argument", "tls.key must be a secret, as ctx.secret gives it");
+        if (own_key)
+            peri_lua_secret_text(L, -1, "tls.key", &op->cert_key);
+    }
+    if (field(L, tls, "ca") != LUA_TNIL)
+        peri_lua_secret_text(L, -1, "tls.ca", &op->ca);
+}
+
 static void read_rest(lua_State *L, int t, struct peri_op *op)
 {
     int type = field(L, t, "timeout_ms");
@@ -243,6 +334,7 @@ static void read_rest(lua_State *L, int t, struct peri_op *op)
             peri_vm_raisef(L, "bad_argument", "timeout_ms must lie between 1 and %d", TIMEOUT_MAX);
         op->timeout_ms = (int64_t)ms;
     }
+    read_tls(L, t, op);
     type = field(L, t, "auth");
     if (type == LUA_TNIL)
         return;
@@ -263,7 +355,7 @@ static int send_request(lua_State *L, int t)
     struct peri_op *op = peri_lua_begin(L, job, PERI_OP_NONE);
     read_url(L, t, op);
     read_headers(L, t, op);
-    const char *type = read_body(L, t, op);
+    const char *type = read_body(L, t, job, op);
     read_method(L, t, op);
     read_rest(L, t, op);
     if (type && !has_header(op, "content-type"))

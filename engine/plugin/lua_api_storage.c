@@ -85,6 +85,24 @@ static int storage_set(lua_State *L)
     return 0;
 }
 
+/* compare_and_set(key, expected, value, options?): whether it was set. The comparison is the store's. */
+static int storage_swap(lua_State *L)
+{
+    struct peri_job *job = peri_lua_job(L);
+    struct peri_error err = {0};
+    char key[KEY_MAX + 128];
+    lua_settop(L, 4);
+    key_of(L, 1, 4, key);
+    int64_t ttl = ttl_of(L, 4);
+    struct peri_value *expected = peri_lua_value(L, 2, "expected", PERI_HOST_STORAGE_VALUE);
+    struct peri_value *value = peri_lua_value(L, 3, "value", PERI_HOST_STORAGE_VALUE);
+    peri_vm_charge(L, 300);
+    struct peri_op *op = peri_lua_begin(L, job, PERI_OP_FLUSH);
+    op->read.kind = PERI_READ_SWAPPED;
+    peri_lua_check(L, peri_job_kv_swap(job, key, expected, value, ttl, &op->swap, &err), &err);
+    return peri_vm_wait(L);
+}
+
 static int storage_delete(lua_State *L)
 {
     struct peri_job *job = peri_lua_job(L);
@@ -136,5 +154,9 @@ void peri_lua_api_storage(lua_State *L, const struct peri_plugin *plugin)
         peri_lua_set_functions(L, readers);
     if (writes)
         peri_lua_set_functions(L, writers);
+    if (reads && writes) {
+        lua_pushcfunction(L, storage_swap);
+        lua_setfield(L, -2, "compare_and_set");
+    }
     lua_setfield(L, -2, "storage");
 }

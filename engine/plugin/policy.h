@@ -73,6 +73,8 @@ bool peri_grants_subscribe(const struct peri_grants *grants, const char *event_t
 /* May it ask for all events that this glob matches? Each is checked again when it comes. */
 bool peri_grants_subscribe_glob(const struct peri_grants *grants, const char *glob);
 bool peri_grants_channel(const struct peri_grants *grants, const char *channel_type);
+/* The granted path (absolute, borrowed) that path is or lies below, as text; NULL: none. */
+const char *peri_grants_path(const struct peri_grants *grants, const char *path);
 /* May it connect to host:port? host without brackets, any case. *ret_named (may be NULL): the operator named this very
  * host, so that a private address is meant. */
 bool peri_grants_host(const struct peri_grants *grants, const char *host, int port, bool *ret_named);

@@ -34,6 +34,32 @@ function M.new(clock)
     space(options)[key] = value ~= nil and { value = value, until_ms = ttl and clock.ms + ttl_ms(ttl) } or nil
   end
 
+  --- Values are compared by what they hold.
+  local function equal(a, b)
+    if type(a) ~= "table" or type(b) ~= "table" then
+      return a == b
+    end
+    for key, value in pairs(a) do
+      if not equal(value, b[key]) then
+        return false
+      end
+    end
+    for key in pairs(b) do
+      if a[key] == nil then
+        return false
+      end
+    end
+    return true
+  end
+
+  function storage.compare_and_set(key, expected, value, options)
+    local same = equal(storage.get(key, options), expected)
+    if same then
+      storage.set(key, value, options)
+    end
+    return same
+  end
+
   function storage.delete(key, options)
     space(options)[key] = nil
   end

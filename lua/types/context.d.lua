@@ -2,7 +2,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- ctx: what every handler is given. A member that needs a permission is absent without it.
 
----@class perigee.Secret an opaque handle: usable in headers, auth, smtp.send, crypto.hmac and crypto.equals; never readable
+---@class perigee.Secret an opaque handle: usable in headers, auth, tls, smtp.send, crypto.hmac and crypto.equals; never readable
 
 ---@class perigee.Event
 ---@field id string "ev-12"
@@ -30,6 +30,7 @@
 ---@field events perigee.Events needs event:subscribe:<glob>
 ---@field mappings perigee.Mappings needs storage:read or storage:write
 ---@field schedule perigee.Schedule needs scheduler:read or scheduler:write
+---@field files perigee.Files needs filesystem:read:<path>
 ---@field http perigee.Http needs network:outbound:<host>
 ---@field smtp perigee.Smtp needs network:outbound:<host>
 local ctx = {}

@@ -12,11 +12,25 @@ local http = {}
 ---@class perigee.HttpOptions
 ---@field headers? table<string, perigee.SecretText>
 ---@field query? table<string, any> appended to the URL, names sorted; a list repeats its name
----@field body? string
+---@field body? string any bytes
 ---@field json? any instead of body
 ---@field form? table<string, any> instead of body: urlencoded
+---@field multipart? perigee.HttpPart[] instead of body: multipart/form-data, at most 100 parts
+---@field tls? perigee.HttpTls
 ---@field timeout_ms? integer default 10000, at most 60000
 ---@field auth? {user: perigee.SecretText, password: perigee.SecretText} Basic
+
+---@class perigee.HttpPart
+---@field name string
+---@field content string any bytes
+---@field filename? string
+---@field content_type? string with a filename default application/octet-stream
+
+--- Mutual TLS. The secrets hold PEM texts; ctx.secret gives them.
+---@class perigee.HttpTls
+---@field cert? perigee.Secret certificate (and chain) that is shown to the server
+---@field key? perigee.Secret its private key; absent: it stands in the same text
+---@field ca? perigee.SecretText who may have signed the server's certificate, instead of the system's
 
 ---@class perigee.HttpRequest: perigee.HttpOptions
 ---@field url string

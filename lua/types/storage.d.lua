@@ -22,6 +22,15 @@ function storage.get(key, options) end
 ---@param options? perigee.StorageOptions
 function storage.set(key, value, options) end
 
+--- Sets only when what is stored equals expected (nil: nothing is), also when other calls write at the same moment.
+--- Waits. Needs storage:read and storage:write.
+---@param key string
+---@param expected any
+---@param value any nil deletes
+---@param options? perigee.StorageOptions
+---@return boolean set
+function storage.compare_and_set(key, expected, value, options) end
+
 --- Needs storage:write.
 ---@param key string
 ---@param options? perigee.StorageOptions

@@ -1,9 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The plugin platform through the program: interceptors, the audit trail, health, files, accounts."""
+import base64
+import email
 import http.server
 import json
 import os
+import shutil
+import ssl
+import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -82,6 +88,116 @@ return { actions = {
   ["caller.peek"] = { execute = function(params, ctx) return { n = #ctx.data.query("call", {}) } end },
 } }
 """
+
+
+class Requests(Platform):
+    """Binary bodies, forms with files, and a server that asks for a certificate."""
+
+    LUA = """
+return { actions = {
+  ["up.load"] = { execute = function(_, ctx)
+    local bytes = {}
+    for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end
+    local all = table.concat(bytes)
+    local answer = ctx.http.post(ctx.config.url .. "/echo", { multipart = {
+      { name = "note", content = "hi" },
+      { name = "file", filename = 'a "b".bin', content_type = "application/x-test", content = all } } })
+    local back = ctx.http.post(ctx.config.url .. "/raw", { body = all, headers = { ["Content-Type"] = "application/octet-stream" } })
+    return { type = answer.headers["x-type"], body = ctx.crypto.base64(answer.body), same = back.body == all }
+  end },
+  ["up.mutual"] = { execute = function(params, ctx)
+    return ctx.http.get(ctx.config.url, { tls = { cert = params.show and ctx.secret("client-cert") or nil,
+      key = params.show and ctx.secret("client-key") or nil, ca = ctx.secret("ca") } }).body
+  end },
+  ["up.peek"] = { execute = function(params, ctx) return { text = tostring(ctx.secret("client-key")), other = pcall(ctx.secret, "token") } end },
+} }
+"""
+    MORE = {"configSchema": {"type": "object", "properties": {"url": {"type": "string"}}}, "mtlsSecrets": ["client-cert", "client-key", "ca"]}
+
+    def upload(self, url):
+        return self.begin(f"plugins:\n  test.up:\n    config: {{url: '{url}'}}\n",
+                          up=(["network:outbound:{config.url}", "secrets:mtls"], self.LUA, self.MORE))
+
+    def call(self, s, operator, params=None):
+        return json.loads(s.cli("operators", "call", operator, "--params", json.dumps(params or {}), "--approve-all").stdout)
+
+    def test_forms_with_files_and_any_bytes(self):
+        class Echo(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("X-Type", self.headers["Content-Type"])
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        result = self.call(self.upload(f"http://127.0.0.1:{server.server_port}"), "up.load")["result"]
+        self.assertTrue(result["same"])
+        parsed = email.message_from_bytes(b"Content-Type: " + result["type"].encode() + b"\r\n\r\n" + base64.b64decode(result["body"]))
+        parts = parsed.get_payload()
+        self.assertEqual([p.get_param("name", header="Content-Disposition") for p in parts], ["note", "file"])
+        self.assertEqual(parts[0].get_payload(decode=True), b"hi")
+        self.assertEqual((parts[1].get_filename(), parts[1].get_content_type()), ("a %22b%22.bin", "application/x-test"))
+        self.assertEqual(base64.b64decode(result["body"]).count(bytes(range(256))), 1)
+
+    def openssl(self, folder, *arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    def certificates(self, folder):
+        self.openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
+                     "-days", "2", "-subj", "/CN=Test CA")
+        for name, extension in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):
+            self.openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr",
+                         "-subj", f"/CN={name}")
+            with open(os.path.join(folder, "ext"), "w", encoding="utf-8") as f:
+                f.write(extension)
+            self.openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.pem",
+                         "-days", "2", "-extfile", "ext")
+
+    def test_mutual_tls_with_secrets_that_lua_never_sees(self):
+        class Who(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                name = dict(pair[0] for pair in self.connection.getpeercert()["subject"])["commonName"]
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(name.encode())
+
+            def log_message(self, *args):
+                pass
+
+        class Quiet(http.server.ThreadingHTTPServer):
+            def handle_error(self, *args):
+                pass
+
+        keys = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, keys)
+        self.certificates(keys)
+        server = Quiet(("127.0.0.1", 0), Who)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(keys, "server.pem"), os.path.join(keys, "server.key"))
+        context.load_verify_locations(os.path.join(keys, "ca.pem"))
+        context.verify_mode = ssl.CERT_REQUIRED
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        s = self.upload(f"https://127.0.0.1:{server.server_port}")
+        for name, file in (("client-cert", "client.pem"), ("client-key", "client.key"), ("ca", "ca.pem")):
+            with open(os.path.join(keys, file), encoding="utf-8") as f:
+                s.cli("secrets", "set", name, stdin=f.read(), expect=0)
+        self.assertEqual(self.call(s, "up.mutual", {"show": True})["result"], "client")
+        refused = self.call(s, "up.mutual")
+        self.assertFalse(refused["ok"], refused)
+        self.assertRegex(refused["error"]["code"], "^http[.](tls|protocol)$")
+        peek = self.call(s, "up.peek")["result"]
+        self.assertNotIn("PRIVATE", peek["text"])
+        self.assertFalse(peek["other"])
 
 
 class Audit(Platform):

@@ -11,7 +11,7 @@
 #include "plugin/lua_api.h"
 
 #define ALL                                                                                                            \
-    "[\"scheduler:read\",\"scheduler:write\",\"event:subscribe:**\",\"data:read:*\",\"data:write:*\",\"storage:"       \
+    "[\"filesystem:read:/tmp\",\"scheduler:read\",\"scheduler:write\",\"event:subscribe:**\",\"data:read:*\",\"data:write:*\",\"storage:"       \
     "read\",\"storage:write\",\"network:outbound:"                                                                     \
     "x.test\",\"event:"                                                                                                \
     "publish:**\","                                                                                                    \
@@ -51,7 +51,7 @@ static void without_permissions_the_names_are_gone(void **state)
     rig_load_clean(&rig);
     struct rig_answer a = rig_call(&rig, "t.walk", "{}");
     static const char *const gone[] = {
-        "data", "storage", "http", "smtp", "emit", "events", "schedule", "mappings", "send", "call", "secret", NULL};
+        "data", "storage", "files", "http", "smtp", "emit", "events", "schedule", "mappings", "send", "call", "secret", NULL};
     for (const char *const *g = gone; *g; g++) {
         char member[40], function[40];
         snprintf(member, sizeof(member), "\"%s.", *g);
