@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,5 +229,12 @@ bool peri_parse_i64(const char *s, long long *ret)
 
 bool peri_equal_secret(const void *a, size_t alen, const void *b, size_t blen)
 {
-    return alen == blen && CRYPTO_memcmp(a, b, alen) == 0;
+    /* Not libcrypto's: the processes of plugins do without that library. volatile keeps the whole loop. */
+    const volatile unsigned char *x = a, *y = b;
+    unsigned char differs = 0;
+    if (alen != blen)
+        return false;
+    for (size_t i = 0; i < alen; i++)
+        differs |= x[i] ^ y[i];
+    return differs == 0;
 }

@@ -205,7 +205,7 @@ struct peri_plugin {
     bool watched; /* stands in host->watched, which holds a reference */
     struct peri_plugin *watch_prev, *watch_next;
     struct peri_io *exit_io;
-    int watched_pid;
+    int watched_pid, init_losses;
     _Atomic int lost_pid;
     int exit_fd, losses; /* losses: in a row, not long after each other */
     int64_t lost_ms;         /* monotonic; 0: never */

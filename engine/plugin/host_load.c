@@ -13,6 +13,8 @@
 #include "plugin/grants.h"
 #include "plugin/host_check.h"
 
+#define INIT_LOSSES_MAX 5 /* processes in a row that do not live through init */
+
 /* --- endings --- */
 
 static void load_next(struct peri_host *host);
@@ -285,6 +287,10 @@ void peri_plugin_loaded(struct peri_plugin *p)
 /* After a reset: init again before anything else. */
 static void init_again(struct peri_plugin *p, const struct peri_error *err)
 {
+    bool lost = err && !strcmp(err->code, "plugin.crashed");
+    p->init_losses = lost ? p->init_losses + 1 : 0;
+    if (lost && p->init_losses < INIT_LOSSES_MAX)
+        return; /* its process was lost in between: another is being built, and init runs once more */
     if (err && p->state == PERI_PLUGIN_ACTIVE) {
         p->error = *err;
         p->state = PERI_PLUGIN_FAILED;

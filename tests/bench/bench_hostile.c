@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kills plugins at their limits, one after the other, and tells what memory the process has after the first hundred and
- * at the end: bench_hostile [KILLS [FOLDER]]. One line of JSON. The breaker's pauses go by on a clock that is moved. */
+ * at the end: bench_hostile [KILLS [FOLDER]]. One line of JSON. The breaker's pauses go by on a clock that is moved.
+ * bench_hostile restarts [TIMES]: kills the process of a plugin that stands alone instead, and counts descriptors too. */
+#include <dirent.h>
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -100,8 +104,101 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* --- processes --- */
+
+static long descriptors(void)
+{
+    long n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    while (dir && readdir(dir))
+        n++;
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+static pid_t process_of(struct peri_host *host)
+{
+    struct peri_value *rows = NULL;
+    if (peri_host_plugins(host, &rows))
+        die("no list of plugins");
+    pid_t pid = (pid_t)peri_map_int(peri_list_at(rows, 0), "pid", 0);
+    peri_value_unref(rows);
+    return pid;
+}
+
+static void any_end(void *arg, const struct peri_call_result *result)
+{
+    *(int *)arg = 1;
+}
+
+static void lose_once(struct peri_loop *loop, struct peri_host *host)
+{
+    int done = 0;
+    pid_t pid = process_of(host);
+    siginfo_t info;
+    struct peri_error err;
+    struct peri_call call = {.operator_id = "kill.0"};
+    if (pid <= 0 || kill(pid, SIGKILL) || (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) && errno != ECHILD))
+        die("there is no process to kill");
+    if (peri_host_call(host, &call, any_end, &done, &err))
+        die(err.message);
+    while (!done || process_of(host) == pid || process_of(host) == 0)
+        peri_loop_once(loop, 10);
+}
+
+static int restarts(long times)
+{
+    char folder[] = "/tmp/perigee-kills-XXXXXX";
+    const char *path[] = {mkdtemp(folder), NULL};
+    struct peri_clock_fake fake;
+    struct peri_clock real = peri_clock_system();
+    struct peri_loop *loop;
+    struct peri_host *host;
+    struct peri_diag diag;
+    struct peri_error err;
+    if (!path[0] || times < 200)
+        die("usage: bench_hostile restarts [TIMES]");
+    write_plugin(folder);
+    put(folder, "policy.yaml", "plugins: {kill: {isolation: process}}\n");
+    char *policy = peri_asprintf("%s/policy.yaml", folder);
+    peri_diag_init(&diag);
+    if (peri_loop_create(&real, &loop, &err))
+        die(err.message);
+    struct peri_host_options options = {.loop = loop,
+        .clock = peri_clock_fake_init(&fake, 1000000),
+        .plugin_path = path,
+        .approve_all = true,
+        .policy_file = policy};
+    if (peri_host_create(&options, &host, &err) || peri_host_load_now(host, &diag) || diag.errors)
+        die(diag.count ? diag.items[0].message : err.message);
+    struct memory first = {0};
+    long fds = 0;
+    double begin = seconds();
+    for (long i = 0; i < times; i++) {
+        if (i == 100) {
+            first = memory_now();
+            fds = descriptors();
+        }
+        lose_once(loop, host);
+        peri_clock_fake_advance(&fake, 2 * 3600 * 1000);
+    }
+    double took = seconds() - begin;
+    struct memory last = memory_now();
+    printf("{\"restarts\": %ld, \"restarts_per_s\": %.0f, \"rss_kib_after_100\": %ld, \"rss_kib_at_end\": %ld, "
+           "\"heap_after_100\": %ld, \"heap_at_end\": %ld, \"descriptors_after_100\": %ld, \"descriptors_at_end\": %ld}\n",
+        times, (double)times / took, first.rss_kib, last.rss_kib, first.heap, last.heap, fds, descriptors());
+    peri_host_destroy(host);
+    peri_loop_destroy(loop);
+    peri_diag_finish(&diag);
+    free(policy);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 1 && !strcmp(argv[1], "restarts"))
+        return restarts(argc > 2 ? strtol(argv[2], NULL, 10) : 1000);
     long kills = argc > 1 ? strtol(argv[1], NULL, 10) : 10000;
     char folder[] = "/tmp/perigee-kills-XXXXXX";
     const char *dir = argc > 2 ? argv[2] : mkdtemp(folder);

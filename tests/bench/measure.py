@@ -22,6 +22,7 @@ os.environ["PERIGEE_BIN"] = str(BINARIES / "perigee")
 os.environ["PERIGEE_SOURCE"] = str(ROOT)
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 import harness  # noqa: E402  (it reads the environment)
+import neighbour  # noqa: E402
 import nodered  # noqa: E402
 import outgoing  # noqa: E402
 
@@ -87,6 +88,16 @@ def wakeups(pid):
             if line.startswith("voluntary_ctxt_switches"):
                 count += int(line.split()[1])
     return count
+
+
+def measure_sandbox(result, options):
+    for key, value in program("bench_sandbox", options.calls).items():
+        result["sandbox." + key] = value
+
+
+def measure_neighbours(result, options):
+    for (name, kind), (p50, p99) in neighbour.run(options.neighbour).items():
+        result[f"neighbour.{name}.{kind}.p50_ms"], result[f"neighbour.{name}.{kind}.p99_ms"] = p50, p99
 
 
 def measure_store(result, options):
@@ -217,6 +228,24 @@ def report(result, spread, machine, options):
                 row(f"{text}: {what}, {part}", f"latency.{kind}.{key}_{part}_us", "us")
     outgoing.report(row)
     nodered.report(row, result)
+    print("\nThe sandbox, against a bare lua_pcall of the same function")
+    row("bare lua_pcall", "sandbox.bare_pcall_ns", "ns")
+    row("the same function in the sandbox, arguments and result checked", "sandbox.sandboxed_call_ns", "ns")
+    for where, text in (("host", "in the service"), ("process", "in a process of its own")):
+        row(f"{text}: a condition, from the loop to a worker and back", f"sandbox.{where}_condition_us", "us", 1)
+        row("  an event of 20 fields handed over, 3 of them read", f"sandbox.{where}_event_us", "us", 2)
+        row("  one host call (ctx.time.now_ms)", f"sandbox.{where}_host_call_us", "us", 3)
+    row("making and dropping a state", "sandbox.state_us", "us", 1)
+    row("  memory in it", "sandbox.state_bytes", "B")
+    for name, text in (("plugins", "plugins"), ("cells", "plugins in processes of their own")):
+        row(f"{result['sandbox.' + name]:,.0f} {text}: load", f"sandbox.{name}_load_ms", "ms")
+        row("  resident in the service, each", f"sandbox.{name}_rss_kib_each", "KiB", 1)
+    row("  private in its process, each", "sandbox.cells_process_private_kib_each", "KiB", 1)
+    print("\nA rule beside a bad neighbour (50 events a second that set it off): event sent to end of run")
+    for name, _, _ in neighbour.NEIGHBOURS:
+        for kind, _, text in neighbour.KINDS:
+            row(f"{name}: {text}, p50", f"neighbour.{name}.{kind}.p50_ms", "ms", 2)
+            row("  p99", f"neighbour.{name}.{kind}.p99_ms", "ms", 2)
     print("\nMemory and start")
     for rules in options.rules:
         name = f"rules.{rules}."
@@ -235,6 +264,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=10000, help="single events of each measurement; five times as many in batches")
     parser.add_argument("--latency", type=int, default=500, help="events of each measurement of latency")
+    parser.add_argument("--calls", type=int, default=20000, help="calls of each measurement of the sandbox")
+    parser.add_argument("--neighbour", type=int, default=300, help="events of each measurement beside a bad neighbour")
     parser.add_argument("--idle", type=int, default=10, help="seconds")
     parser.add_argument("--rules", type=int, nargs="*", default=[0, 1000, 10000])
     parser.add_argument("--folder", default=os.environ.get("TMPDIR", "/tmp"), help="where databases are made")
@@ -251,6 +282,8 @@ def main():
         measure_events(result, options)
         outgoing.measure(result, options, program, BINARIES, cpu_s)
         nodered.measure(result, options, program)
+        measure_sandbox(result, options)
+        measure_neighbours(result, options)
         for rules in options.rules:
             measure_start(result, options, rules)
         rounds.append(result)

@@ -206,6 +206,30 @@ static void crashes_in_a_row_open_the_breaker(void **state)
     rig_finish(&rig);
 }
 
+/* The one that init runs in is lost too: it is no reason to give the plugin up. */
+static void a_loss_during_init_is_survived(void **state)
+{
+    struct rig rig;
+    struct peri_clock_fake fake;
+    rig_init(&rig);
+    rig.options.clock = peri_clock_fake_init(&fake, 1000000);
+    rig_plugin(&rig, "p", "[]", "", LUA);
+    rig_load_clean(&rig);
+    for (int i = 0; i < 10; i++) {
+        pid_t pid = (pid_t)fact(&rig, "test.p", "pid");
+        if (pid)
+            kill(pid, SIGKILL);
+        (void)rig_call(&rig, "t.count", "{}");
+        peri_clock_fake_advance(&fake, 2 * 3600 * 1000);
+    }
+    for (int i = 0; i < 100 && !fact(&rig, "test.p", "pid"); i++)
+        peri_loop_once(rig.loop, 10);
+    peri_clock_fake_advance(&fake, 2 * 3600 * 1000);
+    (void)rig_call(&rig, "t.count", "{}"); /* may be the one that notices the last loss */
+    rig_gives(&rig, "t.init", "{}", "true");
+    rig_finish(&rig);
+}
+
 static size_t descriptors(void)
 {
     size_t n = 0;
@@ -360,6 +384,7 @@ int main(void)
         cmocka_unit_test(system_calls_end_the_process),
         cmocka_unit_test(a_crash_is_a_fault_of_the_plugin),
         cmocka_unit_test(crashes_in_a_row_open_the_breaker),
+        cmocka_unit_test(a_loss_during_init_is_survived),
         cmocka_unit_test(restarts_leave_nothing_behind),
         cmocka_unit_test(limits_keep_the_process),
         cmocka_unit_test(it_ends_with_its_plugin),
