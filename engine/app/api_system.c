@@ -86,8 +86,11 @@ static struct peri_value *store_status(const struct peri_service *s)
 static void status(struct peri_api_op *op)
 {
     struct peri_service *s = op->service;
-    struct peri_value *v = NULL, *store = store_status(s);
+    struct peri_value *v = NULL, *store = store_status(s), *watches = NULL;
     enum peri_status st = peri_pipeline_status(s->pipeline, &v);
+    if (st == PERI_OK && peri_pipeline_watches(s->pipeline, &watches) == PERI_OK)
+        st = peri_map_put_ref(v, "watches", watches);
+    peri_value_unref(watches);
     if (st == PERI_OK)
         st = store ? peri_map_put_ref(v, "store", store) : PERI_ENOMEM;
     peri_value_unref(store);

@@ -16,6 +16,7 @@
 #include "app/workbench.h"
 #include "base/str.h"
 #include "io/store_flow.h"
+#include "io/store_watch.h"
 #include "app/zones.h"
 
 static const struct peri_usage_text usage = {"",
@@ -104,6 +105,24 @@ static void check_flow(struct report *r, struct peri_reader *reader)
     peri_value_unref(rows);
 }
 
+/* A trigger that forgets keys misses what it was made for. */
+static void check_watches(struct report *r, struct peri_reader *reader)
+{
+    struct peri_value *watches = NULL;
+    struct peri_error err;
+    if (peri_reader_watches(reader, &watches, &err))
+        return; /* a database of an older version */
+    for (size_t i = 0; i < peri_value_count(watches); i++) {
+        const struct peri_value *w = peri_list_at(watches, i);
+        if (peri_map_int(w, "evicted", 0) > 0)
+            add(r, "warn", "watch",
+                "the %s of the rule %s remembers %lld keys and has forgotten %lld for want of room (max_keys)",
+                peri_map_text(w, "kind"), peri_map_text(w, "rule"), (long long)peri_map_int(w, "keys", 0),
+                (long long)peri_map_int(w, "evicted", 0));
+    }
+    peri_value_unref(watches);
+}
+
 static void check_database(struct report *r, const struct peri_config *c)
 {
     struct peri_reader *reader;
@@ -126,6 +145,7 @@ static void check_database(struct report *r, const struct peri_config *c)
             (long long)peri_map_int(stats, "runs", 0));
     peri_value_unref(stats);
     check_flow(r, reader);
+    check_watches(r, reader);
     peri_reader_close(reader);
 }
 

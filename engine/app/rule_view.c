@@ -9,7 +9,7 @@ static struct peri_value *trigger_value(const struct peri_trigger *t)
     struct peri_value *v = peri_value_map();
     enum peri_status st = v ? peri_map_put_text(v, "id", t->id) : PERI_ENOMEM;
     if (st == PERI_OK)
-        st = peri_map_put_text(v, "kind", t->kind == PERI_TRIGGER_EVENT ? "event" : "schedule");
+        st = peri_map_put_text(v, "kind", peri_trigger_kind_name(t));
     if (st == PERI_OK)
         st = peri_map_put_text(v, "event", t->event);
     if (st == PERI_OK && t->match)

@@ -60,9 +60,13 @@ static bool what_it_hears(const struct peri_rule *rule, const char *type, struct
     bool hears = false;
     for (size_t i = 0; i < rule->trigger_count; i++) {
         const struct peri_trigger *t = &rule->triggers[i];
-        bool event = t->kind == PERI_TRIGGER_EVENT;
-        hears = hears || (event && type && peri_glob_match(t->event, type));
-        peri_buf_printf(out, "%s%s", i ? ", " : "", event ? t->event : "its schedule");
+        const char *event;
+        for (size_t k = 0; (event = peri_trigger_hears(t, k, NULL)) != NULL; k++) {
+            hears = hears || (type && peri_glob_match(event, type));
+            peri_buf_printf(out, "%s%s", i || k ? ", " : "", event);
+        }
+        if (t->kind == PERI_TRIGGER_SCHEDULE)
+            peri_buf_printf(out, "%s%s", i ? ", " : "", "its schedule");
     }
     return hears;
 }

@@ -235,6 +235,22 @@ static enum peri_status load(struct peri_stmt *q, struct peri_event **ret, struc
     return st;
 }
 
+enum peri_status peri_tx_event(struct peri_tx *tx, uint64_t seq, struct peri_event **ret, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    *ret = NULL;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT " EVENT_COLUMNS " FROM events WHERE seq=?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)seq);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && row)
+        st = load(&q, ret, err);
+    peri_stmt_close(&q);
+    return st;
+}
+
 static enum peri_status walk(struct peri_reader *reader, const char *sql, uint64_t after_seq, size_t limit,
     enum peri_status (*fn)(void *arg, struct peri_event *event), void *arg, struct peri_error *err)
 {

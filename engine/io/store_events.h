@@ -53,6 +53,9 @@ enum peri_status peri_tx_event_insert(
 enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts,
     struct peri_error *err) PERI_MUST_CHECK;
 
+/* One event as it is stored; *ret NULL: there is none (any more). */
+enum peri_status peri_tx_event(
+    struct peri_tx *tx, uint64_t seq, struct peri_event **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* It stays journaled, with these verdicts so far instead of those before. PERI_ESTATE as above. */
 enum peri_status peri_tx_event_partly(
     struct peri_tx *tx, uint64_t seq, const char *verdicts, struct peri_error *err) PERI_MUST_CHECK;

@@ -155,8 +155,11 @@ static const char step_10[] =
     /* How one thing led to the other. */
     "CREATE INDEX events_cause ON events(cause) WHERE cause IS NOT NULL;";
 
+/* Which steps of its sequence an event fits. */
+static const char step_11[] = "ALTER TABLE win ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;";
+
 const char *const peri_schema_steps[] = {
-    step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, step_10, NULL};
+    step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, step_10, step_11, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

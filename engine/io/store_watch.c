@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/str.h"
+#include "base/vec.h"
 #include "io/store_db.h"
 
 /* ---- throttles ---- */
@@ -238,11 +239,93 @@ enum peri_status peri_tx_win_drop(struct peri_tx *tx, int64_t wid, const char *c
     return peri_stmt_exec(&q, err);
 }
 
-enum peri_status peri_tx_keyed_clamp(struct peri_tx *tx, int64_t now, struct peri_error *err)
+enum peri_status peri_tx_win_add(
+    struct peri_tx *tx, int64_t wid, const char *ckey, const struct peri_heard *heard, struct peri_error *err)
 {
     struct peri_stmt q;
     enum peri_status st =
-        peri_stmt_open(&q, tx->db, "UPDATE keyed SET due=base+?1 WHERE due>0 AND due>base+?1", err);
+        peri_stmt_open(&q, tx->db, "INSERT OR REPLACE INTO win(wid,ckey,ts,seq,steps) VALUES(?,?,?,?,?)", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, wid);
+    peri_stmt_text(&q, ckey);
+    peri_stmt_int(&q, heard->ts);
+    peri_stmt_int(&q, (int64_t)heard->seq);
+    peri_stmt_int(&q, heard->steps);
+    return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_win_list(struct peri_tx *tx, int64_t wid, const char *ckey, struct peri_heard **ret,
+    size_t *ret_count, struct peri_error *err)
+{
+    struct peri_stmt q;
+    size_t cap = 0;
+    bool row = true;
+    *ret = NULL;
+    *ret_count = 0;
+    enum peri_status st =
+        peri_stmt_open(&q, tx->db, "SELECT ts,seq,steps FROM win WHERE wid=? AND ckey=? ORDER BY ts,seq", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, wid);
+    peri_stmt_text(&q, ckey);
+    while (!(st = peri_stmt_row(&q, &row, err)) && row) {
+        if (!peri_vec_grow(ret, &cap, *ret_count + 1, sizeof(**ret))) {
+            st = peri_error_nomem(err);
+            break;
+        }
+        (*ret)[(*ret_count)++] = (struct peri_heard){
+            peri_stmt_get_int(&q, 0), (uint64_t)peri_stmt_get_int(&q, 1), (uint32_t)peri_stmt_get_int(&q, 2)};
+    }
+    peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_tx_win_forget(
+    struct peri_tx *tx, int64_t wid, const char *ckey, const struct peri_heard *last, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "DELETE FROM win WHERE wid=? AND ckey=? AND (ts,seq)<=(?,?)", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, wid);
+    peri_stmt_text(&q, ckey);
+    peri_stmt_int(&q, last->ts);
+    peri_stmt_int(&q, (int64_t)last->seq);
+    return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_watch_evicted(struct peri_tx *tx, int64_t wid, int64_t count, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "UPDATE watches SET evicted=evicted+? WHERE wid=?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, count);
+    peri_stmt_int(&q, wid);
+    return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_keyed_shift(
+    struct peri_tx *tx, const char *spec_prefix, int64_t from, int64_t by, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "UPDATE keyed SET due=due+?1,n=n+?1 WHERE due>?2 AND wid IN (SELECT wid FROM watches WHERE"
+        " substr(spec,1,length(?3))=?3)",
+        err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, by);
+    peri_stmt_int(&q, from);
+    peri_stmt_text(&q, spec_prefix);
+    return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_keyed_clamp(struct peri_tx *tx, int64_t now, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "UPDATE keyed SET due=base+?1 WHERE due>0 AND due>base+?1", err);
     if (st)
         return st;
     peri_stmt_int(&q, now);
@@ -274,6 +357,55 @@ enum peri_status peri_reader_keyed_due(struct peri_reader *reader, int64_t until
             break;
     }
     peri_stmt_close(&q);
+    return st;
+}
+
+static struct peri_value *watch_value(struct peri_stmt *q)
+{
+    struct peri_value *map = peri_value_map();
+    const char *spec = peri_stmt_get_text(q, 2), *trigger = peri_stmt_get_text(q, 1);
+    char kind[24] = "once_after";
+    size_t len = strcspn(spec, " ");
+    if (spec[0] != '$' && len < sizeof(kind)) {
+        memcpy(kind, spec, len);
+        kind[len] = '\0';
+    }
+    bool bad = !map || peri_map_put_text(map, "rule", peri_stmt_get_text(q, 0)) != PERI_OK;
+    if (!bad && trigger[0] != '$')
+        bad = peri_map_put_text(map, "trigger", trigger) != PERI_OK;
+    bad = bad || peri_map_put_text(map, "kind", kind) != PERI_OK;
+    bad = bad || peri_map_put_int(map, "keys", peri_stmt_get_int(q, 3)) != PERI_OK;
+    bad = bad || peri_map_put_int(map, "evicted", peri_stmt_get_int(q, 4)) != PERI_OK;
+    if (!bad)
+        return map;
+    peri_value_unref(map);
+    return NULL;
+}
+
+enum peri_status peri_reader_watches(struct peri_reader *reader, struct peri_value **ret, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    struct peri_value *list = peri_value_list();
+    if (!list)
+        return peri_error_nomem(err);
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    enum peri_status st = peri_stmt_open(&q, &reader->db,
+        "SELECT rule,trig,spec,keys,evicted FROM watches WHERE rule<>'' ORDER BY rule,trig LIMIT 10000", err);
+    if (st) {
+        peri_value_unref(list);
+        return st;
+    }
+    while (!(st = peri_stmt_row(&q, &row, err)) && row)
+        if ((st = peri_list_push(list, watch_value(&q))) != PERI_OK) {
+            (void)peri_error_nomem(err);
+            break;
+        }
+    peri_stmt_close(&q);
+    if (st)
+        peri_value_unref(list);
+    else
+        *ret = list;
     return st;
 }
 

@@ -2,6 +2,7 @@
 #ifndef PERI_IO_STORE_WATCH_H
 #define PERI_IO_STORE_WATCH_H
 
+#include "data/value.h"
 #include "io/store.h"
 
 /* What rules remember from one event to the next, for each key: throttles, and the state of triggers that watch over
@@ -45,6 +46,28 @@ enum peri_status peri_tx_keyed_drop(
 
 /* No wait is longer than it was meant to be, seen from now. */
 enum peri_status peri_tx_keyed_clamp(struct peri_tx *tx, int64_t now, struct peri_error *err) PERI_MUST_CHECK;
+/* Waits of watches whose spec begins so and that end after `from` end later by `by`, which is added to n. Nobody could
+ * hear meanwhile. */
+enum peri_status peri_tx_keyed_shift(
+    struct peri_tx *tx, const char *spec_prefix, int64_t from, int64_t by, struct peri_error *err) PERI_MUST_CHECK;
+
+/* An event that a key has heard of and still remembers. */
+struct peri_heard {
+    int64_t ts;
+    uint64_t seq;
+    uint32_t steps; /* bits of the steps of a sequence that it fits */
+};
+enum peri_status peri_tx_win_add(struct peri_tx *tx, int64_t wid, const char *ckey, const struct peri_heard *heard,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* All of a key, in order of (ts, seq). malloc'ed; the caller frees it, also after an error. */
+enum peri_status peri_tx_win_list(struct peri_tx *tx, int64_t wid, const char *ckey, struct peri_heard **ret,
+    size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
+/* Those up to (ts, seq). */
+enum peri_status peri_tx_win_forget(struct peri_tx *tx, int64_t wid, const char *ckey, const struct peri_heard *last,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* Something was forgotten for want of room. */
+enum peri_status peri_tx_watch_evicted(
+    struct peri_tx *tx, int64_t wid, int64_t count, struct peri_error *err) PERI_MUST_CHECK;
 /* Everything that a sliding window holds of a key. */
 enum peri_status peri_tx_win_drop(
     struct peri_tx *tx, int64_t wid, const char *ckey, struct peri_error *err) PERI_MUST_CHECK;
@@ -54,6 +77,9 @@ enum peri_status peri_reader_keyed_due(struct peri_reader *reader, int64_t until
     enum peri_status (*fn)(
         void *arg, const char *rule, const char *trigger, const char *spec, const struct peri_keyed *row),
     void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* What watches hold: [{rule, trigger, kind, keys, evicted}], by rule and trigger. */
+enum peri_status peri_reader_watches(
+    struct peri_reader *reader, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* INT64_MAX: none. */
 enum peri_status peri_reader_keyed_next(
     struct peri_reader *reader, int64_t *ret_due, struct peri_error *err) PERI_MUST_CHECK;

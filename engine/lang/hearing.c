@@ -13,7 +13,7 @@
 
 bool peri_hearing_asks(const struct peri_trigger *trigger)
 {
-    return trigger->kind == PERI_TRIGGER_EVENT && trigger->match;
+    return trigger->kind == PERI_TRIGGER_EVENT && trigger->match && trigger->for_ms == 0;
 }
 
 static void unshare(struct peri_hearing *h)

@@ -13,6 +13,7 @@
 
 struct entry {
     struct peri_index_hit hit;
+    const char *event; /* borrowed from the trigger */
     size_t rank;
 };
 
@@ -51,25 +52,30 @@ static struct bucket *find(const struct peri_index *index, const char *key, size
     }
 }
 
-static bool heard(const struct peri_trigger *trigger)
+static bool add_type(struct peri_index *index, const struct entry *entry)
 {
-    return trigger->kind == PERI_TRIGGER_EVENT && trigger->event;
-}
-
-static bool add(struct peri_index *index, const struct peri_rule *rule, const struct peri_trigger *trigger, size_t rank)
-{
-    bool exact = peri_glob_is_exact(trigger->event);
-    size_t len = exact ? strlen(trigger->event) : strcspn(trigger->event, ".");
+    const char *event = entry->event;
+    bool exact = peri_glob_is_exact(event);
+    size_t len = exact ? strlen(event) : strcspn(event, ".");
     struct bucket *b = &index->open;
-    if (exact || !memchr(trigger->event, '*', len)) {
-        b = find(index, trigger->event, len, exact);
-        b->key = trigger->event;
+    if (exact || !memchr(event, '*', len)) {
+        b = find(index, event, len, exact);
+        b->key = event;
         b->key_len = len;
         b->exact = exact;
     }
     if (!peri_vec_grow(&b->items, &b->cap, b->count + 1, sizeof(*b->items)))
         return false;
-    b->items[b->count++] = (struct entry){{rule, trigger}, rank};
+    b->items[b->count++] = *entry;
+    return true;
+}
+
+static bool add(struct peri_index *index, const struct peri_rule *rule, const struct peri_trigger *trigger, size_t rank)
+{
+    const char *event;
+    for (size_t i = 0; (event = peri_trigger_hears(trigger, i, NULL)) != NULL; i++)
+        if (!add_type(index, &(struct entry){{rule, trigger}, event, rank}))
+            return false;
     return true;
 }
 
@@ -86,7 +92,7 @@ static int by_priority(const void *a, const void *b)
     return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* Keeps the enabled rules, referenced, in answering order. Returns how many triggers they have, SIZE_MAX without
+/* Keeps the enabled rules, referenced, in answering order. Returns how many types they hear, SIZE_MAX without
  * memory. */
 static size_t keep_rules(struct peri_index *index, struct peri_rule *const *rules, size_t count)
 {
@@ -103,7 +109,9 @@ static size_t keep_rules(struct peri_index *index, struct peri_rule *const *rule
     qsort(order, index->rule_count, sizeof(*order), by_priority);
     for (size_t i = 0; i < index->rule_count; i++) {
         index->rules[i] = peri_rule_ref(order[i].rule);
-        triggers += order[i].rule->trigger_count;
+        for (size_t t = 0; t < order[i].rule->trigger_count; t++)
+            for (size_t k = 0; peri_trigger_hears(&order[i].rule->triggers[t], k, NULL); k++)
+                triggers++;
     }
     free(order);
     return triggers;
@@ -125,8 +133,7 @@ enum peri_status peri_index_build(struct peri_rule *const *rules, size_t count, 
     index->mask = size - 1;
     for (size_t i = 0, rank = 0; i < index->rule_count; i++)
         for (size_t t = 0; t < index->rules[i]->trigger_count; t++, rank++)
-            if (heard(&index->rules[i]->triggers[t]) &&
-                !add(index, index->rules[i], &index->rules[i]->triggers[t], rank))
+            if (!add(index, index->rules[i], &index->rules[i]->triggers[t], rank))
                 goto nomem;
     *ret = index;
     return PERI_OK;
@@ -154,6 +161,7 @@ size_t peri_index_lookup(const struct peri_index *index, const char *type, struc
     const struct bucket *buckets[] = {
         find(index, type, strlen(type), true), find(index, type, strcspn(type, "."), false), &index->open};
     size_t at[] = {0, 0, 0}, found = 0;
+    const struct peri_trigger *last = NULL; /* a sequence may hear a type in several of its steps */
     for (;;) {
         size_t best = 3;
         for (size_t b = 0; b < 3; b++)
@@ -162,11 +170,12 @@ size_t peri_index_lookup(const struct peri_index *index, const char *type, struc
                 best = b;
         if (best == 3)
             return found;
-        const struct peri_index_hit *hit = &buckets[best]->items[at[best]++].hit;
-        if (best != 0 && !peri_glob_match(hit->trigger->event, type))
+        const struct entry *e = &buckets[best]->items[at[best]++];
+        if (e->hit.trigger == last || (best != 0 && !peri_glob_match(e->event, type)))
             continue;
+        last = e->hit.trigger;
         if (found < cap)
-            hits[found] = *hit;
+            hits[found] = e->hit;
         found++;
     }
 }

@@ -95,15 +95,27 @@ void peri_step_destroy(struct peri_step *s)
     free(s);
 }
 
+static void trigger_finish(struct peri_trigger *t)
+{
+    free(t->id);
+    free(t->event);
+    peri_pattern_destroy(t->match);
+    peri_tz_destroy(t->schedule.tz);
+    for (size_t i = 0; i < t->expect_count; i++)
+        free(t->expect[i]);
+    free(t->expect);
+    for (size_t i = 0; i < t->step_count; i++) {
+        free(t->steps[i].event);
+        peri_pattern_destroy(t->steps[i].match);
+        free(t->steps[i].as);
+    }
+    free(t->steps);
+}
+
 static void rule_destroy(struct peri_rule *rule)
 {
-    for (size_t i = 0; i < rule->trigger_count; i++) {
-        struct peri_trigger *t = &rule->triggers[i];
-        free(t->id);
-        free(t->event);
-        peri_pattern_destroy(t->match);
-        peri_tz_destroy(t->schedule.tz);
-    }
+    for (size_t i = 0; i < rule->trigger_count; i++)
+        trigger_finish(&rule->triggers[i]);
     for (size_t i = 0; i < rule->tag_count; i++)
         free(rule->tags[i]);
     free(rule->triggers);

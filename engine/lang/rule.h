@@ -18,17 +18,50 @@
 struct peri_condition;
 struct peri_step;
 
-enum peri_trigger_kind { PERI_TRIGGER_EVENT, PERI_TRIGGER_SCHEDULE };
+enum peri_trigger_kind {
+    PERI_TRIGGER_EVENT,
+    PERI_TRIGGER_SCHEDULE,
+    PERI_TRIGGER_COUNT,    /* at_least events within within_ms */
+    PERI_TRIGGER_ABSENCE,  /* no event for for_ms */
+    PERI_TRIGGER_SEQUENCE, /* steps in this order within within_ms */
+};
+
+#define PERI_SEQUENCE_STEPS 16 /* of a sequence */
+#define PERI_SEQUENCE_UNITS 64 /* events that they take together */
+
+struct peri_sequence_step {
+    char *event; /* exact type or glob */
+    struct peri_place event_place;
+    struct peri_pattern *match; /* NULL: any payload */
+    bool negated;               /* must not come between the steps around it */
+    int64_t count;              /* 1 and more */
+    char *as;                   /* events.<as>, or NULL */
+};
 
 struct peri_trigger {
     enum peri_trigger_kind kind;
     char *id; /* given, or "t1", "t2", ... by position */
     struct peri_place place;
-    char *event; /* exact type or glob */
+    char *event; /* EVENT, COUNT, ABSENCE: exact type or glob */
     struct peri_place event_place;
-    struct peri_pattern *match; /* NULL: any payload */
+    struct peri_pattern *match; /* the same; NULL: any payload */
     struct peri_schedule schedule;
+    int64_t for_ms; /* ABSENCE; EVENT: 0 when it fires at once */
+    int64_t within_ms, at_least;
+    int64_t max_keys; /* of which it remembers something */
+    char **expect;    /* ABSENCE: keys that are missed although they have never spoken */
+    size_t expect_count;
+    struct peri_sequence_step *steps;
+    size_t step_count;
+    char spec[80]; /* what it watches, in short: with another one it begins anew */
 };
+
+/* Does it remember anything from one event to the next? */
+bool peri_trigger_watches(const struct peri_trigger *trigger);
+/* The i-th event type that it hears, NULL behind the last. borrow */
+const char *peri_trigger_hears(const struct peri_trigger *trigger, size_t i, struct peri_place *ret_place);
+/* "event", "schedule", "count", ... */
+const char *peri_trigger_kind_name(const struct peri_trigger *trigger);
 
 enum peri_condition_kind { PERI_COND_OPERATOR, PERI_COND_EXPR, PERI_COND_ALL, PERI_COND_ANY, PERI_COND_NOT };
 

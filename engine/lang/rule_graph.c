@@ -98,9 +98,10 @@ static void each_hearer(struct graph *g, const char *type, heard_fn fn, void *ar
     }
     for (size_t i = 0; i < g->count; i++)
         for (size_t k = 0; g->nodes[i].rule->enabled && k < g->nodes[i].rule->trigger_count; k++) {
-            const char *heard = g->nodes[i].rule->triggers[k].event;
-            if (heard && (peri_glob_match(type, heard) || peri_streq(heard, type)))
-                fn(g, i, arg);
+            const char *heard;
+            for (size_t t = 0; (heard = peri_trigger_hears(&g->nodes[i].rule->triggers[k], t, NULL)) != NULL; t++)
+                if (peri_glob_match(type, heard) || peri_streq(heard, type))
+                    fn(g, i, arg);
         }
 }
 
@@ -169,10 +170,10 @@ static void read_rules(struct graph *g, struct peri_value *list)
         struct peri_value *hears = put_list(g, v, "hears");
         int64_t schedules = 0;
         for (size_t k = 0; k < rule->trigger_count; k++) {
-            if (rule->triggers[k].kind == PERI_TRIGGER_SCHEDULE)
-                schedules++;
-            else
-                add_text(g, hears, rule->triggers[k].event);
+            const char *heard;
+            schedules += rule->triggers[k].kind == PERI_TRIGGER_SCHEDULE;
+            for (size_t t = 0; (heard = peri_trigger_hears(&rule->triggers[k], t, NULL)) != NULL; t++)
+                add_text(g, hears, heard);
         }
         check(g, peri_map_put_int(v, "schedules", schedules));
         g->nodes[g->now].reached = g->nodes[g->now].reached || (rule->enabled && schedules > 0);
@@ -199,9 +200,12 @@ static void add_all_unsent(struct graph *g)
     for (int globs = 0; globs < 2; globs++) /* a glob is sent when one of the types is */
         for (size_t i = 0; i < g->count && !g->nomem; i++) {
             const struct peri_rule *rule = g->nodes[i].rule;
-            for (size_t k = 0; rule->enabled && k < rule->trigger_count; k++)
-                if (rule->triggers[k].event && peri_glob_is_exact(rule->triggers[k].event) != (globs == 1))
-                    add_unsent(g, rule, rule->triggers[k].event);
+            for (size_t k = 0; rule->enabled && k < rule->trigger_count; k++) {
+                const char *heard;
+                for (size_t t = 0; (heard = peri_trigger_hears(&rule->triggers[k], t, NULL)) != NULL; t++)
+                    if (peri_glob_is_exact(heard) != (globs == 1))
+                        add_unsent(g, rule, heard);
+            }
         }
 }
 

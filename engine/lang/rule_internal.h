@@ -17,6 +17,9 @@
 #define PERI_RULE_MAX_LUA (16 * 1024)   /* bytes of one inline script */
 #define PERI_RULE_QUEUE_DEFAULT 1000
 #define PERI_RULE_LANE_MAX 100000
+#define PERI_RULE_WATCH_KEYS 100000 /* keys of which a trigger remembers something, unless it says otherwise */
+#define PERI_RULE_COUNT_MAX 1000
+#define PERI_RULE_EXPECT_MAX 10000
 #define PERI_RULE_FOR_EACH_DEFAULT 1000
 #define PERI_RULE_FOR_EACH_MAX 10000
 #define PERI_RULE_PARALLEL_MAX 100 /* branches, or items at the same time */
@@ -35,7 +38,7 @@ struct rule_reader {
     struct rule_names bound;      /* by `as`, borrowed from the tree */
     struct rule_names refused;    /* unknown names already reported */
     struct rule_names ids, vars;  /* of all steps; of all `set` */
-    struct rule_names heard_as;   /* events that wait_for names */
+    struct rule_names heard_as;   /* events that wait_for and steps of sequences name */
     struct rule_names listed;     /* scratch of names.list */
     const char *heard[8]; /* the triggers' types, when all are exact and something may be declared of them */
     size_t heard_count;
@@ -49,7 +52,7 @@ struct rule_reader {
     bool members_doubtful; /* the same for steps.x and vars.x, anywhere in the rule */
     const struct peri_system_event *told[4]; /* when only these start the rule: what `event` holds is known */
     size_t told_count;
-    bool head_doubtful;    /* so is an unknown key of the rule's head */
+    bool head_doubtful; /* so is an unknown key of the rule's head */
     size_t steps;
     int nesting;
     enum peri_status failed;
@@ -83,8 +86,8 @@ struct rule_key {
 extern const struct rule_key peri_rule_head_keys[], peri_rule_trigger_keys[], peri_rule_schedule_keys[],
     peri_rule_condition_keys[], peri_rule_step_keys[], peri_rule_for_each_keys[], peri_rule_choice_keys[],
     peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[], peri_rule_wait_keys[],
-    peri_rule_approve_keys[], peri_rule_rate_limit_keys[],
-    peri_rule_quiet_hours_keys[];
+    peri_rule_approve_keys[], peri_rule_rate_limit_keys[], peri_rule_quiet_hours_keys[], peri_rule_count_keys[],
+    peri_rule_absence_keys[], peri_rule_sequence_keys[], peri_rule_sequence_step_keys[];
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
 void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,
@@ -129,6 +132,19 @@ void peri_rule_pace_destroy(struct peri_step *s);
 
 /* rule_trigger.c, rule_condition.c, rule_step.c */
 void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map);
+/* An event type or glob; NULL when wrong. */
+char *peri_rule_read_type(struct rule_reader *r, const struct peri_node *node, const char *what);
+void peri_rule_read_match(struct rule_reader *r, const struct peri_node *map, struct peri_pattern **ret);
+
+/* rule_watch.c: triggers that watch over time. rule: the mapping of the rule; map: of the trigger. */
+/* keys_good: no key is unknown. */
+void peri_rule_read_for(struct rule_reader *r, const struct peri_node *map, bool keys_good, struct peri_trigger *t);
+void peri_rule_read_count(struct rule_reader *r, const struct peri_node *node, struct peri_trigger *t);
+void peri_rule_read_absence(struct rule_reader *r, const struct peri_node *node, struct peri_trigger *t);
+void peri_rule_read_sequence(struct rule_reader *r, const struct peri_node *node, struct peri_trigger *t);
+/* max_keys, and what decides whether it is still the same watch. */
+void peri_rule_finish_watch(
+    struct rule_reader *r, const struct peri_node *rule, const struct peri_node *map, struct peri_trigger *t);
 /* path is copied. NULL when wrong. */
 struct peri_condition *peri_rule_read_condition(struct rule_reader *r, const struct peri_node *node, const char *path);
 /* The ALL of a rule's list; NULL when it is empty or wrong. */

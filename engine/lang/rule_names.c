@@ -115,9 +115,9 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
         if (r->members_doubtful || peri_rule_names_has(&r->heard_as, field, strlen(field)))
             return true;
         snprintf(problem->code, sizeof(problem->code), "unknown-step");
-        snprintf(problem->message, sizeof(problem->message), "no wait_for of this rule is called \"%.64s\"", field);
-        snprintf(
-            problem->hint, sizeof(problem->hint), "give the step a name: {wait_for: {event: ...}, as: %.64s}", field);
+        snprintf(problem->message, sizeof(problem->message),
+            "no wait_for and no step of a sequence of this rule is called \"%.64s\"", field);
+        snprintf(problem->hint, sizeof(problem->hint), "name it: {wait_for: {event: ...}, as: %.64s}", field);
         return false;
     }
     if (r->told_count && strcmp(root, "event") == 0)
@@ -188,8 +188,24 @@ static void collect(struct rule_reader *r, const struct peri_node *node, int dep
         collect(r, peri_node_get(node, blocks[i], NULL), depth + 1);
 }
 
+/* events.x exists where a step of a sequence says so. */
+static void collect_heard(struct rule_reader *r, const struct peri_node *trigger)
+{
+    const struct peri_node *sequence = trigger ? peri_node_get(trigger, "sequence", NULL) : NULL;
+    const struct peri_node *steps = sequence ? peri_node_get(sequence, "steps", NULL) : NULL;
+    for (size_t i = 0; steps && steps->kind == PERI_NODE_LIST && i < steps->count; i++) {
+        const struct peri_node *as = peri_node_get(steps->items[i], "as", NULL);
+        if (as && as->kind == PERI_NODE_SCALAR && !peri_rule_names_push(&r->heard_as, as->text))
+            peri_rule_nomem(r);
+    }
+}
+
 void peri_rule_names_init(struct rule_reader *r, const struct peri_node *rule_node)
 {
+    const struct peri_node *many = peri_node_get(rule_node, "triggers", NULL);
+    collect_heard(r, peri_node_get(rule_node, "trigger", NULL));
+    for (size_t i = 0; many && many->kind == PERI_NODE_LIST && i < many->count; i++)
+        collect_heard(r, many->items[i]);
     r->names = (struct peri_expr_names){
         .known = known, .list = list, .ctx = r, .member = member, .seen = seen, .enter = enter};
     collect(r, rule_node, 0);
@@ -217,8 +233,7 @@ void peri_rule_names_bind(struct rule_reader *r, const char *name)
 
 bool peri_rule_names_bound(const struct rule_reader *r, const char *name, size_t len)
 {
-    bool later = len == 6 && memcmp(name, "events", 6) == 0;
-    return !later && (is_root(r, name, len) || peri_rule_names_has(&r->bound, name, len));
+    return is_root(r, name, len) || peri_rule_names_has(&r->bound, name, len);
 }
 
 bool peri_rule_names_well_formed(const char *name)

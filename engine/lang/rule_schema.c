@@ -48,10 +48,52 @@ static const struct shape rule_shapes[] = {
 
 static const struct shape trigger_shapes[] = {
     {"id", REF("name"), "What templates see as trigger.id; default t1, t2, ... by position."},
-    {"event", "{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_*-]+(\\\\.[A-Za-z0-9_*-]+)*$\"}",
+    {"event", REF("event_type"),
         "An event type, or a glob on its dotted segments: * is one segment or a part of one, ** any number."},
     {"match", REF("pattern"), "Which payloads: fields with lists of alternatives."},
     {"schedule", REF("schedule"), "Fires by the clock."},
+    {"for", REF("duration"),
+        "Fires when this has gone on for so long: until then no event of the type and key came that "
+        "does not match."},
+    {"count", REF("count"), "Fires when so many events have come within a time, for each key."},
+    {"absence", REF("absence"), "Fires when no event has come for a time, for each key."},
+    {"sequence", REF("sequence"), "Fires when events have come in this order, for each key."},
+    {"max_keys", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000000, \"default\": 100000}",
+        "Of how many keys something is remembered; a new one takes the place of the one that was quiet longest."},
+    {0},
+};
+
+static const struct shape count_shapes[] = {
+    {"event", REF("event_type"), "Which events are counted."},
+    {"match", REF("pattern"), "Which payloads: fields with lists of alternatives."},
+    {"at_least", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000}", "How many."},
+    {"within", REF("duration"), "The length of the window that ends with the newest event."},
+    {0},
+};
+
+static const struct shape absence_shapes[] = {
+    {"event", REF("event_type"), "Which events are a sign of life."},
+    {"match", REF("pattern"), "Which payloads: fields with lists of alternatives."},
+    {"for", REF("duration"), "How long nothing may come."},
+    {"expect",
+        "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": 10000, \"items\": {\"type\": [\"string\", \"integer\"]}}",
+        "Keys that are missed although they have never spoken."},
+    {0},
+};
+
+static const struct shape sequence_shapes[] = {
+    {"steps", "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": 16, \"items\": " REF("sequence_step") "}",
+        "The events, in their order."},
+    {"within", REF("duration"), "How long it may take from the first event on."},
+    {0},
+};
+
+static const struct shape sequence_step_shapes[] = {
+    {"event", REF("event_type"), "What has to come next."},
+    {"not", REF("event_type"), "What must not come between the steps around it."},
+    {"match", REF("pattern"), "Which payloads: fields with lists of alternatives."},
+    {"count", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 100, \"default\": 1}", "How many of them."},
+    {"as", REF("name"), "What its payload is called: events.<as>."},
     {0},
 };
 
@@ -198,8 +240,17 @@ static const struct mapping {
         "{\"required\": [\"name\", \"actions\"], \"oneOf\": [{\"required\": [\"trigger\"]}, {\"required\": "
         "[\"triggers\"]}]}"},
     {"trigger", "trigger", peri_rule_trigger_keys, trigger_shapes,
-        "{\"oneOf\": [{\"required\": [\"event\"]}, {\"required\": [\"schedule\"]}], \"dependencies\": {\"match\": "
-        "[\"event\"]}}"},
+        "{\"oneOf\": [{\"required\": [\"event\"]}, {\"required\": [\"schedule\"]}, {\"required\": [\"count\"]}, "
+        "{\"required\": [\"absence\"]}, {\"required\": [\"sequence\"]}], \"dependencies\": {\"match\": [\"event\"], "
+        "\"for\": "
+        "[\"event\", \"match\"]}}"},
+    {"count", "count", peri_rule_count_keys, count_shapes, "{\"required\": [\"event\", \"at_least\", \"within\"]}"},
+    {"absence", "absence", peri_rule_absence_keys, absence_shapes, "{\"required\": [\"event\", \"for\"]}"},
+    {"sequence", "sequence", peri_rule_sequence_keys, sequence_shapes, "{\"required\": [\"steps\", \"within\"]}"},
+    {"sequence_step", "sequence_step", peri_rule_sequence_step_keys, sequence_step_shapes,
+        "{\"oneOf\": [{\"required\": [\"event\"]}, {\"required\": [\"not\"]}], \"dependencies\": {\"count\": "
+        "[\"event\"], "
+        "\"as\": [\"event\"]}}"},
     {"schedule", "schedule", peri_rule_schedule_keys, schedule_shapes,
         "{\"oneOf\": [{\"required\": [\"cron\"]}, {\"required\": [\"every\"]}, {\"required\": [\"at\"]}]}"},
     {"condition", "condition_mapping", peri_rule_condition_keys, condition_shapes,
@@ -226,6 +277,7 @@ static const struct mapping {
 static const struct shape parts[] = {
     {"text", "{\"type\": \"string\", \"pattern\": \"\\\\S\"}", NULL},
     {"template", "{\"type\": \"string\", \"pattern\": \"\\\\{\\\\{\"}", "A text with {{ expressions }}."},
+    {"event_type", "{\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_*-]+(\\\\.[A-Za-z0-9_*-]+)*$\"}", NULL},
     {"name", "{\"type\": \"string\", \"pattern\": \"^[A-Za-z_][A-Za-z0-9_]{0,63}$\"}", NULL},
     {"duration",
         "{\"type\": \"string\", \"pattern\": "

@@ -11,8 +11,8 @@
 #define CATCH_UP_DEFAULT_MS 3600000
 
 const struct rule_key peri_rule_trigger_keys[] = {{"id", KEY_KNOWN}, {"event", KEY_KNOWN}, {"match", KEY_KNOWN},
-    {"schedule", KEY_KNOWN}, {"for", KEY_LATER}, {"sun", KEY_LATER}, {"webhook", KEY_LATER}, {"count", KEY_LATER},
-    {"absence", KEY_LATER}, {"sequence", KEY_LATER}, {NULL, KEY_END}};
+    {"schedule", KEY_KNOWN}, {"for", KEY_KNOWN}, {"sun", KEY_LATER}, {"webhook", KEY_LATER}, {"count", KEY_KNOWN},
+    {"absence", KEY_KNOWN}, {"sequence", KEY_KNOWN}, {"max_keys", KEY_KNOWN}, {NULL, KEY_END}};
 
 const struct rule_key peri_rule_schedule_keys[] = {{"cron", KEY_KNOWN}, {"every", KEY_KNOWN}, {"at", KEY_KNOWN},
     {"timezone", KEY_KNOWN}, {"dst", KEY_KNOWN}, {"catch_up", KEY_KNOWN}, {"overlap", KEY_LATER}, {"jitter", KEY_LATER},
@@ -88,8 +88,8 @@ static void read_at(struct rule_reader *r, const struct peri_node *node, struct 
             .weekdays = 0x7F,
             .any_day = true,
             .any_weekday = true};
-    } else if (!peri_time_parse(text, node->len, &s->at_ms) && !(s->tz && peri_tz_parse_local(s->tz, text, &s->at_ms)) &&
-               s->tz) {
+    } else if (!peri_time_parse(text, node->len, &s->at_ms) &&
+               !(s->tz && peri_tz_parse_local(s->tz, text, &s->at_ms)) && s->tz) {
         peri_rule_fault(r, node->place, "time", "write 08:30 for every day, or 2026-12-24T18:00 for once",
             "\"at\": \"%.80s\" is no time", text);
     }
@@ -152,22 +152,24 @@ static void read_schedule(struct rule_reader *r, const struct peri_node *map, st
 
 /* ---- triggers ---- */
 
-static void read_event(
-    struct rule_reader *r, const struct peri_node *map, const struct peri_node *node, struct peri_trigger *t)
+char *peri_rule_read_type(struct rule_reader *r, const struct peri_node *node, const char *what)
 {
     struct peri_error err;
-    const struct peri_node *match = peri_node_get(map, "match", NULL);
-    const char *event = peri_rule_text(r, node, "event");
-    t->kind = PERI_TRIGGER_EVENT;
-    t->event_place = peri_rule_place(r, node);
-    if (event && peri_glob_check(event, &err) != PERI_OK)
+    const char *event = peri_rule_text(r, node, what);
+    if (event && peri_glob_check(event, &err) != PERI_OK) {
         peri_rule_fault(
             r, node->place, "event-type", "for example comms.CallMissed, comms.* or comms.**", "%s", err.message);
-    else if (event)
-        t->event = peri_rule_dup(r, event);
-    if (match && peri_pattern_compile_node(match, &t->match, r->diag) == PERI_ENOMEM)
+        return NULL;
+    }
+    return event ? peri_rule_dup(r, event) : NULL;
+}
+
+void peri_rule_read_match(struct rule_reader *r, const struct peri_node *map, struct peri_pattern **ret)
+{
+    const struct peri_node *match = peri_node_get(map, "match", NULL);
+    if (match && peri_pattern_compile_node(match, ret, r->diag) == PERI_ENOMEM)
         peri_rule_nomem(r);
-    if (match && t->match)
+    if (match && *ret)
         peri_rule_fields_match(r, map, match);
 }
 
@@ -190,32 +192,75 @@ static void read_id(struct rule_reader *r, const struct peri_node *map, struct p
     t->id = peri_rule_dup(r, id->text);
 }
 
-static void read_trigger(struct rule_reader *r, const struct peri_node *map, size_t i)
+/* The one key that says what kind of trigger it is; NULL with a finding when there are two, or none. */
+static const struct peri_node *trigger_kind(struct rule_reader *r, const struct peri_node *map, bool keys_good)
+{
+    static const char *const kinds[] = {"event", "schedule", "count", "absence", "sequence"};
+    const struct peri_node *found = NULL, *match = peri_rule_key_node(map, "match");
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const struct peri_node *key = peri_rule_key_node(map, kinds[i]);
+        if (key && found) {
+            peri_rule_fault(r, key->place, "conflicting-keys", "list them under triggers:",
+                "a trigger is one of event, schedule, count, absence, sequence, not both \"%s\" and \"%s\"",
+                found->text, key->text);
+            return NULL;
+        }
+        found = key ? key : found;
+    }
+    if (!found && keys_good)
+        peri_rule_fault(r, match ? match->place : map->place, "missing-key",
+            "for example: trigger: {event: comms.CallMissed}",
+            "a trigger needs \"event\", \"schedule\", \"count\", \"absence\" or \"sequence\"");
+    return found;
+}
+
+/* Only an event has match and for beside it. */
+static bool check_beside(struct rule_reader *r, const struct peri_node *map, const struct peri_node *kind)
+{
+    static const char *const keys[] = {"match", "for"};
+    bool good = true;
+    for (size_t i = 0; i < 2 && strcmp(kind->text, "event") != 0; i++) {
+        const struct peri_node *key = peri_rule_key_node(map, keys[i]);
+        bool inside = strcmp(kind->text, "schedule") != 0;
+        if (!key)
+            continue;
+        peri_rule_fault(r, key->place, "misplaced-key", inside ? "it stands inside of it" : NULL,
+            "\"%s\" goes with \"event\", not with \"%s\"", keys[i], kind->text);
+        good = false;
+    }
+    return good;
+}
+
+static void read_trigger(struct rule_reader *r, const struct peri_node *rule, const struct peri_node *map, size_t i)
 {
     struct peri_trigger *t = &r->rule->triggers[i];
     t->place = peri_rule_place(r, map);
     if (!peri_rule_expect(r, map, PERI_NODE_MAP, "trigger"))
         return;
     bool keys_good = peri_rule_check_keys(r, map, peri_rule_trigger_keys, "a trigger") == 0;
-    struct peri_node *event_key = NULL, *schedule_key = NULL;
-    const struct peri_node *event = peri_node_get(map, "event", &event_key);
-    const struct peri_node *schedule = peri_node_get(map, "schedule", &schedule_key);
-    const struct peri_node *match = peri_rule_key_node(map, "match");
-    if (event || schedule)
-        read_id(r, map, t, i);
-    if (event && schedule) {
-        peri_rule_fault(r, schedule_key->place, "conflicting-keys",
-            "list them under triggers:", "a trigger is an event or a schedule, not both");
-    } else if (schedule && match) {
-        peri_rule_fault(r, match->place, "misplaced-key", NULL, "\"match\" goes with \"event\", not with \"schedule\"");
-    } else if (event) {
-        read_event(r, map, event, t);
-    } else if (schedule) {
-        read_schedule(r, schedule, t);
-    } else if (keys_good) {
-        peri_rule_fault(r, match ? match->place : map->place, "missing-key",
-            "for example: trigger: {event: comms.CallMissed}", "a trigger needs \"event\" or \"schedule\"");
+    const struct peri_node *kind = trigger_kind(r, map, keys_good);
+    if (!kind)
+        return;
+    read_id(r, map, t, i);
+    if (!check_beside(r, map, kind))
+        return;
+    const struct peri_node *node = peri_node_get(map, kind->text, NULL);
+    if (strcmp(kind->text, "event") == 0) {
+        t->kind = PERI_TRIGGER_EVENT;
+        t->event_place = peri_rule_place(r, node);
+        t->event = peri_rule_read_type(r, node, "event");
+        peri_rule_read_match(r, map, &t->match);
+        peri_rule_read_for(r, map, keys_good, t);
+    } else if (strcmp(kind->text, "schedule") == 0) {
+        read_schedule(r, node, t);
+    } else if (strcmp(kind->text, "count") == 0) {
+        peri_rule_read_count(r, node, t);
+    } else if (strcmp(kind->text, "absence") == 0) {
+        peri_rule_read_absence(r, node, t);
+    } else {
+        peri_rule_read_sequence(r, node, t);
     }
+    peri_rule_finish_watch(r, rule, map, t);
 }
 
 /* The line "conditions:" is missing above it. */
@@ -274,6 +319,6 @@ void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map)
             r->rule->trigger_count = i;
             return;
         }
-        read_trigger(r, one ? one : many->items[i], i);
+        read_trigger(r, map, one ? one : many->items[i], i);
     }
 }

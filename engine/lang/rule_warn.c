@@ -233,19 +233,27 @@ static char *nearest_glob(const struct types *types, const char *heard)
     return found;
 }
 
-static void check_trigger(struct peri_diag *diag, const struct peri_trigger *t, const struct types *types)
+static void check_type(struct peri_diag *diag, const char *event, struct peri_place place, const struct types *types)
 {
     char hint[300];
-    if (t->kind != PERI_TRIGGER_EVENT || !t->event || types->count == 0 || is_sent(types, t->event))
+    if (types->count == 0 || is_sent(types, event))
         return;
-    char *near = peri_glob_is_exact(t->event) ? peri_strdup(peri_nearest(t->event, types->items))
-                                              : nearest_glob(types, t->event);
+    char *near =
+        peri_glob_is_exact(event) ? peri_strdup(peri_nearest(event, types->items)) : nearest_glob(types, event);
     if (near) {
         snprintf(hint, sizeof(hint), "did you mean \"%.200s\"?", near);
-        peri_diag_add(diag, t->event_place, PERI_SEV_WARNING, "unknown-event", hint,
-            "no plugin declares \"%.200s\" and no rule emits it", t->event);
+        peri_diag_add(diag, place, PERI_SEV_WARNING, "unknown-event", hint,
+            "no plugin declares \"%.200s\" and no rule emits it", event);
     }
     free(near);
+}
+
+static void check_trigger(struct peri_diag *diag, const struct peri_trigger *t, const struct types *types)
+{
+    struct peri_place place;
+    const char *event;
+    for (size_t i = 0; (event = peri_trigger_hears(t, i, &place)) != NULL; i++)
+        check_type(diag, event, place, types);
 }
 
 void peri_rules_warn(

@@ -37,6 +37,8 @@ void pipe_metrics_init(struct peri_pipeline *p)
     x->orphans = peri_metrics_counter(m, "runs_orphaned_total", NULL, "Runs that nobody in memory went on with.");
     x->store_retries =
         peri_metrics_counter(m, "store_retries_total", NULL, "Transactions repeated after the store failed.");
+    x->evicted = peri_metrics_counter(
+        m, "watch_evicted_total", NULL, "Keys, or single events of a key, that triggers forgot for want of room.");
     x->unmatched = peri_metrics_gauge(m, "events_unmatched", NULL, "Journaled events not evaluated yet.");
     x->live = peri_metrics_gauge(m, "runs_live", NULL, "Runs that are not final.");
     x->in_memory = peri_metrics_gauge(m, "runs_in_memory", NULL, "Runs ready or with a call in flight.");

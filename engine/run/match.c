@@ -192,6 +192,25 @@ bool match_passed(const struct peri_pipeline *p, uint64_t seq)
     return p->taken_seq >= seq && match_lines_passed(p, seq);
 }
 
+static int64_t received_before(const struct peri_pipeline *p, const struct match_event *me, int64_t time)
+{
+    int64_t before = me->event->received_ms - p->clock_offset - 1;
+    return before < time ? before : time;
+}
+
+int64_t match_heard_until(const struct peri_pipeline *p, int64_t now)
+{
+    if (p->window_count == 0 && p->behind)
+        return INT64_MIN;
+    if (p->window_count > 0)
+        now = received_before(p, p->window[p->window_head], now);
+    for (const struct match_event *me = p->under_way_first; me; me = me->next)
+        for (size_t i = 0; i < me->rule_count; i++)
+            if (me->rules[i]->heard_count > 0)
+                now = received_before(p, me, now);
+    return now;
+}
+
 void match_finish(struct peri_pipeline *p)
 {
     for (struct match_event *me = p->under_way_first, *next; me; me = next) {

@@ -185,6 +185,8 @@ static void free_tx(struct match_tx *mt)
 {
     for (size_t i = 0; i < mt->count; i++)
         free(mt->items[i].verdicts);
+    match_drop_found(mt);
+    free(mt->found);
     free(mt->stops.items);
     free(mt->items);
     free(mt->pairs);
@@ -239,11 +241,14 @@ static void stored(void *arg, enum peri_status st, const struct peri_error *err)
         p->batch_limit = PIPE_MATCH_BATCH;
         note_followers(mt);
         watch_planned(p, mt->next_due);
+        peri_metric_add(p->metrics.evicted, (int64_t)mt->evicted);
         for (size_t i = 0; i < mt->count; i++)
             item_stored(p, mt, &mt->items[i]);
         flow_sample(p);
         for (size_t i = 0; i < mt->count; i++)
             forget_stored(&mt->items[i]);
+        for (size_t i = 0; i < mt->found_count; i++)
+            pipe_journaled(p, mt->found[i]);
     }
     free_tx(mt);
 }
@@ -271,7 +276,7 @@ static bool gather(struct match_tx *mt, struct match_event *me, size_t *pair_cap
     *item = (struct match_item){.event = me};
     for (size_t i = 0; i < me->rule_count; i++) {
         struct match_rule *mr = me->rules[i];
-        if (!mr->decided || (mr->fired && match_line_held(mr)))
+        if (!mr->decided || (match_matters(mr) && match_line_held(mr)))
             continue;
         mr->storing = true;
         mt->pairs[at + item->count++] = mr;
@@ -285,12 +290,12 @@ static bool gather(struct match_tx *mt, struct match_event *me, size_t *pair_cap
 static bool worth_it(const struct match_item *item)
 {
     const struct match_event *me = item->event;
-    bool fired = false;
+    bool matters = false;
     if (item->last || (me->parking && item->count > 0))
         return true;
     for (size_t i = 0; i < item->count; i++)
-        fired = fired || item->pairs[i]->fired;
-    return fired && (me->impatient || me->open == 0);
+        matters = matters || match_matters(item->pairs[i]);
+    return matters && (me->impatient || me->open == 0);
 }
 
 static void leave_out(struct peri_pipeline *p, struct match_item *item)

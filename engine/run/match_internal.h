@@ -23,6 +23,14 @@ struct match_place;
 
 enum match_outcome { MATCH_NOTHING, MATCH_STARTED, MATCH_QUEUED, MATCH_REFUSED };
 
+/* A trigger that watches over time hears the event. */
+struct match_heard {
+    const struct peri_trigger *trigger;
+    char *key;
+    bool matches;   /* `for` hears too what does not */
+    uint32_t steps; /* of a sequence */
+};
+
 struct match_rule {
     struct match_event *event;
     struct peri_rule *rule; /* one reference */
@@ -36,7 +44,9 @@ struct match_rule {
     struct evaluation *evaluation;
     struct match_place *place; /* in its rule's line; NULL: nobody has to know of it */
     bool decided, storing;     /* storing: in the T2 under way */
-    char *key;                 /* of the lane, "" when the rule has none; when it fired */
+    struct match_heard *heard;
+    size_t heard_count;
+    char *key; /* of the lane, "" when the rule has none; when it fired or is heard */
     /* Set by T2. */
     enum match_outcome outcome;
     uint64_t run, behind;    /* behind: a run that was cancelled for this one and whose call is under way */
@@ -89,10 +99,22 @@ struct match_tx {
     int tries;
     int64_t steady_ms; /* of the try; now_ms is the same instant on the wall */
     struct peri_lane_stops stops;
-    int64_t next_due; /* the earliest that a watch will be due because of it; INT64_MAX: none */
-    size_t evicted;   /* keys that watches had no room for any more */
+    int64_t next_due;          /* the earliest that a watch will be due because of it; INT64_MAX: none */
+    size_t evicted;            /* keys that watches had no room for any more */
+    struct peri_event **found; /* by watches: journaled with it; one reference each */
+    size_t found_count, found_cap;
+    bool began; /* the try has changed something */
 };
 
+/* Is something of the pair stored but its verdict? */
+static inline bool match_matters(const struct match_rule *mr)
+{
+    return mr->fired || mr->heard_count > 0;
+}
+
+/* watch_hear.c: on the store's thread; the verdict is told. */
+enum peri_status watch_hear(struct peri_tx *tx, struct match_tx *mt, struct match_rule *mr,
+    const struct match_heard *heard, struct peri_error *err) PERI_MUST_CHECK;
 /* throttle.c: on the store's thread. *ret_stop: the verdict is told, no run is to be made. */
 enum peri_status match_throttle(struct peri_tx *tx, struct match_tx *mt, struct match_rule *mr, bool *ret_stop,
     struct peri_error *err) PERI_MUST_CHECK;
@@ -105,7 +127,9 @@ enum peri_status match_tell(struct match_rule *mr, const char *word, uint64_t ru
 /* Text of a steady time on the wall. */
 char *match_wall(const struct match_tx *mt, int64_t steady_ms, char out[PERI_TIME_TEXT]);
 
-/* match_tx.c: the transaction. A peri_store_fn. */
+/* match_tx.c */
+void match_drop_found(struct match_tx *mt);
+/* The transaction. A peri_store_fn. */
 enum peri_status match_store(struct peri_tx *tx, void *match_tx, struct peri_error *err);
 
 /* match_commit.c: whatever may be stored becomes a transaction, unless one is under way. */

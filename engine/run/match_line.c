@@ -8,8 +8,9 @@
 
 /* Pairs of one rule, in order of seq. Only those have a place that others have to know of: whose conditions are being
  * asked, that wait until fewer are asked, and that fired for a rule that remembers something from one event to the next
- * (a mode, a throttle). Of such a rule, a pair that fired is not stored before the earlier ones of its lane are
- * decided; an earlier one whose key is not known may belong to any lane. Rules do not know of each other. */
+ * (a mode, a throttle, a trigger that watches over time). Of such a rule, a pair that fired or is heard is not stored
+ * before the earlier ones of its lane are decided; an earlier one whose key is not known may belong to any lane. Rules
+ * do not know of each other. */
 
 struct match_line {
     char *rule;
@@ -25,6 +26,9 @@ struct match_line {
 static bool keeps_order(const struct peri_rule *rule)
 {
     const struct peri_flow *flow = &rule->flow;
+    for (size_t i = 0; i < rule->trigger_count; i++)
+        if (peri_trigger_watches(&rule->triggers[i]))
+            return true;
     return flow->mode != PERI_MODE_NONE || flow->once_within_ms > 0 || flow->once_after_ms > 0;
 }
 
@@ -202,7 +206,7 @@ bool match_line_wants_key(const struct match_rule *mr)
 enum peri_status match_line_decided(struct match_rule *mr)
 {
     struct peri_pipeline *p = mr->event->p;
-    if (!mr->fired || !keeps_order(mr->rule)) {
+    if (!match_matters(mr) || !keeps_order(mr->rule)) {
         match_line_leave(mr);
         return PERI_OK;
     }

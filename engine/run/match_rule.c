@@ -4,7 +4,9 @@
 
 #include "base/str.h"
 #include "data/json.h"
+#include "lang/glob.h"
 #include "lang/index.h"
+#include "run/keyed.h"
 #include "run/match_internal.h"
 #include "run/verdict.h"
 
@@ -19,6 +21,9 @@ void match_pair_free(struct match_rule *mr)
     peri_value_unref(mr->rule_value);
     peri_value_unref(mr->verdict);
     peri_value_unref(mr->told);
+    for (size_t i = 0; i < mr->heard_count; i++)
+        free(mr->heard[i].key);
+    free(mr->heard);
     free(mr->key);
     mr->event->p->pairs--;
     free(mr);
@@ -84,6 +89,8 @@ static void decide(struct match_rule *mr)
     me->open--;
     if (match_line_decided(mr) != PERI_OK) {
         mr->fired = NULL;
+        while (mr->heard_count > 0)
+            free(mr->heard[--mr->heard_count].key);
         peri_value_unref(mr->verdict);
         mr->verdict = NULL;
         keep_verdict(mr, peri_verdict_error(mr->rule, mr->triggers[0], "mode", "out of memory"));
@@ -93,7 +100,7 @@ static void decide(struct match_rule *mr)
         me->scanned = NULL;
         caution_decided(me->p, me);
         match_ready(me);
-    } else if (mr->fired) {
+    } else if (match_matters(mr)) {
         be_patient(me);
     }
 }
@@ -191,7 +198,9 @@ static void conditions_done(void *arg, enum peri_cond_outcome outcome, const str
     }
     if (outcome == PERI_COND_YES) {
         mr->fired = trigger;
-        keep_verdict(mr, peri_verdict_fired(mr->rule, trigger));
+        const char *found = peri_map_text(mr->event->watch, "reason");
+        keep_verdict(mr, peri_verdict_watch(mr->rule, trigger, PERI_VERDICT_FIRED, 0,
+                             found ? peri_trigger_kind_name(trigger) : NULL, found));
         decide(mr);
         return;
     }
@@ -203,6 +212,20 @@ static void conditions_done(void *arg, enum peri_cond_outcome outcome, const str
     next_trigger(mr);
 }
 
+/* False: memory is out. */
+static bool make_roots(struct match_rule *mr, const struct peri_trigger *trigger)
+{
+    struct match_event *me = mr->event;
+    if (!me->payload)
+        me->payload = peri_scope_event(me->event);
+    if (!mr->rule_value)
+        mr->rule_value = peri_scope_rule(mr->rule);
+    peri_value_unref(mr->trigger_value);
+    mr->trigger_value = peri_scope_trigger(me->event, me->payload, trigger->id);
+    mr->roots = (struct peri_match_scope){.event = me->payload, .trigger = mr->trigger_value, .rule = mr->rule_value};
+    return me->payload && mr->rule_value && mr->trigger_value;
+}
+
 /* *ret_ready: the pattern holds and the scope stands. False: memory is out. */
 static bool try_pattern(struct match_rule *mr, const struct peri_trigger *trigger, bool *ret_ready)
 {
@@ -212,7 +235,7 @@ static bool try_pattern(struct match_rule *mr, const struct peri_trigger *trigge
     bool matches = true;
     *ret_ready = false;
     bool asked = me->hearing && peri_hearing_asks(trigger); /* it is here because it matches */
-    if (trigger->match && trigger->kind == PERI_TRIGGER_EVENT && !asked &&
+    if (trigger->match && trigger->kind == PERI_TRIGGER_EVENT && !asked && !me->watch &&
         match_pattern(me, trigger->match, &matches, &why, &err) != PERI_OK) {
         keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "match", err.message));
         return true;
@@ -223,17 +246,94 @@ static bool try_pattern(struct match_rule *mr, const struct peri_trigger *trigge
         return kept;
     }
     peri_value_unref(why);
-    if (!me->payload)
-        me->payload = peri_scope_event(me->event);
-    if (!mr->rule_value)
-        mr->rule_value = peri_scope_rule(mr->rule);
-    peri_value_unref(mr->trigger_value);
-    mr->trigger_value = peri_scope_trigger(me->event, me->payload, trigger->id);
-    if (!me->payload || !mr->rule_value || !mr->trigger_value)
+    *ret_ready = make_roots(mr, trigger);
+    return *ret_ready;
+}
+
+/* --- triggers that watch over time --- */
+
+/* Which steps of the sequence it is. */
+static enum peri_status match_steps(struct match_event *me, const struct peri_trigger *trigger, uint32_t *ret_steps,
+    struct peri_value **ret_why, struct peri_error *err)
+{
+    uint32_t steps = peri_sequence_types(trigger, me->event->type);
+    for (size_t i = 0; i < trigger->step_count; i++) {
+        bool matches = true;
+        if ((steps >> i & 1) == 0 || !trigger->steps[i].match)
+            continue;
+        peri_value_unref(*ret_why);
+        *ret_why = NULL;
+        enum peri_status st = match_pattern(me, trigger->steps[i].match, &matches, ret_why, err);
+        if (st != PERI_OK)
+            return st;
+        if (!matches)
+            steps &= ~(UINT32_C(1) << i);
+    }
+    *ret_steps = steps;
+    return PERI_OK;
+}
+
+/* Its key, with a verdict when it has none. */
+static void note_heard(struct match_rule *mr, struct match_heard *heard)
+{
+    struct peri_error err = {0};
+    enum peri_status st = find_key(mr, &heard->key, &err);
+    if (st == PERI_OK && !mr->key && !(mr->key = peri_strdup(heard->key)))
+        st = peri_error_nomem(&err);
+    if (st == PERI_OK) {
+        mr->heard_count++;
+        return;
+    }
+    free(heard->key);
+    keep_verdict(mr, peri_verdict_error(mr->rule, heard->trigger, "key", err.message));
+}
+
+/* What the trigger makes of it is for T2 to say; here, whether it concerns it. False: memory is out. */
+static bool hear(struct match_rule *mr, const struct peri_trigger *trigger)
+{
+    struct match_event *me = mr->event;
+    struct match_heard *heard = &mr->heard[mr->heard_count];
+    struct peri_value *why = NULL;
+    struct peri_error err = {0};
+    enum peri_status st = PERI_OK;
+    *heard = (struct match_heard){.trigger = trigger, .matches = true};
+    if (trigger->kind == PERI_TRIGGER_SEQUENCE)
+        st = match_steps(me, trigger, &heard->steps, &why, &err);
+    else if (trigger->match)
+        st = match_pattern(me, trigger->match, &heard->matches, &why, &err);
+    if (st != PERI_OK) {
+        keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "match", err.message));
+        return true;
+    }
+    bool concerns = trigger->kind == PERI_TRIGGER_SEQUENCE ? heard->steps != 0
+                                                           : heard->matches || trigger->kind == PERI_TRIGGER_EVENT;
+    bool kept = concerns || keep_unmatched(mr, trigger, why);
+    peri_value_unref(why);
+    if (!concerns)
+        return kept;
+    if (me->event->replay_of) {
+        keep_verdict(mr, peri_verdict_watch(mr->rule, trigger, PERI_VERDICT_NO, 0, peri_trigger_kind_name(trigger),
+                             "it was heard when it came: a replay is not heard again"));
+        return true;
+    }
+    if (!make_roots(mr, trigger))
         return false;
-    mr->roots = (struct peri_match_scope){.event = me->payload, .trigger = mr->trigger_value, .rule = mr->rule_value};
-    *ret_ready = true;
+    note_heard(mr, heard);
     return true;
+}
+
+/* All of them, whatever the other triggers of the rule say. */
+static void hear_all(struct match_rule *mr)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < mr->trigger_count; i++)
+        count += peri_trigger_watches(mr->triggers[i]);
+    if (count == 0 || mr->event->watch)
+        return;
+    mr->heard = calloc(count, sizeof(*mr->heard));
+    for (size_t i = 0; i < mr->trigger_count; i++)
+        if (peri_trigger_watches(mr->triggers[i]) && (!mr->heard || !hear(mr, mr->triggers[i])))
+            keep_verdict(mr, peri_verdict_error(mr->rule, mr->triggers[i], "match", "out of memory"));
 }
 
 static void next_trigger(struct match_rule *mr)
@@ -243,6 +343,8 @@ static void next_trigger(struct match_rule *mr)
     for (; mr->at < mr->trigger_count; mr->at++) {
         const struct peri_trigger *trigger = mr->triggers[mr->at];
         bool ready = false;
+        if (peri_trigger_watches(trigger) && !me->watch)
+            continue;
         bool memory = try_pattern(mr, trigger, &ready);
         if (memory && !ready)
             continue;
@@ -342,6 +444,16 @@ static bool find_together(struct match_event *me, bool *ret_done)
     return true;
 }
 
+/* Does it name the type, or at least where it comes from? */
+static bool hears_by_name(const struct peri_trigger *trigger, const char *type)
+{
+    const char *heard;
+    for (size_t i = 0; (heard = peri_trigger_hears(trigger, i, NULL)) != NULL; i++)
+        if (heard[0] != '*' && peri_glob_match(heard, type))
+            return true;
+    return false;
+}
+
 /* An event for everybody, for one rule (a replay), or for one trigger; of schedules others may hear besides. */
 static bool find_rules(struct match_event *me)
 {
@@ -366,7 +478,7 @@ static bool find_rules(struct match_event *me)
     for (size_t i = 0; ok && i < count; i++) {
         struct peri_rule *rule = (struct peri_rule *)(uintptr_t)hits[i].rule;
         bool its = target && peri_streq(rule->id, target);
-        if ((only ? !its : !target || its) && !(by_name && hits[i].trigger->event[0] == '*'))
+        if ((only ? !its : !target || its) && (!by_name || hears_by_name(hits[i].trigger, me->event->type)))
             ok = add_hit(me, rule, hits[i].trigger, count + 1);
     }
     if (hits != few)
@@ -432,7 +544,7 @@ static bool gather(struct match_event *me, bool again)
             (unsigned long long)me->event->seq, err.message);
         return false;
     }
-    if (peri_streq(me->event->source, PIPE_WATCH_SOURCE))
+    if (peri_streq(me->event->source, PIPE_WATCH_SOURCE) && me->event->target_trigger)
         me->watch = peri_map_at(me->event->extensions, "watch");
     if (!find_rules(me)) {
         free_pairs(me);
@@ -445,13 +557,13 @@ static bool gather(struct match_event *me, bool again)
 
 static void begun(struct match_event *me)
 {
-    bool fired = false;
+    bool matters = false;
     me->beginning = false;
     for (size_t i = 0; i < me->rule_count; i++)
-        fired = fired || me->rules[i]->fired;
+        matters = matters || (me->rules[i]->decided && match_matters(me->rules[i]));
     if (me->open == 0)
         match_ready(me);
-    else if (fired)
+    else if (matters)
         be_patient(me);
 }
 
@@ -461,8 +573,10 @@ bool match_begin(struct peri_pipeline *p, struct match_event *me)
         return false;
     me->open = me->rule_count;
     me->beginning = true;
-    for (size_t i = 0; i < me->rule_count; i++)
+    for (size_t i = 0; i < me->rule_count; i++) {
+        hear_all(me->rules[i]);
         next_trigger(me->rules[i]);
+    }
     begun(me);
     return true;
 }
@@ -480,6 +594,7 @@ bool match_begin_again(struct peri_pipeline *p, struct match_event *me, struct m
         if (mr->place) {
             mr->place->pair = mr;
             me->rules[kept++] = mr;
+            hear_all(mr);
         } else { /* the rule is younger than the event */
             match_pair_free(mr);
         }

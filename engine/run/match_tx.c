@@ -163,11 +163,21 @@ static enum peri_status put_hearing(struct peri_tx *tx, const struct match_item 
     return st;
 }
 
+void match_drop_found(struct match_tx *mt)
+{
+    for (size_t i = 0; i < mt->found_count; i++)
+        peri_event_unref(mt->found[i]);
+    mt->found_count = 0;
+}
+
 static enum peri_status finish_item(
     struct peri_tx *tx, struct match_tx *mt, struct match_item *item, struct peri_error *err)
 {
     const struct match_event *me = item->event;
     enum peri_status st = PERI_OK;
+    if (!mt->began)
+        match_drop_found(mt); /* of a try that is not stored */
+    mt->began = true;
     if (!me->dead && !me->heard)
         return event_done(tx, item, PERI_EVENT_MATCHED, NULL, err);
     for (size_t i = 0; st == PERI_OK && i < item->count; i++) {
@@ -177,7 +187,9 @@ static enum peri_status finish_item(
         mr->above_max = false;
         peri_value_unref(mr->told);
         mr->told = NULL;
-        if (mr->fired)
+        for (size_t k = 0; st == PERI_OK && k < mr->heard_count; k++)
+            st = watch_hear(tx, mt, mr, &mr->heard[k], err);
+        if (st == PERI_OK && mr->fired)
             st = fire(tx, mt, mr, err);
     }
     if (st == PERI_OK && item->last && me->unmatched > 0)
@@ -239,6 +251,7 @@ enum peri_status match_store(struct peri_tx *tx, void *arg, struct peri_error *e
     mt->stops.count = 0;
     mt->next_due = INT64_MAX;
     mt->evicted = 0;
+    mt->began = false;
     for (size_t i = 0; st == PERI_OK && i < mt->count; i++) {
         bool done = false;
         st = stored_already(tx, mt, &mt->items[i], &done, err);

@@ -152,6 +152,7 @@ enum peri_status peri_pipeline_start_ops(
     owners_begin(p);
     lanes_sweep(p, NULL, NULL);
     system_started(p);
+    watch_set(p);
     pipe_pump(p);
     return PERI_OK;
 }

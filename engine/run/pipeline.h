@@ -140,6 +140,9 @@ enum peri_status peri_pipeline_replay(struct peri_pipeline *pipeline, uint64_t e
  */
 enum peri_status peri_pipeline_status(struct peri_pipeline *pipeline, struct peri_value **ret) PERI_MUST_CHECK;
 
+/* What triggers that watch over time remember: [{rule, trigger?, kind, keys, evicted}]. New reference. */
+enum peri_status peri_pipeline_watches(struct peri_pipeline *pipeline, struct peri_value **ret) PERI_MUST_CHECK;
+
 /* Something that streams want to know: kind "event", "run". Called on the loop's thread. */
 typedef void (*peri_notify)(void *ctx, const char *kind, const struct peri_value *value);
 void peri_pipeline_on_change(struct peri_pipeline *pipeline, peri_notify fn, void *ctx);

@@ -65,7 +65,7 @@ struct pipe_metrics {
     struct peri_metric *accepted, *duplicate, *rejected, *shed, *matched, *unheard, *dead, *started;
     struct peri_metric *ended[4]; /* succeeded, failed, cancelled, dropped */
     struct peri_metric *verdicts[PERI_VERDICTS];
-    struct peri_metric *steps, *retries, *bugs, *orphans, *store_retries;
+    struct peri_metric *steps, *retries, *bugs, *orphans, *store_retries, *evicted;
     struct peri_metric *unmatched, *live, *in_memory, *in_flight, *dead_letters;
 };
 
@@ -171,6 +171,8 @@ struct peri_pipeline {
     /* watch */
     int64_t watch_next; /* steady ms of the earliest key that is due; INT64_MAX: none */
     bool watch_busy;    /* a transaction for keys that are due is under way */
+    bool absences;      /* some rule watches for absence */
+    int64_t alive_at;   /* monotonic ms of the next mark that says that the service is up */
     bool caught_up;     /* what was unmatched at the start has been evaluated */
 
     /* sched */
@@ -251,6 +253,8 @@ bool match_idle(const struct peri_pipeline *p);
 bool match_passed(const struct peri_pipeline *p, uint64_t seq);
 /* A rule that fired has waited long enough for the others of the event. */
 void match_patience_over(struct peri_pipeline *p, uint64_t seq);
+/* Up to when (durable ms) everything that was received has been matched: now, unless events wait. */
+int64_t match_heard_until(const struct peri_pipeline *p, int64_t now);
 
 /* evaluate.c: a condition tree with its operator calls. Everything is kept by the caller until done: scope roots,
  * event. */
@@ -372,6 +376,10 @@ void schedules_finish(struct peri_pipeline *p);
 /* watch.c: keys whose time has come. */
 void watch_planned(struct peri_pipeline *p, int64_t due_ms);
 void watch_pump(struct peri_pipeline *p);
+/* watch_expect.c: the rules have changed; time goes by; the service starts. */
+void watch_set(struct peri_pipeline *p);
+void watch_alive_tick(struct peri_pipeline *p);
+enum peri_status watch_was_down(struct peri_pipeline *p, struct peri_error *err);
 enum peri_status watch_recover(struct peri_pipeline *p, struct peri_error *err);
 
 /* lanes.c: lanes of which nobody else takes care, at start and after the rules have changed. NULL rule: all of them. */

@@ -70,6 +70,7 @@ enum peri_status peri_pipeline_set_rules(
     st = schedules_set(p, err);
     if (p->started) {
         lanes_sweep(p, NULL, NULL);
+        watch_set(p);
         pipe_pump(p);
     }
     return st;

@@ -170,7 +170,8 @@ static const struct peri_value *lookup(void *ctx, const char *name, size_t len)
     for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
         if (is(name, len, roots[i].name))
             return roots[i].value;
-    return peri_map_atn(track->bound, name, len);
+    const struct peri_value *bound = peri_map_atn(track->bound, name, len);
+    return bound || !is(name, len, "events") ? bound : peri_map_at(run->trigger, "named");
 }
 
 struct peri_scope peri_track_scope(const struct peri_track *track, int64_t now_ms, const struct peri_tz_source *tz)

@@ -132,6 +132,8 @@ static const struct peri_value *match_lookup(void *ctx, const char *name, size_t
         return roots->trigger;
     if (len == 4 && memcmp(name, "rule", 4) == 0)
         return roots->rule;
+    if (len == 6 && memcmp(name, "events", 6) == 0)
+        return peri_map_at(roots->trigger, "named");
     return NULL;
 }
 

@@ -29,6 +29,8 @@ static int64_t earliest(struct peri_pipeline *p, int64_t mono)
         at = due->at;
     if (p->failed_first && p->failed_at < at)
         at = p->failed_at;
+    if (p->absences && p->caught_up && !p->draining && p->alive_at < at && pipe_writable(p))
+        at = p->alive_at;
     int64_t next = p->started && pipe_writable(p) ? schedules_next(p) : INT64_MAX;
     if (next != INT64_MAX) {
         int64_t wait = next > wall ? next - wall : 0;
@@ -112,6 +114,8 @@ void peri_pipeline_tick(struct peri_pipeline *p)
         pipe_retry_failed(p);
     if (!p->dead && p->started && !p->draining && pipe_writable(p))
         schedules_tick(p);
+    if (!p->dead && p->started && !p->draining && pipe_writable(p))
+        watch_alive_tick(p);
     p->ticking = false;
     pipe_pump(p);
     pipe_release(p);

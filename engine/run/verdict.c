@@ -65,6 +65,18 @@ struct peri_value *peri_verdict_unmatched(
     return verdict(rule, trigger, PERI_VERDICT_NO, "match", NULL, text, why);
 }
 
+struct peri_value *peri_verdict_watch(const struct peri_rule *rule, const struct peri_trigger *trigger,
+    const char *word, uint64_t found, const char *at, const char *reason)
+{
+    char id[PERI_ID_TEXT];
+    struct peri_value *map = verdict(rule, trigger, word, at, NULL, reason, NULL);
+    if (map && found && peri_map_put_text(map, "found", peri_event_id(found, id)) != PERI_OK) {
+        peri_value_unref(map);
+        return NULL;
+    }
+    return map;
+}
+
 static void write_member(struct peri_buf *out, const char *name, const char *text)
 {
     peri_buf_puts(out, name);

@@ -19,10 +19,10 @@
  *            "error"    a condition or the key could not be decided
  *            "dead"     the event was set aside (rule is absent then)
  *   run      "run-7"
- *   at       "match", the path of the condition, "conditions[1]", "key", "mode" or "throttle"
- *   reason   one sentence; code with "error": the failure's stable name
- *   detail   what was compared: what the operator returned, {left, op, right} of an expression, {field, actual, wanted}
- *            of a pattern */
+ *   at       "match", the path of the condition, "conditions[1]", "key", "mode" or "throttle"; "event", "count",
+ * "absence" or "sequence" where a trigger watches over time found    of such a trigger: the event that its firing
+ * became reason   one sentence; code with "error": the failure's stable name detail   what was compared: what the
+ * operator returned, {left, op, right} of an expression, {field, actual, wanted} of a pattern */
 #define PERI_VERDICT_FIRED "fired"
 #define PERI_VERDICT_NO "no"
 #define PERI_VERDICT_ERROR "error"
@@ -40,6 +40,9 @@ int peri_verdict_index(const char *word);
 
 /* New references; NULL when memory is out. */
 struct peri_value *peri_verdict_fired(const struct peri_rule *rule, const struct peri_trigger *trigger);
+/* What a trigger that watches over time has to say; found: seq, 0: none. at and reason may be NULL. */
+struct peri_value *peri_verdict_watch(const struct peri_rule *rule, const struct peri_trigger *trigger,
+    const char *word, uint64_t found, const char *at, const char *reason);
 struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const struct peri_trigger *trigger,
     enum peri_cond_outcome outcome, const struct peri_cond_eval *eval);
 struct peri_value *peri_verdict_error(

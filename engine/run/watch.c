@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/watch.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
-#include "data/json.h"
-#include "run/pipeline_internal.h"
+#include "base/timefmt.h"
+#include "base/vec.h"
+#include "lang/duration.h"
+#include "run/keyed.h"
+#include "run/watch_internal.h"
 
 #define DUE_BATCH 200 /* keys in one transaction */
 
@@ -18,6 +21,7 @@ struct due_key {
     struct peri_rule *rule; /* one reference; NULL: it is gone, the key is forgotten */
     const struct peri_trigger *trigger;
     struct peri_event *event; /* what is found; NULL: nothing */
+    bool quiet;               /* it is throttle.once_after that waits */
     bool stale;               /* set by the transaction: it has changed since it was read */
 };
 
@@ -25,8 +29,18 @@ struct due_tx {
     struct peri_pipeline *p;
     struct due_key *keys;
     size_t count;
-    int64_t steady_ms;
+    int64_t steady_ms;             /* what is due up to here */
+    int64_t now_ms, now_steady_ms; /* the same instant twice */
+    struct peri_event **found;     /* in the order in which they were inserted; one reference each */
+    size_t found_count, found_cap;
 };
+
+static void drop_found(struct due_tx *d)
+{
+    for (size_t i = 0; i < d->found_count; i++)
+        peri_event_unref(d->found[i]);
+    d->found_count = 0;
+}
 
 static void free_due(struct due_tx *d)
 {
@@ -36,6 +50,8 @@ static void free_due(struct due_tx *d)
         peri_rule_unref(d->keys[i].rule);
         peri_event_unref(d->keys[i].event);
     }
+    drop_found(d);
+    free(d->found);
     free(d->keys);
     free(d);
 }
@@ -58,52 +74,68 @@ static const struct peri_trigger *find_trigger(const struct peri_rule *rule, con
     return NULL;
 }
 
-/* {kind, key, event} as an extension "watch". */
-static struct peri_value *describe(const struct due_key *key, const char *kind)
+/* For a key of an absence that never spoke: is it still expected? */
+static bool is_expected(const struct peri_rule *rule, const struct peri_trigger *trigger, const char *key)
 {
-    char id[PERI_ID_TEXT];
-    struct peri_value *ext = peri_value_map(), *watch = peri_value_map();
-    bool bad = !ext || !watch || peri_map_put_text(watch, "kind", kind) != PERI_OK ||
-               peri_map_put_text(watch, "key", key->ckey) != PERI_OK;
-    if (!bad && key->row.event)
-        bad = peri_map_put_text(watch, "about", peri_event_id(key->row.event, id)) != PERI_OK;
-    bad = bad || peri_map_put_ref(ext, "watch", watch) != PERI_OK;
-    peri_value_unref(watch);
-    if (bad) {
-        peri_value_unref(ext);
-        return NULL;
-    }
-    return ext;
+    if (!rule->flow.key)
+        return true;
+    for (size_t i = 0; i < trigger->expect_count; i++)
+        if (peri_streq(trigger->expect[i], key))
+            return true;
+    return false;
 }
 
-/* Repeats the event that it is about. */
-static struct peri_event *found(struct peri_pipeline *p, const struct due_key *key, const char *kind)
+/* What its event and the verdict say. */
+static void tell(const struct peri_pipeline *p, const struct due_key *key, char text[WATCH_TEXT])
 {
-    struct peri_event *about = NULL, *event = peri_event_create();
-    char id[PERI_ID_TEXT];
-    if (!event)
-        return NULL;
-    (void)(peri_reader_event(p->reader, key->row.event, &about, NULL) == PERI_OK);
-    event->source = peri_strdup(PIPE_WATCH_SOURCE);
-    event->type = peri_strdup(about ? about->type : "watch.Found");
-    event->subject = about ? peri_strdup(about->subject) : NULL;
-    event->data = about ? peri_strndup(about->data, about->data_len) : peri_strdup("null");
-    event->data_len = event->data ? strlen(event->data) : 0;
-    event->external_id = peri_asprintf(
-        "%s/%s/%s/%" PRIu64 "/%" PRId64, key->rule->id, key->trigger->id, kind, key->row.event, key->row.due);
-    event->cause = peri_strdup(peri_event_id(key->row.event, id));
-    event->hops = about ? about->hops : 0;
-    event->target_rule = peri_strdup(key->rule->id);
-    event->target_trigger = peri_strdup(key->trigger->id);
-    event->extensions = describe(key, kind);
-    event->received_ms = pipe_now(p);
-    event->time_ms = about ? about->time_ms : event->received_ms;
-    peri_event_unref(about);
-    if (!event->source || !event->type || !event->data || !event->external_id || !event->target_rule ||
-        !event->target_trigger || !event->extensions) {
-        peri_event_unref(event);
+    const struct peri_keyed *row = &key->row;
+    char length[64], since[PERI_TIME_TEXT], down[64];
+    peri_duration_format(key->trigger->for_ms, length);
+    text[0] = '\0';
+    if (key->trigger->kind == PERI_TRIGGER_EVENT) {
+        snprintf(
+            text, WATCH_TEXT, "went on for %s, since %s", length, peri_time_format(row->n + p->clock_offset, since));
+    } else if (key->trigger->kind == PERI_TRIGGER_ABSENCE) {
+        bool never = row->state == PERI_ABSENCE_EXPECTED;
+        int n = snprintf(text, WATCH_TEXT, "nothing for %s: %s %s", length,
+            never ? "never heard, expected since" : "last heard",
+            peri_time_format(row->newest + p->clock_offset, since));
+        if (n > 0 && row->n > 0)
+            snprintf(text + n, WATCH_TEXT - (size_t)n, "; %s in which the service was down are not counted",
+                peri_duration_format(row->n, down));
+    }
+}
+
+/* The event that says so; it repeats the one that it is about. NULL: memory is out. */
+static struct peri_event *make_found(struct peri_pipeline *p, const struct due_key *key)
+{
+    struct peri_event *about = NULL;
+    struct peri_value *more = peri_value_map();
+    char text[WATCH_TEXT], since[PERI_TIME_TEXT];
+    bool absence = !key->quiet && key->trigger->kind == PERI_TRIGGER_ABSENCE;
+    int64_t from = absence ? key->row.newest : key->row.n;
+    if (!more ||
+        (!key->quiet && peri_map_put_text(more, "since", peri_time_format(from + p->clock_offset, since)) != PERI_OK)) {
+        peri_value_unref(more);
         return NULL;
     }
+    tell(p, key, text);
+    if (key->row.event)
+        (void)(peri_reader_event(p->reader, key->row.event, &about, NULL) == PERI_OK);
+    struct watch_found found = {.rule = key->rule,
+        .trigger = key->trigger,
+        .kind = key->quiet ? "quiet"
+                : absence  ? "absence"
+                           : "for",
+        .key = key->ckey,
+        .text = key->quiet ? NULL : text,
+        .about = about,
+        .about_seq = key->row.event,
+        .due = key->row.due,
+        .now_ms = pipe_now(p),
+        .more = more};
+    struct peri_event *event = watch_event(&found);
+    peri_event_unref(about);
     return event;
 }
 
@@ -120,9 +152,9 @@ static enum peri_status take_due(
     struct peri_rule *now = *rule ? pipe_rule_by_id(d->p, rule) : NULL;
     if (!now || !now->enabled)
         return PERI_OK;
-    bool quiet = peri_streq(trigger, WATCH_QUIET);
-    key->trigger = find_trigger(now, quiet ? key->data : trigger);
-    if (key->trigger && (!quiet || now->flow.once_after_ms > 0))
+    key->quiet = peri_streq(trigger, WATCH_QUIET);
+    key->trigger = find_trigger(now, key->quiet ? key->data : trigger);
+    if (key->trigger && (key->quiet ? now->flow.once_after_ms > 0 : peri_streq(key->trigger->spec, spec)))
         key->rule = peri_rule_ref(now);
     return PERI_OK;
 }
@@ -132,24 +164,66 @@ static bool look_at(struct peri_pipeline *p, struct due_key *key)
 {
     if (!key->rule)
         return true;
-    key->event = found(p, key, "quiet");
+    if (!key->quiet && key->trigger->kind == PERI_TRIGGER_SEQUENCE) /* the transaction looks at what is remembered */
+        return true;
+    if (!key->quiet && key->trigger->kind == PERI_TRIGGER_ABSENCE && key->row.state == PERI_ABSENCE_EXPECTED &&
+        !is_expected(key->rule, key->trigger, key->ckey))
+        return true;
+    key->event = make_found(p, key);
     return key->event != NULL;
 }
 
 /* --- the transaction --- */
 
-static enum peri_status settle(struct peri_tx *tx, struct due_key *key, struct peri_error *err)
+/* take event */
+static bool keep_found(struct due_tx *d, struct peri_event *event)
+{
+    if (!peri_vec_grow(&d->found, &d->found_cap, d->found_count + 1, sizeof(struct peri_event *))) {
+        peri_event_unref(event);
+        return false;
+    }
+    d->found[d->found_count++] = event;
+    return true;
+}
+
+/* Sequences find what they find with the tools of T2. */
+static enum peri_status settle_sequence(
+    struct peri_tx *tx, struct due_tx *d, struct due_key *key, struct peri_error *err)
+{
+    struct match_rule mr = {.rule = key->rule};
+    struct match_tx mt = {.p = d->p, .now_ms = d->now_ms, .steady_ms = d->now_steady_ms, .next_due = INT64_MAX};
+    enum peri_status st = watch_sequence_settle(tx, &mt, &mr, key->trigger, &key->row, err);
+    for (size_t i = 0; i < mt.found_count; i++)
+        if (!keep_found(d, mt.found[i]) && st == PERI_OK)
+            st = peri_error_nomem(err);
+    free(mt.found);
+    return st;
+}
+
+static enum peri_status settle(struct peri_tx *tx, struct due_tx *d, struct due_key *key, struct peri_error *err)
 {
     struct peri_keyed_row now;
-    bool there = false;
+    bool there = false, evicted = false;
     enum peri_status st = peri_tx_keyed_get(tx, key->row.wid, key->ckey, &now, &there, err);
     key->stale = !there || now.row.due != key->row.due || now.row.event != key->row.event;
     peri_keyed_finish(&now);
     if (st != PERI_OK || key->stale)
         return st;
-    st = peri_tx_keyed_drop(tx, key->row.wid, key->ckey, err);
+    bool sequence = key->rule && !key->quiet && key->trigger->kind == PERI_TRIGGER_SEQUENCE;
+    if (sequence)
+        return settle_sequence(tx, d, key, err);
+    if (key->quiet || !key->event) {
+        st = peri_tx_keyed_drop(tx, key->row.wid, key->ckey, err);
+    } else { /* told, until it is over: TOLD of both kinds has the same number */
+        struct peri_keyed told = key->row;
+        told.state = PERI_HOLD_TOLD;
+        told.due = 0;
+        st = peri_tx_keyed_put(tx, &told, 0, &evicted, err);
+    }
     if (st == PERI_OK && key->event)
         st = peri_tx_event_insert(tx, key->event, err);
+    if (st == PERI_OK && key->event && !keep_found(d, peri_event_ref(key->event)))
+        st = peri_error_nomem(err);
     return st;
 }
 
@@ -157,8 +231,9 @@ static enum peri_status due_tx(struct peri_tx *tx, void *arg, struct peri_error 
 {
     struct due_tx *d = arg;
     enum peri_status st = PERI_OK;
+    drop_found(d);
     for (size_t i = 0; st == PERI_OK && i < d->count; i++)
-        st = settle(tx, &d->keys[i], err);
+        st = settle(tx, d, &d->keys[i], err);
     return st;
 }
 
@@ -183,9 +258,8 @@ static void due_done(void *arg, enum peri_status st, const struct peri_error *er
     p->watch_busy = false;
     if (!p->dead && st != PERI_OK)
         peri_err(p->options.log, "watch", "keys that are due could not be settled: %s", err ? err->message : "?");
-    for (size_t i = 0; !p->dead && st == PERI_OK && i < d->count; i++)
-        if (d->keys[i].event && !d->keys[i].stale)
-            pipe_journaled(p, d->keys[i].event);
+    for (size_t i = 0; !p->dead && st == PERI_OK && i < d->found_count; i++)
+        pipe_journaled(p, d->found[i]);
     if (!p->dead && st == PERI_OK)
         plan_next(p);
     else if (!p->dead)
@@ -210,14 +284,14 @@ static bool read_due(struct peri_pipeline *p, struct due_tx *d)
 
 void watch_pump(struct peri_pipeline *p)
 {
-    int64_t now = pipe_steady(p);
+    int64_t now = pipe_steady(p), until = match_heard_until(p, now);
     p->caught_up = p->caught_up || match_passed(p, p->counted_seq);
-    if (p->watch_busy || !p->caught_up || p->watch_next > now || !pipe_writable(p))
+    if (p->watch_busy || !p->caught_up || p->watch_next > until || !pipe_writable(p))
         return;
     struct due_tx *d = calloc(1, sizeof(*d));
     if (!d)
         return;
-    *d = (struct due_tx){.p = p, .steady_ms = now};
+    *d = (struct due_tx){.p = p, .steady_ms = until, .now_ms = pipe_now(p), .now_steady_ms = now};
     p->watch_next = INT64_MAX;
     if (!read_due(p, d)) {
         watch_planned(p, now + PIPE_RETRY_MS);
@@ -248,7 +322,9 @@ static enum peri_status clamp_tx(struct peri_tx *tx, void *arg, struct peri_erro
 enum peri_status watch_recover(struct peri_pipeline *p, struct peri_error *err)
 {
     int64_t due = INT64_MAX, now = pipe_steady(p);
-    enum peri_status st = peri_reader_keyed_next(p->reader, &due, err);
+    enum peri_status st = watch_was_down(p, err);
+    if (st == PERI_OK)
+        st = peri_reader_keyed_next(p->reader, &due, err);
     if (st == PERI_OK && due != INT64_MAX)
         st = peri_store_run(p->options.store, clamp_tx, &now, err);
     if (st == PERI_OK && due != INT64_MAX)
@@ -256,4 +332,10 @@ enum peri_status watch_recover(struct peri_pipeline *p, struct peri_error *err)
     if (st == PERI_OK && due != INT64_MAX)
         watch_planned(p, due);
     return st;
+}
+
+enum peri_status peri_pipeline_watches(struct peri_pipeline *p, struct peri_value **ret)
+{
+    struct peri_error err = {0};
+    return peri_reader_watches(p->reader, ret, &err);
 }

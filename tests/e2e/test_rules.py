@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every rule that is shipped in rules/ does what it says. (The two of the mission have tests of their own: test_vip.py, test_office.py.)
 Schedules and delays are brought forward by editing the text; everything else runs as it is."""
+import datetime
 import http.server
 import os
 import threading
@@ -128,6 +129,29 @@ class Rules(harness.Case):
         p = self.one("alarm-escalation.yaml", ("delay: 10m", "delay: 1s"))
         p.runs_of(p.emit("home.TemperatureAlarm", {"deviceId": "boiler", "celsius": 61}))
         self.assertEqual(self.bodies(p, 2), ["boiler reports 61 degrees", "Please look at boiler"])
+
+    def test_order_unpaid(self):
+        p = self.one("order-unpaid.yaml")
+        ago = lambda **age: (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(**age)).isoformat()
+        for order in (17, 18):
+            p.emit("shop.OrderPlaced", {"orderId": order, "email": "ada@example.org", "total": 40}, time=ago(days=1, hours=23))
+        p.emit("shop.OrderPlaced", {"orderId": 19, "email": "ada@example.org", "total": 50}, time=ago(days=2, seconds=-5))
+        seq = p.emit("shop.OrderConfirmed", {"orderId": 19}, time=ago(days=1))
+        p.emit("shop.OrderConfirmed", {"orderId": 18}, time=ago(days=1))
+        p.matched(seq)
+        verdict, = p.get(f"/v1/events/{seq}/verdicts")["items"]
+        self.assertEqual(verdict["verdict"], "held")
+        self.assertIn("2 of 2 within 2d: ", verdict["reason"])
+        p.kill()
+        p.start()
+        self.assertEqual(self.bodies(p, 1), ["50 EUR are still open."])
+        watch, = p.get("/v1/status")["watches"]
+        self.assertEqual((watch["kind"], watch["keys"], watch["evicted"]), ("sequence", 3, 0))
+
+    def test_sensor_silent(self):
+        p = self.one("sensor-silent.yaml", ("for: 30m", "for: 1s"))
+        self.bodies(p, 2)
+        self.assertEqual({m["subject"] for m in p.outbox()}, {"No news from freezer", "No news from cellar"})
 
 
 if __name__ == "__main__":
