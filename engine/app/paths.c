@@ -234,3 +234,17 @@ enum peri_status peri_path_replace(const char *path, const char *text, size_t le
     free(real);
     return st;
 }
+
+enum peri_status peri_path_write_private(const char *path, const char *text, struct peri_error *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    size_t len = strlen(text);
+    if (fd < 0 || write(fd, text, len) != (ssize_t)len) {
+        int why = errno;
+        if (fd >= 0)
+            close(fd);
+        return peri_error_set(err, PERI_EIO, NULL, "cannot write %s: %s", path, strerror(why));
+    }
+    close(fd);
+    return PERI_OK;
+}

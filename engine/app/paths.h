@@ -31,6 +31,8 @@ char *peri_path_uri(const char *path);
 enum peri_status peri_path_read(
     const char *path, size_t max, char **ret, size_t *ret_len, struct peri_error *err) PERI_MUST_CHECK;
 
+/* A new file, or all of an old one, that only its owner may read. */
+enum peri_status peri_path_write_private(const char *path, const char *text, struct peri_error *err) PERI_MUST_CHECK;
 /* Puts text in place of the file, which keeps its mode; a link stays one. Whoever reads it sees the old text or the new
  * one. */
 enum peri_status peri_path_replace(

@@ -55,6 +55,55 @@ static void print_step(const struct peri_value *step)
     print_error("      ", peri_map_at(step, "error"));
 }
 
+/* ev-1 t.A -> run-1 (rule) -> ev-2 t.B */
+static void print_trace(const char *label, const struct peri_value *trace)
+{
+    size_t n = peri_value_count(trace);
+    if (n == 0)
+        return;
+    printf("%s", label);
+    for (size_t i = 0; i < n; i++) {
+        const struct peri_value *item = peri_list_at(trace, i);
+        const char *run = peri_map_text(item, "run"), *rule = peri_map_text(item, "rule");
+        if (run)
+            printf("%s%s (%s) -> ", i > 0 ? " -> " : "", run, rule ? rule : "no longer kept");
+        printf("%s %s", peri_map_text(item, "event"), peri_map_text(item, "type"));
+    }
+    putchar('\n');
+}
+
+static void print_emitted(const struct peri_value *emitted)
+{
+    for (size_t i = 0; i < peri_value_count(emitted); i++) {
+        const struct peri_value *item = peri_list_at(emitted, i), *runs = peri_map_at(item, "runs");
+        printf("  emitted %s %s", peri_map_text(item, "event"), peri_map_text(item, "type"));
+        for (size_t k = 0; k < peri_value_count(runs); k++) {
+            const struct peri_value *run = peri_list_at(runs, k);
+            printf("%s %s (%s) %s", k ? "," : " ->", peri_map_text(run, "id"), peri_map_text(run, "rule"),
+                peri_map_text(run, "state"));
+        }
+        putchar('\n');
+    }
+}
+
+static void print_wait(const struct peri_value *wait)
+{
+    const char *step = peri_map_text(wait, "step"), *what = peri_map_text(wait, "for"),
+               *op = peri_map_text(wait, "operator"), *event = peri_map_text(wait, "event");
+    printf("  waits at %s", step ? step : peri_map_text(wait, "path"));
+    if (peri_streq(what, "call"))
+        printf(" for %s to answer", op ? op : "a call");
+    else if (event)
+        printf(" for %s", event);
+    else
+        printf(peri_streq(what, "answer") ? " for a person's answer" : " for its time");
+    if (peri_map_text(wait, "until"))
+        printf(", until %s", peri_map_text(wait, "until"));
+    putchar('\n');
+    print_json_line("      match: ", peri_map_at(wait, "match"));
+    print_json_line("      prompt: ", peri_map_at(wait, "prompt"));
+}
+
 void peri_print_run(const struct peri_value *run)
 {
     long long ms = elapsed(run);
@@ -69,6 +118,11 @@ void peri_print_run(const struct peri_value *run)
     const struct peri_value *waiting = peri_map_at(run, "waiting");
     if (waiting)
         printf("  waits: %s [%s]\n", peri_map_text(waiting, "message"), peri_map_text(waiting, "code"));
+    print_trace("  came from ", peri_map_at(run, "trace"));
+    const struct peri_value *waits = peri_map_at(run, "waits_for");
+    for (size_t i = 0; i < peri_value_count(waits); i++)
+        print_wait(peri_list_at(waits, i));
+    print_emitted(peri_map_at(run, "emitted"));
     const struct peri_value *steps = peri_map_at(run, "steps");
     for (size_t i = 0; i < peri_value_count(steps); i++)
         print_step(peri_list_at(steps, i));
@@ -98,6 +152,7 @@ void peri_print_event(const struct peri_value *event, const struct peri_value *v
     for (size_t i = 0; keys[i]; i++)
         if (peri_map_text(event, keys[i]))
             printf("%-12s %s\n", keys[i], peri_map_text(event, keys[i]));
+    print_trace("came from    ", peri_map_at(event, "trace"));
     print_json_line("data         ", peri_map_at(event, "data"));
     bool open = peri_streq(peri_map_text(event, "state"), "journaled");
     printf("verdicts\n");

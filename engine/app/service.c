@@ -62,20 +62,6 @@ static int fail(struct peri_service *s, const char *what, const struct peri_erro
 
 /* --- token --- */
 
-static enum peri_status write_private(const char *path, const char *text, struct peri_error *err)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    size_t len = strlen(text);
-    if (fd < 0 || write(fd, text, len) != (ssize_t)len) {
-        int why = errno;
-        if (fd >= 0)
-            close(fd);
-        return peri_error_set(err, PERI_EIO, NULL, "cannot write %s: %s", path, strerror(why));
-    }
-    close(fd);
-    return PERI_OK;
-}
-
 /* The configured token, else the one of the state folder, else a new one that is printed this once. */
 static enum peri_status load_token(struct peri_service *s, struct peri_error *err)
 {
@@ -100,7 +86,7 @@ static enum peri_status load_token(struct peri_service *s, struct peri_error *er
         s->token = peri_strdup(line);
         memcpy(line + 2 * sizeof(bytes), "\n", 2);
         if (st == PERI_OK)
-            st = write_private(path, line, err);
+            st = peri_path_write_private(path, line, err);
         if (st == PERI_OK)
             fprintf(stderr, "perigee: API token (kept in %s, shown only now): %s\n", path, s->token);
     }
@@ -511,9 +497,20 @@ static enum peri_status open_door(struct peri_service *s, struct peri_error *err
         s->address = peri_asprintf("%s://%.*s:%d", s->config->http.tls_cert ? "https" : "http", (int)(colon - listen),
             listen, peri_http_server_port(s->server));
     char *file = peri_path_join(s->config->state_dir, "http.url");
-    st = s->address && file ? write_private(file, s->address, err) : peri_error_nomem(err);
+    st = s->address && file ? peri_path_write_private(file, s->address, err) : peri_error_nomem(err);
     free(file);
+    if (st == PERI_OK && !s->config->http.public_url) { /* links lead here, then */
+        free(s->links.base);
+        s->links.base = peri_strdup(s->address);
+        st = s->links.base ? PERI_OK : peri_error_nomem(err);
+    }
     return st;
+}
+
+static char *make_link(void *ctx, uint64_t run, const char *step)
+{
+    const struct peri_service *s = ctx;
+    return peri_link_make(&s->links, run, step, peri_clock_wall_ms(&s->clock) + PERI_LINK_LIFE_MS);
 }
 
 static enum peri_status assemble(struct keeper *k, struct peri_error *err)
@@ -525,6 +522,8 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
     if (st == PERI_OK)
         st = load_token(s, err);
     if (st == PERI_OK)
+        st = peri_links_open(&s->links, s->config->state_dir, s->config->http.public_url, err);
+    if (st == PERI_OK)
         st = load_disabled(s, err);
     if (st == PERI_OK)
         st = peri_lookup_create(s->loop, s->store, &s->lookup, err);
@@ -535,6 +534,8 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
             &(struct peri_http_client_options){.loop = s->loop, .log = s->log, .metrics = s->metrics}, &s->http, err);
     if (st == PERI_OK) {
         struct peri_pipeline_options options = {.loop = s->loop,
+            .link = make_link,
+            .link_ctx = s,
             .store = s->store,
             .log = s->log,
             .metrics = s->metrics,
@@ -595,6 +596,7 @@ static void dismantle(struct keeper *k)
     peri_metrics_destroy(s->metrics);
     peri_log_destroy(s->log);
     free(s->token);
+    peri_links_finish(&s->links);
     free(s->address);
     free(k->share);
 }

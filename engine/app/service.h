@@ -3,6 +3,7 @@
 #define PERI_APP_SERVICE_H
 
 #include "app/config.h"
+#include "app/links.h"
 #include "app/lookup.h"
 #include "app/news.h"
 #include "app/rulebook.h"
@@ -39,6 +40,7 @@ struct peri_service {
     struct peri_diag findings;   /* of the last load of rules and plugins */
     struct peri_value *disabled; /* rule ids switched off by `rules disable`: {id: true} */
     char *token;
+    struct peri_links links;
     char *address; /* "http://127.0.0.1:8420" */
     int64_t started_ms;
     bool ready, draining;

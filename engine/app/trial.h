@@ -50,14 +50,15 @@ enum peri_trial_kind {
     PERI_TRIAL_PUT,
     PERI_TRIAL_DELETE,
     PERI_TRIAL_WEBHOOK,
-    PERI_TRIAL_RESTART
+    PERI_TRIAL_RESTART,
+    PERI_TRIAL_APPROVE
 };
 
 struct peri_trial_step {
     enum peri_trial_kind kind;
     struct peri_place place;
-    const char *event, *id, *source, *subject;
-    struct peri_value *data; /* EVENT: the payload. PUT, DELETE: {type: [...]} */
+    const char *event, *id, *source, *subject; /* APPROVE: id is the step's, or NULL */
+    struct peri_value *data;                   /* EVENT: the payload. PUT, DELETE: {type: [...]}. APPROVE: the answer */
     struct peri_trial_webhook *webhook;
     int64_t ms;                      /* ADVANCE: how long; UNTIL: when; EVENT: its time, INT64_MIN: now */
     const struct peri_node *expect;  /* NULL: nothing */
@@ -141,6 +142,8 @@ enum peri_status peri_trial_bed_send(
     struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_trial_bed_go(
     struct peri_trial_bed *bed, int64_t until_ms, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_trial_bed_approve(
+    struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_trial_bed_restart(struct peri_trial_bed *bed, struct peri_error *err) PERI_MUST_CHECK;
 /* entities: {type: [...]}; remove: lists of ids instead. */
 enum peri_status peri_trial_bed_put(

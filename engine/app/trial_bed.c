@@ -14,6 +14,7 @@
 #include "data/json.h"
 #include "io/store_data.h"
 #include "io/store_runs.h"
+#include "io/store_waits.h"
 
 #define QUIET_MS 30000     /* of real time: a plugin that hangs ends by its own limits before */
 #define MAX_INSTANTS 20000 /* that one step of a test may pass through */
@@ -402,10 +403,20 @@ static enum peri_status wipe(struct peri_tx *tx, void *arg, struct peri_error *e
     return peri_tx_wipe(tx, err);
 }
 
+/* Where somebody would answer: a test approves instead. */
+static char *make_link(void *ctx, uint64_t run, const char *step)
+{
+    return peri_asprintf("https://perigee.test/approve/run-%llu/%s", (unsigned long long)run, step);
+}
+
 static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_error *err)
 {
-    struct peri_pipeline_options options = {
-        .loop = bed->loop, .store = bed->store, .log = bed->log, .clock = bed->clock, .tz = &bed->tz};
+    struct peri_pipeline_options options = {.link = make_link,
+        .loop = bed->loop,
+        .store = bed->store,
+        .log = bed->log,
+        .clock = bed->clock,
+        .tz = &bed->tz};
     struct peri_run_ops ops = {.lookup = lookup,
         .call = call,
         .journaled = journaled,
@@ -537,6 +548,49 @@ static struct peri_event *make_event(const struct peri_trial_step *step)
     }
     peri_event_unref(event);
     return NULL;
+}
+
+static void approved(void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err)
+{
+    sent(arg, st, err);
+}
+
+/* The run that has waited longest for an answer to the step, or for any. */
+static enum peri_status find_approval(
+    struct peri_trial_bed *bed, const char *step, uint64_t *ret_run, struct peri_error *err)
+{
+    struct peri_value *list = NULL;
+    enum peri_status st = peri_reader_approvals(bed->reader, 0, 1000, &list, err);
+    bool found = false;
+    for (size_t i = 0; st == PERI_OK && !found && i < peri_value_count(list); i++) {
+        const struct peri_value *item = peri_list_at(list, i);
+        found = (!step || peri_streq(peri_map_text(item, "step"), step)) &&
+                peri_run_id_parse(peri_map_text(item, "id"), ret_run);
+    }
+    peri_value_unref(list);
+    if (st == PERI_OK && !found)
+        st = peri_error_set(
+            err, PERI_EINVAL, "test-failed", "no run waits for an answer%s%s", step ? " to " : "", step ? step : "");
+    return st;
+}
+
+enum peri_status peri_trial_bed_approve(
+    struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err)
+{
+    struct sending s = {0};
+    uint64_t run = 0;
+    enum peri_status st = find_approval(bed, step->id, &run, err);
+    if (st == PERI_OK)
+        st = peri_pipeline_answer(bed->pipeline, run, step->id, step->data, "test", approved, &s, err);
+    if (st)
+        return st;
+    while (!s.done)
+        peri_loop_once(bed->loop, 5);
+    if (s.st) {
+        *err = s.err;
+        return s.st;
+    }
+    return peri_trial_bed_settle(bed, err);
 }
 
 enum peri_status peri_trial_bed_send(

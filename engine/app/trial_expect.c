@@ -526,6 +526,8 @@ static enum peri_status do_step(struct peri_trial_bed *bed, const struct peri_tr
         enum peri_status st = peri_trial_bed_webhook(bed, step, err);
         return st ? st : peri_trial_bed_settle(bed, err);
     }
+    case PERI_TRIAL_APPROVE:
+        return peri_trial_bed_approve(bed, step, err);
     case PERI_TRIAL_RESTART:
         return peri_trial_bed_restart(bed, err);
     case PERI_TRIAL_NOTHING:

@@ -201,8 +201,9 @@ static void read_step(struct trial_reader *r, const struct peri_node *map, struc
 {
     static const char *const known[] = {"event", "data", "id", "source", "subject", "time", "webhook", "method",
         "query", "headers", "form", "json", "body", "sign", "advance", "until", "put", "delete", "restart", "expect",
-        NULL};
-    static const char *const kinds[] = {"event", "webhook", "advance", "until", "put", "delete", "restart", NULL};
+        "approve", "step", NULL};
+    static const char *const kinds[] = {
+        "event", "webhook", "advance", "until", "put", "delete", "restart", "approve", NULL};
     const struct peri_node *found = NULL, *n;
     const char *kind = NULL;
     step->place = map->place;
@@ -220,6 +221,8 @@ static void read_step(struct trial_reader *r, const struct peri_node *map, struc
         if (i != 6 && peri_node_get(map, known[i], NULL) && !peri_streq(kind, i < 6 ? "event" : "webhook"))
             trial_fault(
                 r, map->place, "misplaced-key", NULL, "\"%s\" goes with \"%s\"", known[i], i < 6 ? "event" : "webhook");
+    if (peri_node_get(map, "step", NULL) && !peri_streq(kind, "approve"))
+        trial_fault(r, map->place, "misplaced-key", NULL, "\"step\" goes with \"approve\"");
     if (peri_streq(kind, "event")) {
         read_event(r, map, found, step);
     } else if (peri_streq(kind, "webhook")) {
@@ -232,6 +235,11 @@ static void read_step(struct trial_reader *r, const struct peri_node *map, struc
     } else if (peri_streq(kind, "put") || peri_streq(kind, "delete")) {
         step->kind = kind[0] == 'p' ? PERI_TRIAL_PUT : PERI_TRIAL_DELETE;
         step->data = read_entities(r, found, kind, kind[0] == 'p' ? PERI_MAP : PERI_STRING);
+    } else if (peri_streq(kind, "approve")) {
+        step->kind = PERI_TRIAL_APPROVE;
+        step->data = trial_value(r, found);
+        if ((n = peri_node_get(map, "step", NULL)))
+            step->id = trial_text(r, n, "step");
     } else if (kind) {
         step->kind = PERI_TRIAL_RESTART;
         if (found->kind != PERI_NODE_SCALAR || found->type != PERI_BOOL || (found->text[0] | 0x20) != 't')
@@ -241,7 +249,7 @@ static void read_step(struct trial_reader *r, const struct peri_node *map, struc
         read_expect(r, n, step);
     else if (!kind)
         trial_fault(r, map->place, "missing-key", NULL,
-            "a step needs one of event, webhook, advance, until, put, delete, restart, expect");
+            "a step needs one of event, webhook, advance, until, put, delete, restart, approve, expect");
 }
 
 /* ---- cases ---- */

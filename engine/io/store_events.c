@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "data/json.h"
 #include "io/store_db.h"
+#include "io/store_trace.h"
 
 #define LIST_DEFAULT 50
 #define LIST_MAX 1000
@@ -366,8 +367,19 @@ enum peri_status peri_reader_event_value(
     enum peri_status st = read_one(reader, seq, &event, &state, err);
     if (st)
         return st;
-    st = public_form(event, state, ret, err);
+    struct peri_value *map = NULL, *trace = NULL;
+    bool caused = event->cause != NULL;
+    st = public_form(event, state, &map, err);
     peri_event_unref(event);
+    if (!st && caused)
+        st = peri_reader_trace(reader, seq, &trace, err);
+    if (!st && trace && peri_map_put_ref(map, "trace", trace))
+        st = peri_error_nomem(err);
+    peri_value_unref(trace);
+    if (st)
+        peri_value_unref(map);
+    else
+        *ret = map;
     return st;
 }
 

@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "io/store_db.h"
 #include "io/store_events.h"
+#include "io/store_trace.h"
 
 #define LIST_DEFAULT 50
 #define LIST_MAX 1000
@@ -395,6 +396,67 @@ static enum peri_status steps_of(
     return st;
 }
 
+/* What a step that is under way waits for: {n, path, step?, for, until?, event?, match?, prompt?}. */
+static struct peri_value *wait_of(const struct peri_value *step)
+{
+    static const struct {
+        const char *op, *what;
+    } kinds[] = {{"delay", "time"}, {"wait_for", "event"}, {"approve", "answer"}};
+    static const char *const shown[] = {"until", "event", "match", "prompt"};
+    const struct peri_value *params = peri_map_at(step, "params");
+    struct peri_value *map = peri_value_map();
+    const char *what = "call";
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (peri_streq(peri_map_text(step, "operator"), kinds[i].op))
+            what = kinds[i].what;
+    bool bad = !map || peri_map_put_int(map, "n", peri_map_int(step, "n", 0)) ||
+               peri_map_put_text(map, "path", peri_map_text(step, "path")) ||
+               peri_map_put_text(map, "step", peri_map_text(step, "id")) || peri_map_put_text(map, "for", what) ||
+               peri_map_put_text(map, "operator", peri_streq(what, "call") ? peri_map_text(step, "operator") : NULL);
+    for (size_t i = 0; !bad && !peri_streq(what, "call") && i < sizeof(shown) / sizeof(shown[0]); i++)
+        if (peri_map_at(params, shown[i]))
+            bad = peri_map_put_ref(map, shown[i], peri_map_at(params, shown[i])) != PERI_OK;
+    if (!bad)
+        return map;
+    peri_value_unref(map);
+    return NULL;
+}
+
+/* Containers wait for what is in them: only that is told. */
+static enum peri_status put_waits(struct peri_value *run, const struct peri_value *steps, struct peri_error *err)
+{
+    struct peri_value *list = peri_value_list();
+    enum peri_status st = list ? PERI_OK : peri_error_nomem(err);
+    for (size_t i = 0; !st && !peri_map_at(run, "ended") && i < peri_value_count(steps); i++) {
+        const struct peri_value *step = peri_list_at(steps, i);
+        const char *op = peri_map_text(step, "operator");
+        if (peri_streq(peri_map_text(step, "state"), "started") && !peri_streq(op, "parallel") &&
+            !peri_streq(op, "for_each") && peri_list_push(list, wait_of(step)))
+            st = peri_error_nomem(err);
+    }
+    if (!st && peri_value_count(list) > 0 && peri_map_put_ref(run, "waits_for", list))
+        st = peri_error_nomem(err);
+    peri_value_unref(list);
+    return st;
+}
+
+/* How it came about, and what it has set in motion. */
+static enum peri_status put_traces(
+    struct peri_reader *reader, uint64_t id, uint64_t event, struct peri_value *run, struct peri_error *err)
+{
+    struct peri_value *trace = NULL, *emitted = NULL;
+    enum peri_status st = peri_reader_trace(reader, event, &trace, err);
+    if (!st)
+        st = peri_reader_emitted(reader, id, &emitted, err);
+    if (!st && peri_value_count(trace) > 0 && peri_map_put_ref(run, "trace", trace))
+        st = peri_error_nomem(err);
+    if (!st && peri_value_count(emitted) > 0 && peri_map_put_ref(run, "emitted", emitted))
+        st = peri_error_nomem(err);
+    peri_value_unref(trace);
+    peri_value_unref(emitted);
+    return st;
+}
+
 enum peri_status peri_reader_run(
     struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err)
 {
@@ -420,6 +482,10 @@ enum peri_status peri_reader_run(
         st = steps_of(reader, id, steps, err);
     if (!st && peri_map_put_ref(map, "steps", steps))
         st = peri_error_nomem(err);
+    if (!st)
+        st = put_waits(map, steps, err);
+    if (!st)
+        st = put_traces(reader, id, (uint64_t)peri_stmt_get_int(&q, 3), map, err);
 out:
     peri_stmt_close(&q);
     peri_value_unref(steps);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/store_waits.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "io/store_db.h"
@@ -193,5 +194,90 @@ enum peri_status peri_reader_newest_event(struct peri_reader *reader, uint64_t *
     enum peri_status st = peri_db_int(&reader->db, "SELECT coalesce(max(seq),0) FROM events", 0, &seq, err);
     if (!st)
         *ret_seq = (uint64_t)seq;
+    return st;
+}
+
+/* ---- what waits for a person ---- */
+
+#define APPROVALS                                                                                                      \
+    "SELECT w.run,r.rule,s.n,s.step_id,s.path,s.started,s.req FROM waits w INDEXED BY waits_open"                      \
+    " JOIN runs r ON r.id=w.run JOIN steps s ON s.run=w.run AND s.n=w.n AND s.attempt=1"                               \
+    " WHERE w.hit=0 AND w.kind=0 AND w.ckey=0 AND r.state<10"
+
+static enum peri_status approval_value(struct peri_stmt *q, struct peri_value **ret, struct peri_error *err)
+{
+    char id[PERI_ID_TEXT];
+    struct peri_value *map = NULL;
+    enum peri_status st = peri_stmt_json(q, 6, &map, err); /* prompt, schema, until */
+    if (!st && !peri_value_is(map, PERI_MAP)) {
+        peri_value_unref(map);
+        map = peri_value_map();
+    }
+    if (st)
+        return st;
+    bool bad = !map || peri_map_put_text(map, "id", peri_run_id((uint64_t)peri_stmt_get_int(q, 0), id)) ||
+               peri_map_put_text(map, "rule", peri_stmt_get_text(q, 1)) ||
+               peri_map_put_int(map, "n", peri_stmt_get_int(q, 2)) ||
+               peri_map_put_text(map, "step", peri_stmt_get_text(q, 3)) ||
+               peri_map_put_text(map, "path", peri_stmt_get_text(q, 4)) ||
+               peri_map_put_time(map, "since", peri_stmt_get_int(q, 5));
+    if (bad) {
+        peri_value_unref(map);
+        return peri_error_nomem(err);
+    }
+    *ret = map;
+    return PERI_OK;
+}
+
+enum peri_status peri_reader_approvals(
+    struct peri_reader *reader, uint64_t after, size_t limit, struct peri_value **ret_list, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    struct peri_value *list = peri_value_list();
+    if (!list)
+        return peri_error_nomem(err);
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    enum peri_status st = peri_stmt_open(&q, &reader->db, APPROVALS " AND w.run>? ORDER BY w.run,w.n LIMIT ?", err);
+    if (!st) {
+        peri_stmt_int(&q, (int64_t)after);
+        peri_stmt_int(&q, (int64_t)limit);
+        while (!(st = peri_stmt_row(&q, &row, err)) && row) {
+            struct peri_value *item = NULL;
+            st = approval_value(&q, &item, err);
+            if (!st && peri_list_push(list, item))
+                st = peri_error_nomem(err);
+            if (st)
+                break;
+        }
+        peri_stmt_close(&q);
+    }
+    if (st)
+        peri_value_unref(list);
+    else
+        *ret_list = list;
+    return st;
+}
+
+enum peri_status peri_reader_approval(
+    struct peri_reader *reader, uint64_t run, const char *step, struct peri_value **ret, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    enum peri_status st = peri_stmt_open(&q, &reader->db,
+        APPROVALS " AND w.run=?1 AND (?2 IS NULL OR s.step_id=?2 OR s.n=CAST(?2 AS INTEGER))"
+                  " ORDER BY s.n LIMIT 1",
+        err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)run);
+    peri_stmt_text(&q, step);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && !row)
+        st = peri_error_set(err, PERI_ENOTFOUND, NULL, "run-%" PRIu64 " does not wait for that answer", run);
+    if (!st)
+        st = approval_value(&q, ret, err);
+    peri_stmt_close(&q);
     return st;
 }

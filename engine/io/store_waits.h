@@ -48,9 +48,12 @@ enum peri_status peri_reader_waits_hit(struct peri_reader *reader, uint64_t run,
 /* 0: none. */
 enum peri_status peri_reader_newest_event(
     struct peri_reader *reader, uint64_t *ret_seq, struct peri_error *err) PERI_MUST_CHECK;
-/* What waits for a person: [{run, rule, n, step?, path, prompt, schema?, until?, since}], oldest first; before: ids of
- * runs above this; at most limit. */
+/* What waits for a person: [{id (of the run), rule, n, step?, path, prompt, schema?, until?, since}], oldest first, of
+ * runs above `after`, at most limit (1 to 1000). */
 enum peri_status peri_reader_approvals(struct peri_reader *reader, uint64_t after, size_t limit,
     struct peri_value **ret_list, struct peri_error *err) PERI_MUST_CHECK;
+/* One of them; step is an id or a number. PERI_ENOTFOUND: it is not, or no longer, waited for. */
+enum peri_status peri_reader_approval(struct peri_reader *reader, uint64_t run, const char *step,
+    struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

@@ -16,7 +16,7 @@ const struct rule_key peri_rule_step_keys[] = {{"operator", KEY_KNOWN}, {"params
     {"do", KEY_KNOWN}, {"set", KEY_KNOWN}, {"emit", KEY_KNOWN}, {"stop", KEY_KNOWN}, {"id", KEY_KNOWN},
     {"as", KEY_KNOWN}, {"timeout", KEY_KNOWN}, {"retry", KEY_KNOWN}, {"idempotency_key", KEY_KNOWN},
     {"continue_on_error", KEY_KNOWN}, {"on_error", KEY_KNOWN}, {"lua", KEY_KNOWN}, {"parallel", KEY_KNOWN},
-    {"wait_for", KEY_KNOWN}, {"approve", KEY_LATER}, {"rate_limit", KEY_KNOWN}, {"quiet_hours", KEY_KNOWN},
+    {"wait_for", KEY_KNOWN}, {"approve", KEY_KNOWN}, {"rate_limit", KEY_KNOWN}, {"quiet_hours", KEY_KNOWN},
     {"delivery", KEY_KNOWN}, {NULL, KEY_END}};
 
 const struct rule_key peri_rule_for_each_keys[] = {
@@ -107,7 +107,8 @@ static void no_kind(struct rule_reader *r, const struct peri_node *map)
             r, key->place, "missing-key", "for_each: {in: \"{{ a list }}\", as: item}", "\"do\" needs \"for_each\"");
     else
         peri_rule_fault(r, map->place, "missing-key", NULL,
-            "a step needs one of operator, lua, delay, if, choose, for_each, parallel, wait_for, set, emit, stop");
+            "a step needs one of operator, lua, delay, if, choose, for_each, parallel, wait_for, approve, set, emit, "
+            "stop");
 }
 
 /* NULL, with a finding, when the step is of no kind or of two. */

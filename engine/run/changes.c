@@ -9,7 +9,7 @@
 #include "run/pipeline_internal.h"
 #include "run/scope.h"
 
-/* Changes that people ask for: cancel, resolve, retry, replay. */
+/* Changes that people ask for: cancel, resolve, answer, retry, replay. */
 
 static enum peri_status not_ready(const struct peri_pipeline *p, struct peri_error *err)
 {
@@ -25,30 +25,42 @@ static enum peri_status state_error(enum peri_run_state state, const char *want,
 
 /* --- cancel, resolve: an input for a live run --- */
 
-static enum peri_status change_run(struct peri_pipeline *p, uint64_t id, struct change input, struct peri_error *err)
+/* Is the change possible, and of which step? `what` is for that. */
+typedef enum peri_status (*change_check)(
+    const struct live *live, struct change *change, const char *what, struct peri_error *err);
+
+static void free_change(struct change *change)
+{
+    peri_value_unref(change->value);
+    free(change->actor);
+    free(change);
+}
+
+/* take what input owns */
+static enum peri_status change_run(struct peri_pipeline *p, uint64_t id, const struct change *input, change_check check,
+    const char *what, struct peri_error *err)
 {
     struct live *live = live_find(p, id);
+    struct change *change = malloc(sizeof(*change));
     bool loaded = !live;
     enum peri_status st = not_ready(p, err);
+    if (change)
+        *change = *input;
+    else
+        st = peri_error_nomem(err);
     if (st == PERI_OK && !live)
         st = live_load(p, id, &live, err);
-    if (st != PERI_OK)
-        return st;
-    if (!live)
-        return peri_error_set(err, PERI_ESTATE, "state", "run-%llu has ended", (unsigned long long)id);
-    if (input.kind == PERI_INPUT_RESOLVED && !peri_run_track_in(live->run, PERI_PHASE_UNKNOWN)) {
-        st = state_error(live->run->state, "unknown", err);
-        if (loaded)
+    if (st == PERI_OK && (!live || live->stopped))
+        st = peri_error_set(err, PERI_ESTATE, "state", "run-%llu has ended", (unsigned long long)id);
+    if (st == PERI_OK && check)
+        st = check(live, change, what, err);
+    if (st != PERI_OK) {
+        if (change)
+            free_change(change);
+        if (loaded && live)
             live_forget(live);
         return st;
     }
-    struct change *change = malloc(sizeof(*change));
-    if (!change) {
-        if (loaded)
-            live_forget(live);
-        return peri_error_nomem(err);
-    }
-    *change = input;
     pipe_hold(p);
     live_change(live, change);
     pipe_pump(p);
@@ -60,7 +72,13 @@ enum peri_status peri_pipeline_cancel(
     struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err)
 {
     struct change change = {.kind = PERI_INPUT_CANCEL, .done = done, .arg = arg};
-    return change_run(p, run, change, err);
+    return change_run(p, run, &change, NULL, NULL, err);
+}
+
+static enum peri_status check_unknown(
+    const struct live *live, struct change *change, const char *what, struct peri_error *err)
+{
+    return peri_run_track_in(live->run, PERI_PHASE_UNKNOWN) ? PERI_OK : state_error(live->run->state, "unknown", err);
 }
 
 enum peri_status peri_pipeline_resolve(struct peri_pipeline *p, uint64_t run, const char *decision,
@@ -72,11 +90,63 @@ enum peri_status peri_pipeline_resolve(struct peri_pipeline *p, uint64_t run, co
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (peri_streq(decision, words[i])) {
             change.decision = (enum peri_run_decision)i;
-            return change_run(p, run, change, err);
+            return change_run(p, run, &change, check_unknown, NULL, err);
         }
     }
     return peri_error_set(err, PERI_EINVAL, "decision", "a decision is \"done\", \"again\" or \"fail\", not \"%s\"",
         decision ? decision : "");
+}
+
+/* --- answers --- */
+
+static const struct peri_track *asking(const struct peri_run *run, const char *step)
+{
+    long long n = 0;
+    if (!step)
+        return peri_run_track_in(run, PERI_PHASE_APPROVE);
+    if (peri_parse_i64(step, &n) && n > 0 && n <= PERI_RUN_STEPS_MAX)
+        return peri_run_track_at(run, PERI_PHASE_APPROVE, (int)n);
+    for (size_t i = 0; i <= run->branch_count; i++) {
+        const struct peri_track *track = i == 0 ? &run->track : run->branches[i - 1];
+        if (track->phase == PERI_PHASE_APPROVE && peri_streq(peri_track_step(track)->id, step))
+            return track;
+    }
+    return NULL;
+}
+
+static enum peri_status check_answer(
+    const struct live *live, struct change *change, const char *what, struct peri_error *err)
+{
+    const struct peri_track *track = asking(live->run, what);
+    struct peri_schema_report report = {0};
+    if (!track)
+        return peri_error_set(err, PERI_ESTATE, "state", "run-%llu does not wait for an answer%s%.64s",
+            (unsigned long long)live->run->id, what ? " to " : "", what ? what : "");
+    const struct peri_step *step = peri_track_step(track);
+    change->n = track->n;
+    enum peri_status st = PERI_OK;
+    if (peri_value_names_secret(change->value))
+        st = peri_error_set(err, PERI_EINVAL, "answer", "an answer cannot name a secret");
+    else if (!step->schema && !peri_value_is(change->value, PERI_BOOL))
+        st = peri_error_set(err, PERI_EINVAL, "answer", "the answer must be true or false, is %s",
+            peri_type_name(peri_value_type(change->value)));
+    else if (step->schema && peri_schema_check(step->schema, change->value, &report) == PERI_EINVAL)
+        st = peri_error_set(err, PERI_EINVAL, "answer", "the answer%s%s %s",
+            report.count && *report.items[0].pointer ? " at " : "", report.count ? report.items[0].pointer : "",
+            report.count ? report.items[0].message : "does not fit its schema");
+    peri_schema_report_finish(&report);
+    return st;
+}
+
+enum peri_status peri_pipeline_answer(struct peri_pipeline *p, uint64_t run, const char *step,
+    const struct peri_value *answer, const char *actor, peri_change_done done, void *arg, struct peri_error *err)
+{
+    struct change change = {.kind = PERI_INPUT_ANSWER,
+        .value = peri_value_ref(answer),
+        .actor = peri_strdup(actor),
+        .done = done,
+        .arg = arg};
+    return change_run(p, run, &change, check_answer, step, err);
 }
 
 /* --- retry: a new run --- */

@@ -139,6 +139,25 @@ static enum peri_status put_waits(struct peri_tx *tx, struct run_tx *rt, struct 
     return st;
 }
 
+/* Who has answered what stands in the audit, in the transaction that takes the answer. */
+static enum peri_status put_audit(struct peri_tx *tx, const struct run_tx *rt, struct peri_error *err)
+{
+    const struct change *change = rt->change;
+    char target[PERI_ID_TEXT];
+    if (!change || change->kind != PERI_INPUT_ANSWER)
+        return PERI_OK;
+    struct peri_value *detail = peri_value_map();
+    if (!detail || peri_map_put_int(detail, "n", change->n) != PERI_OK ||
+        peri_map_put_ref(detail, "answer", change->value) != PERI_OK) {
+        peri_value_unref(detail);
+        return peri_error_nomem(err);
+    }
+    enum peri_status st = peri_tx_audit(
+        tx, change->actor ? change->actor : "api", "run.answered", peri_run_id(rt->row.id, target), detail, err);
+    peri_value_unref(detail);
+    return st;
+}
+
 static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct run_tx *rt = arg;
@@ -152,6 +171,8 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
         st = peri_tx_event_insert(tx, rt->events[i], err);
     if (st == PERI_OK)
         st = put_waits(tx, rt, err);
+    if (st == PERI_OK)
+        st = put_audit(tx, rt, err);
     for (size_t i = 0; st == PERI_OK && i < rt->effects.reservation_count; i++)
         st = put_reservation(tx, rt, &rt->effects.reservations[i], err);
     return st == PERI_OK ? ledger_run(tx, &rt->row, rt->effects.records, rt->effects.record_count, err) : st;

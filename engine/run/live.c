@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/json.h"
+#include "lang/rule_warn.h"
 #include "run/exec_internal.h"
 #include "run/lane.h"
 #include "run/ledger.h"
@@ -179,6 +180,7 @@ void change_answer(struct change *change, enum peri_status st, uint64_t run, con
         change->done(change->arg, st, value, err);
     peri_value_unref(value);
     peri_value_unref(change->value);
+    free(change->actor);
     free(change);
 }
 
@@ -365,6 +367,42 @@ static struct peri_event *load_event(struct peri_pipeline *p, uint64_t seq)
     return event;
 }
 
+struct links {
+    struct peri_pipeline *p;
+    struct peri_value *map; /* {step: address}; NULL: none yet */
+    uint64_t run;
+    bool failed;
+};
+
+static void add_link(const struct peri_step *step, void *arg)
+{
+    struct links *links = arg;
+    struct peri_pipeline *p = links->p;
+    if (step->kind != PERI_STEP_APPROVE || !step->id || links->failed)
+        return;
+    if (!links->map)
+        links->map = peri_value_map();
+    char *address = p->options.link(p->options.link_ctx, links->run, step->id);
+    links->failed = !links->map || !address || peri_map_put_text(links->map, step->id, address) != PERI_OK;
+    free(address);
+}
+
+struct peri_value *live_run_value(
+    struct peri_pipeline *p, uint64_t run, const struct peri_rule *rule, uint64_t event, int64_t created_ms)
+{
+    struct peri_value *value = peri_scope_run(run, rule, event, created_ms);
+    struct links links = {.p = p, .run = run};
+    if (value && p->options.link)
+        peri_rule_each_step(rule, add_link, &links);
+    if (links.map && !links.failed)
+        links.failed = peri_map_put_ref(value, "approve", links.map) != PERI_OK;
+    peri_value_unref(links.map);
+    if (!links.failed)
+        return value;
+    peri_value_unref(value);
+    return NULL;
+}
+
 static enum peri_status add_track(void *arg, int track, const char *pos)
 {
     struct peri_error err;
@@ -393,7 +431,7 @@ static enum peri_status build(
     if (event) {
         run->event = peri_scope_event(event);
         run->trigger = peri_scope_trigger(event, run->event, row->trigger);
-        run->run_value = peri_scope_run(row->id, rule, row->event, row->created_ms);
+        run->run_value = live_run_value(p, row->id, rule, row->event, row->created_ms);
     }
     if (!event || !run->event || !run->trigger || !run->run_value) {
         peri_run_destroy(run);

@@ -31,7 +31,7 @@ static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct
         run->ckey = mr->rule->flow.mode == PERI_MODE_NONE ? NULL : peri_strdup(mr->key);
         run->event = peri_value_ref(me->payload);
         run->trigger = peri_value_ref(mr->trigger_value);
-        run->run_value = peri_scope_run(mr->run, mr->rule, me->event->seq, mt->now_ms);
+        run->run_value = live_run_value(p, mr->run, mr->rule, me->event->seq, mt->now_ms);
         run->first_seq = run->track.since = me->event->seq;
     }
     struct live *live = run ? live_add(p, run, me->event) : NULL;

@@ -39,7 +39,10 @@ struct peri_pipeline_options {
     const struct peri_tz_source *tz;
     size_t max_event_bytes; /* default 64 KiB */
     size_t max_backlog;     /* unmatched events above which ingest answers PERI_EBUSY; default 50,000 */
-    int64_t max_live_runs;  /* runs that are not final, above which matching pauses; default 100,000 */
+    /* The address under which somebody may answer a step `approve`; malloc'ed. NULL: there is none. */
+    char *(*link)(void *ctx, uint64_t run, const char *step);
+    void *link_ctx;
+    int64_t max_live_runs; /* runs that are not final, above which matching pauses; default 100,000 */
     /* Events a second that one source may send from outside, 0: any number, and how many at once (0: those of two
      * seconds). source_limits (borrowed) has sources with a rate of their own. */
     int64_t source_rate, source_burst;
@@ -128,6 +131,11 @@ enum peri_status peri_pipeline_redrive(struct peri_pipeline *pipeline, uint64_t 
 /* decision: "done", "again" or "fail", for a run in state unknown. */
 enum peri_status peri_pipeline_resolve(struct peri_pipeline *pipeline, uint64_t run, const char *decision,
     peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* To a step `approve` that waits: step is its id or number, NULL the only one or the first. PERI_EINVAL: its schema
+ * does not take the answer. actor is for the audit. */
+enum peri_status peri_pipeline_answer(struct peri_pipeline *pipeline, uint64_t run, const char *step,
+    const struct peri_value *answer, const char *actor, peri_change_done done, void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* Lets a paused run go on. */
 enum peri_status peri_pipeline_resume(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg,
     struct peri_error *err) PERI_MUST_CHECK;

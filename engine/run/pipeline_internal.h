@@ -54,11 +54,13 @@ struct schedule_item {
 #define RESUME_HEARD INT64_MIN
 struct resume_item {
     uint64_t run;
-    int64_t wake_ms; /* the wait that has ended; RESUME_HEARD: what it has heard is stored; 0: go on from whatever is stored, as after a restart */
+    int64_t wake_ms; /* the wait that has ended; RESUME_HEARD: what it has heard is stored; 0: go on from whatever is
+                        stored, as after a restart */
 };
 
 struct pipe_counts {
-    int64_t accepted, duplicate, matched, unheard, dead, orphans, runs_started, runs_ended[4], verdicts[PERI_VERDICTS], steps;
+    int64_t accepted, duplicate, matched, unheard, dead, orphans, runs_started, runs_ended[4], verdicts[PERI_VERDICTS],
+        steps;
 };
 
 struct pipe_metrics {
@@ -86,9 +88,9 @@ struct flow {
 struct caution {
     size_t left;                      /* so many more; 0: as usual */
     int64_t until_ms, alone_until_ms; /* mono */
-    uint64_t seq; /* what was noted when the engine stopped: this event was tried ... */
-    int tries;    /* ... so many times */
-    uint64_t trying; /* is being evaluated; 0: none */
+    uint64_t seq;                     /* what was noted when the engine stopped: this event was tried ... */
+    int tries;                        /* ... so many times */
+    uint64_t trying;                  /* is being evaluated; 0: none */
     bool unsettled;
 };
 
@@ -279,6 +281,7 @@ struct change {
     enum peri_run_input_kind kind; /* CANCEL, RESOLVED or ANSWER */
     int n;                         /* ANSWER: of which step */
     struct peri_value *value;      /* ANSWER; one reference */
+    char *actor;                   /* ANSWER: who, for the audit */
     enum peri_run_decision decision;
     peri_change_done done;
     void *arg;
@@ -301,7 +304,7 @@ struct live_message {
     enum peri_run_input_kind kind;
     int track;
     uint64_t serial; /* of the task it answers; 0: of none */
-    int n; /* EVENT, ANSWER */
+    int n;           /* EVENT, ANSWER */
     int64_t due_ms;
     enum peri_status status;
     enum peri_cond_outcome condition;
@@ -344,6 +347,9 @@ struct peri_lane_stop;
 uint64_t live_stopped(struct peri_pipeline *p, const struct peri_lane_stop *stop);
 /* Another run waits for the call of `behind` from now on. Returns behind, 0 when that has ended. */
 uint64_t live_pass_on(struct peri_pipeline *p, uint64_t behind, uint64_t by);
+/* What templates read as `run`: with the addresses of its `approve` steps. NULL: memory is out. */
+struct peri_value *live_run_value(
+    struct peri_pipeline *p, uint64_t run, const struct peri_rule *rule, uint64_t event, int64_t created_ms);
 /* Events have ended waits of theirs. */
 void live_heard(struct peri_pipeline *p, const struct peri_wait_hits *hits);
 /* Runs that have become ready. */

@@ -282,7 +282,7 @@ static void record_at(struct machine *m, const struct peri_step *step, int n, in
     struct peri_step_record *record = add_record(m);
     if (!record)
         return;
-    bool call = step->kind == PERI_STEP_OPERATOR;
+    bool call = step->kind == PERI_STEP_OPERATOR, asks = step->kind == PERI_STEP_APPROVE; /* people read all of it */
     record->n = n;
     record->attempt = call && track->attempt > 0 ? track->attempt : 1;
     record->path = step->path;
@@ -292,7 +292,8 @@ static void record_at(struct machine *m, const struct peri_step *step, int n, in
     record->started_ms = started_ms;
     record->ended_ms = state == PERI_ATTEMPT_STARTED ? 0 : m->in->now_ms;
     if (params)
-        record->params = call ? peri_json_text(params, PERI_JSON_COMPACT) : limited_text(params, PERI_RUN_RESULT_MAX);
+        record->params = call ? peri_json_text(params, PERI_JSON_COMPACT)
+                              : limited_text(params, asks ? PERI_RUN_VARS_MAX : PERI_RUN_RESULT_MAX);
     if (result)
         record->result = limited_text(result, PERI_RUN_RESULT_MAX);
     if (error)

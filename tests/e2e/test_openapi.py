@@ -17,6 +17,7 @@ RULES = {
     "wait.yaml": "name: Wait\ntrigger: {event: demo.Hello}\nactions: [{delay: 1d}]\n",
     "fail.yaml": "name: Fail\ntrigger: {event: demo.Hello}\nactions: [{operator: http.request, params: {url: \"http://nowhere.invalid/\"}}]\n",
     "clock.yaml": "name: Clock\ntrigger: {schedule: {cron: \"0 9 * * *\"}}\nactions: [{stop: done}]\n",
+    "ask.yaml": "name: Ask\ntrigger: {event: demo.Hello}\nactions:\n  - {id: boss, approve: {prompt: \"{{ event.name }}?\", timeout: 1h}}\n  - emit: {event: demo.Told}\n",
     "bad.yaml": "name: Bad\ntigger: {event: demo.Hello}\nactions: [{stop: done}]\n",
 }
 
@@ -105,6 +106,8 @@ class Answers(harness.Case):
         self.message = self.s.outbox()[0]
         self.fill = {"event": self.event, "run": self.hello["id"], "rule": "hello", "plugin": "notify", "operator": "notify.send", "type": "contact",
                      "id": "ada", "message": self.message["id"], "mapping": self.mapping["id"], "letter": "dl-1", "error": "er-1"}
+        self.asked = harness.wait_for(lambda: self.s.get("/v1/approvals")["items"], "the question")[0]
+        self.fill["token"] = self.asked["link"].rsplit("/", 1)[1]
         self.ended("fail")
 
     def ended(self, rule):
@@ -207,6 +210,14 @@ class Answers(harness.Case):
         self.ask("/v1/events/{event}", event=batch.json[0]["id"])
         self.ask("/v1/events/{event}/replay", "post", {"rule": "hello"})
         self.ask("/v1/runs/{run}/cancel", "post", run=self.wait["id"])
+        self.ask("/approve/{token}", "post", status=400)
+        self.ask("/v1/runs/{run}/approve", "post", {"answer": 5}, run=self.asked["id"], status=400)
+        self.ask("/v1/runs/{run}/approve", "post", {}, run=self.asked["id"], status=400)
+        self.ask("/v1/runs/{run}/approve", "post", {"answer": True, "step": "boss"}, run=self.asked["id"])
+        self.ask("/v1/runs/{run}/approve", "post", {"answer": True}, run=self.asked["id"], status=409)
+        self.ask("/approve/{token}", "post", status=410)
+        told = self.ask("/v1/runs/{run}", run=self.asked["id"])["emitted"][0]
+        self.assertEqual(self.ask("/v1/events/{event}", event=told["event"])["trace"][-1]["run"], self.asked["id"])
         self.ask("/v1/runs/{run}/retry", "post", run=self.ended("fail")["id"])
         self.ask("/v1/runs/{run}/resume", "post", status=409)
         self.ask("/v1/runs/{run}/resolve", "post", {"decision": "done"}, status=409)
@@ -242,12 +253,12 @@ class Answers(harness.Case):
 
     def test_what_is_not_there(self):
         absent = {"event": "ev-999", "run": "run-999", "rule": "none", "plugin": "none", "operator": "no.ne", "type": "contact", "id": "nobody",
-                  "message": "ob-999", "mapping": "map-999", "letter": "dl-999", "error": "er-999"}
+                  "message": "ob-999", "mapping": "map-999", "letter": "dl-999", "error": "er-999", "token": "1-boss-1-00"}
         for path, item in self.doc["paths"].items():
             names = re.findall(r"\{([^}]*)\}", path)
             for method in METHODS:
                 if method in item and names and names != ["type"] and not path.startswith("/hooks/") and not path.endswith("/verdicts"):
-                    body = {"decision": "done"} if path.endswith("/resolve") else {} if method == "post" else None
+                    body = {"decision": "done"} if path.endswith("/resolve") else {"answer": True} if path.endswith("/approve") else {} if method == "post" else None
                     with self.subTest(f"{method} {path}"):
                         self.ask(path, method, body, status=404, **absent)
         for method in METHODS[:2]:

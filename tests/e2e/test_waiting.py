@@ -44,6 +44,21 @@ actions:
 """
 
 
+ASK = """
+name: Ask
+trigger: {event: t.Ask}
+actions:
+  - {operator: notify.send, params: {message: "{{ run.approve.boss }}"}}
+  - id: boss
+    approve: {prompt: "Give <b>{{ event.who }}</b> a discount?", schema: {type: object, required: [percent], properties: {percent: {type: integer, maximum: 50}, rush: {type: boolean}}}, timeout: 1h}
+  - emit: {event: t.Answered, data: {percent: "{{ steps.boss.percent }}"}}
+---
+name: Follow
+trigger: {event: t.Answered}
+actions: [{operator: notify.send, params: {message: "got {{ event.percent }}"}}]
+"""
+
+
 class Waiting(harness.Case):
     def in_state(self, event, state):
         return harness.wait_for(lambda: [r for r in self.p.get(f"/v1/runs?event={event}")["items"] if r["state"] == state], f"a run that is {state}")[0]
@@ -99,6 +114,52 @@ class Waiting(harness.Case):
             run, = self.p.runs_of(event)
             self.assertEqual(run["state"], "succeeded")
         self.assertEqual(sorted(self.bodies()), sorted(f"o{n} {n}" for n in range(50)))
+
+    def test_a_person_answers_by_a_link(self):
+        self.p = self.service(rules={"a.yaml": ASK})
+        event = self.p.emit("t.Ask", {"who": "Ann"})
+        run = self.in_state(event, "waiting")
+        self.assertIn("waits at boss for a person's answer, until 2", self.p.cli("runs", "show", run["id"]).stdout)
+        link = self.bodies()[0]
+        path = "/approve/" + link.rsplit("/", 1)[1]
+        for _ in range(3):  # looking changes nothing
+            page = self.p.request("GET", path)
+            self.assertEqual((page.status, page.headers["cache-control"]), (200, "no-store"))
+            self.assertIn(b"Give &lt;b&gt;Ann&lt;/b&gt; a discount?", page.body)
+            self.assertIn(b'name="f.percent"', page.body)
+        self.assertEqual(self.p.request("HEAD", path).status, 200)
+        self.p.restart()
+        forged = path[:-1] + ("0" if path[-1] != "0" else "1")
+        self.assertEqual(self.p.request("POST", forged, "f.percent=10").status, 404)
+        self.assertEqual(self.p.request("GET", path.replace("-boss-", "-2-")).status, 404)
+        wrong = self.p.request("POST", path, "f.percent=70")
+        self.assertEqual(wrong.status, 400)
+        self.assertIn(b"must be at most 50", wrong.body)
+        self.in_state(event, "waiting")
+        self.assertEqual(self.p.request("POST", path, "f.percent=10&f.rush=true").status, 200)
+        run, = self.p.runs_of(event)
+        shown = self.p.get(f"/v1/runs/{run['id']}")
+        self.assertEqual([s["result"] for s in shown["steps"] if s.get("id") == "boss"], [{"percent": 10, "rush": True}])
+        for method in ("GET", "POST"):
+            self.assertEqual(self.p.request(method, path, "f.percent=10" if method == "POST" else None).status, 410)
+        audit, = [a for a in self.p.get("/v1/audit")["items"] if a["action"] == "run.answered"]
+        self.assertEqual((audit["target"], audit["actor"], audit["detail"]["answer"]["percent"]), (run["id"], "link from 127.0.0.1", 10))
+
+    def test_a_person_answers_by_the_command_line(self):
+        self.p = self.service(rules={"a.yaml": ASK})
+        event = self.p.emit("t.Ask", {"who": "Ann"})
+        run = self.in_state(event, "waiting")
+        self.assertIn("Give <b>Ann</b> a discount?", self.p.cli("runs", "approve").stdout)
+        self.assertIn("/percent must be at most 50", self.p.cli("runs", "approve", run["id"], '{"percent": 80}', expect=1).stderr)
+        self.p.cli("runs", "approve", run["id"], '{"percent": 5}', "--step", "boss")
+        harness.wait_for(lambda: "got 5" in self.bodies(), "the rule that follows")
+        self.p.cli("runs", "approve", run["id"], '{"percent": 5}', expect=1)
+        told = self.p.cli("runs", "show", run["id"]).stdout
+        emitted = self.p.get(f"/v1/runs/{run['id']}")["emitted"][0]
+        self.assertIn(f"emitted {emitted['event']} t.Answered -> {emitted['runs'][0]['id']} (follow) succeeded", told)
+        came = f"came from {event} t.Ask -> {run['id']} (ask) -> {emitted['event']} t.Answered"
+        self.assertIn(came, self.p.cli("runs", "show", emitted["runs"][0]["id"]).stdout)
+        self.assertIn(came.split("from ")[1], self.p.cli("events", "show", emitted["event"]).stdout)
 
     def test_timeouts_count_over_a_kill(self):
         self.p = self.service(rules={"s.yaml": SLOW})

@@ -990,6 +990,46 @@ static void test_branches_wait_each_for_its_own(void **state)
     close_bed(&bed);
 }
 
+static void ask(char *out, size_t size, const char *more)
+{
+    snprintf(out, size,
+        "actions:\n  - id: boss\n    approve: {prompt: \"{{ event.n }}?\", timeout: 1h%s}\n"
+        "  - {operator: x.a, params: {v: \"{{ steps.boss }}\"}}\n",
+        more);
+}
+
+static void test_an_answer_is_the_result(void **state)
+{
+    struct peri_value *answer = kit_json("true");
+    char yaml[512];
+    struct bed bed;
+    ask(yaml, sizeof(yaml), ", default: false");
+    open_bed(&bed, yaml, "{\"n\":3}");
+    (void)go(&bed);
+    assert_int_equal(bed.run->state, PERI_RUN_WAITING);
+    assert_null(bed.effects.waits[0].type);
+    assert_non_null(strstr(bed.effects.records[0].params, "\"prompt\":\"3?\""));
+    assert_int_equal(
+        input(&bed, (struct peri_run_input){.kind = PERI_INPUT_ANSWER, .n = 1, .value = answer}), PERI_NEXT_CALL);
+    kit_assert_json(bed.run->track.params, "{\"v\":true}");
+    assert_int_equal(bed.effects.unwait_count, 1);
+    close_bed(&bed);
+
+    open_bed(&bed, yaml, "{\"n\":3}");
+    (void)go(&bed);
+    assert_int_equal(timer(&bed), PERI_NEXT_CALL);
+    kit_assert_json(bed.run->track.params, "{\"v\":false}");
+    close_bed(&bed);
+
+    ask(yaml, sizeof(yaml), "");
+    open_bed(&bed, yaml, "{\"n\":3}");
+    (void)go(&bed);
+    assert_int_equal(timer(&bed), PERI_NEXT_END);
+    assert_string_equal(error_code(&bed), "timeout");
+    close_bed(&bed);
+    peri_value_unref(answer);
+}
+
 /* --- timeouts --- */
 
 static void test_a_container_that_takes_too_long_fails(void **state)
@@ -1079,6 +1119,7 @@ enum spot {
     AT_UNKNOWN,
     AT_JOIN, /* of the main line */
     AT_WAIT,
+    AT_APPROVE,
     AT_SUCCEEDED,
     AT_FAILED,
     AT_CANCELLED,
@@ -1090,7 +1131,8 @@ static void bring_to(struct bed *bed, enum spot spot)
     static const char *const steps[SPOTS] = {"[{operator: x.a}]", "[{operator: x.a, if: {operator: c.ok}}]",
         "[{choose: [{if: {operator: c.ok}, do: [{operator: x.a}]}]}]", "[{operator: x.a}]", "[{operator: x.a}]",
         "[{operator: x.a}]", "[{delay: 1h}, {operator: x.a}]", "[{operator: x.a}]", "[{parallel: [{operator: x.a}]}]",
-        "[{wait_for: {event: a.C, timeout: 1h}}, {operator: x.a}]", "[{stop: true}]", "[{operator: x.a}]",
+        "[{wait_for: {event: a.C, timeout: 1h}}, {operator: x.a}]",
+        "[{approve: {prompt: p, timeout: 1h, default: true}}, {operator: x.a}]", "[{stop: true}]", "[{operator: x.a}]",
         "[{operator: x.a}]"};
     char yaml[256];
     snprintf(yaml, sizeof(yaml), "actions: %s", steps[spot]);
@@ -1131,6 +1173,7 @@ static void test_every_pair_of_state_and_input(void **state)
         [AT_UNKNOWN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, END, IGN, IGN},
         [AT_JOIN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, IGN, IGN, IGN},
         [AT_WAIT] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, CALL, IGN},
+        [AT_APPROVE] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, IGN, CALL},
         [AT_SUCCEEDED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
         [AT_FAILED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
         [AT_CANCELLED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
@@ -1224,6 +1267,7 @@ int main(void)
         cmocka_unit_test(test_a_wait_whose_time_is_over_says_so),
         cmocka_unit_test(test_waits_that_cannot_be),
         cmocka_unit_test(test_branches_wait_each_for_its_own),
+        cmocka_unit_test(test_an_answer_is_the_result),
         cmocka_unit_test(test_a_container_that_takes_too_long_fails),
         cmocka_unit_test(test_a_container_that_ends_in_time_has_no_deadline_any_more),
         cmocka_unit_test(test_the_timeout_of_the_rule),
