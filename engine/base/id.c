@@ -1,17 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/id.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 enum peri_status peri_random(void *out, size_t len)
 {
-    return len <= 1 << 20 && RAND_bytes(out, (int)len) == 1 ? PERI_OK : PERI_EIO;
+    unsigned char *p = out;
+    while (len > 0) {
+        ssize_t got = getrandom(p, len, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return PERI_EIO;
+        p += got;
+        len -= (size_t)got;
+    }
+    return PERI_OK;
 }
 
 enum peri_status peri_ulid(int64_t wall_ms, char out[PERI_ULID_TEXT])
@@ -46,17 +57,6 @@ enum peri_status peri_uuid4(char out[37])
     snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
         b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
     return PERI_OK;
-}
-
-void peri_sha256_hex(const void *data, size_t len, char out[65])
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    if (EVP_Digest(data, len, digest, &n, EVP_sha256(), NULL) != 1)
-        n = 0;
-    for (unsigned i = 0; i < n && i < 32; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
-    out[n ? 64 : 0] = '\0';
 }
 
 uint32_t peri_crc32c(const void *data, size_t len)

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,11 +58,29 @@ static void test_uuid4(void **state)
     assert_string_not_equal(a, b);
 }
 
+/* Every length around the ends of blocks, as OpenSSL has it. */
+static void test_sha256_of_all_lengths(void **state)
+{
+    unsigned char data[300], digest[32];
+    char hex[65], want[65];
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (unsigned char)(i * 167 + 13);
+    for (size_t len = 0; len <= sizeof(data); len++) {
+        unsigned n = 0;
+        assert_int_equal(EVP_Digest(data, len, digest, &n, EVP_sha256(), NULL), 1);
+        for (size_t i = 0; i < 32; i++)
+            snprintf(want + 2 * i, 3, "%02x", digest[i]);
+        peri_sha256_hex(data, len, hex);
+        assert_string_equal(hex, want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc32c),
         cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_sha256_of_all_lengths),
         cmocka_unit_test(test_ulid),
         cmocka_unit_test(test_uuid4),
     };
