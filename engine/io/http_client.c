@@ -172,6 +172,17 @@ static void host_put(struct peri_http_client *client, struct client_host *host)
     free(host);
 }
 
+/* libcurl and its TLS library take 5 MB when they are set up: a service that calls nobody does not need them. */
+static bool start_library(struct peri_http_client *client)
+{
+    if (client->multi)
+        return true;
+    if (!client->started && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return false;
+    client->started = true;
+    return http_client_loop_init(client);
+}
+
 static void set_common_options(struct peri_http_call *call, const char *ca_file)
 {
     CURL *easy = call->easy;
@@ -218,7 +229,7 @@ enum peri_status http_call_new(struct peri_http_client *client, const char *host
     call->host = call->url_host ? host_get(client, call->url_host) : NULL;
     if (call->host)
         call->host->calls++;
-    call->easy = call->host ? curl_easy_init() : NULL;
+    call->easy = call->host && start_library(client) ? curl_easy_init() : NULL;
     if (!call->easy) {
         http_call_free(call);
         return peri_error_nomem(err);
@@ -519,8 +530,7 @@ enum peri_status peri_http_client_create(
     client->answer = options->answer;
     client->answer_ctx = options->answer_ctx;
     bool threads = http_thread_init(client);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || (options->ca_file && !client->ca_file) ||
-        !http_client_loop_init(client) || !threads) {
+    if ((options->ca_file && !client->ca_file) || !threads) {
         peri_http_client_destroy(client);
         return peri_error_nomem(err);
     }
@@ -543,7 +553,8 @@ void peri_http_client_destroy(struct peri_http_client *client)
     }
     http_thread_finish(client);
     http_client_loop_finish(client);
+    if (client->started)
+        curl_global_cleanup();
     free(client->ca_file);
     free(client);
-    curl_global_cleanup();
 }

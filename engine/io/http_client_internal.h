@@ -68,6 +68,7 @@ struct peri_http_call {
 };
 
 struct peri_http_client {
+    bool started; /* libcurl is set up; with the first call */
     struct peri_loop *loop;
     struct peri_log *log;
     CURLM *multi;
