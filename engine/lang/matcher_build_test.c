@@ -45,24 +45,31 @@ static void set_regex(struct matcher_build *b, const struct pattern_test *from, 
 /* What the test is, as bytes: equal ones are equal tests. A regular expression is known by its address only. */
 static void describe(struct peri_buf *out, const struct pattern_test *test)
 {
-    const uint32_t head[] = {test->kind, test->fold, test->exists, (uint32_t)test->count};
-    const double bounds[] = {test->low, test->high, test->number.value};
+    bool parts = test->kind == TEST_WILDCARD, tests = test->kind == TEST_NONE_OF || test->kind == TEST_ALL_OF;
+    const uint32_t head[] = {test->kind, test->fold, test->exists, parts || tests ? (uint32_t)test->count : 0};
     peri_buf_append(out, head, sizeof(head));
-    peri_buf_append(out, &test->text.len, sizeof(test->text.len));
-    if (test->text.len)
-        peri_buf_append(out, test->text.s, test->text.len);
-    if (test->kind == TEST_NUMERIC || test->kind == TEST_NUMBER) {
-        const bool open[] = {test->low_open, test->high_open, test->number.fits};
+    if (test->kind == TEST_STRING || test->kind == TEST_PREFIX || test->kind == TEST_SUFFIX) {
+        peri_buf_append(out, &test->text.len, sizeof(test->text.len));
+        if (test->text.len)
+            peri_buf_append(out, test->text.s, test->text.len);
+    }
+    if (test->kind == TEST_NUMERIC) {
+        const bool open[] = {test->low_open, test->high_open};
+        const double bounds[] = {test->low, test->high};
         peri_buf_append(out, open, sizeof(open));
         peri_buf_append(out, bounds, sizeof(bounds));
-        if (test->kind == TEST_NUMBER && !test->number.fits)
-            peri_buf_append(out, test->number.text, test->number.len);
     }
-    for (size_t i = 0; test->kind == TEST_WILDCARD && i < test->count; i++) {
+    if (test->kind == TEST_NUMBER && test->number.fits)
+        peri_buf_append(out, &test->number.value, sizeof(test->number.value));
+    else if (test->kind == TEST_NUMBER)
+        peri_buf_append(out, test->number.text, test->number.len);
+    if (test->kind == TEST_NUMBER)
+        peri_buf_putc(out, test->number.fits ? 'y' : 'n');
+    for (size_t i = 0; parts && i < test->count; i++) {
         peri_buf_append(out, &test->parts[i].len, sizeof(test->parts[i].len));
         peri_buf_append(out, test->parts[i].s, test->parts[i].len);
     }
-    for (size_t i = 0; test->tests && i < test->count; i++)
+    for (size_t i = 0; tests && i < test->count; i++)
         describe(out, &test->tests[i]);
     if (test->kind == TEST_CIDR) {
         peri_buf_append(out, &test->net_bytes, sizeof(test->net_bytes));

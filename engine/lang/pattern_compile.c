@@ -10,8 +10,8 @@
 #include "data/json.h"
 
 struct build {
-    struct pattern_compile c;
-    struct peri_map *ids; /* key -> id + 1 */
+    struct pattern_compile c, reports; /* reports: for what is only needed meanwhile */
+    struct peri_map *ids;              /* key -> id + 1 */
 };
 
 /* Equal keys get equal ids. The map's keys end at a NUL, so NULs are escaped. */
@@ -48,7 +48,8 @@ static struct peri_value *value_of(struct build *b, const struct peri_node *node
         return value;
     }
     if (node->kind == PERI_NODE_SCALAR) {
-        if (pattern_number_text(&b->c, node, &text) && peri_json_parse(text, strlen(text), &value, NULL) != PERI_OK)
+        if (pattern_number_text(&b->reports, node, &text) &&
+            peri_json_parse(text, strlen(text), &value, NULL) != PERI_OK)
             value = peri_value_str(text);
         return value;
     }
@@ -64,6 +65,21 @@ static struct peri_value *value_of(struct build *b, const struct peri_node *node
     }
     b->c.nomem |= !value;
     return value;
+}
+
+/* A text takes a tenth of the memory of a value, and reports are rare. */
+static const char *wanted(struct build *b, const struct peri_node *node)
+{
+    struct peri_value *value = value_of(b, node);
+    char *text = value ? peri_json_text(value, PERI_JSON_COMPACT) : NULL;
+    size_t size = text ? strlen(text) + 1 : 0;
+    char *kept = text ? pattern_alloc(&b->c, size) : NULL;
+    if (kept)
+        memcpy(kept, text, size);
+    b->c.nomem |= !kept;
+    free(text);
+    peri_value_unref(value);
+    return kept;
 }
 
 static struct pattern_object *compile_object(struct build *b, const struct peri_node *node, int depth);
@@ -86,9 +102,7 @@ static bool compile_leaf(struct build *b, const struct peri_node *node, struct p
             leaf->may_miss = true;
     }
     leaf->count = node->count;
-    leaf->wanted = ok ? value_of(b, node) : NULL;
-    leaf->next = b->c.pattern->leaves;
-    b->c.pattern->leaves = leaf;
+    leaf->wanted = ok ? wanted(b, node) : NULL;
     list[0] = leaf;
     ret->leaves = list;
     ret->leaf_count = 1;
@@ -150,9 +164,7 @@ static bool compile_or(struct build *b, const struct peri_node *node, int depth,
         ok &= ret->items[i] != NULL;
     }
     ret->count = node->count;
-    ret->wanted = ok ? value_of(b, node) : NULL;
-    ret->next = b->c.pattern->ors;
-    b->c.pattern->ors = ret;
+    ret->wanted = ok ? wanted(b, node) : NULL;
     return ok;
 }
 
@@ -201,8 +213,7 @@ static struct pattern_object *compile_object(struct build *b, const struct peri_
     }
     bool ok = distinct_keys(b, node);
     struct pattern_object *object = pattern_alloc(&b->c, sizeof(*object));
-    if (!object || !(object->fields = pattern_alloc(&b->c, node->count * sizeof(*object->fields))) ||
-        !(object->ors = pattern_alloc(&b->c, sizeof(struct pattern_or *))))
+    if (!object || !(object->fields = pattern_alloc(&b->c, node->count * sizeof(*object->fields))))
         return NULL;
     for (size_t i = 0; i < node->count && !b->c.nomem; i++) {
         const struct peri_pair *pair = &node->pairs[i];
@@ -211,7 +222,8 @@ static struct pattern_object *compile_object(struct build *b, const struct peri_
             continue;
         }
         struct pattern_or *either = pattern_alloc(&b->c, sizeof(*either));
-        if (!either)
+        object->ors = object->ors ? object->ors : pattern_alloc(&b->c, sizeof(struct pattern_or *));
+        if (!either || !object->ors)
             return NULL;
         either->position = object->field_count;
         ok &= compile_or(b, pair->value, depth, either);
@@ -228,7 +240,9 @@ enum peri_status peri_pattern_compile_node(
     struct build b = {.c = {.pattern = calloc(1, sizeof(struct peri_pattern)), .diag = diag}};
     struct peri_pattern *p = b.c.pattern;
     b.ids = peri_map_create();
-    if (!p || !b.ids || !(p->arena = peri_arena_create(PATTERN_MEMORY)))
+    struct peri_pattern passing = {.arena = peri_arena_create(PATTERN_MEMORY)};
+    b.reports = (struct pattern_compile){.pattern = &passing, .diag = diag};
+    if (!p || !b.ids || !passing.arena || !(p->arena = peri_arena_create(PATTERN_MEMORY)))
         goto out;
     if (node->kind != PERI_NODE_MAP) {
         pattern_find_fault(
@@ -237,7 +251,7 @@ enum peri_status peri_pattern_compile_node(
         goto out;
     }
     p->source = compile_object(&b, node, 1);
-    if (b.c.nomem)
+    if (b.c.nomem || b.reports.nomem)
         goto out;
     st = p->source ? pattern_plan(p) : PERI_EINVAL;
     if (st == PERI_ELIMIT) {
@@ -248,6 +262,7 @@ enum peri_status peri_pattern_compile_node(
     }
 out:
     peri_map_destroy(b.ids, NULL);
+    peri_arena_destroy(passing.arena);
     if (st == PERI_OK)
         *ret = p;
     else
@@ -285,10 +300,6 @@ void peri_pattern_destroy(struct peri_pattern *pattern)
 {
     if (!pattern)
         return;
-    for (struct pattern_leaf *leaf = pattern->leaves; leaf; leaf = leaf->next)
-        peri_value_unref(leaf->wanted);
-    for (struct pattern_or *either = pattern->ors; either; either = either->next)
-        peri_value_unref(either->wanted);
     for (struct pattern_regex *regex = pattern->regexes; regex; regex = regex->next)
         peri_regex_destroy(regex->regex);
     peri_arena_destroy(pattern->arena);

@@ -50,26 +50,35 @@ enum pattern_test_kind {
 /* One alternative of a leaf. */
 struct pattern_test {
     enum pattern_test_kind kind;
-    bool fold;                 /* text tests: folded on both sides */
-    bool exists;               /* EXISTS */
-    bool low_open, high_open;  /* NUMERIC: the bound itself does not count */
-    double low, high;          /* NUMERIC */
-    struct pattern_slice text; /* STRING, PREFIX, SUFFIX */
-    struct pattern_number number;
-    struct pattern_slice *parts; /* WILDCARD: the pieces between stars */
-    struct pattern_test *tests;  /* NONE_OF, ALL_OF */
-    size_t count;                /* of parts or tests */
-    unsigned char net[16];       /* CIDR */
-    unsigned net_bytes, net_bits;
-    struct peri_regex *regex;
+    bool fold;                /* text tests: folded on both sides */
+    bool exists;              /* EXISTS */
+    bool low_open, high_open; /* NUMERIC: the bound itself does not count */
+    union {                   /* by kind: there is one of these for each alternative of each rule */
+        struct {
+            double low, high; /* NUMERIC */
+        };
+        struct pattern_slice text; /* STRING, PREFIX, SUFFIX */
+        struct pattern_number number;
+        struct {
+            union {
+                struct pattern_slice *parts; /* WILDCARD: the pieces between stars */
+                struct pattern_test *tests;  /* NONE_OF, ALL_OF */
+            };
+            size_t count; /* of parts or tests */
+        };
+        struct {
+            unsigned char net[16]; /* CIDR */
+            unsigned net_bytes, net_bits;
+        };
+        struct peri_regex *regex;
+    };
 };
 
 struct pattern_leaf {
     struct pattern_test *tests;
     size_t count;
-    bool may_miss; /* {exists: false} is among them */
-    struct peri_value *wanted;
-    struct pattern_leaf *next; /* of all leaves of the pattern */
+    bool may_miss;      /* {exists: false} is among them */
+    const char *wanted; /* what is asked, as JSON, for reports */
 };
 
 struct pattern_object;
@@ -92,10 +101,9 @@ struct pattern_field {
 struct pattern_or {
     struct pattern_object **items;
     size_t count;
-    bool may_miss;             /* plan only: of any alternative */
-    struct peri_value *wanted; /* source only */
-    size_t position;           /* source only: how many fields stand before it */
-    struct pattern_or *next;   /* of all of the source */
+    bool may_miss;      /* plan only: of any alternative */
+    const char *wanted; /* source only: what is asked, as JSON */
+    size_t position;    /* source only: how many fields stand before it */
 };
 
 struct pattern_object {
@@ -115,8 +123,6 @@ struct peri_pattern {
     struct peri_arena *arena;
     struct pattern_object *source, *plan;
     size_t key_count;
-    struct pattern_leaf *leaves;
-    struct pattern_or *ors;
     struct pattern_regex *regexes;
 };
 

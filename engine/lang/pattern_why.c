@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "data/json.h"
+
 #define ACTUAL_MAX 10     /* values listed */
 #define ACTUAL_BYTES 1024 /* of an object or array shown as it is */
 
@@ -88,13 +90,15 @@ static void put_path(struct why *w, const char *last)
     peri_buf_finish(&text);
 }
 
-static void put(struct why *w, const char *reason, struct peri_value *actual, const struct peri_value *wanted)
+static void put(struct why *w, const char *reason, struct peri_value *actual, const char *wanted)
 {
+    struct peri_value *asked = NULL;
     if (peri_map_put_text(w->result, "reason", reason) != PERI_OK)
         w->m->nomem = true;
     if (actual && peri_map_put(w->result, "actual", actual) != PERI_OK)
         w->m->nomem = true;
-    if (wanted && peri_map_put_ref(w->result, "wanted", wanted) != PERI_OK)
+    if (wanted && (peri_json_parse(wanted, strlen(wanted), &asked, NULL) != PERI_OK ||
+                      peri_map_put(w->result, "wanted", asked) != PERI_OK))
         w->m->nomem = true;
 }
 
