@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/news.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/str.h"
 
 void peri_news_finish(struct peri_news *news)
 {
-    peri_value_unref(news->rules);
+    peri_map_destroy(news->rules, NULL);
     peri_value_unref(news->findings);
     *news = (struct peri_news){0};
 }
@@ -39,16 +41,26 @@ static void tell_finding(struct peri_pipeline *p, const struct peri_finding *f)
         peri_value_unref(v);
 }
 
+/* Never 0. */
+static uintptr_t start_of(const char *hash)
+{
+    char digits[16];
+    memcpy(digits, hash, 15);
+    digits[15] = '\0';
+    return (uintptr_t)strtoull(digits, NULL, 16) | 1;
+}
+
 static void tell_rules(struct peri_news *news, struct peri_pipeline *p, const struct peri_rule_list *rules)
 {
-    struct peri_value *now = peri_value_map();
+    struct peri_map *now = peri_map_create();
     for (size_t i = 0; now && i < rules->count; i++) {
         const struct peri_rule *rule = rules->items[i];
-        if (!peri_streq(peri_map_text(news->rules, rule->id), rule->hash))
+        void *mark = (void *)start_of(rule->hash);
+        if (!news->rules || peri_map_get(news->rules, rule->id) != mark)
             tell_rule(p, rule);
-        put(now, rule->id, rule->hash);
+        (void)peri_map_set(now, rule->id, mark, NULL);
     }
-    peri_value_unref(news->rules);
+    peri_map_destroy(news->rules, NULL);
     news->rules = now;
 }
 

@@ -3,11 +3,12 @@
 #define PERI_APP_NEWS_H
 
 #include "app/rulebook.h"
+#include "base/map.h"
 #include "run/pipeline.h"
 
 /* What the service tells rules and plugins about itself and its rules (lang/system_event.h). Loop thread only. */
 struct peri_news {
-    struct peri_value *rules;    /* id -> hash, as of the last telling */
+    struct peri_map *rules;      /* id -> start of the hash, as of the last telling */
     struct peri_value *findings; /* "file:line:column: text" of errors that were told */
 };
 

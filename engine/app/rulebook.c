@@ -32,6 +32,7 @@ struct peri_rulebook {
     size_t count, cap;
     struct peri_map *by_path;
     struct peri_rule_list rules; /* of all files, ids distinct */
+    bool slim;
 };
 
 struct peri_rulebook *peri_rulebook_create(const char *const *folders)
@@ -64,6 +65,11 @@ static void file_destroy(struct file *f)
     peri_rule_list_finish(&f->good);
     free(f->path);
     free(f);
+}
+
+void peri_rulebook_keep_slim(struct peri_rulebook *book)
+{
+    book->slim = true;
 }
 
 void peri_rulebook_destroy(struct peri_rulebook *book)
@@ -192,7 +198,7 @@ static void scan_all(struct peri_rulebook *book, struct peri_diag *diag)
     }
 }
 
-static enum peri_status read_file(struct file *f, const struct peri_rule_env *env, struct peri_diag *diag)
+static enum peri_status read_file(struct file *f, bool slim, const struct peri_rule_env *env, struct peri_diag *diag)
 {
     struct peri_rule_list fresh = {0};
     bool had_good = f->good.count > 0;
@@ -205,6 +211,8 @@ static enum peri_status read_file(struct file *f, const struct peri_rule_env *en
         peri_rule_list_finish(&fresh);
         return PERI_OK;
     }
+    for (size_t i = 0; slim && i < fresh.count; i++)
+        peri_rule_slim(fresh.items[i]);
     peri_rule_list_finish(&f->good);
     f->good = fresh;
     return PERI_OK;
@@ -263,7 +271,7 @@ enum peri_status peri_rulebook_load(struct peri_rulebook *book, const struct per
     for (size_t i = 0; i < book->count; i++) {
         if (!peri_path_is_file(book->files[i]->path))
             continue;
-        enum peri_status st = read_file(book->files[i], env, diag);
+        enum peri_status st = read_file(book->files[i], book->slim, env, diag);
         if (st)
             return st;
     }

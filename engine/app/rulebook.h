@@ -12,6 +12,8 @@ struct peri_rulebook;
 /* folders: NULL-ended; each may also be a single file. Copied. */
 struct peri_rulebook *peri_rulebook_create(const char *const *folders);
 void peri_rulebook_destroy(struct peri_rulebook *book);
+/* Rules are kept slim (peri_rule_slim), as soon as their file has been checked. */
+void peri_rulebook_keep_slim(struct peri_rulebook *book);
 /* Reads all files (*.yaml, *.yml, not *.test.yaml; sorted by path, folders inside folders too, hidden ones not).
  * Findings of every file go to diag. Afterwards peri_rulebook_rules is the set to run. */
 enum peri_status peri_rulebook_load(

@@ -25,6 +25,7 @@
 
 #define WATCH_DEBOUNCE_MS 100
 #define PRUNE_EVERY_MS 60000
+#define PRUNE_IDLE_MS 3600000 /* nothing has been written since: what is there only gets older */
 #define DRAIN_MS 10000
 #define HOOKS_LOOK_MS 20
 #define FAREWELL_MS 3000 /* for what hears that the service stops */
@@ -45,6 +46,7 @@ struct keeper {
     struct peri_timer *prune, *drain, *hooks, *farewell;
     int64_t farewell_until_ms;
     bool approve_all, ended;
+    bool worked, prune_idle; /* worked: something was written since the last pruning */
     char *share;
 };
 
@@ -148,6 +150,7 @@ void peri_service_reload_rules(struct peri_service *s)
         peri_error_set(&err, st, NULL, "out of memory while reading the rules");
     else
         st = swap_rules(s, &err);
+    (void)malloc_trim(0); /* reading needed more than keeping */
     log_findings(s);
     if (st)
         peri_err(s->log, "rules", "the rules are not changed: %s", err.message);
@@ -297,8 +300,24 @@ static void prune_done(void *arg, enum peri_status st, const struct peri_error *
     struct prune_job *job = arg;
     if (st)
         peri_warn(job->keeper->s.log, "retention", "%s", err->message);
-    prune_later(job->keeper, st == PERI_OK && job->more ? 100 : PRUNE_EVERY_MS);
+    struct keeper *k = job->keeper;
+    k->prune_idle = st == PERI_OK && !job->more && !k->worked;
+    prune_later(k, st == PERI_OK && job->more ? 100 : k->prune_idle ? PRUNE_IDLE_MS : PRUNE_EVERY_MS);
+    k->worked = false;
     free(job);
+}
+
+/* The pipeline has written something. */
+static void worked(void *arg)
+{
+    struct keeper *k = arg;
+    k->worked = true;
+    if (!k->prune_idle || !k->prune)
+        return;
+    k->prune_idle = false;
+    peri_timer_cancel(k->prune);
+    k->prune = NULL;
+    prune_later(k, PRUNE_EVERY_MS);
 }
 
 static void prune(void *arg)
@@ -541,6 +560,8 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
             .metrics = s->metrics,
             .clock = s->clock,
             .tz = &s->tz,
+            .worked = worked,
+            .worked_ctx = k,
             .max_event_bytes = (size_t)s->config->limits.max_event_bytes,
             .max_backlog = (size_t)s->config->limits.max_backlog,
             .max_live_runs = s->config->limits.max_live_runs,
@@ -555,6 +576,8 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
     if (st == PERI_OK)
         st = (s->rulebook = peri_rulebook_create((const char *const *)s->config->rules)) ? PERI_OK
                                                                                          : peri_error_nomem(err);
+    if (st == PERI_OK)
+        peri_rulebook_keep_slim(s->rulebook);
     if (st == PERI_OK)
         st = open_door(s, err);
     return st;

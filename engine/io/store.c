@@ -20,6 +20,7 @@
 #define GROUP_BYTES ((size_t)1 << 20)
 #define UPKEEP_NS INT64_C(1000000000)
 #define UPKEEP_IDLE_NS (15 * UPKEEP_NS)
+#define UPKEEP_QUIET_NS (600 * UPKEEP_NS)
 
 struct op {
     struct op *next;
@@ -200,6 +201,7 @@ static void hand_over(struct peri_store *store, struct op *ops)
 
 static void serve(struct peri_store *store, struct op *ops)
 {
+    store->worked = true;
     if (peri_health_state(store->health, NULL) == PERI_STORE_DAMAGED) {
         struct peri_error err;
         peri_error_set(&err, PERI_ECORRUPT, NULL, "%s is damaged: nothing more is written", store->path);
@@ -218,18 +220,19 @@ static void serve(struct peri_store *store, struct op *ops)
 static void upkeep(struct peri_store *store)
 {
     int64_t now = peri_store_mono_ns();
+    store->worked = false;
     peri_high_upkeep(store, now);
     peri_space_upkeep(store, now);
     peri_flow_upkeep(store);
     store->upkeep_ns = now;
 }
 
-/* When the thread has to look again although nothing is queued. */
+/* When the thread has to look again although nothing is queued: seldom when nothing was written since it last looked. */
 static int64_t upkeep_at(const struct peri_store *store)
 {
     bool soon = peri_high_due(store) || peri_flow_due(store->flow) ||
                 peri_health_state(store->health, NULL) == PERI_STORE_FULL;
-    return store->upkeep_ns + (soon ? UPKEEP_NS : UPKEEP_IDLE_NS);
+    return store->upkeep_ns + (soon ? UPKEEP_NS : store->worked ? UPKEEP_IDLE_NS : UPKEEP_QUIET_NS);
 }
 
 static void wait_until(struct peri_store *store, int64_t ns)

@@ -132,6 +132,16 @@ static void rule_destroy(struct peri_rule *rule)
     free(rule);
 }
 
+void peri_rule_slim(struct peri_rule *rule)
+{
+    peri_condition_destroy(rule->condition);
+    peri_block_destroy(rule->actions);
+    peri_block_destroy(rule->on_error);
+    rule->condition = NULL;
+    rule->actions = rule->on_error = NULL;
+    rule->slim = true;
+}
+
 struct peri_rule *peri_rule_ref(struct peri_rule *rule)
 {
     if (rule)

@@ -223,6 +223,7 @@ struct peri_rule {
     struct peri_place place; /* of the rule's mapping; file is owned by the rule */
     struct peri_trigger *triggers;
     size_t trigger_count;
+    bool slim;                        /* the next three are left out: see peri_rule_slim */
     struct peri_condition *condition; /* the ALL of `conditions`, or NULL */
     struct peri_block *actions;
     struct peri_block *on_error; /* NULL: none */
@@ -263,6 +264,10 @@ struct peri_rule_env {
 
 /* The operator that `lua:` calls; no plugin can offer it. */
 #define PERI_RULE_LUA "lua"
+
+/* Of thousands of rules most do nothing most of the time: a slim one has what it takes to be heard, and its text. For a
+ * rule that nobody else refers to yet. */
+void peri_rule_slim(struct peri_rule *rule);
 
 struct peri_rule *peri_rule_ref(struct peri_rule *rule);
 void peri_rule_unref(struct peri_rule *rule);

@@ -288,9 +288,12 @@ static enum peri_status retry_rule(struct peri_pipeline *p, struct retry *r, str
     char *error = NULL;
     if (!rule && pipe_rule_by_hash(p, r->rhash, &rule, &ignored) != PERI_OK)
         return peri_error_set(err, PERI_ENOTFOUND, "rule", "rule %s is not loaded and its text is gone", r->rule_id);
+    enum peri_status st = pipe_rule_full(p, rule, &rule, err);
+    if (st != PERI_OK)
+        return st;
     r->rule = peri_rule_ref(rule);
     struct peri_run *run = peri_run_create(rule, p->kprefix, r->now_ms);
-    enum peri_status st = run ? peri_run_write(run, &r->pos, &r->vars, &error) : PERI_ENOMEM;
+    st = run ? peri_run_write(run, &r->pos, &r->vars, &error) : PERI_ENOMEM;
     free(error);
     peri_run_destroy(run);
     return st == PERI_OK ? st : peri_error_nomem(err);

@@ -25,7 +25,7 @@ static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct
         (void)resume_push(p, mr->run, 0);
         return;
     }
-    struct peri_run *run = peri_run_create(mr->rule, p->kprefix, mt->now_ms);
+    struct peri_run *run = peri_run_create(mr->full, p->kprefix, mt->now_ms);
     if (run) {
         run->id = mr->run;
         run->ckey = mr->rule->flow.mode == PERI_MODE_NONE ? NULL : peri_strdup(mr->key);
@@ -261,7 +261,7 @@ static bool prepare_start(struct peri_pipeline *p, const struct match_rule *mr)
     char *error = NULL;
     if (p->start.pos)
         return true;
-    struct peri_run *run = peri_run_create(mr->rule, p->kprefix, 0);
+    struct peri_run *run = peri_run_create(mr->full, p->kprefix, 0);
     bool ok = run && peri_run_write(run, &p->start.pos, &p->start.vars, &error) == PERI_OK;
     free(error);
     peri_run_destroy(run);

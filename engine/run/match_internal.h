@@ -34,6 +34,7 @@ struct match_heard {
 struct match_rule {
     struct match_event *event;
     struct peri_rule *rule; /* one reference */
+    struct peri_rule *full; /* the same with its conditions and actions, when its pattern matched; one reference */
     size_t trigger_count, at;
     const struct peri_trigger *fired;
     struct peri_value *trigger_value; /* of triggers[at] */

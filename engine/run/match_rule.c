@@ -17,6 +17,7 @@ void match_pair_free(struct match_rule *mr)
     match_line_leave(mr);
     pipe_evaluation_cancel(mr->evaluation);
     peri_rule_unref(mr->rule);
+    peri_rule_unref(mr->full);
     peri_value_unref(mr->trigger_value);
     peri_value_unref(mr->rule_value);
     peri_value_unref(mr->verdict);
@@ -246,6 +247,13 @@ static bool try_pattern(struct match_rule *mr, const struct peri_trigger *trigge
         return kept;
     }
     peri_value_unref(why);
+    struct peri_rule *full = mr->full;
+    if (!full && pipe_rule_full(me->p, mr->rule, &full, &err) != PERI_OK) {
+        keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "conditions", err.message));
+        return true;
+    }
+    if (!mr->full)
+        mr->full = peri_rule_ref(full);
     *ret_ready = make_roots(mr, trigger);
     return *ret_ready;
 }
@@ -350,8 +358,8 @@ static void next_trigger(struct match_rule *mr)
             continue;
         if (memory) {
             bool settled = peri_streq(peri_map_text(me->watch, "kind"), "quiet"); /* its conditions held already */
-            struct evaluation_request request = {.condition = settled ? NULL : mr->rule->condition,
-                .rule = mr->rule,
+            struct evaluation_request request = {.condition = settled ? NULL : mr->full->condition,
+                .rule = mr->full,
                 .event = me->event,
                 .as_of = me->event->seq,
                 .scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz)};

@@ -267,6 +267,8 @@ static void finish_op(struct pipe_op *op, enum peri_status st, const struct peri
     struct peri_pipeline *p = op->p;
     op->done(op->arg, st, err);
     free(op);
+    if (!p->dead && p->options.worked)
+        p->options.worked(p->options.worked_ctx);
     if (!p->dead)
         pipe_pump(p);
     pipe_release(p);

@@ -38,6 +38,8 @@ struct peri_pipeline_options {
     struct peri_clock clock;
     const struct peri_tz_source *tz;
     size_t max_event_bytes; /* default 64 KiB */
+    void (*worked)(void *ctx); /* after each transaction; may be NULL */
+    void *worked_ctx;
     size_t max_backlog;     /* unmatched events above which ingest answers PERI_EBUSY; default 50,000 */
     /* The address under which somebody may answer a step `approve`; malloc'ed. NULL: there is none. */
     char *(*link)(void *ctx, uint64_t run, const char *step);

@@ -125,7 +125,7 @@ struct peri_pipeline {
     size_t rule_count;
     struct peri_index *index;
     struct peri_map *rules_by_id;   /* of the present set; borrowed from rules */
-    struct peri_map *rules_by_hash; /* also older versions of runs under way; one reference each */
+    struct peri_map *rules_by_hash; /* with conditions and actions; also older versions; one reference each */
 
     /* match */
     struct match_event **window; /* not begun; in order of seq; ring */
@@ -222,6 +222,9 @@ struct peri_rule *pipe_rule_by_id(struct peri_pipeline *p, const char *id);
 /* borrow; from memory, else from the store. */
 enum peri_status pipe_rule_by_hash(
     struct peri_pipeline *p, const char *hash, struct peri_rule **ret, struct peri_error *err);
+/* borrow; with its conditions and actions. */
+enum peri_status pipe_rule_full(
+    struct peri_pipeline *p, struct peri_rule *rule, struct peri_rule **ret, struct peri_error *err) PERI_MUST_CHECK;
 void pipe_rules_finish(struct peri_pipeline *p);
 
 /* ingest.c */

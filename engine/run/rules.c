@@ -49,7 +49,8 @@ enum peri_status peri_pipeline_set_rules(
     enum peri_status st = by_id && by_hash && copy ? PERI_OK : PERI_ENOMEM;
     for (; st == PERI_OK && kept < count; kept++) {
         copy[kept] = peri_rule_ref(rules[kept]);
-        if (!peri_map_set(by_id, rules[kept]->id, rules[kept], NULL) || !remember(by_hash, rules[kept]))
+        if (!peri_map_set(by_id, rules[kept]->id, rules[kept], NULL) ||
+            (!rules[kept]->slim && !remember(by_hash, rules[kept])))
             st = PERI_ENOMEM;
     }
     if (st == PERI_OK)
@@ -81,25 +82,20 @@ struct peri_rule *pipe_rule_by_id(struct peri_pipeline *p, const char *id)
     return peri_map_get(p->rules_by_id, id);
 }
 
-enum peri_status pipe_rule_by_hash(
-    struct peri_pipeline *p, const char *hash, struct peri_rule **ret, struct peri_error *err)
+#define FULL_MAX 4096 /* rules with their conditions and actions that are kept besides those of the set */
+
+/* *ret is borrowed from the map. */
+static enum peri_status compile(
+    struct peri_pipeline *p, const char *text, struct peri_rule **ret, struct peri_error *err)
 {
     struct peri_rule_env env = {.tz = p->options.tz, .timezone = "UTC"};
-    struct peri_rule *rule = peri_map_get(p->rules_by_hash, hash);
-    char *text = NULL;
-    if (rule) {
-        *ret = rule;
-        return PERI_OK;
-    }
-    enum peri_status st = peri_reader_ruleset(p->reader, hash, &text, err);
-    if (st == PERI_OK)
-        st = peri_rule_from_text(text, strlen(text), &env, &rule, err);
-    free(text);
+    struct peri_rule *rule = NULL;
+    enum peri_status st = peri_rule_from_text(text, strlen(text), &env, &rule, err);
     if (st != PERI_OK)
         return st;
-    bool full = peri_map_count(p->rules_by_hash) > 2 * p->rule_count + 256;
+    bool full = peri_map_count(p->rules_by_hash) >= FULL_MAX + p->rule_count;
     struct peri_map *fresh = full ? peri_map_create() : NULL;
-    if (fresh) { /* bounded: old versions are read again when they are needed */
+    if (fresh) { /* bounded: they are compiled again when they are needed */
         peri_map_destroy(p->rules_by_hash, unref_rule);
         p->rules_by_hash = fresh;
     }
@@ -109,4 +105,25 @@ enum peri_status pipe_rule_by_hash(
         *ret = rule;
     peri_rule_unref(rule); /* the map has one */
     return st;
+}
+
+enum peri_status pipe_rule_by_hash(
+    struct peri_pipeline *p, const char *hash, struct peri_rule **ret, struct peri_error *err)
+{
+    char *text = NULL;
+    *ret = peri_map_get(p->rules_by_hash, hash);
+    if (*ret)
+        return PERI_OK;
+    enum peri_status st = peri_reader_ruleset(p->reader, hash, &text, err);
+    if (st == PERI_OK)
+        st = compile(p, text, ret, err);
+    free(text);
+    return st;
+}
+
+enum peri_status pipe_rule_full(
+    struct peri_pipeline *p, struct peri_rule *rule, struct peri_rule **ret, struct peri_error *err)
+{
+    *ret = rule->slim ? peri_map_get(p->rules_by_hash, rule->hash) : rule;
+    return *ret ? PERI_OK : compile(p, rule->text, ret, err);
 }

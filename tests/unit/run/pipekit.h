@@ -39,6 +39,7 @@ struct bed {
     size_t call_count;
     int flaky, busy;
     int notes;
+    bool slim;     /* rules keep what it takes to be heard, as in the service */
     bool stopping; /* the host takes no calls any more */
     size_t max_queue;
     const struct peri_run_ops *ops; /* instead of those made here */
@@ -190,6 +191,8 @@ static inline void kit_rules(struct bed *bed, const char *yaml)
     peri_diag_init(&diag);
     if (yaml && peri_rules_load_text("test.yaml", yaml, strlen(yaml), NULL, &list, &diag) != PERI_OK)
         fail_msg("%s:%d: %s", diag.items[0].file, diag.items[0].line, diag.items[0].message);
+    for (size_t i = 0; bed->slim && i < list.count; i++)
+        peri_rule_slim(list.items[i]);
     assert_int_equal(peri_pipeline_set_rules(bed->pipe, list.items, list.count, &err), PERI_OK);
     peri_rule_list_finish(&list);
     peri_diag_finish(&diag);

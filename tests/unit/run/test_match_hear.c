@@ -124,11 +124,48 @@ static void test_what_did_not_match_is_told_by_the_rules_of_that_time(void **sta
     kit_close(&bed);
 }
 
+static void test_slim_rules_do_what_whole_ones_do(void **state)
+{
+    const char *rules =
+        "rules:\n"
+        "  - {name: A, trigger: {event: a.B}, key: \"{{ event.k }}\", mode: queued, conditions: [{operator: "
+        "c.yes}, \"{{ event.n > 1 }}\"], actions: [{operator: x.ok, params: {n: \"{{ event.n }}\"}}]}\n"
+        "  - {name: B, trigger: {event: a.B}, actions: [{operator: x.bad}], on_error: [{operator: x.ok, "
+        "params: {code: \"{{ error.code }}\"}}]}\n";
+    struct bed bed;
+    memset(&bed, 0, sizeof(bed));
+    kit_open(&bed, NULL);
+    bed.slim = true;
+    kit_rules(&bed, rules);
+    (void)kit_send(&bed, "a.B", "{\"k\":\"x\",\"n\":2}");
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 2);
+    assert_int_equal(peri_map_count(bed.pipe->rules_by_hash), 2); /* compiled once, and known by the same hash */
+    (void)kit_send(&bed, "a.B", "{\"k\":\"x\",\"n\":1}");
+    KIT_QUIET(&bed);
+    assert_int_equal(peri_map_count(bed.pipe->rules_by_hash), 2);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 3);
+    struct peri_value *runs = kit_runs(&bed, "b");
+    assert_int_equal(peri_value_count(runs), 2);
+    struct kit_changed changed = {0};
+    uint64_t id = 0;
+    assert_true(peri_run_id_parse(peri_map_text(peri_list_at(runs, 0), "id"), &id));
+    peri_value_unref(runs);
+    struct peri_error err = {0};
+    assert_int_equal(peri_pipeline_retry(bed.pipe, id, kit_changed_done, &changed, &err), PERI_OK);
+    KIT_UNTIL(&bed, changed.done);
+    assert_int_equal(changed.st, PERI_OK);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 4);
+    kit_close(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_asked_together_they_say_what_each_says_by_itself),
         cmocka_unit_test(test_what_did_not_match_is_told_by_the_rules_of_that_time),
+        cmocka_unit_test(test_slim_rules_do_what_whole_ones_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
