@@ -112,12 +112,23 @@ static bool member(void *ctx, const char *root, const char *field, struct peri_e
     struct rule_reader *r = ctx;
     bool step = strcmp(root, "steps") == 0;
     if (strcmp(root, "events") == 0) {
-        if (r->members_doubtful || peri_rule_names_has(&r->heard_as, field, strlen(field)))
+        if (r->members_doubtful || r->head_doubtful || peri_rule_names_has(&r->heard_as, field, strlen(field)))
             return true;
+        if (!peri_rule_names_push(&r->heard_as, NULL)) { /* ends the list for peri_nearest */
+            peri_rule_nomem(r);
+            return true;
+        }
+        r->heard_as.count--;
+        const char *close = peri_nearest(field, r->heard_as.items);
         snprintf(problem->code, sizeof(problem->code), "unknown-step");
         snprintf(problem->message, sizeof(problem->message),
             "no wait_for and no step of a sequence of this rule is called \"%.64s\"", field);
-        snprintf(problem->hint, sizeof(problem->hint), "name it: {wait_for: {event: ...}, as: %.64s}", field);
+        if (close)
+            snprintf(problem->hint, sizeof(problem->hint), "did you mean \"%s\"?", close);
+        else
+            snprintf(problem->hint, sizeof(problem->hint), "name it: {wait_for: {event: ...}, as: %.64s}", field);
+        if (close)
+            peri_expr_problem_fix(problem, field, close);
         return false;
     }
     if (r->told_count && strcmp(root, "event") == 0)

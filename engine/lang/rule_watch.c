@@ -258,7 +258,7 @@ void peri_rule_finish_watch(
     if (n)
         (void)peri_rule_int(r, n, "max_keys", 1, 10 * PERI_RULE_WATCH_KEYS, &t->max_keys);
     n = absence ? peri_rule_key_node(absence, "expect") : NULL;
-    if (n && t->expect_count > 0 && !peri_node_get(rule, "key", NULL))
+    if (n && t->expect_count > 0 && !peri_node_get(rule, "key", NULL) && !r->head_doubtful)
         peri_rule_fault(r, n->place, "missing-key", "key: \"{{ event.sensor }}\" says how an event names its key",
             "\"expect\" needs the rule's \"key\"");
     else if (n && t->expect_count > (size_t)t->max_keys)
