@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "plugin/host.h"
 
 static const struct peri_usage_text usage = {
-    "", "Prints the version of perigee and of the libraries it was built with.", NULL, 0, 0};
+    "", "Prints the version of perigee and of the libraries it was built with (of Lua the one that runs).", NULL, 0, 0};
 
 /* "lua 5.4.4,sqlite3 3.40.1,...": from the build (cmake/dependencies.cmake). */
 static const char linked[] = PERIGEE_LINKED;
@@ -23,6 +24,10 @@ int peri_cmd_version(struct peri_cli *cli, int argc, char **argv)
             break;
         p += n + (p[n] == ',');
     }
+    char lua[16];
+    bool backstop;
+    (void)!peri_map_put_text(doc, "lua", peri_host_lua(lua, &backstop)); /* the library may be newer than the build */
+    (void)!peri_map_put_text(doc, "lua_guards", "active");
     if (cli->json)
         peri_print_json(doc);
     else

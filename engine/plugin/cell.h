@@ -27,6 +27,8 @@ enum peri_status peri_cell_spawn(
 void peri_cell_kill(struct peri_cell_process *process, struct peri_error *err);
 /* Gives it some more seconds of processor time when it has been a second since the last time. */
 void peri_cell_top_up(struct peri_cell_process *process);
+/* Starts one, lets it end, and says what was wrong with it. */
+enum peri_status peri_cell_try(struct peri_error *err) PERI_MUST_CHECK;
 bool peri_cell_gone(const struct peri_cell_process *process); /* it has ended by itself */
 
 /* --- inside (cell_jail.c) --- */
@@ -37,5 +39,6 @@ bool peri_jail_enter(size_t memory);
 /* The process itself, after its start: reads messages from fd until the other side is gone. Returns an exit code. */
 int peri_cell_main(int fd, size_t memory, pid_t parent);
 #define PERI_CELL_FD 3
+#define PERI_CELL_NO_JAIL 2 /* exit code: peri_jail_enter failed */
 
 #endif

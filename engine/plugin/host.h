@@ -217,6 +217,11 @@ enum peri_status peri_host_plugins(struct peri_host *host, struct peri_value **r
 /* [{id, kind: "condition"|"action", plugin, description, params, delivery}]; id NULL: all, else one map. */
 enum peri_status peri_host_operators(struct peri_host *host, const char *id, struct peri_value **ret) PERI_MUST_CHECK;
 
+/* The Lua that runs here: "5.4.4"; and whether the backstop for single slow instructions works with it. */
+const char *peri_host_lua(char ret_version[16], bool *ret_backstop);
+/* Starts the process that a plugin with `isolation: process` would have, and lets it end. PERI_EIO with what is wrong. */
+enum peri_status peri_host_check_process(struct peri_error *err) PERI_MUST_CHECK;
+
 /* Makes a package's handlers known to nobody and back: used by POST /v1/plugins/{id}/... */
 enum peri_status peri_host_set_enabled(
     struct peri_host *host, const char *plugin_id, bool enabled, struct peri_error *err) PERI_MUST_CHECK;

@@ -4,6 +4,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "plugin/cell.h"
 #include "plugin/host_internal.h"
 
 #define AGAIN_MS 1000
@@ -90,4 +91,9 @@ void peri_cell_watch(struct peri_plugin *p)
     p->host->watched = peri_plugin_ref(p);
     p->watched = true;
     p->watched_pid = pid;
+}
+
+enum peri_status peri_host_check_process(struct peri_error *err)
+{
+    return peri_cell_try(err);
 }

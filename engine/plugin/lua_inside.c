@@ -545,7 +545,7 @@ int peri_cell_main(int fd, size_t memory, pid_t parent)
         return 1;
     (void)peri_vm_watch_works(); /* its signal handler is set up while that is still possible */
     if (!peri_jail_enter(memory))
-        return 2;
+        return PERI_CELL_NO_JAIL;
     peri_channel_init(&inside.channel, fd, true);
     peri_buf_init(&inside.out, PERI_MSG_MAX);
     while (!inside.alone && !peri_channel_receive(&inside.channel, &inside.in, &left_ns))

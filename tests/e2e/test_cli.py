@@ -141,8 +141,13 @@ class WithoutService(harness.Case):
         self.p.cli("secrets", "remove", "a.token", expect=1)
 
     def test_version_and_doctor(self):
-        self.assertIn("lua", json.loads(self.out("version", "--json", config=False)))
-        self.assertIn("plugins", self.out("doctor"))
+        version = json.loads(self.out("version", "--json", config=False))
+        self.assertRegex(version["lua"], r"^5\.4\.\d+$")
+        self.assertEqual(version["lua_guards"], "active")
+        doctor = self.out("doctor")
+        self.assertIn("plugins", doctor)
+        self.assertRegex(doctor, rf"ok +Lua +{version['lua']}.*guards active")
+        self.assertRegex(doctor, "ok +isolation")
 
     def test_the_service_is_needed(self):
         self.assertIn("perigee run", self.p.cli("emit", "a.B", expect=69).stderr)

@@ -26,8 +26,10 @@
 
 #include "base/buf.h"
 #include "base/str.h"
+#include "plugin/host_internal.h"
 
 #define MAX_PLUGINS 400
+#define INSTRUCTIONS 1000000
 #define MEMORY_CAP ((size_t)10 << 20) /* 8 MiB, the host's reserve, and what an arena rounds up */
 
 static int wrong; /* tries that came to something else */
@@ -192,6 +194,22 @@ static bool is_one_of(const char *code, const char *codes)
     return false;
 }
 
+/* Within twice the budget, by what was counted: instructions, bytes, processor time. */
+static void check_usage(const struct rig_answer *a, const char *place, const char *name)
+{
+    const struct peri_usage *usage = &a->usage;
+    bool counted = !strcmp(a->error.code, "limit.instructions") && strcmp(place, "channel");
+    if (counted && usage->instructions < INSTRUCTIONS)
+        fail_msg("%s: ended after %lld instructions", name, (long long)usage->instructions);
+    int64_t running_us = strcmp(place, "condition") ? PERI_HOST_HANDLER_MS * 1000 : PERI_HOST_CONDITION_MS * 1000;
+    if (usage->memory_bytes > MEMORY_CAP)
+        fail_msg("%s: has %zu bytes", name, usage->memory_bytes);
+    if (usage->instructions > 2 * INSTRUCTIONS)
+        fail_msg("%s: used %lld instructions", name, (long long)usage->instructions);
+    if (usage->running_us > 2 * running_us)
+        fail_msg("%s: used %lld us", name, (long long)usage->running_us);
+}
+
 static struct rig_answer try_call(struct rig *rig, const char *place, const char *name)
 {
     char id[100], params[100] = "{}";
@@ -201,8 +219,7 @@ static struct rig_answer try_call(struct rig *rig, const char *place, const char
         snprintf(params, sizeof(params), "{\"type\":\"%s\"}", name);
     }
     struct rig_answer a = call(rig, id, params);
-    if (a.usage.memory_bytes > MEMORY_CAP)
-        fail_msg("%s: has %zu bytes", name, a.usage.memory_bytes);
+    check_usage(&a, place, name);
     for (const char *p = a.error.message; *p; p++)
         if ((unsigned char)*p < ' ' && *p != '\n' && *p != '\t')
             fail_msg("%s: its error paints the terminal", name);
