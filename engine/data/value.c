@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/timefmt.h"
@@ -177,6 +178,45 @@ enum peri_status peri_map_putn(struct peri_value *map, const char *key, size_t l
 void peri_map_drop(struct peri_value *map, const char *key)
 {
     json_object_del(J(map), key);
+}
+
+struct member {
+    const char *key;
+    size_t len;
+    json_t *value;
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct member *x = a, *y = b;
+    int c = memcmp(x->key, y->key, x->len < y->len ? x->len : y->len);
+    return c ? c : x->len < y->len ? -1 : x->len > y->len;
+}
+
+enum peri_status peri_map_sort(struct peri_value *map)
+{
+    size_t n = json_object_size(J(map)), i = 0;
+    bool sorted = true, good = true;
+    struct member *members = n > 1 ? calloc(n, sizeof(*members)) : NULL;
+    json_t *before = members ? json_copy(J(map)) : NULL; /* keeps keys and values */
+    if (n < 2 || !before) {
+        free(members);
+        return n < 2 ? PERI_OK : PERI_ENOMEM;
+    }
+    for (void *it = json_object_iter(before); it; it = json_object_iter_next(before, it), i++) {
+        members[i] =
+            (struct member){json_object_iter_key(it), json_object_iter_key_len(it), json_object_iter_value(it)};
+        sorted = sorted && (i == 0 || by_key(&members[i - 1], &members[i]) < 0);
+    }
+    if (!sorted) {
+        qsort(members, n, sizeof(*members), by_key);
+        json_object_clear(J(map));
+        for (i = 0; i < n; i++)
+            good = json_object_setn(J(map), members[i].key, members[i].len, members[i].value) == 0 && good;
+    }
+    json_decref(before);
+    free(members);
+    return good ? PERI_OK : PERI_ENOMEM;
 }
 
 const char *peri_map_text(const struct peri_value *map, const char *key)

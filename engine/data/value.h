@@ -46,6 +46,8 @@ struct peri_value *peri_map_atn(const struct peri_value *map, const char *key, s
 enum peri_status peri_map_put(struct peri_value *map, const char *key, struct peri_value *item);              /* take */
 enum peri_status peri_map_putn(struct peri_value *map, const char *key, size_t len, struct peri_value *item); /* take */
 void peri_map_drop(struct peri_value *map, const char *key);
+/* The same members in the order of their keys: for maps whose own order means nothing. */
+enum peri_status peri_map_sort(struct peri_value *map) PERI_MUST_CHECK;
 
 /* Shorthands that read a member of a map. */
 const char *peri_map_text(const struct peri_value *map, const char *key); /* NULL when absent or no string */

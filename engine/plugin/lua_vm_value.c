@@ -212,7 +212,10 @@ static struct peri_value *read_map(struct reader *r, int idx, int depth)
         }
         lua_pop(L, 1);
     }
-    return map;
+    if (peri_map_sort(map) == PERI_OK) /* Lua walks over a table in another order each time */
+        return map;
+    peri_value_unref(map);
+    return nomem(r, NULL);
 }
 
 /* An unmarked table is a list when its keys are 1 ... n. */
