@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "data/json.h"
 #include "io/store_runs.h"
+#include "run/verdicts_read.h"
 
 #define PAGE 1000
 
@@ -243,7 +244,7 @@ struct peri_value *peri_backtest_verdict(
     uint64_t seq = (uint64_t)(uintptr_t)peri_map_get(result->by_event, event);
     struct peri_value *list = NULL, *found = NULL;
     struct peri_error err;
-    if (!seq || peri_reader_verdicts(test->reader, seq, &list, &err) != PERI_OK)
+    if (!seq || peri_verdicts_read(test->reader, seq, NULL, &list, &err) != PERI_OK)
         return NULL;
     for (size_t i = 0; i < peri_value_count(list); i++)
         if (peri_streq(peri_map_text(peri_list_at(list, i), "rule"), rule))

@@ -2,23 +2,31 @@
 #include <stdio.h>
 
 #include "app/commands.h"
+#include "app/paths.h"
 #include "app/run_view.h"
+#include "app/why_again.h"
 #include "app/why_silent.h"
 #include "base/str.h"
 #include "io/store_events.h"
 #include "run/verdicts_read.h"
 
-enum { EVENT };
+enum { EVENT, AGAIN };
 
 static const struct argp_option options[] = {
-    {"event", PERI_OPTION(EVENT), "ID", 0,
-        "the event in question (default: the newest one with a verdict for the rule)", 0},
+    {"event", PERI_OPTION(EVENT), "ID|FILE", 0,
+        "the event in question (default: the newest one with a verdict for the rule); or a file of events, one JSON "
+        "object a line ({type, data, time?, source?}; - is standard input), which the rule is asked about as it is now",
+        0},
+    {"again", PERI_OPTION(AGAIN), 0, 0,
+        "with the id of a stored event: not what was decided then, but what the rule as it is now says to it", 0},
     {0},
 };
 static const struct peri_usage_text usage = {"RULE",
     "Says why RULE did or did not run for an event: fired, or the first thing that stood in the way with the actual "
     "values. "
-    "Exit code 1 when it did not fire or there is no verdict.",
+    "Exit code 1 when it did not fire or there is no verdict.\v"
+    "An event of a file, and --again, have no effect; no service is needed, and throttles and runs of other events are "
+    "not in the way.",
     options, 1, 1};
 
 #define LOOK_BACK 1000
@@ -37,8 +45,8 @@ static int print(struct peri_cli *cli, const char *event, const struct peri_valu
     uint64_t seq;
     if (cli->json) {
         struct peri_value *copy = peri_value_copy(verdict);
-        if (copy && peri_event_id_parse(event, &seq) &&
-            peri_map_put_text(copy, "event", peri_event_id(seq, id)) == PERI_OK)
+        bool stored = peri_event_id_parse(event, &seq);
+        if (copy && peri_map_put_text(copy, "event", stored ? peri_event_id(seq, id) : event) == PERI_OK)
             peri_print_json(copy);
         peri_value_unref(copy);
     } else {
@@ -55,8 +63,7 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
     uint64_t seq;
     enum peri_status st = PERI_OK;
     if (event) {
-        if (!peri_event_id_parse(event, &seq))
-            return peri_cli_usage(cli, "why", "\"%s\" is no event id (they look like ev-12)", event);
+        (void)peri_event_id_parse(event, &seq);
         st = peri_verdicts_read(reader, seq, rule, &verdicts, &err);
         const struct peri_value *v = verdict_of(verdicts, rule);
         int code = st  ? peri_cli_fail_error(cli, &err)
@@ -89,6 +96,19 @@ int peri_cmd_why(struct peri_cli *cli, int argc, char **argv)
     struct peri_args args;
     struct peri_reader *reader;
     peri_cli_parse(cli, argc, argv, &usage, &args);
+    const char *event = args.value[EVENT];
+    uint64_t seq = 0;
+    bool stored = event && peri_event_id_parse(event, &seq), file = event && !stored;
+    if (file && !peri_streq(event, "-") && !peri_path_is_file(event))
+        return peri_cli_usage(cli, "why", "\"%s\" is no event id (they look like ev-12), and no file", event);
+    if (args.value[AGAIN] && !stored)
+        return peri_cli_usage(cli, "why", "--again goes with --event ev-12");
+    if ((file || args.value[AGAIN]) && !peri_cli_config(cli))
+        return PERI_EXIT_NO;
+    if (file)
+        return peri_why_file(cli, args.words[0], event, print);
+    if (args.value[AGAIN])
+        return peri_why_stored(cli, args.words[0], seq, print);
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;

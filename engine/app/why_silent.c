@@ -21,8 +21,7 @@ static const struct peri_rule *find(const struct peri_rule_list *rules, const ch
     return NULL;
 }
 
-/* There is no such rule: a typing mistake, or its file has one. */
-static int no_rule(struct peri_cli *cli, const struct peri_rule_list *rules, const char *id, size_t errors)
+int peri_why_no_rule(struct peri_cli *cli, const struct peri_rule_list *rules, const char *id, size_t errors)
 {
     char hint[160] = "", broken[96] = "";
     const char **ids = calloc(rules->count + 1, sizeof(*ids)), *near = NULL;
@@ -71,6 +70,17 @@ static bool what_it_hears(const struct peri_rule *rule, const char *type, struct
     return hears;
 }
 
+int peri_why_not_heard(struct peri_cli *cli, const struct peri_rule *rule, const char *event, const char *type)
+{
+    struct peri_buf hears;
+    peri_buf_init(&hears, 1024);
+    (void)what_it_hears(rule, type, &hears);
+    int code = peri_cli_fail(
+        cli, PERI_EXIT_NO, "the rule \"%s\" hears %s; %s is a %s", rule->id, peri_buf_text(&hears), event, type);
+    peri_buf_finish(&hears);
+    return code;
+}
+
 static int about_event(
     struct peri_cli *cli, struct peri_reader *reader, const struct peri_rule *rule, const char *event)
 {
@@ -91,9 +101,10 @@ static int about_event(
         code = peri_cli_fail(cli, PERI_EXIT_NO, "the rule \"%s\" hears %s; %s is a %s", rule->id, list, event, e->type);
     else
         code = peri_cli_fail(cli, PERI_EXIT_NO,
-            "the rule \"%s\" was not loaded, or was another one, when %s came; `perigee events replay %s' lets it hear "
-            "the event now",
-            rule->id, event, event);
+            "the rule \"%s\" was not loaded, or was another one, when %s came; `perigee why %s --event %s --again' "
+            "says "
+            "what it would do now, `perigee events replay %s' lets it hear the event",
+            rule->id, event, rule->id, event, event);
     peri_buf_finish(&hears);
     peri_event_unref(e);
     return code;
@@ -118,7 +129,7 @@ int peri_why_silent(struct peri_cli *cli, struct peri_reader *reader, const char
     }
     const struct peri_rule *rule = find(peri_rulebook_rules(book), id);
     if (!rule)
-        code = no_rule(cli, peri_rulebook_rules(book), id, diag.errors);
+        code = peri_why_no_rule(cli, peri_rulebook_rules(book), id, diag.errors);
     else if (!rule->enabled)
         code = peri_cli_fail(cli, PERI_EXIT_NO, "the rule \"%s\" is switched off: `enabled: false' in %s:%d", id,
             rule->place.file, rule->place.line);
