@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/resource.h>
+
 #include "app/commands.h"
 #include "app/service.h"
 
@@ -15,6 +17,8 @@ int peri_cmd_run(struct peri_cli *cli, int argc, char **argv)
     peri_cli_parse(cli, argc, argv, &usage, &args);
     if (!peri_cli_config(cli))
         return PERI_EXIT_NO;
+    /* A core file would hold the secrets in memory. */
+    (void)!setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     struct peri_service_options options = {&cli->config, cli->approve_all};
     return peri_service_run(&options);
 }

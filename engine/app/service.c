@@ -532,6 +532,12 @@ static char *make_link(void *ctx, uint64_t run, const char *step)
     return peri_link_make(&s->links, run, step, peri_clock_wall_ms(&s->clock) + PERI_LINK_LIFE_MS);
 }
 
+static bool hide_secrets(void *ctx, const char *text, char **ret)
+{
+    size_t len;
+    return peri_secrets_hide(ctx, text, strlen(text), ret, &len);
+}
+
 static enum peri_status assemble(struct keeper *k, struct peri_error *err)
 {
     struct peri_service *s = &k->s;
@@ -548,6 +554,10 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
         st = peri_lookup_create(s->loop, s->store, &s->lookup, err);
     if (st == PERI_OK)
         st = peri_secrets_open(s->config->state_dir, &s->secrets, err);
+    if (st == PERI_OK) {
+        peri_secrets_also(s->secrets, "http.token", s->token);
+        peri_log_set_filter(s->log, hide_secrets, s->secrets);
+    }
     if (st == PERI_OK)
         st = peri_http_client_create(
             &(struct peri_http_client_options){.loop = s->loop, .log = s->log, .metrics = s->metrics}, &s->http, err);
@@ -609,6 +619,7 @@ static void dismantle(struct keeper *k)
     peri_store_close(s->store);
     if (s->loop)
         peri_loop_once(s->loop, 0); /* the last completions */
+    peri_log_set_filter(s->log, NULL, NULL);
     peri_secrets_destroy(s->secrets);
     peri_api_destroy(s->api);
     peri_rulebook_destroy(s->rulebook);

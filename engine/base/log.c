@@ -26,6 +26,8 @@ struct peri_log {
     _Atomic int level, dropped; /* dropped: lines since the reader stopped reading */
     bool json;
     bool journal; /* standard error is the systemd journal: it adds the time, we give the priority */
+    bool (*filter)(void *ctx, const char *text, char **ret);
+    void *filter_ctx;
 };
 
 /* sd-daemon(3): JOURNAL_STREAM is "device:inode" of the stream that leads to the journal. */
@@ -135,6 +137,15 @@ static void note_dropped(struct peri_log *log)
     peri_buf_finish(&line);
 }
 
+void peri_log_set_filter(struct peri_log *log, bool (*fn)(void *ctx, const char *text, char **ret), void *ctx)
+{
+    if (!log)
+        return;
+    log->filter = NULL;
+    log->filter_ctx = ctx;
+    log->filter = fn;
+}
+
 void peri_log_write(struct peri_log *log, enum peri_log_level level, const char *area, const char *fmt, ...)
 {
     if (!peri_log_enabled(log, level))
@@ -146,7 +157,10 @@ void peri_log_write(struct peri_log *log, enum peri_log_level level, const char 
     va_end(ap);
     struct peri_buf line;
     peri_buf_init(&line, LOG_LINE_MAX);
-    put_line(log, &line, level, area, text);
+    char *other = NULL;
+    bool replaced = log->filter && log->filter(log->filter_ctx, text, &other);
+    put_line(log, &line, level, area, replaced ? other : text);
+    free(other);
     /* One write keeps lines of several threads apart. A log that can not be written must not stop the service. */
     if (line.data && has_room(log)) {
         note_dropped(log);

@@ -26,6 +26,9 @@ struct peri_log_options {
 
 struct peri_log *peri_log_create(const struct peri_log_options *options);
 void peri_log_destroy(struct peri_log *log);
+/* Called with each record's text, from any thread: true and a malloc'ed text to be written instead. Set before threads
+ * log, taken back (NULL) before ctx goes. */
+void peri_log_set_filter(struct peri_log *log, bool (*fn)(void *ctx, const char *text, char **ret), void *ctx);
 void peri_log_set_level(struct peri_log *log, enum peri_log_level level);
 bool peri_log_enabled(const struct peri_log *log, enum peri_log_level level);
 /* area is the module ("rules", "plugin.comms"). Control characters in the text are escaped, lines cut at 4 KiB. */

@@ -3,11 +3,13 @@
  * What is read is kept in memory only by the caller. systemd's credentials are read-only and win, so that a unit file
  * can override what is stored. Symbolic links are not followed inside our own folder. */
 #include "io/secrets.h"
+#include "io/secrets_internal.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,11 +22,22 @@
 #include "base/vec.h"
 
 #define MAX_NAME 100
+#define KNOWN_MIN 6 /* shorter ones would be found in innocent texts */
+#define KNOWN_MAX 1000
 #define MAX_VALUE (64u << 10)
+
+/* A value that was given out. */
+struct known {
+    char *name, *value;
+    size_t len;
+};
 
 struct peri_secrets {
     char *folder;
-    char *credentials;     /* or NULL */
+    char *credentials;    /* or NULL */
+    pthread_mutex_t lock; /* of known */
+    struct known *known;
+    size_t known_count, known_cap;
     struct peri_map *lent; /* name -> value; NULL: none. Filled before other threads ask */
 };
 
@@ -53,6 +66,7 @@ enum peri_status peri_secrets_open(const char *state_dir, struct peri_secrets **
     struct peri_secrets *secrets = calloc(1, sizeof(*secrets));
     if (!secrets)
         return peri_error_nomem(err);
+    pthread_mutex_init(&secrets->lock, NULL);
     secrets->folder = peri_asprintf("%s/secrets", state_dir);
     secrets->credentials = credentials && credentials[0] ? peri_strdup(credentials) : NULL;
     if (!secrets->folder || (credentials && credentials[0] && !secrets->credentials)) {
@@ -67,6 +81,12 @@ void peri_secrets_destroy(struct peri_secrets *secrets)
 {
     if (!secrets)
         return;
+    for (size_t i = 0; i < secrets->known_count; i++) {
+        peri_secret_free(secrets->known[i].value, secrets->known[i].len);
+        free(secrets->known[i].name);
+    }
+    free(secrets->known);
+    pthread_mutex_destroy(&secrets->lock);
     peri_map_destroy(secrets->lent, free);
     free(secrets->folder);
     free(secrets->credentials);
@@ -214,6 +234,30 @@ static enum peri_status read_value(
     return PERI_OK;
 }
 
+/* Memory that is out only makes this line of defence thinner. */
+void peri_secrets_remember(struct peri_secrets *secrets, const char *name, const char *value, size_t len)
+{
+    if (len < KNOWN_MIN)
+        return;
+    pthread_mutex_lock(&secrets->lock);
+    for (size_t i = 0; i < secrets->known_count; i++) {
+        if (secrets->known[i].len == len && memcmp(secrets->known[i].value, value, len) == 0) {
+            pthread_mutex_unlock(&secrets->lock);
+            return;
+        }
+    }
+    char *copy = malloc(len + 1), *id = peri_strdup(name);
+    if (copy && id && secrets->known_count < KNOWN_MAX &&
+        peri_vec_grow(&secrets->known, &secrets->known_cap, secrets->known_count + 1, sizeof(*secrets->known))) {
+        memcpy(copy, value, len + 1);
+        secrets->known[secrets->known_count++] = (struct known){id, copy, len};
+    } else {
+        free(copy);
+        free(id);
+    }
+    pthread_mutex_unlock(&secrets->lock);
+}
+
 enum peri_status peri_secrets_get(
     struct peri_secrets *secrets, const char *name, char **ret_value, size_t *ret_len, struct peri_error *err)
 {
@@ -243,6 +287,7 @@ enum peri_status peri_secrets_get(
     peri_secret_free(raw, len);
     if (!value)
         return peri_error_nomem(err);
+    peri_secrets_remember(secrets, name, value, len);
     *ret_value = value;
     *ret_len = len;
     return PERI_OK;
@@ -329,4 +374,22 @@ enum peri_status peri_secrets_names(struct peri_secrets *secrets, char ***ret_na
     names.items[kept] = NULL;
     *ret_names = names.items;
     return PERI_OK;
+}
+
+const char *peri_secrets_find(
+    struct peri_secrets *secrets, const char *text, size_t len, size_t *ret_at, size_t *ret_len)
+{
+    const char *name = NULL;
+    pthread_mutex_lock(&secrets->lock);
+    for (size_t i = 0; i < secrets->known_count; i++) {
+        const struct known *k = &secrets->known[i];
+        const char *at = memmem(text, len, k->value, k->len);
+        if (at && (!name || (size_t)(at - text) < *ret_at)) {
+            name = k->name;
+            *ret_at = (size_t)(at - text);
+            *ret_len = k->len;
+        }
+    }
+    pthread_mutex_unlock(&secrets->lock);
+    return name;
 }

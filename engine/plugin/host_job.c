@@ -177,9 +177,14 @@ static void answer(struct peri_job *job, const struct peri_error *err)
         peri_breaker_result(job, err);
         peri_ledger_arm(host);
     }
+    peri_secrets_hide_error(host->options.secrets, &result.error);
+    struct peri_value *clean = job->value ? peri_secrets_hide_value(host->options.secrets, job->value) : NULL;
+    if (result.value && clean)
+        result.value = clean;
     if (job->gate)
         peri_intercept_after(job, &result);
     job->finish(job, &result);
+    peri_value_unref(clean);
 }
 
 void peri_job_refuse(struct peri_job *job, const struct peri_error *err)

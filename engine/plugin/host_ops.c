@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
+#include "base/buf.h"
 #include "base/id.h"
 #include "base/str.h"
 #include "lang/rule.h"
@@ -82,8 +84,8 @@ static void wipe(char *text)
 }
 
 /* For the audit trail. */
-static void record(
-    const struct peri_job *job, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
+static void record(const struct peri_job *job, enum peri_status st, const struct peri_http_response *response,
+    const struct peri_error *err)
 {
     const struct peri_op *op = &job->op;
     char *host = NULL, outcome[64];
@@ -97,11 +99,22 @@ static void record(
     const char *where = host ? host : op->host;
     if (st && !strcmp(err->code, "http.blocked"))
         peri_ledger_violation(job, err->code, where ? where : "?");
-    peri_ledger_outbound(job, where, port, outcome, response->connected ? (int64_t)op->body_len : 0,
-        (int64_t)response->body_len);
+    peri_ledger_outbound(
+        job, where, port, outcome, response->connected ? (int64_t)op->body_len : 0, (int64_t)response->body_len);
     free(host);
 }
 
+static void copy_body(struct peri_op *op, const struct peri_http_response *response)
+{
+    op->text = malloc(response->body_len + 1);
+    if (!op->text)
+        return;
+    memcpy(op->text, response->body ? response->body : "", response->body_len);
+    op->text[response->body_len] = '\0';
+    op->text_len = response->body_len;
+}
+
+/* A server may repeat what it was sent. */
 static void network_done(
     void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err)
 {
@@ -116,6 +129,7 @@ static void network_done(
         static const char *const sure[] = {
             "smtp.refused", "smtp.later", "smtp.auth", NULL}; /* the server has said no */
         op->error = *err;
+        peri_secrets_hide_error(job->host->options.secrets, &op->error);
         op->error.status = st;
         op->error.outcome_unknown = effect;
         for (const char *const *s = sure; *s; s++)
@@ -131,13 +145,14 @@ static void network_done(
         if (text) /* a header that is not UTF-8 is left out */
             (void)!peri_map_put(op->answer, response->headers[i].name, text);
     }
-    op->text = malloc(response->body_len + 1);
+    struct peri_value *clean = peri_secrets_hide_value(job->host->options.secrets, op->answer);
+    peri_value_unref(op->answer);
+    op->answer = clean;
+    if (!peri_secrets_hide(job->host->options.secrets, response->body ? response->body : "", response->body_len,
+            &op->text, &op->text_len))
+        copy_body(op, response);
     if (!op->text || !op->answer) {
         peri_error_nomem(&op->error);
-    } else {
-        memcpy(op->text, response->body ? response->body : "", response->body_len);
-        op->text[response->body_len] = '\0';
-        op->text_len = response->body_len;
     }
     peri_job_resume(job);
 }
@@ -151,6 +166,23 @@ static enum peri_status no_network(struct peri_job *job, struct peri_error *err)
         return PERI_EIO;
     }
     return PERI_OK;
+}
+
+/* What the Authorization header will hold. */
+static void remember_basic(struct peri_job *job, const char *name, const char *user, const char *password)
+{
+    struct peri_buf plain, coded;
+    peri_buf_init(&plain, 128 * 1024);
+    peri_buf_init(&coded, 256 * 1024);
+    if (peri_buf_printf(&plain, "%s:%s", user, password) == PERI_OK &&
+        peri_base64_encode(&coded, plain.data, plain.len) == PERI_OK)
+        peri_secrets_also(job->host->options.secrets, name, peri_buf_text(&coded));
+    if (plain.data)
+        explicit_bzero(plain.data, plain.len);
+    if (coded.data)
+        explicit_bzero(coded.data, coded.len);
+    peri_buf_finish(&plain);
+    peri_buf_finish(&coded);
 }
 
 static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
@@ -181,6 +213,8 @@ static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
         st = reveal(job, &op->cert_key, &cert_key, err);
     if (!st && (op->ca.secret || op->ca.text))
         st = reveal(job, &op->ca, &ca, err);
+    if (!st && auth && op->password.secret)
+        remember_basic(job, op->password.secret, user, password);
     if (!st && !(agent = peri_asprintf("perigee-plugin/%s", job->plugin->id)))
         st = peri_error_nomem(err);
     if (!st) {

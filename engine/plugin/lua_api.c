@@ -392,6 +392,19 @@ struct peri_value *peri_lua_value(lua_State *L, int idx, const char *what, size_
     return *box;
 }
 
+struct peri_value *peri_lua_kept_value(lua_State *L, int idx, const char *what, size_t max_bytes)
+{
+    struct peri_job *job = peri_vm_call_user(L);
+    struct peri_value *v = peri_lua_value(L, idx, what, max_bytes), *clean = NULL;
+    if (!v || !job)
+        return v;
+    struct peri_value **box = peri_vm_push_box(L);
+    *box = clean = peri_secrets_hide_value(job->host->options.secrets, v);
+    if (!clean)
+        peri_vm_raisef(L, "out_of_memory", "out of memory");
+    return clean;
+}
+
 struct peri_op *peri_lua_begin(lua_State *L, struct peri_job *job, enum peri_op_kind kind)
 {
     struct peri_error err = {0};

@@ -53,6 +53,8 @@ const char *peri_lua_text(lua_State *L, int idx, const char *what);
 const char *peri_lua_textn(lua_State *L, int idx, const char *what, size_t *ret_len);
 /* A value argument, kept in a box on the stack. nil: NULL. */
 struct peri_value *peri_lua_value(lua_State *L, int idx, const char *what, size_t max_bytes);
+/* The same for what will be stored, sent on or shown: values of secrets in it are hidden (io/secrets.h). */
+struct peri_value *peri_lua_kept_value(lua_State *L, int idx, const char *what, size_t max_bytes);
 /* Clears the job's operation and sets its kind; raises when the call can not wait here. */
 struct peri_op *peri_lua_begin(lua_State *L, struct peri_job *job, enum peri_op_kind kind);
 /* A copy in fresh memory for the job's operation; raises out_of_memory. */

@@ -133,7 +133,7 @@ static int data_put(lua_State *L)
     const char *type = peri_lua_text(L, 1, "type");
     if (!lua_istable(L, 2))
         peri_vm_raisef(L, "bad_argument", "fields must be a table");
-    struct peri_value *fields = peri_lua_value(L, 2, "fields", FIELDS_BYTES);
+    struct peri_value *fields = peri_lua_kept_value(L, 2, "fields", FIELDS_BYTES);
     peri_vm_charge(L, 200);
     peri_lua_check(L, peri_job_put(job, type, fields, id, &err), &err);
     lua_pushstring(L, id);

@@ -12,7 +12,7 @@ static int emit(lua_State *L)
     struct peri_error err = {0};
     const char *type = peri_lua_text(L, 1, "event type");
     lua_settop(L, 3);
-    struct peri_value *data = peri_lua_value(L, 2, "data", PERI_HOST_EVENT_BYTES * 2);
+    struct peri_value *data = peri_lua_kept_value(L, 2, "data", PERI_HOST_EVENT_BYTES * 2);
     struct peri_value *options = peri_lua_value(L, 3, "options", 8192);
     if (options && !peri_value_is(options, PERI_MAP))
         peri_vm_raisef(L, "bad_argument", "options must be a table {id =, time =, subject =, source =}");

@@ -12,7 +12,7 @@ static int write_log(lua_State *L, enum peri_log_level level)
         return 0;
     const char *text = peri_vm_tostring(L, 1, &len);
 
-    struct peri_value *data = lua_istable(L, 2) ? peri_lua_value(L, 2, "data", DATA_BYTES) : NULL;
+    struct peri_value *data = lua_istable(L, 2) ? peri_lua_kept_value(L, 2, "data", DATA_BYTES) : NULL;
     peri_vm_charge(L, (int64_t)len / 4 + 100);
     peri_job_log(job, level, text, data);
     return 0;

@@ -23,7 +23,7 @@ static int mappings_set(lua_State *L)
     lua_settop(L, 4);
     for (int i = 0; i < 3; i++)
         (void)peri_lua_text(L, i + 1, names[i]);
-    struct peri_value *data = peri_lua_value(L, 4, "data", DATA_BYTES);
+    struct peri_value *data = peri_lua_kept_value(L, 4, "data", DATA_BYTES);
     struct peri_value **list = peri_vm_push_box(L), **map = peri_vm_push_box(L);
     *list = peri_value_list();
     *map = peri_value_map();
@@ -43,7 +43,7 @@ static int mappings_bulk(lua_State *L)
     struct peri_job *job = peri_lua_job(L);
     struct peri_error err = {0};
     lua_settop(L, 1);
-    struct peri_value *list = peri_lua_value(L, 1, "mappings", BULK_BYTES);
+    struct peri_value *list = peri_lua_kept_value(L, 1, "mappings", BULK_BYTES);
     bool ok = peri_value_is(list, PERI_LIST) || (peri_value_is(list, PERI_MAP) && !peri_value_count(list));
     for (size_t i = 0; ok && i < peri_value_count(list); i++)
         ok = peri_value_is(peri_list_at(list, i), PERI_MAP);

@@ -39,7 +39,7 @@ static int64_t duration(lua_State *L, int idx, const char *what)
 
 static void read_options(lua_State *L, struct peri_value *spec)
 {
-    struct peri_value *options = peri_lua_value(L, 4, "options", DATA_BYTES);
+    struct peri_value *options = peri_lua_kept_value(L, 4, "options", DATA_BYTES);
     if (options && !peri_value_is(options, PERI_MAP))
         peri_vm_raisef(L, "bad_argument", "options must be a table {data =, timezone =}");
     if (peri_map_at(options, "data"))

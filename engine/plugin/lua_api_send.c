@@ -18,7 +18,7 @@ static int send_message(lua_State *L)
     if (!lua_istable(L, 2))
         peri_vm_raisef(L, "bad_argument", "message must be a table");
     lua_settop(L, 2);
-    struct peri_value *message = peri_lua_value(L, 2, "message", MESSAGE_BYTES);
+    struct peri_value *message = peri_lua_kept_value(L, 2, "message", MESSAGE_BYTES);
     if (!peri_value_is(message, PERI_MAP))
         peri_vm_raisef(L, "bad_argument", "message must be a table with names");
     struct peri_op *op = peri_lua_begin(L, job, PERI_OP_SEND);
@@ -32,7 +32,7 @@ static int call_operator(lua_State *L)
     struct peri_job *job = peri_lua_job(L);
     const char *id = peri_lua_text(L, 1, "operator");
     lua_settop(L, 2);
-    struct peri_value *params = peri_lua_value(L, 2, "params", MESSAGE_BYTES);
+    struct peri_value *params = peri_lua_kept_value(L, 2, "params", MESSAGE_BYTES);
     struct peri_op *op = peri_lua_begin(L, job, PERI_OP_CALL);
     (void)peri_grants_uses(job->plugin->grants, "operators:call");
     op->target = peri_lua_dup(L, id, strlen(id));

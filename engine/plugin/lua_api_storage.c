@@ -79,7 +79,7 @@ static int storage_set(lua_State *L)
     lua_settop(L, 3);
     key_of(L, 1, 3, key);
     int64_t ttl = ttl_of(L, 3);
-    struct peri_value *value = peri_lua_value(L, 2, "value", PERI_HOST_STORAGE_VALUE);
+    struct peri_value *value = peri_lua_kept_value(L, 2, "value", PERI_HOST_STORAGE_VALUE);
     peri_vm_charge(L, 200);
     peri_lua_check(L, peri_job_kv_set(job, key, value, ttl, &err), &err); /* nil deletes */
     return 0;

@@ -168,6 +168,41 @@ static void test_links_are_not_followed(void **state)
     assert_int_equal(peri_secrets_get(f->secrets, "fifo", &value, &len, &err), PERI_EIO);
 }
 
+static void test_values_that_come_back_are_hidden(void **state)
+{
+    struct fixture *f = *state;
+    struct peri_error err;
+    char *value, *text = NULL;
+    size_t len;
+    assert_int_equal(peri_secrets_set(f->secrets, "key", "sesame-open", 11, &err), PERI_OK);
+    assert_int_equal(peri_secrets_set(f->secrets, "pin", "1234", 4, &err), PERI_OK);
+    assert_false(peri_secrets_hide(f->secrets, "a sesame-open b", 15, &text, &len)); /* it was never given out */
+    assert_int_equal(peri_secrets_get(f->secrets, "key", &value, &len, &err), PERI_OK);
+    peri_secret_free(value, len);
+    assert_int_equal(peri_secrets_get(f->secrets, "pin", &value, &len, &err), PERI_OK);
+    peri_secret_free(value, len);
+    assert_true(peri_secrets_hide(f->secrets, "a sesame-open b sesame-open", 27, &text, &len));
+    assert_string_equal(text, "a [secret key] b [secret key]");
+    assert_int_equal(len, strlen(text));
+    free(text);
+    assert_false(
+        peri_secrets_hide(f->secrets, "sesame-ope 1234", 15, &text, &len)); /* short ones stand in many texts */
+    struct peri_value *list = peri_value_list(), *map = peri_value_map();
+    assert_int_equal(peri_list_push(list, peri_value_str("x sesame-open")), PERI_OK);
+    assert_int_equal(peri_map_put(map, "sesame-open", peri_value_ref(list)), PERI_OK);
+    struct peri_value *clean = peri_secrets_hide_value(f->secrets, map),
+                      *same = peri_secrets_hide_value(f->secrets, clean);
+    assert_string_equal(peri_value_text(peri_list_at(peri_map_at(clean, "[secret key]"), 0)), "x [secret key]");
+    assert_ptr_equal(same, clean);
+    (void)peri_error_set(&err, PERI_EIO, "x", "535 sesame-open refused");
+    peri_secrets_hide_error(f->secrets, &err);
+    assert_string_equal(err.message, "535 [secret key] refused");
+    peri_value_unref(same);
+    peri_value_unref(clean);
+    peri_value_unref(map);
+    peri_value_unref(list);
+}
+
 static void test_too_large(void **state)
 {
     struct fixture *f = *state;
@@ -213,6 +248,7 @@ int main(void)
         T(test_only_the_owner_reads),
         T(test_credentials_win),
         T(test_names),
+        T(test_values_that_come_back_are_hidden),
         T(test_names_that_are_refused),
         T(test_links_are_not_followed),
         T(test_too_large),
