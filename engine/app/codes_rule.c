@@ -93,6 +93,10 @@ const struct peri_code peri_codes_rule[] = {
     {"cron-never", "a schedule that never fires", "The expression is well formed, but no such day exists.",
         PERI_EXAMPLE_RULE, "trigger:\n  schedule: {cron: \"0 8 31 2 *\"}",
         "trigger:\n  schedule: {cron: \"0 8 28 2 *\"}"},
+    {"sun-never", "the sun never comes there",
+        "At this latitude the sun does not reach that elevation on any day of the year.", PERI_EXAMPLE_RULE,
+        "trigger:\n  sun: {at: rising, elevation: 80, latitude: 52.5, longitude: 13.4}",
+        "trigger:\n  sun: {at: rising, elevation: 8, latitude: 52.5, longitude: 13.4}"},
     {"event-type", "this is no event type",
         "Dotted segments of letters, digits, _ and -. A trigger may use a glob: * is one segment or a part of one, ** "
         "any number of them. What emit sends has no stars.",
@@ -149,7 +153,8 @@ const struct peri_code peri_codes_rule[] = {
         PERI_EXAMPLE_RULE, "trigger: {event: run.Failed}\nconditions:\n  - expr: event.rul == 'backup'",
         "trigger: {event: run.Failed}\nconditions:\n  - expr: event.rule == 'backup'"},
     {"plain-secret", "a secret written out",
-        "A warning. A text under a key such as password or token, or of the form of a provider's key, can be read by everybody who "
+        "A warning. A text under a key such as password or token, or of the form of a provider's key, can be read by "
+        "everybody who "
         "reads the file. `perigee secrets set NAME` keeps it apart, and `!secret NAME` names it.",
         PERI_EXAMPLE_RULE,
         "actions:\n  - operator: http.request\n    params: {url: \"https://example.org\", headers: {X-Api-Key: "
@@ -157,7 +162,8 @@ const struct peri_code peri_codes_rule[] = {
         "actions:\n  - operator: http.request\n    params: {url: \"https://example.org\", headers: {X-Api-Key: !secret "
         "example}}"},
     {"undeclared-field", "a field that no declaration of the event has",
-        "A warning. Plugins declare what the events that they send hold (`perigee plugins show ID --json`, under events), and no "
+        "A warning. Plugins declare what the events that they send hold (`perigee plugins show ID --json`, under "
+        "events), and no "
         "declaration of this type has the field. Events that you send yourself may hold more than was declared.",
         PERI_EXAMPLE_RULE, "trigger:\n  event: device.Battery\nconditions:\n  - expr: event.levl < 0.1",
         "trigger:\n  event: device.Battery\nconditions:\n  - expr: event.level < 0.1"},

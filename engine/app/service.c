@@ -143,6 +143,7 @@ static void log_findings(struct peri_service *s)
 void peri_service_reload_rules(struct peri_service *s)
 {
     struct peri_rule_env env = peri_rule_env_of(s->host, &s->tz, s->config->timezone);
+    peri_rule_env_locate(&env, s->config->latitude, s->config->longitude);
     struct peri_error err;
     peri_diag_finish(&s->findings);
     enum peri_status st = peri_rulebook_load(s->rulebook, &env, &s->findings);
@@ -446,6 +447,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .http = s->http,
         .secrets = s->secrets,
         .tz = &s->tz,
+        .timezone = s->config->timezone,
         .plugin_path = (const char *const *)c->plugin_path,
         .bundled_path = k->share,
         .policy_file = c->policy,

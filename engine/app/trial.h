@@ -81,8 +81,9 @@ struct peri_trial_case {
 struct peri_trial_file {
     char *path;
     struct peri_yaml_doc *doc;
-    const char *timezone; /* default of schedules, and of times without an offset */
-    char **rules;         /* NULL-ended */
+    const char *timezone;       /* default of schedules, and of times without an offset */
+    double latitude, longitude; /* of the sun; NAN: none */
+    char **rules;               /* NULL-ended */
     struct peri_value *data, *plugins, *secrets;
     struct peri_trial_stub *stubs;
     size_t stub_count;

@@ -220,6 +220,7 @@ static enum peri_status open_host(struct peri_trial_bed *bed, struct peri_diag *
         .sends = sends,
         .sends_ctx = bed,
         .tz = &bed->tz,
+        .timezone = bed->file->timezone,
         .plugin_path = (const char *const *)config->plugin_path,
         .bundled_path = share,
         .policy_file = config->policy,
@@ -258,6 +259,7 @@ static const char *const *ids(void *ctx)
 static enum peri_status load_rules(struct peri_trial_bed *bed, struct peri_diag *diag)
 {
     bed->env = peri_rule_env_of(bed->host, &bed->tz, bed->file->timezone);
+    peri_rule_env_locate(&bed->env, bed->file->latitude, bed->file->longitude);
     bed->env.operator_facts = facts; /* knows stubs too */
     bed->env.operator_ids = ids;
     bed->env.event_field = NULL; /* warnings are for perigee check */

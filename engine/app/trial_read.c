@@ -2,6 +2,7 @@
 /* Reading *.test.yaml. All mistakes are found before the first test runs. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -335,10 +336,27 @@ static void read_zone(struct trial_reader *r, const struct peri_node *node, cons
     }
 }
 
+static void read_location(struct trial_reader *r, const struct peri_node *node)
+{
+    struct peri_value *v = NULL;
+    r->file->latitude = r->file->longitude = NAN;
+    if (!node)
+        return;
+    if (node->kind == PERI_NODE_MAP && peri_node_value(node, NULL, NULL, &v, NULL) == PERI_OK &&
+        peri_value_is_number(peri_map_at(v, "latitude")) && peri_value_is_number(peri_map_at(v, "longitude"))) {
+        r->file->latitude = peri_value_as_real(peri_map_at(v, "latitude"));
+        r->file->longitude = peri_value_as_real(peri_map_at(v, "longitude"));
+    } else {
+        trial_fault(r, node->place, "wrong-type", "location: {latitude: 52.5, longitude: 13.4}",
+            "\"location\" must be a mapping of latitude and longitude");
+    }
+    peri_value_unref(v);
+}
+
 static void read_file(struct trial_reader *r, const struct peri_node *root, const struct peri_tz_source *source)
 {
     static const char *const known[] = {
-        "rules", "timezone", "start", "plugins", "secrets", "data", "stubs", "http", "tests", NULL};
+        "rules", "timezone", "location", "start", "plugins", "secrets", "data", "stubs", "http", "tests", NULL};
     struct peri_trial_file *f = r->file;
     const struct peri_node *n;
     int64_t start_ms = 0;
@@ -346,6 +364,7 @@ static void read_file(struct trial_reader *r, const struct peri_node *root, cons
         return;
     read_rule_paths(r, peri_node_get(root, "rules", NULL));
     read_zone(r, peri_node_get(root, "timezone", NULL), source);
+    read_location(r, peri_node_get(root, "location", NULL));
     if (!r->tz)
         return;
     (void)peri_time_parse(DEFAULT_START, strlen(DEFAULT_START), &start_ms);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/workbench.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,13 @@ static const char *const *operator_ids(void *ctx)
 static enum peri_field_known event_field(void *ctx, const char *type, const char *field, char near[PERI_FIELD_NEAR])
 {
     return peri_host_event_field(ctx, type, field, near);
+}
+
+void peri_rule_env_locate(struct peri_rule_env *env, double latitude, double longitude)
+{
+    env->has_location = !isnan(latitude) && !isnan(longitude);
+    env->latitude = latitude;
+    env->longitude = longitude;
 }
 
 struct peri_rule_env peri_rule_env_of(struct peri_host *host, const struct peri_tz_source *tz, const char *timezone)
@@ -137,10 +145,12 @@ enum peri_status peri_workbench_open(
     if (st == PERI_OK)
         st = peri_host_load_now(bench->host, diag);
     peri_log_set_level(bench->log, PERI_LOG_INFO); /* loading is told by findings */
-    if (st == PERI_OK)
+    if (st == PERI_OK) {
         bench->env = peri_rule_env_of(bench->host, &bench->tz, cli->config.timezone);
-    else
+        peri_rule_env_locate(&bench->env, cli->config.latitude, cli->config.longitude);
+    } else {
         peri_workbench_close(bench);
+    }
     return st;
 }
 

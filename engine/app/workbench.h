@@ -38,6 +38,8 @@ enum peri_status peri_workbench_open(
 void peri_workbench_close(struct peri_workbench *bench);
 
 /* What a rule checker needs of a host; used by the service too. */
+/* Where the sun of triggers rises; NAN: nobody has said. */
+void peri_rule_env_locate(struct peri_rule_env *env, double latitude, double longitude);
 struct peri_rule_env peri_rule_env_of(struct peri_host *host, const struct peri_tz_source *tz, const char *timezone);
 
 /* The event types that the host's plugins say they publish, active or not. */

@@ -46,6 +46,7 @@ struct peri_trigger {
     struct peri_place event_place;
     struct peri_pattern *match; /* the same; NULL: any payload */
     struct peri_schedule schedule;
+    char *lane;     /* SCHEDULE with overlap: the lane of its runs. Begins with PERI_TIMES_LANE */
     int64_t for_ms; /* ABSENCE; EVENT: 0 when it fires at once */
     int64_t within_ms, at_least;
     int64_t max_keys; /* of which it remembers something */
@@ -55,6 +56,8 @@ struct peri_trigger {
     size_t step_count;
     char spec[80]; /* what it watches, in short: with another one it begins anew */
 };
+
+#define PERI_TIMES_LANE "$times/"
 
 /* Does it remember anything from one event to the next? */
 bool peri_trigger_watches(const struct peri_trigger *trigger);
@@ -172,9 +175,9 @@ struct peri_step {
     struct peri_block **branches;
     size_t branch_count;
     /* WAIT_FOR: as is read as events.<as> */
-    char *wait_event;                /* exact type or glob */
+    char *wait_event;                 /* exact type or glob */
     struct peri_template *wait_match; /* NULL: any payload */
-    struct peri_template *limit;     /* WAIT_FOR, APPROVE: as of a delay; NULL: for ever */
+    struct peri_template *limit;      /* WAIT_FOR, APPROVE: as of a delay; NULL: for ever */
     /* APPROVE */
     struct peri_template *prompt;
     struct peri_schema *schema;     /* of the answer; NULL: true or false */
@@ -241,7 +244,7 @@ struct peri_operator_facts {
 
 /* Does a field exist in the data of an event, as far as its declarations go? */
 enum peri_field_known {
-    PERI_FIELD_OPEN,   /* nobody has declared what the data holds, or it may hold more */
+    PERI_FIELD_OPEN, /* nobody has declared what the data holds, or it may hold more */
     PERI_FIELD_THERE,
     PERI_FIELD_NOWHERE
 };
@@ -255,6 +258,9 @@ struct peri_rule_env {
     void *ctx;
     const struct peri_tz_source *tz;
     const char *timezone; /* default zone of schedules */
+    bool has_location;    /* of the sun, where a trigger names none */
+    double latitude, longitude;
+    bool stored; /* the rule was loaded before: what it took from here may be gone */
     /* near gets the field that was meant, or "". NULL: nothing is declared. */
     enum peri_field_known (*event_field)(void *ctx, const char *type, const char *field, char near[PERI_FIELD_NEAR]);
     /* Compiles an inline script without running it: PERI_EINVAL, what is wrong with it and *ret_line (from 1). NULL:

@@ -105,6 +105,7 @@ enum peri_status peri_rule_from_text(
     struct peri_diag diag;
     quiet.operator_facts = NULL;
     quiet.check_lua = NULL;
+    quiet.stored = true;
     peri_diag_init(&diag);
     enum peri_status st = peri_rules_load_text("stored rule", text, len, &quiet, &list, &diag);
     if (st == PERI_OK && list.count == 1)

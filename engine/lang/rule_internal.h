@@ -40,7 +40,7 @@ struct rule_reader {
     struct rule_names ids, vars;  /* of all steps; of all `set` */
     struct rule_names heard_as;   /* events that wait_for and steps of sequences name */
     struct rule_names listed;     /* scratch of names.list */
-    const char *heard[8]; /* the triggers' types, when all are exact and something may be declared of them */
+    const char *heard[8];         /* the triggers' types, when all are exact and something may be declared of them */
     size_t heard_count;
     const struct peri_node *text_node; /* the text being compiled, and where in it the expression starts */
     size_t text_offset;
@@ -87,7 +87,7 @@ extern const struct rule_key peri_rule_head_keys[], peri_rule_trigger_keys[], pe
     peri_rule_condition_keys[], peri_rule_step_keys[], peri_rule_for_each_keys[], peri_rule_choice_keys[],
     peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[], peri_rule_wait_keys[],
     peri_rule_approve_keys[], peri_rule_rate_limit_keys[], peri_rule_quiet_hours_keys[], peri_rule_count_keys[],
-    peri_rule_absence_keys[], peri_rule_sequence_keys[], peri_rule_sequence_step_keys[];
+    peri_rule_absence_keys[], peri_rule_sequence_keys[], peri_rule_sequence_step_keys[], peri_rule_sun_keys[];
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
 void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,
@@ -135,6 +135,11 @@ void peri_rule_read_triggers(struct rule_reader *r, const struct peri_node *map)
 /* An event type or glob; NULL when wrong. */
 char *peri_rule_read_type(struct rule_reader *r, const struct peri_node *node, const char *what);
 void peri_rule_read_match(struct rule_reader *r, const struct peri_node *map, struct peri_pattern **ret);
+
+/* What schedules and the sun have in common: catch_up, jitter, overlap. */
+void peri_rule_read_times(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t);
+/* rule_sun.c */
+void peri_rule_read_sun(struct rule_reader *r, const struct peri_node *node, struct peri_trigger *t);
 
 /* rule_watch.c: triggers that watch over time. rule: the mapping of the rule; map: of the trigger. */
 /* keys_good: no key is unknown. */

@@ -14,6 +14,8 @@
 #define REF(name) "{\"$ref\": \"#/definitions/" name "\"}"
 #define LIST_OF(schema) "{\"type\": \"array\", \"minItems\": 1, \"items\": " schema "}"
 
+#define OVERLAP "{\"enum\": [\"allow\", \"skip\", \"buffer_one\"], \"default\": \"allow\"}"
+
 struct shape {
     const char *key, *schema, *help;
 };
@@ -52,6 +54,8 @@ static const struct shape trigger_shapes[] = {
         "An event type, or a glob on its dotted segments: * is one segment or a part of one, ** any number."},
     {"match", REF("pattern"), "Which payloads: fields with lists of alternatives."},
     {"schedule", REF("schedule"), "Fires by the clock."},
+    {"sun", "{\"anyOf\": [{\"enum\": [\"sunrise\", \"sunset\", \"dawn\", \"dusk\", \"noon\"]}, " REF("sun") "]}",
+        "Fires by the sun."},
     {"for", REF("duration"),
         "Fires when this has gone on for so long: until then no event of the type and key came that "
         "does not match."},
@@ -60,6 +64,19 @@ static const struct shape trigger_shapes[] = {
     {"sequence", REF("sequence"), "Fires when events have come in this order, for each key."},
     {"max_keys", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1000000, \"default\": 100000}",
         "Of how many keys something is remembered; a new one takes the place of the one that was quiet longest."},
+    {0},
+};
+
+static const struct shape sun_shapes[] = {
+    {"at", "{\"enum\": [\"sunrise\", \"sunset\", \"dawn\", \"dusk\", \"noon\", \"rising\", \"setting\"]}",
+        "What the sun does; dawn and dusk: 6 degrees below the horizon; rising and setting: at elevation."},
+    {"offset", "{\"type\": \"string\"}", "So much later, or with a - before it earlier."},
+    {"elevation", "{\"type\": \"number\", \"minimum\": -90, \"maximum\": 90}", "Degrees above the horizon."},
+    {"latitude", "{\"type\": \"number\", \"minimum\": -90, \"maximum\": 90}", "Of the place; default: the service's."},
+    {"longitude", "{\"type\": \"number\", \"minimum\": -180, \"maximum\": 180}", "Of the place; east is positive."},
+    {"catch_up", REF("duration"), "How old a missed time may be to be made up for; default 1h."},
+    {"overlap", OVERLAP, "What happens while the run of an earlier time goes on."},
+    {"jitter", REF("duration"), "Fires up to so much later, always the same for the same time."},
     {0},
 };
 
@@ -104,6 +121,8 @@ static const struct shape schedule_shapes[] = {
     {"timezone", REF("text"), "A name such as Europe/Berlin; default: the service's."},
     {"dst", "{\"enum\": [\"once\", \"skip\", \"both\"], \"default\": \"once\"}", "What happens when clocks change."},
     {"catch_up", REF("duration"), "How old a missed time may be to be made up for; default 1h."},
+    {"overlap", OVERLAP, "What happens while the run of an earlier time goes on."},
+    {"jitter", REF("duration"), "Fires up to so much later, always the same for the same time."},
     {0},
 };
 
@@ -240,10 +259,12 @@ static const struct mapping {
         "{\"required\": [\"name\", \"actions\"], \"oneOf\": [{\"required\": [\"trigger\"]}, {\"required\": "
         "[\"triggers\"]}]}"},
     {"trigger", "trigger", peri_rule_trigger_keys, trigger_shapes,
-        "{\"oneOf\": [{\"required\": [\"event\"]}, {\"required\": [\"schedule\"]}, {\"required\": [\"count\"]}, "
+        "{\"oneOf\": [{\"required\": [\"event\"]}, {\"required\": [\"schedule\"]}, {\"required\": [\"sun\"]}, "
+        "{\"required\": [\"count\"]}, "
         "{\"required\": [\"absence\"]}, {\"required\": [\"sequence\"]}], \"dependencies\": {\"match\": [\"event\"], "
         "\"for\": "
         "[\"event\", \"match\"]}}"},
+    {"sun", "sun", peri_rule_sun_keys, sun_shapes, "{\"required\": [\"at\"]}"},
     {"count", "count", peri_rule_count_keys, count_shapes, "{\"required\": [\"event\", \"at_least\", \"within\"]}"},
     {"absence", "absence", peri_rule_absence_keys, absence_shapes, "{\"required\": [\"event\", \"for\"]}"},
     {"sequence", "sequence", peri_rule_sequence_keys, sequence_shapes, "{\"required\": [\"steps\", \"within\"]}"},

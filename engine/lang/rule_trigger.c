@@ -11,11 +11,11 @@
 #define CATCH_UP_DEFAULT_MS 3600000
 
 const struct rule_key peri_rule_trigger_keys[] = {{"id", KEY_KNOWN}, {"event", KEY_KNOWN}, {"match", KEY_KNOWN},
-    {"schedule", KEY_KNOWN}, {"for", KEY_KNOWN}, {"sun", KEY_LATER}, {"webhook", KEY_LATER}, {"count", KEY_KNOWN},
+    {"schedule", KEY_KNOWN}, {"for", KEY_KNOWN}, {"sun", KEY_KNOWN}, {"webhook", KEY_LATER}, {"count", KEY_KNOWN},
     {"absence", KEY_KNOWN}, {"sequence", KEY_KNOWN}, {"max_keys", KEY_KNOWN}, {NULL, KEY_END}};
 
 const struct rule_key peri_rule_schedule_keys[] = {{"cron", KEY_KNOWN}, {"every", KEY_KNOWN}, {"at", KEY_KNOWN},
-    {"timezone", KEY_KNOWN}, {"dst", KEY_KNOWN}, {"catch_up", KEY_KNOWN}, {"overlap", KEY_LATER}, {"jitter", KEY_LATER},
+    {"timezone", KEY_KNOWN}, {"dst", KEY_KNOWN}, {"catch_up", KEY_KNOWN}, {"overlap", KEY_KNOWN}, {"jitter", KEY_KNOWN},
     {NULL, KEY_END}};
 
 /* ---- schedules ---- */
@@ -118,14 +118,31 @@ static const struct peri_node *schedule_kind(struct rule_reader *r, const struct
     return found;
 }
 
+void peri_rule_read_times(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t)
+{
+    static const char *const overlaps[] = {"allow", "skip", "buffer_one", NULL};
+    struct peri_schedule *s = &t->schedule;
+    const struct peri_node *n;
+    int word;
+    t->kind = PERI_TRIGGER_SCHEDULE;
+    s->catch_up_ms = CATCH_UP_DEFAULT_MS;
+    s->dst = PERI_DST_ONCE;
+    if (map->kind != PERI_NODE_MAP)
+        return;
+    if ((n = peri_node_get(map, "catch_up", NULL)))
+        (void)peri_rule_duration(r, n, "catch_up", 0, &s->catch_up_ms);
+    if ((n = peri_node_get(map, "jitter", NULL)))
+        (void)peri_rule_duration(r, n, "jitter", 1000, &s->jitter_ms);
+    if ((n = peri_node_get(map, "overlap", NULL)) && (word = peri_rule_word(r, n, "overlap", overlaps)) >= 0)
+        s->overlap = (enum peri_overlap)word;
+}
+
 static void read_schedule(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t)
 {
     static const char *const dst_words[] = {"once", "skip", "both", NULL};
     struct peri_schedule *s = &t->schedule;
     const struct peri_node *n;
-    t->kind = PERI_TRIGGER_SCHEDULE;
-    s->catch_up_ms = CATCH_UP_DEFAULT_MS;
-    s->dst = PERI_DST_ONCE;
+    peri_rule_read_times(r, map, t);
     if (!peri_rule_expect(r, map, PERI_NODE_MAP, "schedule") ||
         peri_rule_check_keys(r, map, peri_rule_schedule_keys, "a schedule") > 0)
         return;
@@ -135,8 +152,6 @@ static void read_schedule(struct rule_reader *r, const struct peri_node *map, st
     (void)load_zone(r, peri_node_get(map, "timezone", NULL), map->place, s);
     if ((n = peri_node_get(map, "dst", NULL)) && peri_rule_word(r, n, "dst", dst_words) >= 0)
         (void)peri_dst_parse(n->text, &s->dst);
-    if ((n = peri_node_get(map, "catch_up", NULL)))
-        (void)peri_rule_duration(r, n, "catch_up", 0, &s->catch_up_ms);
     n = peri_node_get(map, kind->text, NULL);
     if (strcmp(kind->text, "cron") == 0) {
         s->kind = PERI_SCHEDULE_CRON;
@@ -195,13 +210,13 @@ static void read_id(struct rule_reader *r, const struct peri_node *map, struct p
 /* The one key that says what kind of trigger it is; NULL with a finding when there are two, or none. */
 static const struct peri_node *trigger_kind(struct rule_reader *r, const struct peri_node *map, bool keys_good)
 {
-    static const char *const kinds[] = {"event", "schedule", "count", "absence", "sequence"};
+    static const char *const kinds[] = {"event", "schedule", "sun", "count", "absence", "sequence"};
     const struct peri_node *found = NULL, *match = peri_rule_key_node(map, "match");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         const struct peri_node *key = peri_rule_key_node(map, kinds[i]);
         if (key && found) {
             peri_rule_fault(r, key->place, "conflicting-keys", "list them under triggers:",
-                "a trigger is one of event, schedule, count, absence, sequence, not both \"%s\" and \"%s\"",
+                "a trigger is one of event, schedule, sun, count, absence, sequence, not both \"%s\" and \"%s\"",
                 found->text, key->text);
             return NULL;
         }
@@ -210,7 +225,7 @@ static const struct peri_node *trigger_kind(struct rule_reader *r, const struct 
     if (!found && keys_good)
         peri_rule_fault(r, match ? match->place : map->place, "missing-key",
             "for example: trigger: {event: comms.CallMissed}",
-            "a trigger needs \"event\", \"schedule\", \"count\", \"absence\" or \"sequence\"");
+            "a trigger needs \"event\", \"schedule\", \"sun\", \"count\", \"absence\" or \"sequence\"");
     return found;
 }
 
@@ -221,7 +236,7 @@ static bool check_beside(struct rule_reader *r, const struct peri_node *map, con
     bool good = true;
     for (size_t i = 0; i < 2 && strcmp(kind->text, "event") != 0; i++) {
         const struct peri_node *key = peri_rule_key_node(map, keys[i]);
-        bool inside = strcmp(kind->text, "schedule") != 0;
+        bool inside = strcmp(kind->text, "schedule") != 0 && strcmp(kind->text, "sun") != 0;
         if (!key)
             continue;
         peri_rule_fault(r, key->place, "misplaced-key", inside ? "it stands inside of it" : NULL,
@@ -253,6 +268,8 @@ static void read_trigger(struct rule_reader *r, const struct peri_node *rule, co
         peri_rule_read_for(r, map, keys_good, t);
     } else if (strcmp(kind->text, "schedule") == 0) {
         read_schedule(r, node, t);
+    } else if (strcmp(kind->text, "sun") == 0) {
+        peri_rule_read_sun(r, node, t);
     } else if (strcmp(kind->text, "count") == 0) {
         peri_rule_read_count(r, node, t);
     } else if (strcmp(kind->text, "absence") == 0) {
@@ -261,6 +278,13 @@ static void read_trigger(struct rule_reader *r, const struct peri_node *rule, co
         peri_rule_read_sequence(r, node, t);
     }
     peri_rule_finish_watch(r, rule, map, t);
+    if (t->kind != PERI_TRIGGER_SCHEDULE || t->schedule.overlap == PERI_OVERLAP_ALLOW)
+        return;
+    t->lane = peri_rule_path(r, PERI_TIMES_LANE "%s", t->id ? t->id : "");
+    if (peri_rule_key_node(rule, "mode"))
+        peri_rule_fault(r, peri_rule_key_node(node, "overlap")->place, "conflicting-keys",
+            "mode: single is overlap: skip for all triggers of the rule",
+            "\"overlap\" does not go with the rule's \"mode\"");
 }
 
 /* The line "conditions:" is missing above it. */

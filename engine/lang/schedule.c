@@ -6,6 +6,8 @@ enum peri_status peri_schedule_next(
 {
     int64_t every = schedule->every_ms, since, due;
     switch (schedule->kind) {
+    case PERI_SCHEDULE_SUN:
+        return peri_sun_next(&schedule->sun, after_ms, ret_ms) ? PERI_OK : PERI_ENOTFOUND;
     case PERI_SCHEDULE_CRON:
         return peri_cron_next(&schedule->cron, schedule->tz, schedule->dst, after_ms, ret_ms);
     case PERI_SCHEDULE_EVERY:

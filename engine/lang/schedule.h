@@ -3,8 +3,12 @@
 #define PERI_LANG_SCHEDULE_H
 
 #include "lang/cron.h"
+#include "lang/sun.h"
 
-enum peri_schedule_kind { PERI_SCHEDULE_CRON, PERI_SCHEDULE_EVERY, PERI_SCHEDULE_AT };
+enum peri_schedule_kind { PERI_SCHEDULE_CRON, PERI_SCHEDULE_EVERY, PERI_SCHEDULE_AT, PERI_SCHEDULE_SUN };
+
+/* When its time comes while the run of an earlier time goes on. */
+enum peri_overlap { PERI_OVERLAP_ALLOW, PERI_OVERLAP_SKIP, PERI_OVERLAP_BUFFER };
 
 /* When a schedule trigger fires. Owned by the rule; tz is counted. */
 struct peri_schedule {
@@ -16,6 +20,9 @@ struct peri_schedule {
     struct peri_tz *tz;
     enum peri_dst dst;
     int64_t catch_up_ms; /* default 1 h */
+    struct peri_sun sun;
+    int64_t jitter_ms; /* it fires up to so much later; 0: at its time */
+    enum peri_overlap overlap;
 };
 
 /* The next due instant strictly after after_ms; anchor_ms is when the schedule was first seen (used by every).

@@ -69,6 +69,7 @@ struct peri_host_options {
     struct peri_http_client *http; /* NULL: network calls fail with "http.unavailable" */
     struct peri_secrets *secrets;
     const struct peri_tz_source *tz;
+    const char *timezone;           /* of schedules that name none; NULL: UTC */
     const char *const *plugin_path; /* folders that hold plugin folders; NULL-ended */
     const char *bundled_path;       /* share folder with operators/, connectors/, channels/ and policy.yaml; or NULL */
     const char *policy_file;        /* the operator's policy.yaml; may not exist; NULL: none */
@@ -200,15 +201,15 @@ size_t peri_host_webhooks(const struct peri_host *host);
 void peri_host_journaled(struct peri_host *host, struct peri_event *event);
 /* Is an event being handed to a plugin, or about to be? Not when it failed and waits to be tried again. */
 bool peri_host_delivers(struct peri_host *host);
-/* For rule checking: do plugins, active or not, declare such a member of the data of this event? near gets the name that
- * was meant, or "". */
+/* For rule checking: do plugins, active or not, declare such a member of the data of this event? near gets the name
+ * that was meant, or "". */
 enum peri_field_known peri_host_event_field(
     struct peri_host *host, const char *type, const char *field, char near[PERI_FIELD_NEAR]);
 /* Does an active plugin hear events of this type? */
 bool peri_host_hears(struct peri_host *host, const char *type);
 
-/* Writes what is counted for the audit trail now, not at the end of its minute. done (may be NULL) runs on the loop when
- * it is there, perhaps before this returns. */
+/* Writes what is counted for the audit trail now, not at the end of its minute. done (may be NULL) runs on the loop
+ * when it is there, perhaps before this returns. */
 void peri_host_ledger_flush(struct peri_host *host, void (*done)(void *arg), void *arg);
 
 /* Lists for the API and the command line; new references. plugins: [{id, name, version, type, state, path, bundled,

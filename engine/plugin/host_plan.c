@@ -25,7 +25,11 @@ static enum peri_status read_cron(
     enum peri_status st = cron ? peri_cron_parse(cron, &ret->cron, NULL, err)
                                : peri_error_set(err, PERI_EINVAL, "bad_argument", "cron is missing");
     if (!st)
-        st = peri_tz_load(host->options.tz, zone ? zone : "UTC", &ret->tz, err);
+        st = peri_tz_load(host->options.tz,
+            zone                     ? zone
+            : host->options.timezone ? host->options.timezone
+                                     : "UTC",
+            &ret->tz, err);
     if (!st && peri_cron_next(&ret->cron, ret->tz, PERI_DST_ONCE, 0, &next))
         st = peri_error_set(err, PERI_EINVAL, "bad_argument", "\"%s\" never comes", cron);
     if (!st)

@@ -198,7 +198,7 @@ static enum peri_status retry_admit(struct peri_tx *tx, struct retry *r, struct 
     r->stops.count = 0;
     if (r->rule->flow.mode == PERI_MODE_NONE)
         return PERI_OK;
-    enum peri_status st = peri_lane_admit(tx, r->rule, r->key, &decision, &r->stops, text, err);
+    enum peri_status st = peri_lane_admit(tx, r->rule, &r->rule->flow, r->key, &decision, &r->stops, text, err);
     if (st == PERI_OK && decision.kind == PERI_LANE_DROP)
         return peri_error_set(err, PERI_ESTATE, "lane.busy", "%s", text);
     if (decision.kind == PERI_LANE_QUEUE)

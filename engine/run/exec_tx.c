@@ -449,7 +449,7 @@ void exec_commit(struct live *live, struct peri_run_effects *effects, struct cha
         .interruptions = run->interruptions,
         .ckey = run->ckey};
     rt->steady_ms = pipe_steady(p);
-    rt->room = run->ckey ? lanes_room(p, run->rule) : 0;
+    rt->room = run->ckey ? lanes_room(p, run->rule, run->ckey) : 0;
     live->committing = true;
     p->committing++;
     enum peri_status st = pipe_commit(p, rough_size(rt), run_tx, run_tx_done, rt, true);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/vec.h"
 #include "data/json.h"
@@ -120,9 +121,8 @@ static enum peri_status cancel_all(struct peri_tx *tx, const struct peri_rule *r
 }
 
 static void describe(
-    const struct peri_rule *rule, const struct peri_lane_facts *facts, const struct peri_lane_decision *d, char *text)
+    const struct peri_flow *flow, const struct peri_lane_facts *facts, const struct peri_lane_decision *d, char *text)
 {
-    const struct peri_flow *flow = &rule->flow;
     const char *what = flow->mode == PERI_MODE_SINGLE ? "a run of this lane is live" : "the lane is full";
     text[0] = '\0';
     if (d->cancel_all)
@@ -141,16 +141,36 @@ static void describe(
         snprintf(text, PERI_LANE_TEXT, "%s (run-%" PRIu64 ")", what, d->other);
 }
 
-enum peri_status peri_lane_admit(struct peri_tx *tx, const struct peri_rule *rule, const char *ckey,
-    struct peri_lane_decision *ret, struct peri_lane_stops *stops, char *text, struct peri_error *err)
+const char *peri_lane_of(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const char *key, struct peri_flow *ret_flow)
+{
+    *ret_flow = rule->flow;
+    if (rule->flow.mode != PERI_MODE_NONE)
+        return key;
+    if (!trigger || !trigger->lane)
+        return NULL;
+    bool buffer = trigger->schedule.overlap == PERI_OVERLAP_BUFFER;
+    ret_flow->mode = buffer ? PERI_MODE_QUEUED : PERI_MODE_SINGLE;
+    ret_flow->max = buffer ? 2 : 0;
+    ret_flow->exceeded = PERI_EXCEEDED_DROP_NEWEST;
+    return trigger->lane;
+}
+
+int64_t peri_lane_room_of(const struct peri_flow *flow, const char *ckey)
+{
+    return strncmp(ckey, PERI_TIMES_LANE, strlen(PERI_TIMES_LANE)) == 0 ? 1 : peri_lane_room(flow);
+}
+
+enum peri_status peri_lane_admit(struct peri_tx *tx, const struct peri_rule *rule, const struct peri_flow *flow,
+    const char *ckey, struct peri_lane_decision *ret, struct peri_lane_stops *stops, char *text, struct peri_error *err)
 {
     struct peri_lane_facts facts;
     enum peri_status st = peri_tx_lane_facts(tx, rule->id, ckey, &facts, err);
     if (st != PERI_OK)
         return st;
-    *ret = peri_lane_decide(&rule->flow, &facts);
+    *ret = peri_lane_decide(flow, &facts);
     if (text)
-        describe(rule, &facts, ret, text);
+        describe(flow, &facts, ret, text);
     if (ret->cancel_all)
         return cancel_all(tx, rule, ckey, facts, stops, err);
     if (ret->cancel_oldest)

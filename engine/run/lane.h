@@ -19,6 +19,13 @@ struct peri_lane_decision {
     bool above_max;     /* max_exceeded decided */
 };
 
+/* The lane of a rule's runs that this trigger starts, NULL: none; *ret_flow is what holds in it. key: the rendered one.
+ */
+const char *peri_lane_of(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const char *key, struct peri_flow *ret_flow);
+/* How many runs of a lane may be live, by its name. */
+int64_t peri_lane_room_of(const struct peri_flow *flow, const char *ckey);
+
 /* Pure. */
 struct peri_lane_decision peri_lane_decide(const struct peri_flow *flow, const struct peri_lane_facts *facts);
 /* How many runs of a lane may be live; 0: any number. */
@@ -37,8 +44,9 @@ struct peri_lane_stops {
 /* Decides for a run that is about to be inserted, and ends those that must go. text (may be NULL, at least
  * PERI_LANE_TEXT bytes) gets what a verdict says, or "". */
 #define PERI_LANE_TEXT 160
-enum peri_status peri_lane_admit(struct peri_tx *tx, const struct peri_rule *rule, const char *ckey,
-    struct peri_lane_decision *ret, struct peri_lane_stops *stops, char *text, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_lane_admit(struct peri_tx *tx, const struct peri_rule *rule, const struct peri_flow *flow,
+    const char *ckey, struct peri_lane_decision *ret, struct peri_lane_stops *stops, char *text,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* Ends a run and notes it. */
 enum peri_status peri_lane_stop(struct peri_tx *tx, uint64_t run, enum peri_run_state state, const char *code,
     const char *message, struct peri_lane_stops *stops, struct peri_error *err) PERI_MUST_CHECK;

@@ -9,10 +9,10 @@
 /* Whoever ends a run lets the next one of its lane begin in the same transaction. What is left for here: after a start,
  * and after a rule's mode or max has changed, there may be room that nobody's end has made. */
 
-int64_t lanes_room(struct peri_pipeline *p, const struct peri_rule *rule)
+int64_t lanes_room(struct peri_pipeline *p, const struct peri_rule *rule, const char *ckey)
 {
     const struct peri_rule *now = pipe_rule_by_id(p, rule->id);
-    return peri_lane_room(now ? &now->flow : &rule->flow);
+    return peri_lane_room_of(now ? &now->flow : &rule->flow, ckey);
 }
 
 struct sweep {
@@ -43,7 +43,7 @@ static enum peri_status add_lane(void *arg, const char *rule, const char *ckey)
     if (!peri_vec_grow(&s->lanes, &s->cap, s->count + 1, sizeof(*s->lanes)))
         return PERI_ENOMEM;
     s->lanes[s->count] = (struct swept){
-        .rule = peri_strdup(rule), .ckey = peri_strdup(ckey), .room = now ? peri_lane_room(&now->flow) : 1};
+        .rule = peri_strdup(rule), .ckey = peri_strdup(ckey), .room = now ? peri_lane_room_of(&now->flow, ckey) : 1};
     s->count++;
     return s->lanes[s->count - 1].rule && s->lanes[s->count - 1].ckey ? PERI_OK : PERI_ENOMEM;
 }

@@ -14,6 +14,7 @@
 static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct match_rule *mr)
 {
     struct match_event *me = mr->event;
+    struct peri_flow flow;
     p->live_runs++;
     p->counts.runs_started++;
     peri_metric_add(p->metrics.started, 1);
@@ -28,7 +29,7 @@ static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct
     struct peri_run *run = peri_run_create(mr->full, p->kprefix, mt->now_ms);
     if (run) {
         run->id = mr->run;
-        run->ckey = mr->rule->flow.mode == PERI_MODE_NONE ? NULL : peri_strdup(mr->key);
+        run->ckey = peri_strdup(peri_lane_of(mr->rule, mr->fired, mr->key, &flow));
         run->event = peri_value_ref(me->payload);
         run->trigger = peri_value_ref(mr->trigger_value);
         run->run_value = live_run_value(p, mr->run, mr->rule, me->event->seq, mt->now_ms);

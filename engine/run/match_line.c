@@ -27,7 +27,7 @@ static bool keeps_order(const struct peri_rule *rule)
 {
     const struct peri_flow *flow = &rule->flow;
     for (size_t i = 0; i < rule->trigger_count; i++)
-        if (peri_trigger_watches(&rule->triggers[i]))
+        if (peri_trigger_watches(&rule->triggers[i]) || rule->triggers[i].lane)
             return true;
     return flow->mode != PERI_MODE_NONE || flow->once_within_ms > 0 || flow->once_after_ms > 0;
 }

@@ -31,6 +31,7 @@ static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt
     enum peri_run_state state, struct peri_error *err)
 {
     const struct peri_rule *rule = mr->rule;
+    struct peri_flow flow;
     struct peri_run_row row = {.rule = rule->id,
         .rhash = rule->hash,
         .event = mr->event->event->seq,
@@ -40,7 +41,7 @@ static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt
         .vars = mt->start.vars,
         .kprefix = mt->kprefix,
         .created_ms = mt->now_ms,
-        .ckey = rule->flow.mode == PERI_MODE_NONE ? NULL : mr->key};
+        .ckey = peri_lane_of(rule, mr->fired, mr->key, &flow)};
     enum peri_status st = peri_tx_ruleset_put(tx, rule->hash, rule->text, err);
     if (st == PERI_OK)
         st = peri_tx_run_insert(tx, &row, &mr->run, err);
@@ -61,9 +62,11 @@ static enum peri_status admit(struct peri_tx *tx, struct match_tx *mt, struct ma
     struct peri_lane_decision decision;
     *ret_state = PERI_RUN_READY;
     text[0] = '\0';
-    if (mr->rule->flow.mode == PERI_MODE_NONE)
+    struct peri_flow flow;
+    const char *lane = peri_lane_of(mr->rule, mr->fired, mr->key, &flow);
+    if (!lane)
         return PERI_OK;
-    enum peri_status st = peri_lane_admit(tx, mr->rule, mr->key, &decision, &mt->stops, text, err);
+    enum peri_status st = peri_lane_admit(tx, mr->rule, &flow, lane, &decision, &mt->stops, text, err);
     if (st == PERI_OK && decision.kind == PERI_LANE_QUEUE)
         *ret_state = PERI_RUN_QUEUED;
     else if (st == PERI_OK && decision.kind == PERI_LANE_DROP)

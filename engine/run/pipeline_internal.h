@@ -47,8 +47,9 @@ struct schedule_item {
     char *id, *spec;        /* "<rule>/<trigger>" */
     struct peri_rule *rule; /* one reference */
     const struct peri_trigger *trigger;
-    int64_t anchor_ms, last_ms, next_ms; /* next: INT64_MAX when never again */
-    bool busy;                           /* its event is on the way into the journal */
+    int64_t anchor_ms, last_ms, next_ms; /* next: INT64_MAX when never again; it may be later than due_ms by jitter */
+    int64_t due_ms;
+    bool busy; /* its event is on the way into the journal */
 };
 
 #define RESUME_HEARD INT64_MIN
@@ -394,7 +395,7 @@ enum peri_status watch_recover(struct peri_pipeline *p, struct peri_error *err);
 /* lanes.c: lanes of which nobody else takes care, at start and after the rules have changed. NULL rule: all of them. */
 void lanes_sweep(struct peri_pipeline *p, const char *rule, const char *ckey);
 /* How many runs of a lane may be live, by the rule as it is now, else as it was. */
-int64_t lanes_room(struct peri_pipeline *p, const struct peri_rule *rule);
+int64_t lanes_room(struct peri_pipeline *p, const struct peri_rule *rule, const char *ckey);
 
 /* caution.c. may_begin: false: not yet; the pump comes again. It may set me->dead. decided: its evaluation has ended.
  */

@@ -107,6 +107,9 @@ char *peri_schedule_signature(const struct peri_schedule *s)
 {
     const char *zone = s->tz ? peri_tz_name(s->tz) : "";
     switch (s->kind) {
+    case PERI_SCHEDULE_SUN:
+        return peri_asprintf("sun %d %.4f %.4f %.4f %" PRId64, (int)s->sun.event, s->sun.elevation, s->sun.latitude,
+            s->sun.longitude, s->sun.offset_ms);
     case PERI_SCHEDULE_EVERY:
         return peri_asprintf("every %" PRId64, s->every_ms);
     case PERI_SCHEDULE_AT:

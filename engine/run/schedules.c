@@ -46,12 +46,40 @@ static struct schedule_item *find(struct schedule_item *items, size_t count, con
     return NULL;
 }
 
+/* How much later an occurrence fires: the same each time it is asked, and not as late as the one behind it. */
+static int64_t jitter_of(const struct schedule_item *item, int64_t due_ms)
+{
+    const struct peri_schedule *s = &item->trigger->schedule;
+    int64_t next, most = s->jitter_ms;
+    uint64_t h = 14695981039346656037u ^ (uint64_t)due_ms;
+    if (most <= 0)
+        return 0;
+    if (peri_schedule_next(s, item->anchor_ms, due_ms, &next) == PERI_OK && next - due_ms < most)
+        most = next - due_ms;
+    for (const char *c = item->id; *c; c++)
+        h = (h ^ (unsigned char)*c) * 1099511628211u;
+    return (int64_t)((h ^ h >> 29) % (uint64_t)most);
+}
+
 static void plan(struct schedule_item *item, int64_t after_ms)
 {
     if (after_ms < item->last_ms)
         after_ms = item->last_ms;
-    if (peri_schedule_next(&item->trigger->schedule, item->anchor_ms, after_ms, &item->next_ms) != PERI_OK)
-        item->next_ms = INT64_MAX;
+    item->next_ms = INT64_MAX;
+    if (peri_schedule_next(&item->trigger->schedule, item->anchor_ms, after_ms, &item->due_ms) == PERI_OK)
+        item->next_ms = item->due_ms + jitter_of(item, item->due_ms);
+}
+
+/* Up to when occurrences are past: one whose jitter is not over is not. */
+static int64_t past(struct schedule_item *item, int64_t now_ms)
+{
+    int64_t due, from = now_ms - item->trigger->schedule.jitter_ms;
+    if (item->trigger->schedule.jitter_ms <= 0)
+        return now_ms;
+    while (peri_schedule_next(&item->trigger->schedule, item->anchor_ms, from, &due) == PERI_OK && due <= now_ms &&
+           due + jitter_of(item, due) <= now_ms)
+        from = due;
+    return from;
 }
 
 int64_t schedules_next(const struct peri_pipeline *p)
@@ -170,20 +198,20 @@ static struct peri_event *occurrence(const struct schedule_item *item, int64_t d
 static void catch_up(struct peri_pipeline *p, struct schedule_item *item, int64_t now, int64_t late_ms)
 {
     char text[PERI_TIME_TEXT];
-    int64_t due, from = now - late_ms - 1;
+    int64_t due, until = past(item, now), from = now - late_ms - item->trigger->schedule.jitter_ms - 1;
     if (from < item->last_ms)
         from = item->last_ms;
     if (from < item->anchor_ms - 1)
         from = item->anchor_ms - 1;
-    if (peri_schedule_latest(&item->trigger->schedule, item->anchor_ms, from, now, &due)) {
+    if (peri_schedule_latest(&item->trigger->schedule, item->anchor_ms, from, until, &due)) {
         struct peri_event *event = occurrence(item, due, now);
         item->last_ms = due;
         if (event)
             store_item(p, item, event);
-        if (now - due > PIPE_LATE_MS)
+        if (now - due > PIPE_LATE_MS + item->trigger->schedule.jitter_ms)
             peri_info(p->options.log, "schedule", "%s: made up for %s", item->id, peri_time_format(due, text));
     }
-    plan(item, now);
+    plan(item, until);
 }
 
 void schedules_tick(struct peri_pipeline *p)
@@ -235,7 +263,8 @@ static void inherit(struct peri_pipeline *p, struct schedule_item *item, int64_t
     } else if (p->started) {
         store_item(p, item, NULL);
     }
-    plan(item, now);
+    int64_t after = past(item, now);
+    plan(item, item->trigger->schedule.jitter_ms > 0 && after < item->anchor_ms ? item->anchor_ms : after);
 }
 
 enum peri_status schedules_set(struct peri_pipeline *p, struct peri_error *err)

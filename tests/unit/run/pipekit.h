@@ -42,7 +42,8 @@ struct bed {
     bool slim;     /* rules keep what it takes to be heard, as in the service */
     bool stopping; /* the host takes no calls any more */
     size_t max_queue;
-    const struct peri_run_ops *ops; /* instead of those made here */
+    const struct peri_run_ops *ops;  /* instead of those made here */
+    const struct peri_rule_env *env; /* of rules; or NULL */
     struct peri_metrics *metrics;
 };
 
@@ -189,7 +190,7 @@ static inline void kit_rules(struct bed *bed, const char *yaml)
     struct peri_diag diag;
     struct peri_error err = {0};
     peri_diag_init(&diag);
-    if (yaml && peri_rules_load_text("test.yaml", yaml, strlen(yaml), NULL, &list, &diag) != PERI_OK)
+    if (yaml && peri_rules_load_text("test.yaml", yaml, strlen(yaml), bed->env, &list, &diag) != PERI_OK)
         fail_msg("%s:%d: %s", diag.items[0].file, diag.items[0].line, diag.items[0].message);
     for (size_t i = 0; bed->slim && i < list.count; i++)
         peri_rule_slim(list.items[i]);
@@ -251,14 +252,20 @@ static inline void kit_restart(struct bed *bed, const char *yaml)
     kit_start(bed, yaml);
 }
 
-static inline void kit_open(struct bed *bed, const char *yaml)
+/* bed is zero but for what is to be different. */
+static inline void kit_open_at(struct bed *bed, const char *yaml, int64_t wall_ms)
 {
-    memset(bed, 0, sizeof(*bed));
     snprintf(bed->dir, sizeof(bed->dir), "/tmp/perigee-run-XXXXXX");
     assert_non_null(mkdtemp(bed->dir));
     snprintf(bed->db, sizeof(bed->db), "%s/perigee.db", bed->dir);
-    bed->clock = peri_clock_fake_init(&bed->fake, 1750000000000);
+    bed->clock = peri_clock_fake_init(&bed->fake, wall_ms);
     kit_start(bed, yaml);
+}
+
+static inline void kit_open(struct bed *bed, const char *yaml)
+{
+    memset(bed, 0, sizeof(*bed));
+    kit_open_at(bed, yaml, 1750000000000);
 }
 
 static inline void kit_close(struct bed *bed)

@@ -396,7 +396,7 @@ static void real_event(struct peri_tx *tx, struct model *m, int key, uint64_t *r
     struct peri_lane_stops stops = {0};
     struct peri_error err = {0};
     *ret_id = 0;
-    if (peri_lane_admit(tx, m->rule, key_name(key), &d, &stops, NULL, &err) != PERI_OK)
+    if (peri_lane_admit(tx, m->rule, &m->rule->flow, key_name(key), &d, &stops, NULL, &err) != PERI_OK)
         fail_msg("%s", err.message);
     free(stops.items);
     if (d.kind == PERI_LANE_DROP)
