@@ -327,6 +327,7 @@ struct peri_job {
     struct peri_value *params; /* params or message */
     struct peri_web_copy *web;
     struct peri_event *event;
+    const void *ctx; /* the table that its handler was given, to tell it from those of other calls; never followed */
     char *rule_id, *rule_name, *run_id, *key;
     uint64_t as_of;
     bool dry_run;

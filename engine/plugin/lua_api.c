@@ -64,6 +64,8 @@ const char *const peri_lua_api_names[] = {
     NULL,
 };
 
+static void open_ctx(lua_State *L);
+
 int peri_lua_api_open(lua_State *L, void *user)
 {
     const struct peri_plugin *p = user;
@@ -87,6 +89,7 @@ int peri_lua_api_open(lua_State *L, void *user)
     peri_lua_api_smtp(L, p);
     peri_lua_api_send(L, p);
     peri_lua_api_secret(L, p);
+    open_ctx(L);
     return 0;
 }
 
@@ -100,32 +103,125 @@ static void push_optional(lua_State *L, const char *text, const char *field)
     lua_setfield(L, -2, field);
 }
 
-static void push_ctx(lua_State *L, struct peri_job *job)
+/* What of ctx is made when it is asked for. False: there is no such thing. */
+static bool push_late(lua_State *L, struct peri_job *job, const char *key)
 {
-    lua_createtable(L, 0, 24);
-    peri_vm_push_api(L);
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        lua_pushvalue(L, -2);
-        lua_insert(L, -2);
-        lua_rawset(L, -5);
+    if (!strcmp(key, "event")) {
+        const struct peri_value *event = peri_job_event(job);
+        if (event)
+            peri_vm_push_value(L, event, false);
+        return event != NULL;
     }
-    lua_pop(L, 1);
-    const struct peri_value *event = peri_job_event(job);
-    if (event) {
-        peri_vm_push_value(L, event, false);
-        lua_setfield(L, -2, "event");
-    }
-    if (job->rule_id) {
+    if (!strcmp(key, "rule") && job->rule_id) {
         lua_createtable(L, 0, 2);
         push_optional(L, job->rule_id, "id");
         push_optional(L, job->rule_name, "name");
-        lua_setfield(L, -2, "rule");
+        return true;
     }
-    if (job->run_id) {
+    if (!strcmp(key, "run") && job->run_id) {
         lua_createtable(L, 0, 1);
         push_optional(L, job->run_id, "id");
-        lua_setfield(L, -2, "run");
+        return true;
+    }
+    return false;
+}
+
+static const char *const late_keys[] = {"event", "rule", "run", NULL};
+static const char ctx_meta = 0; /* its address is the key in the registry */
+
+/* A ctx gives the plugin's functions from one table, and event, rule and run while its call is under way; what was
+ * asked for stays in it. */
+static int ctx_index(lua_State *L)
+{
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+        return 1;
+    struct peri_job *job = peri_vm_call_user(L);
+    if (!job || job->ctx != lua_topointer(L, 1) || lua_type(L, 2) != LUA_TSTRING)
+        return 0;
+    luaL_checkstack(L, 20, NULL);
+    peri_vm_charge(L, 20);
+    if (!push_late(L, job, lua_tostring(L, 2)))
+        return 0;
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 1);
+    return 1;
+}
+
+static void copy_all(lua_State *L, int from, int to)
+{
+    lua_pushnil(L);
+    while (lua_next(L, from)) {
+        lua_pushvalue(L, -2);
+        if (lua_rawget(L, to) != LUA_TNIL) {
+            lua_pop(L, 2);
+            continue;
+        }
+        lua_pop(L, 1);
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, to);
+    }
+}
+
+static int ctx_next(lua_State *L)
+{
+    lua_settop(L, 2);
+    peri_vm_charge(L, 1);
+    if (lua_next(L, 1))
+        return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
+/* Whoever walks it finds all of it. */
+static int ctx_pairs(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    peri_vm_charge(L, 100);
+    copy_all(L, 2, 1);
+    for (const char *const *key = late_keys; *key; key++) {
+        lua_getfield(L, 1, *key);
+        lua_pop(L, 1);
+    }
+    lua_pushcfunction(L, ctx_next);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
+/* The table of functions is on top. */
+static void open_ctx(lua_State *L)
+{
+    lua_createtable(L, 0, 3);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, ctx_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, ctx_pairs, 1);
+    lua_setfield(L, -2, "__pairs");
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, "__metatable");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &ctx_meta);
+}
+
+/* late: for a call in this state; else whole, to be read at once. */
+static void push_ctx(lua_State *L, struct peri_job *job, bool late)
+{
+    lua_createtable(L, 0, late ? 2 : 24);
+    if (late) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &ctx_meta);
+        lua_setmetatable(L, -2);
+        job->ctx = lua_topointer(L, -1);
+    } else {
+        peri_vm_push_api(L);
+        copy_all(L, lua_gettop(L), lua_gettop(L) - 1);
+        lua_pop(L, 1);
+        for (const char *const *key = late_keys; *key; key++)
+            if (push_late(L, job, *key))
+                lua_setfield(L, -2, *key);
     }
     push_optional(L, job->key, "idempotency_key");
     if (job->asking) {
@@ -261,41 +357,50 @@ static void push_request(lua_State *L, const struct peri_web_copy *web)
     }
 }
 
-int peri_lua_push_arguments(lua_State *L, void *user)
+static int push_arguments(lua_State *L, struct peri_job *job, bool late)
 {
-    struct peri_job *job = user;
     luaL_checkstack(L, 20, NULL);
     switch (job->kind) {
     case PERI_JOB_INTERCEPT:
         peri_vm_push_value(L, job->params, false);
-        push_ctx(L, job);
+        push_ctx(L, job, late);
         return 2;
     case PERI_JOB_CONDITION:
     case PERI_JOB_ACTION:
         peri_vm_push_value(L, job->params, true); /* a rule's !secret becomes a handle; see refuse_secrets */
-        push_ctx(L, job);
+        push_ctx(L, job, late);
         return 2;
     case PERI_JOB_SEND:
-        push_ctx(L, job);
+        push_ctx(L, job, late);
         peri_vm_push_value(L, job->params, false);
         return 2;
     case PERI_JOB_WEBHOOK:
-        push_ctx(L, job);
+        push_ctx(L, job, late);
         push_request(L, job->web);
         return 2;
     case PERI_JOB_EVENT:
         peri_vm_push_value(L, peri_job_event(job), false);
-        push_ctx(L, job);
+        push_ctx(L, job, late);
         return 2;
     case PERI_JOB_SCHEDULE:
-        push_ctx(L, job);
+        push_ctx(L, job, late);
         peri_vm_push_value(L, job->params, false);
         return 2;
     case PERI_JOB_HOOK:
         break;
     }
-    push_ctx(L, job);
+    push_ctx(L, job, late);
     return 1;
+}
+
+int peri_lua_push_arguments(lua_State *L, void *user)
+{
+    return push_arguments(L, user, true);
+}
+
+int peri_lua_push_whole(lua_State *L, void *user)
+{
+    return push_arguments(L, user, false);
 }
 
 /* --- answers --- */

@@ -34,7 +34,8 @@ void peri_lua_api_time(lua_State *L, const struct peri_plugin *plugin);
 extern const char *const peri_lua_api_names[];
 
 int peri_lua_api_open(lua_State *L, void *plugin);    /* peri_vm_options.open_api */
-int peri_lua_push_arguments(lua_State *L, void *job); /* peri_vm_start.push */
+int peri_lua_push_arguments(lua_State *L, void *job); /* peri_vm_start.push; event, rule and run of ctx come later */
+int peri_lua_push_whole(lua_State *L, void *job);     /* the same with all of ctx, to be read at once */
 int peri_lua_push_answer(lua_State *L, void *job);    /* of what the call waited for */
 int peri_lua_push_http_answer(lua_State *L, struct peri_job *job);
 /* The read that a job asked for: now, or after the flush of its writes. Pushes one value. */

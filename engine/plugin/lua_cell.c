@@ -561,7 +561,7 @@ static int write_start(lua_State *L)
     peri_message_put64(&cell->out, s->running_ms);
     put_handler(L, &cell->out, s->job->path);
     vm->cap += PERI_VM_RESERVE;
-    put_values(L, peri_lua_push_arguments(L, s->job), cell);
+    put_values(L, peri_lua_push_whole(L, s->job), cell);
     vm->cap -= PERI_VM_RESERVE;
     peri_message_put64(&cell->out, vm->budget_start - vm->budget);
     return 0;

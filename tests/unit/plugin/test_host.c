@@ -61,6 +61,57 @@ static void operators_are_called(void **state)
     rig_finish(&rig);
 }
 
+static struct rig_answer call_about(struct rig *rig, const char *id, uint64_t seq)
+{
+    struct peri_event *event = peri_event_create();
+    event->seq = seq;
+    event->type = strdup("a.B");
+    event->source = strdup("/s");
+    event->data = strdup("{\"x\":[1,2],\"y\":{\"z\":null}}");
+    event->data_len = strlen(event->data);
+    struct rig_answer a = rig_call_with(
+        rig, (struct peri_call){.operator_id = id, .event = event, .rule_id = "r", .rule_name = "R"}, "{}");
+    peri_event_unref(event);
+    return a;
+}
+
+/* The event is made when it is asked for: nobody can tell. */
+static void a_late_event_is_like_any_table(void **state)
+{
+    struct rig rig;
+    rig_init(&rig);
+    rig_plugin(&rig, "late", "[]", "",
+        "local kept\n"
+        "return { actions = {\n"
+        "  ['t.walk'] = { execute = function(p, ctx) local names = {}\n"
+        "    for k in pairs(ctx) do names[#names + 1] = k end table.sort(names)\n"
+        "    return { names = table.concat(names, ' '), raw = next(ctx) ~= nil, again = ctx.event == ctx.event } end "
+        "},\n"
+        "  ['t.use'] = { execute = function(p, ctx) local e, n = ctx.event, 0\n"
+        "    for _ in pairs(e.data) do n = n + 1 end e.data.y = nil e.more = true\n"
+        "    return { n = n, len = #e.data.x, event = ctx.event, json = ctx.json.encode(ctx.event.data) } end },\n"
+        "  ['t.own'] = { execute = function(p, ctx) ctx.event = 'mine' ctx.log = nil\n"
+        "    return { event = ctx.event, rule = ctx.rule.id, run = ctx.run == nil, none = ctx.nonesuch == nil } end "
+        "},\n"
+        "  ['t.keep'] = { execute = function(p, ctx) kept = kept or ctx return {} end },\n"
+        "  ['t.other'] = { execute = function(p, ctx)\n"
+        "    return { old = kept.event and kept.event.id, new = ctx.event.id } end } } }\n");
+    rig_load_clean(&rig);
+    assert_string_equal(call_about(&rig, "t.walk", 1).text,
+        "{\"again\":true,\"names\":\"config crypto event id json log manifest rule time\",\"raw\":true}");
+    assert_string_equal(call_about(&rig, "t.use", 2).text,
+        "{\"event\":{\"data\":{\"x\":[1,2]},\"id\":\"ev-2\",\"more\":true,\"source\":\"/"
+        "s\",\"time\":\"1970-01-01T00:00:00.000Z\",\"type\":\"a.B\"},\"json\":\"{\\\"x\\\":[1,2]}\",\"len\":2,\"n\":"
+        "2}");
+    assert_string_equal(
+        call_about(&rig, "t.own", 3).text, "{\"event\":\"mine\",\"none\":true,\"rule\":\"r\",\"run\":true}");
+    (void)call_about(&rig, "t.keep", 4);
+    struct rig_answer a = call_about(&rig, "t.other", 5); /* never the event of another call */
+    assert_null(strstr(a.text, "\"old\":\"ev-5\""));
+    assert_non_null(strstr(a.text, "\"new\":\"ev-5\""));
+    rig_finish(&rig);
+}
+
 static void writes_are_one_batch(void **state)
 {
     struct rig rig;
@@ -762,6 +813,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operators_are_called),
+        cmocka_unit_test(a_late_event_is_like_any_table),
         cmocka_unit_test(writes_are_one_batch),
         cmocka_unit_test(limits_end_a_call_and_the_plugin_goes_on),
         cmocka_unit_test(a_rest_ends_with_a_trial),
