@@ -201,11 +201,27 @@ static void hook(struct peri_api_op *op)
     free(url);
 }
 
+static void top(struct peri_api_op *op)
+{
+    struct peri_value *plugins = NULL, *rules = NULL, *doc = peri_value_map();
+    int64_t now = peri_clock_wall_ms(&op->service->clock);
+    if (doc && peri_host_costs(op->service->host, &plugins, &rules) == PERI_OK &&
+        (peri_map_put_int(doc, "since_ms", now - op->service->started_ms) ||
+            peri_map_put_ref(doc, "plugins", plugins) || peri_map_put_ref(doc, "rules", rules))) {
+        peri_value_unref(doc);
+        doc = NULL;
+    }
+    peri_value_unref(plugins);
+    peri_value_unref(rules);
+    peri_api_take_answer(op, 200, doc);
+}
+
 const struct peri_api_route peri_api_system[] = {
     {"GET", "/healthz", health, true, false},
     {"GET", "/readyz", readiness, true, false},
     {"GET", "/metrics", metrics, false, false},
     {"GET", "/v1/status", status, false, false},
+    {"GET", "/v1/top", top, false, false},
     {"GET", "/v1/stream", peri_api_stream, false, false},
     {"ANY", "/hooks", hook, true, false},
     {0},

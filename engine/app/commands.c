@@ -34,6 +34,7 @@ const struct peri_command peri_commands[] = {
     {"backup", "a copy of the database, while the service runs", peri_cmd_backup},
     {"recover", "saves what can be saved of a damaged database", peri_cmd_recover},
     {"doctor", "checks the installation", peri_cmd_doctor},
+    {"top", "what plugins and rules cost, live", peri_cmd_top},
     {"version", "versions of the program and of what it is linked to", peri_cmd_version},
     {0},
 };

@@ -30,6 +30,7 @@ int peri_cmd_secrets(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_backup(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_recover(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_doctor(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_top(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_version(struct peri_cli *cli, int argc, char **argv);
 
 /* For peri_copy_options: percentages on a terminal, nothing elsewhere; gives up when interrupted. begin before, end

@@ -107,8 +107,8 @@ enum peri_status peri_host_create(
     host->plans = peri_map_create();
     host->ids = calloc(1, sizeof(*host->ids));
     host->ledger = peri_ledger_create();
-    if (!host->ledger || !copy_options(host, options) || !host->operators || !host->libraries || !host->subs || !host->plans ||
-        !host->ids)
+    if (!host->ledger || !copy_options(host, options) || !host->operators || !host->libraries || !host->subs ||
+        !host->plans || !host->ids)
         st = peri_error_nomem(err);
     host->queue_full = peri_metrics_counter(
         options->metrics, "plugin_queue_full_total", NULL, "Calls refused because a plugin's queue was full.");
@@ -193,6 +193,7 @@ void peri_host_destroy(struct peri_host *host)
     pthread_cond_destroy(&host->wake);
     pthread_mutex_destroy(&host->lock);
     pthread_mutex_destroy(&host->shared_lock);
+    peri_costs_finish(host);
     free(host);
 }
 

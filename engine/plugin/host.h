@@ -220,8 +220,14 @@ enum peri_status peri_host_operators(struct peri_host *host, const char *id, str
 
 /* The Lua that runs here: "5.4.4"; and whether the backstop for single slow instructions works with it. */
 const char *peri_host_lua(char ret_version[16], bool *ret_backstop);
-/* Starts the process that a plugin with `isolation: process` would have, and lets it end. PERI_EIO with what is wrong. */
+/* Starts the process that a plugin with `isolation: process` would have, and lets it end. PERI_EIO with what is wrong.
+ */
 enum peri_status peri_host_check_process(struct peri_error *err) PERI_MUST_CHECK;
+
+/* What calls have cost since the start: lists of {id, calls, failures, cpu_us, wall_us, http_calls, http_us, waiting};
+ * waiting is of this moment. New references. */
+enum peri_status peri_host_costs(
+    struct peri_host *host, struct peri_value **ret_plugins, struct peri_value **ret_rules) PERI_MUST_CHECK;
 
 /* Makes a package's handlers known to nobody and back: used by POST /v1/plugins/{id}/... */
 enum peri_status peri_host_set_enabled(

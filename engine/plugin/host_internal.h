@@ -208,7 +208,7 @@ struct peri_plugin {
     int watched_pid, init_losses;
     _Atomic int lost_pid;
     int exit_fd, losses; /* losses: in a row, not long after each other */
-    int64_t lost_ms;         /* monotonic; 0: never */
+    int64_t lost_ms;     /* monotonic; 0: never */
     struct peri_timer *restart_timer;
     _Atomic bool lost_sent, watch_sent;
 
@@ -344,7 +344,7 @@ struct peri_job {
     struct peri_mono started;
     int64_t wall_ms, deadline_ms; /* deadline: monotonic ms, for children */
     bool answered, on_worker, flushing, finishing;
-    bool sent; /* it has begun, or stands in the mailbox */
+    bool sent;              /* it has begun, or stands in the mailbox */
     bool intercepts;        /* is, or comes of, a question of an interceptor: nobody is asked about it */
     struct peri_gate *gate; /* it waits for interceptors, or they will be told of it; else NULL */
     bool trial;             /* its end decides whether the plugin's rest is over */
@@ -376,6 +376,7 @@ struct peri_job {
     struct peri_value *value;
     struct peri_error error;
     struct peri_usage usage;
+    int64_t http_calls, http_us, http_begun; /* host_cost.c; begun: ns, 0: no request is under way. Loop */
 
     /* the plugin's worker */
     struct peri_vm_call *vm_call; /* with a cell: of the host function that waits */
@@ -420,6 +421,7 @@ struct peri_host {
     bool plans_loaded;
     struct peri_timer *plan_timer;
     struct peri_ledger *ledger;
+    struct peri_map *plugin_costs, *rule_costs; /* host_cost.c; NULL: none yet */
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -433,6 +435,11 @@ struct peri_host {
     pthread_mutex_t shared_lock;
     struct peri_map *libraries;
 };
+
+/* host_cost.c: what calls cost. A call has ended; a request of a job begins or has ended. */
+void peri_cost_count(struct peri_job *job, int64_t wall_us, bool failed);
+void peri_cost_http(struct peri_job *job, bool begins);
+void peri_costs_finish(struct peri_host *host);
 
 /* host_worker.c */
 enum peri_status peri_workers_start(struct peri_host *host, int count, struct peri_error *err) PERI_MUST_CHECK;
@@ -539,8 +546,8 @@ void peri_audit_batch(struct peri_batch *batch, const char *action, const char *
 struct peri_ledger *peri_ledger_create(void);
 void peri_ledger_destroy(struct peri_ledger *ledger);
 /* outcome: a status or an error's code. */
-void peri_ledger_outbound(const struct peri_job *job, const char *host, int port, const char *outcome, int64_t sent,
-    int64_t received);
+void peri_ledger_outbound(
+    const struct peri_job *job, const char *host, int port, const char *outcome, int64_t sent, int64_t received);
 void peri_ledger_violation(const struct peri_job *job, const char *code, const char *what);
 void peri_ledger_arm(struct peri_host *host); /* there may be something to write */
 /* Which of its permissions it has used: from its grants into the host's memory; into v as unused and used_since. */
@@ -637,8 +644,8 @@ bool peri_plugin_spoilt(const struct peri_plugin *plugin);
 enum peri_status peri_lua_build(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_lua_describe(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
 /* peri_vm_options.module; user is the plugin */
-enum peri_status peri_lua_module(void *user, const char *name, const char **ret_text, size_t *ret_len,
-    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_lua_module(
+    void *user, const char *name, const char **ret_text, size_t *ret_len, struct peri_error *err) PERI_MUST_CHECK;
 void peri_lua_start(struct peri_job *job);
 void peri_lua_resume(struct peri_job *job);
 void peri_lua_abort(struct peri_job *job);

@@ -173,6 +173,7 @@ static void answer(struct peri_job *job, const struct peri_error *err)
         result.holds = false;
     }
     if (!host->closing) {
+        peri_cost_count(job, result.usage.wall_us, err != NULL);
         count(job, err);
         peri_breaker_result(job, err);
         peri_ledger_arm(host);

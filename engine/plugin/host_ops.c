@@ -121,6 +121,7 @@ static void network_done(
     struct peri_job *job = arg;
     struct peri_op *op = &job->op;
     job->http = NULL;
+    peri_cost_http(job, false);
     bool effect = response->connected && peri_op_is_effect(op);
     record(job, st, response, err);
     if (effect)
@@ -235,6 +236,8 @@ static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
             .allow = allow,
             .allow_ctx = job};
         st = peri_http_client_send(job->host->options.http, &send, network_done, job, &job->http, err);
+        if (!st)
+            peri_cost_http(job, true);
     }
     for (size_t i = 0; fields && i < op->header_count; i++)
         wipe((char *)(uintptr_t)fields[i].value);
@@ -280,6 +283,8 @@ static enum peri_status start_smtp(struct peri_job *job, struct peri_error *err)
             .allow = allow,
             .allow_ctx = job};
         st = peri_smtp_client_send(job->host->options.http, &mail, network_done, job, &job->http, err);
+        if (!st)
+            peri_cost_http(job, true);
     }
     free(to);
     wipe(user);
