@@ -154,6 +154,18 @@ static void print_json_error(const char *code, const char *message, bool retryab
     peri_value_unref(doc);
 }
 
+/* Lines may end in it, but nothing steers the terminal: it may quote what a plugin or a sender wrote. */
+static void put_error(const char *text)
+{
+    char *copy = peri_strdup(text), *rest = copy;
+    fputs("perigee: ", stderr);
+    for (char *line; copy && (line = strsep(&rest, "\n"));) {
+        peri_text_make_plain(line);
+        fprintf(stderr, "%s\n", line);
+    }
+    free(copy);
+}
+
 int peri_cli_fail(struct peri_cli *cli, int code, const char *fmt, ...)
 {
     char text[2048];
@@ -161,7 +173,7 @@ int peri_cli_fail(struct peri_cli *cli, int code, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    fprintf(stderr, "perigee: %s\n", text);
+    put_error(text);
     if (cli->json)
         print_json_error(code == PERI_EXIT_UNAVAILABLE ? "unavailable" : "failed", text, code == PERI_EXIT_UNAVAILABLE);
     return code;
@@ -169,7 +181,7 @@ int peri_cli_fail(struct peri_cli *cli, int code, const char *fmt, ...)
 
 int peri_cli_fail_error(struct peri_cli *cli, const struct peri_error *err)
 {
-    fprintf(stderr, "perigee: %s\n", err->message);
+    put_error(err->message);
     if (cli->json)
         print_json_error(err->code, err->message, err->retryable);
     return err->status == PERI_EINTERNAL || err->status == PERI_ENOMEM ? PERI_EXIT_INTERNAL : PERI_EXIT_NO;

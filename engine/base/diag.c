@@ -46,6 +46,8 @@ void peri_diag_add(struct peri_diag *diag, struct peri_place place, enum peri_se
     va_start(ap, fmt);
     if (vasprintf(&f.message, fmt, ap) < 0)
         f.message = NULL;
+    else
+        peri_text_make_plain(f.message); /* it quotes what strangers wrote */
     va_end(ap);
     f.file = peri_strdup(place.file ? place.file : "");
     f.code = peri_strdup(code);

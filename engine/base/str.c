@@ -227,6 +227,40 @@ bool peri_parse_i64(const char *s, long long *ret)
     return true;
 }
 
+static bool steers(unsigned c)
+{
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x200E || c == 0x200F || c == 0x2028 || c == 0x2029 ||
+           (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+bool peri_text_is_plain(const char *text)
+{
+    size_t len = strlen(text);
+    if (!peri_utf8_valid(text, len, NULL))
+        return false;
+    for (size_t i = 0; i < len;) {
+        unsigned c;
+        i += peri_utf8_decode(text + i, len - i, &c);
+        if (steers(c))
+            return false;
+    }
+    return true;
+}
+
+void peri_text_make_plain(char *text)
+{
+    size_t len = strlen(text), bad;
+    for (size_t at = 0; at < len && !peri_utf8_valid(text + at, len - at, &bad); at += bad + 1)
+        text[at + bad] = '?';
+    for (size_t i = 0; i < len;) {
+        unsigned c;
+        size_t n = peri_utf8_decode(text + i, len - i, &c);
+        if (steers(c))
+            memset(text + i, '?', n);
+        i += n;
+    }
+}
+
 bool peri_equal_secret(const void *a, size_t alen, const void *b, size_t blen)
 {
     /* Not libcrypto's: the processes of plugins do without that library. volatile keeps the whole loop. */

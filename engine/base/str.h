@@ -21,6 +21,11 @@ bool peri_utf8_valid(const char *s, size_t len, size_t *ret_offset);
 size_t peri_utf8_length(const char *s, size_t len);
 /* Decodes one code point at s (len > 0, valid UTF-8), returns its size in bytes. */
 size_t peri_utf8_decode(const char *s, size_t len, unsigned *ret_code);
+/* Nothing in it that steers a terminal or hides what is written: no control characters (C0, DEL, C1), no marks that
+ * turn the direction of text. Valid UTF-8. */
+bool peri_text_is_plain(const char *text);
+/* Puts a '?' for each byte of what peri_text_is_plain refuses, and for what is not UTF-8; in place. */
+void peri_text_make_plain(char *text);
 /* Encodes code into out (4 bytes), returns the size. */
 size_t peri_utf8_encode(unsigned code, char out[4]);
 /* "VIP Missed Call" -> "vip-missed-call": lower-case ASCII letters and digits, the rest becomes single dashes. Bytes

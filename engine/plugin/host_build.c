@@ -10,6 +10,8 @@
 #include "lang/rule.h"
 #include "plugin/host_build.h"
 
+#define DESCRIPTION_MAX 4096
+
 static bool id_ok(const char *id)
 {
     size_t n = strlen(id);
@@ -63,6 +65,9 @@ enum peri_status peri_plugin_add_operator(
         return peri_error_set(err, PERI_EINVAL, "plugin.operator",
             "\"%s\" is no id for a%s %s: letters, digits, dots, dashes and underscores", plan->id,
             plan->is_condition ? "" : "n", kind);
+    if (plan->description && strlen(plan->description) > DESCRIPTION_MAX)
+        return peri_error_set(err, PERI_ELIMIT, "plugin.operator", "the description of %s has more than %d bytes",
+            plan->id, DESCRIPTION_MAX);
     for (size_t i = 0; i < p->op_count; i++)
         if (!strcmp(p->ops[i].id, plan->id))
             return peri_error_set(err, PERI_EEXIST, "plugin.operator", "\"%s\" is defined twice", plan->id);

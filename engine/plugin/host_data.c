@@ -253,7 +253,8 @@ static enum peri_status event_options(
 {
     static const char *const known[] = {"id", "time", "subject", "source", NULL};
     for (void *it = peri_map_first(options); it; it = peri_map_next(options, it)) {
-        const char *key = peri_map_key(it, NULL), *text = peri_value_text(peri_map_item(it));
+        size_t len = 0;
+        const char *key = peri_map_key(it, NULL), *text = peri_value_textn(peri_map_item(it), &len);
         const char *const *k = known;
         while (*k && strcmp(*k, key))
             k++;
@@ -261,16 +262,19 @@ static enum peri_status event_options(
             return peri_error_set(err, PERI_EINVAL, "bad_argument",
                 "unknown key \"%s\" for an event: id, time, subject, source are there", key);
         if (!strcmp(key, "time")) {
+            double ms = peri_value_is_number(peri_map_item(it)) ? peri_value_as_real(peri_map_item(it)) : 0;
+            if (!(ms >= -62135596800000.0 && ms <= 253402300799999.0))
+                return peri_error_set(err, PERI_EINVAL, "bad_argument", "time must lie in the years 1 to 9999");
             if (peri_value_is_number(peri_map_item(it)))
-                event->time_ms = peri_value_as_int(peri_map_item(it));
+                event->time_ms = (int64_t)ms;
             else if (!text || !peri_time_parse(text, strlen(text), &event->time_ms))
                 return peri_error_set(
                     err, PERI_EINVAL, "bad_argument", "time must be an RFC 3339 text or ms since 1970");
             continue;
         }
-        if (!text || !*text || strlen(text) > 1024)
-            return peri_error_set(
-                err, PERI_EINVAL, "bad_argument", "%s of an event must be a text of 1 to 1024 bytes", key);
+        if (!text || !*text || len > 1024 || strlen(text) != len || !peri_text_is_plain(text))
+            return peri_error_set(err, PERI_EINVAL, "bad_argument",
+                "%s of an event must be a text of 1 to 1024 bytes without control characters", key);
         if (!strcmp(key, "source") && check_source(job, text, err))
             return PERI_EDENIED;
         char **to = !strcmp(key, "id")        ? &event->external_id
@@ -415,7 +419,8 @@ enum peri_status peri_job_kv_list(
     struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err)
 {
     struct peri_reader *reader = peri_job_reader(job);
-    if (!peri_grants_uses(job->plugin->grants, "storage:read") && !peri_grants_uses(job->plugin->grants, "storage:write"))
+    if (!peri_grants_uses(job->plugin->grants, "storage:read") &&
+        !peri_grants_uses(job->plugin->grants, "storage:write"))
         return peri_job_denied(job, "storage:read", "", err);
     enum peri_status st = peri_job_spend(job, err);
     if (st)
@@ -550,8 +555,8 @@ static void drop_swap(void *arg)
 static enum peri_status swap_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct peri_swap *swap = arg;
-    return peri_tx_kv_swap(tx, swap->plugin, swap->key, swap->expected, swap->value, swap->expires_ms, swap->now_ms,
-        &swap->set, err);
+    return peri_tx_kv_swap(
+        tx, swap->plugin, swap->key, swap->expected, swap->value, swap->expires_ms, swap->now_ms, &swap->set, err);
 }
 
 enum peri_status peri_job_kv_swap(struct peri_job *job, const char *key, const struct peri_value *expected,

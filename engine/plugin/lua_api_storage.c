@@ -25,6 +25,8 @@ static void prefix_of(lua_State *L, int idx, char *out, size_t size)
     }
     if (strcmp(scope, "plugin") && strcmp(scope, "user"))
         peri_vm_raisef(L, "bad_argument", "scope must be \"plugin\" or \"user\"");
+    if (!peri_utf8_valid(space, strlen(space), NULL))
+        peri_vm_raisef(L, "bad_argument", "a namespace must be UTF-8 text");
     if (strlen(space) > 100 || strchr(space, '/'))
         peri_vm_raisef(L, "bad_argument", "a namespace has at most 100 bytes and no slash");
     snprintf(out, size, "%s/%s/", scope, space);
@@ -35,6 +37,8 @@ static void key_of(lua_State *L, int key_idx, int options_idx, char out[KEY_MAX 
     const char *key = peri_lua_text(L, key_idx, "key");
     if (!*key || strlen(key) > KEY_MAX - 1)
         peri_vm_raisef(L, "bad_argument", "a key has 1 to %d bytes", KEY_MAX - 1);
+    if (!peri_utf8_valid(key, strlen(key), NULL))
+        peri_vm_raisef(L, "bad_argument", "a key must be UTF-8 text");
     prefix_of(L, options_idx, out, 128);
     size_t n = strlen(out);
     snprintf(out + n, KEY_MAX + 128 - n, "%s", key);

@@ -15,6 +15,7 @@
 
 #define LIBRARY_MAX 65536
 #define EXPLANATION_BYTES 16384
+#define WEB_PATH_MAX 512
 
 /* --- building --- */
 
@@ -247,9 +248,10 @@ static enum peri_status describe_webhook(struct peri_plugin *p, const char *at, 
     const char *const path[] = {"webhooks", at, "methods", NULL};
     struct peri_value *methods = NULL;
     struct peri_web_def def = {0};
-    if (at[0] != '/' || !has(p, "webhooks", at, "handle"))
-        return peri_error_set(
-            err, PERI_EINVAL, "plugin.package", "webhooks[\"%s\"]: a path begins with / and has a function handle", at);
+    if (at[0] != '/' || strlen(at) > WEB_PATH_MAX || !peri_text_is_plain(at) || !has(p, "webhooks", at, "handle"))
+        return peri_error_set(err, PERI_EINVAL, "plugin.package",
+            "webhooks: a path begins with / and has a function handle, at most %d bytes and no control characters",
+            WEB_PATH_MAX);
     enum peri_status st = peri_vm_peek(p->vm, path, &methods, err);
     if (st)
         return st;
@@ -261,15 +263,19 @@ static enum peri_status describe_webhook(struct peri_plugin *p, const char *at, 
         ok = (def.methods[0] = peri_strdup("POST")) != NULL;
     for (size_t i = 0; ok && i < n; i++) {
         const char *m = peri_value_text(peri_list_at(methods, i));
+        if (!m || !*m || strspn(m, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(m)) /* it becomes a header of an answer */
+            st = peri_error_set(
+                err, PERI_EINVAL, "plugin.package", "webhooks[\"%s\"]: methods are words in capitals: \"POST\"", at);
         ok = (def.methods[i] = peri_strdup(m ? m : "")) != NULL;
     }
+    ok = ok && !st;
     peri_value_unref(methods);
     if (!ok) {
         for (char **m = def.methods; m && *m; m++)
             free(*m);
         free(def.methods);
         free(def.path);
-        return peri_error_nomem(err);
+        return st ? st : peri_error_nomem(err);
     }
     p->webs[p->web_count++] = def;
     return PERI_OK;

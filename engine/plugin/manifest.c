@@ -166,6 +166,8 @@ static const struct permission_kind {
 enum peri_status peri_permission_check(const char *permission, struct peri_error *err)
 {
     const char *names[PERMISSION_KINDS + 1];
+    if (!peri_text_is_plain(permission)) /* it is read on a terminal by who approves it */
+        return peri_error_set(err, PERI_EINVAL, NULL, "a permission holds a control character");
     for (size_t i = 0; i < PERMISSION_KINDS; i++) {
         const struct permission_kind *kind = &permission_kinds[i];
         names[i] = kind->name;

@@ -121,15 +121,19 @@ void peri_message_get_text(struct peri_message *in, char *out, size_t size)
     out[len] = '\0';
 }
 
-/* As the errors of a state in this process are made plain: UTF-8, nothing that paints a terminal. */
+/* As the errors of a state in this process: lines and tabs stay. */
 static void make_plain(char *text)
 {
-    size_t n = strlen(text), bad;
-    for (size_t at = 0; at < n && !peri_utf8_valid(text + at, n - at, &bad); at += bad + 1)
-        text[at + bad] = '?';
-    for (char *c = text; *c; c++)
-        if (((unsigned char)*c < ' ' && *c != '\n' && *c != '\t') || *c == 0x7f)
-            *c = '?';
+    for (;;) {
+        size_t n = strcspn(text, "\n\t");
+        char end = text[n];
+        text[n] = '\0';
+        peri_text_make_plain(text);
+        text[n] = end;
+        if (!end)
+            return;
+        text += n + 1;
+    }
 }
 
 void peri_message_get_error(struct peri_message *in, struct peri_error *ret)
@@ -140,7 +144,7 @@ void peri_message_get_error(struct peri_message *in, struct peri_error *ret)
     int64_t after = peri_message_get64(in);
     peri_message_get_text(in, ret->code, sizeof(ret->code));
     peri_message_get_text(in, ret->message, sizeof(ret->message));
-    make_plain(ret->code);
+    peri_text_make_plain(ret->code);
     make_plain(ret->message);
     ret->status = status == PERI_ELIMIT || status == PERI_ESTATE ? (enum peri_status)status : PERI_EINVAL;
     ret->retryable = flags & 1;

@@ -117,9 +117,30 @@ static void test_small_ones(void **state)
     assert_true(peri_equal_secret("", 0, "", 0));
 }
 
+static void what_steers_a_terminal_is_told(void **state)
+{
+    static const char *const bad[] = {"a\nb", "\033[2J", "\x7f",
+        "\xc2\x9b"
+        "31m",
+        "\xe2\x80\xae"
+        "gpj.exe",
+        "\xe2\x81\xa6x", "\xff"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        char copy[32];
+        assert_false(peri_text_is_plain(bad[i]));
+        snprintf(copy, sizeof(copy), "%s", bad[i]);
+        peri_text_make_plain(copy);
+        assert_true(peri_text_is_plain(copy));
+        assert_int_equal(strlen(copy), strlen(bad[i]));
+    }
+    assert_true(peri_text_is_plain(""));
+    assert_true(peri_text_is_plain("na\xc3\xafve \xe2\x82\xac \xf0\x9f\x98\x80 [x]"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_steers_a_terminal_is_told),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_utf8_codes),
         cmocka_unit_test(test_slug),
