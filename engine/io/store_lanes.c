@@ -63,25 +63,72 @@ enum peri_status peri_tx_run_stop(
     return peri_stmt_exec(&q, err);
 }
 
+static enum peri_status take_ids(struct peri_stmt *q, struct peri_run_ids *ids, struct peri_error *err)
+{
+    bool row = true;
+    enum peri_status st;
+    while (!(st = peri_stmt_row(q, &row, err)) && row) {
+        if (!peri_vec_grow(&ids->items, &ids->cap, ids->count + 1, sizeof(*ids->items)))
+            return peri_error_nomem(err);
+        ids->items[ids->count++] = (uint64_t)peri_stmt_get_int(q, 0);
+    }
+    return st;
+}
+
+enum peri_status peri_tx_lane_before(struct peri_tx *tx, const char *rule, const char *ckey, uint64_t seq,
+    struct peri_run_ids *ids, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT id " LANE " AND state<>6 AND event<? ORDER BY id", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, rule);
+    peri_stmt_text(&q, ckey);
+    peri_stmt_int(&q, (int64_t)seq);
+    st = take_ids(&q, ids, err);
+    peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_tx_runs_changeable(struct peri_tx *tx,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "SELECT id,rule,rhash,event,trig,state,ckey,change FROM runs INDEXED BY runs_change"
+        " WHERE change>0 AND state<10 AND state<>6 ORDER BY id",
+        err);
+    if (st)
+        return st;
+    while (!(st = peri_stmt_row(&q, &row, err)) && row) {
+        struct peri_run_row r = {.id = (uint64_t)peri_stmt_get_int(&q, 0),
+            .rule = peri_stmt_get_text(&q, 1),
+            .rhash = peri_stmt_get_text(&q, 2),
+            .event = (uint64_t)peri_stmt_get_int(&q, 3),
+            .trigger = peri_stmt_get_text(&q, 4),
+            .state = (enum peri_run_state)peri_stmt_get_int(&q, 5),
+            .ckey = peri_stmt_get_text(&q, 6),
+            .change = (int)peri_stmt_get_int(&q, 7)};
+        if ((st = fn(arg, &r)))
+            break;
+    }
+    peri_stmt_close(&q);
+    return st;
+}
+
 /* All ids first: the rows are changed afterwards. */
 static enum peri_status queued_ids(struct peri_tx *tx, const char *rule, const char *ckey, int64_t limit,
     struct peri_run_ids *ids, struct peri_error *err)
 {
     struct peri_stmt q;
-    bool row = true;
     enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT id " LANE " AND state=0 ORDER BY id LIMIT ?", err);
     if (st)
         return st;
     peri_stmt_text(&q, rule);
     peri_stmt_text(&q, ckey);
     peri_stmt_int(&q, limit);
-    while (!(st = peri_stmt_row(&q, &row, err)) && row) {
-        if (!peri_vec_grow(&ids->items, &ids->cap, ids->count + 1, sizeof(*ids->items))) {
-            st = peri_error_nomem(err);
-            break;
-        }
-        ids->items[ids->count++] = (uint64_t)peri_stmt_get_int(&q, 0);
-    }
+    st = take_ids(&q, ids, err);
     peri_stmt_close(&q);
     return st;
 }

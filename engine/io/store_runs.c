@@ -82,7 +82,7 @@ enum peri_status peri_tx_run_insert(
     if (!st)
         st = peri_stmt_open(&q, tx->db,
             "INSERT INTO runs(id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,"
-            "retry_of,created,ended,error,ckey) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "retry_of,created,ended,error,ckey,change) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             err);
     if (st)
         return st;
@@ -103,6 +103,7 @@ enum peri_status peri_tx_run_insert(
     peri_stmt_int(&q, row->ended_ms);
     peri_stmt_text(&q, row->error);
     peri_stmt_text(&q, row->ckey);
+    peri_stmt_int(&q, row->change);
     st = peri_stmt_exec(&q, err);
     if (st == PERI_EEXIST)
         return peri_error_set(

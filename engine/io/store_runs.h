@@ -50,6 +50,7 @@ struct peri_run_row {
     const char *error; /* JSON {code, message, step?} or NULL */
     int interruptions; /* times that the process died under it */
     const char *ckey;  /* its rule's key, rendered; NULL: the run is in no lane. Never changes */
+    int change;        /* what follows when its rule is edited: enum peri_on_change. Never changes */
 };
 
 struct peri_step_row {
@@ -108,6 +109,14 @@ enum peri_status peri_tx_lane_facts(struct peri_tx *tx, const char *rule, const 
 /* Ends a run from outside: state is final, error JSON or NULL. Rows of attempts that are open become cancelled.
  * PERI_ESTATE when the run is final already. */
 enum peri_status peri_tx_run_stop(struct peri_tx *tx, uint64_t id, enum peri_run_state state, const char *error,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* Runs of a lane that are not final and no person's, of events before a seq: their ids are appended. */
+struct peri_run_ids;
+enum peri_status peri_tx_lane_before(struct peri_tx *tx, const char *rule, const char *ckey, uint64_t seq,
+    struct peri_run_ids *ids, struct peri_error *err) PERI_MUST_CHECK;
+/* Runs that are not final, are no person's, and whose rule says that an edit concerns them. fn must not change runs. */
+enum peri_status peri_tx_runs_changeable(struct peri_tx *tx,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
 /* Queued runs become ready, oldest first, as long as fewer than max (0: any number) are live. Their ids are appended.
  */

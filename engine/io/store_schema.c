@@ -158,8 +158,12 @@ static const char step_10[] =
 /* Which steps of its sequence an event fits. */
 static const char step_11[] = "ALTER TABLE win ADD COLUMN steps INTEGER NOT NULL DEFAULT 0;";
 
+/* Runs that an edit of their rule concerns. */
+static const char step_12[] = "ALTER TABLE runs ADD COLUMN change INTEGER NOT NULL DEFAULT 0;"
+                              "CREATE INDEX runs_change ON runs(id) WHERE change>0 AND state<10;";
+
 const char *const peri_schema_steps[] = {
-    step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, step_10, step_11, NULL};
+    step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, step_10, step_11, step_12, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

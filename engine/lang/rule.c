@@ -125,6 +125,11 @@ static void rule_destroy(struct peri_rule *rule)
     free(rule->name);
     free(rule->description);
     free(rule->text);
+    for (size_t i = 0; i < rule->flow.cancel_count; i++) {
+        free(rule->flow.cancels[i].event);
+        peri_pattern_destroy(rule->flow.cancels[i].match);
+    }
+    free(rule->flow.cancels);
     peri_template_destroy(rule->flow.key);
     peri_condition_destroy(rule->condition);
     peri_block_destroy(rule->actions);
@@ -141,6 +146,11 @@ void peri_rule_slim(struct peri_rule *rule)
     rule->condition = NULL;
     rule->actions = rule->on_error = NULL;
     rule->slim = true;
+}
+
+bool peri_rule_has_lane(const struct peri_rule *rule)
+{
+    return rule->flow.mode != PERI_MODE_NONE || rule->flow.cancel_count > 0;
 }
 
 struct peri_rule *peri_rule_ref(struct peri_rule *rule)

@@ -207,12 +207,28 @@ enum peri_exceeded {
     PERI_EXCEEDED_DROP_OLDEST
 };
 
+/* What happens to a run whose rule is edited or removed while it is under way. Numbers are stored: never renumber. */
+enum peri_on_change {
+    PERI_CHANGE_FINISH,  /* it goes on with the text that it started with */
+    PERI_CHANGE_RESTART, /* it is cancelled, and a new one begins with the new text */
+    PERI_CHANGE_CANCEL
+};
+
+/* An event that ends the runs of a rule, of the same key when it has one. */
+struct peri_cancel {
+    char *event;                /* exact type or glob */
+    struct peri_pattern *match; /* NULL: any payload */
+};
+
 struct peri_flow {
     struct peri_template *key; /* NULL: none, all events are of one key */
     enum peri_mode mode;
     int64_t max; /* QUEUED: live and waiting ones; PARALLEL: live ones, 0 any number */
     enum peri_exceeded exceeded;
     int64_t once_within_ms, once_after_ms; /* throttle; 0: none */
+    enum peri_on_change on_change;
+    struct peri_cancel *cancels;
+    size_t cancel_count;
 };
 
 struct peri_rule {
@@ -275,6 +291,8 @@ struct peri_rule_env {
  * rule that nobody else refers to yet. */
 void peri_rule_slim(struct peri_rule *rule);
 
+/* Do its runs have a lane, even if that says nothing about who may start? */
+bool peri_rule_has_lane(const struct peri_rule *rule);
 struct peri_rule *peri_rule_ref(struct peri_rule *rule);
 void peri_rule_unref(struct peri_rule *rule);
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a rule says about its runs as a whole: key, mode, max, throttle. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "lang/glob.h"
 #include "lang/rule_internal.h"
 
 const struct rule_key peri_rule_throttle_keys[] = {
@@ -99,8 +101,60 @@ static void read_throttle(struct rule_reader *r, const struct peri_node *node)
         (void)peri_rule_duration(r, after, "once_after", 1, &flow->once_after_ms);
 }
 
+const struct rule_key peri_rule_cancel_keys[] = {{"event", KEY_KNOWN}, {"match", KEY_KNOWN}, {NULL, KEY_END}};
+
+static void read_cancel(struct rule_reader *r, const struct peri_node *node, struct peri_cancel *cancel)
+{
+    struct peri_error err;
+    if (!peri_rule_expect(r, node, PERI_NODE_MAP, "cancel_on"))
+        return;
+    size_t wrong = peri_rule_check_keys(r, node, peri_rule_cancel_keys, "cancel_on");
+    const struct peri_node *n = peri_node_get(node, "event", NULL), *match = peri_node_get(node, "match", NULL);
+    const char *event = n ? peri_rule_text(r, n, "event") : NULL;
+    if (!n && wrong == 0)
+        peri_rule_fault(
+            r, node->place, "missing-key", "cancel_on: [{event: order.Cancelled}]", "\"cancel_on\" needs \"event\"");
+    if (event && peri_glob_check(event, &err) != PERI_OK)
+        peri_rule_fault(r, n->place, "event-type", "for example order.Cancelled or order.*", "%s", err.message);
+    else if (event)
+        cancel->event = peri_rule_dup(r, event);
+    if (match && peri_pattern_compile_node(match, &cancel->match, r->diag) == PERI_ENOMEM)
+        peri_rule_nomem(r);
+}
+
+static void read_cancels(struct rule_reader *r, const struct peri_node *node)
+{
+    struct peri_flow *flow = &r->rule->flow;
+    if (!peri_rule_expect(r, node, PERI_NODE_LIST, "cancel_on"))
+        return;
+    if (node->count == 0) {
+        peri_rule_fault(r, node->place, "empty-list", NULL, "\"cancel_on\" needs at least one event");
+        return;
+    }
+    flow->cancels = calloc(node->count, sizeof(*flow->cancels));
+    if (!flow->cancels) {
+        peri_rule_nomem(r);
+        return;
+    }
+    for (size_t i = 0; i < node->count; i++)
+        read_cancel(r, node->items[i], &flow->cancels[flow->cancel_count++]);
+}
+
+static void read_on_change(struct rule_reader *r, const struct peri_node *node)
+{
+    static const char *const words[] = {"finish", "restart", "cancel", NULL};
+    int word = peri_rule_word(r, node, "on_change", words);
+    if (word >= 0)
+        r->rule->flow.on_change = (enum peri_on_change)word;
+}
+
 void peri_rule_read_flow(struct rule_reader *r, const struct peri_node *map)
 {
+    const struct peri_node *n;
+    if ((n = peri_node_get(map, "cancel_on", NULL)))
+        read_cancels(r, n);
+    if ((n = peri_node_get(map, "on_change", NULL)))
+        read_on_change(r, n);
     const struct peri_node *key = peri_node_get(map, "key", NULL);
     if (key)
         read_key(r, key);

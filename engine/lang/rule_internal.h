@@ -86,8 +86,9 @@ struct rule_key {
 extern const struct rule_key peri_rule_head_keys[], peri_rule_trigger_keys[], peri_rule_schedule_keys[],
     peri_rule_condition_keys[], peri_rule_step_keys[], peri_rule_for_each_keys[], peri_rule_choice_keys[],
     peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[], peri_rule_wait_keys[],
-    peri_rule_approve_keys[], peri_rule_rate_limit_keys[], peri_rule_quiet_hours_keys[], peri_rule_count_keys[],
-    peri_rule_absence_keys[], peri_rule_sequence_keys[], peri_rule_sequence_step_keys[], peri_rule_sun_keys[];
+    peri_rule_approve_keys[], peri_rule_cancel_keys[], peri_rule_rate_limit_keys[], peri_rule_quiet_hours_keys[],
+    peri_rule_count_keys[], peri_rule_absence_keys[], peri_rule_sequence_keys[], peri_rule_sequence_step_keys[],
+    peri_rule_sun_keys[];
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
 void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,

@@ -39,6 +39,9 @@ static const struct shape rule_shapes[] = {
     {"max", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 100000}",
         "queued: live and waiting runs (default 1000); parallel: live ones."},
     {"max_exceeded", "{\"enum\": [\"drop_newest\", \"drop_oldest\"]}", "Which run goes above max."},
+    {"cancel_on", LIST_OF(REF("cancel_on")), "Events that end its runs, of the same key when it has one."},
+    {"on_change", "{\"enum\": [\"finish\", \"restart\", \"cancel\"], \"default\": \"finish\"}",
+        "What happens to a run under way when the rule is edited."},
     {"throttle", REF("throttle"), "How often the rule may fire, for each key."},
     {"timeout", REF("duration"), "How long a run may take from its first step on; then it fails."},
     {"conditions", "{\"type\": \"array\", \"items\": " REF("condition") "}",
@@ -217,6 +220,12 @@ static const struct shape wait_shapes[] = {
     {0},
 };
 
+static const struct shape cancel_shapes[] = {
+    {"event", REF("event_type"), "An event type, or a glob on its dotted segments."},
+    {"match", REF("pattern"), "Which payloads."},
+    {0},
+};
+
 static const struct shape approve_shapes[] = {
     {"prompt", REF("text"), "What the person is asked."},
     {"schema", "{\"type\": [\"object\", \"boolean\"]}", "A JSON Schema of the answer; default: true or false."},
@@ -281,6 +290,7 @@ static const struct mapping {
     {"step", "step", peri_rule_step_keys, step_shapes, NULL}, /* put_kinds */
     {"for_each", "for_each", peri_rule_for_each_keys, for_each_shapes, "{\"required\": [\"in\", \"as\"]}"},
     {"wait_for", "wait_for", peri_rule_wait_keys, wait_shapes, "{\"required\": [\"event\"]}"},
+    {"cancel_on", "cancel_on", peri_rule_cancel_keys, cancel_shapes, "{\"required\": [\"event\"]}"},
     {"approve", "approve", peri_rule_approve_keys, approve_shapes,
         "{\"required\": [\"prompt\"], \"dependencies\": {\"default\": [\"timeout\"]}}"},
     {"choice", "choice", peri_rule_choice_keys, choice_shapes, "{\"required\": [\"if\", \"do\"]}"},

@@ -222,7 +222,8 @@ static enum peri_status retry_tx(struct peri_tx *tx, void *arg, struct peri_erro
         .kprefix = r->p->kprefix,
         .retry_of = r->retry_of,
         .created_ms = r->now_ms,
-        .ckey = r->key};
+        .ckey = r->key,
+        .change = (int)r->rule->flow.on_change};
     char id[PERI_ID_TEXT], note[PERI_ID_TEXT + 16];
     st = peri_tx_ruleset_put(tx, r->rule->hash, r->rule->text, err);
     if (st == PERI_OK)
@@ -244,7 +245,7 @@ static void answer(peri_change_done done, void *arg, enum peri_status st, const 
 }
 
 /* In place of a run whose call is under way it lets that call end first. */
-static void begin_retry(struct peri_pipeline *p, uint64_t run, uint64_t behind)
+void changes_begin(struct peri_pipeline *p, uint64_t run, uint64_t behind)
 {
     struct live *live = NULL;
     struct peri_error err;
@@ -274,7 +275,7 @@ static void retry_done(void *arg, enum peri_status st, const struct peri_error *
             behind = under_way ? under_way : behind;
         }
         if (r->made == PERI_RUN_READY)
-            begin_retry(p, r->id, behind);
+            changes_begin(p, r->id, behind);
     }
     answer(r->done, r->arg, st, peri_run_id(r->id, id), err);
     free_retry(r);
@@ -302,7 +303,7 @@ static enum peri_status retry_rule(struct peri_pipeline *p, struct retry *r, str
 static enum peri_status retry_key(
     struct peri_pipeline *p, struct retry *r, const struct peri_event *event, struct peri_error *err)
 {
-    if (r->rule->flow.mode == PERI_MODE_NONE)
+    if (!peri_rule_has_lane(r->rule))
         return PERI_OK;
     struct peri_value *payload = peri_scope_event(event), *rule = peri_scope_rule(r->rule);
     struct peri_value *trigger = payload ? peri_scope_trigger(event, payload, r->trigger) : NULL;

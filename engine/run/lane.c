@@ -148,7 +148,7 @@ const char *peri_lane_of(
     if (rule->flow.mode != PERI_MODE_NONE)
         return key;
     if (!trigger || !trigger->lane)
-        return NULL;
+        return peri_rule_has_lane(rule) ? key : NULL; /* one that only cancel_on asks for */
     bool buffer = trigger->schedule.overlap == PERI_OVERLAP_BUFFER;
     ret_flow->mode = buffer ? PERI_MODE_QUEUED : PERI_MODE_SINGLE;
     ret_flow->max = buffer ? 2 : 0;

@@ -15,6 +15,7 @@ static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct
 {
     struct match_event *me = mr->event;
     struct peri_flow flow;
+    edits_look(p, mr->rule);
     p->live_runs++;
     p->counts.runs_started++;
     peri_metric_add(p->metrics.started, 1);
@@ -32,7 +33,7 @@ static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct
         run->ckey = peri_strdup(peri_lane_of(mr->rule, mr->fired, mr->key, &flow));
         run->event = peri_value_ref(me->payload);
         run->trigger = peri_value_ref(mr->trigger_value);
-        run->run_value = live_run_value(p, mr->run, mr->rule, me->event->seq, mt->now_ms);
+        run->run_value = live_run_value(p, mr->run, mr->full, me->event->seq, mt->now_ms);
         run->first_seq = run->track.since = me->event->seq;
     }
     struct live *live = run ? live_add(p, run, me->event) : NULL;
@@ -107,6 +108,7 @@ static void item_stored(struct peri_pipeline *p, const struct match_tx *mt, cons
         if (mr->run && (mr->outcome == MATCH_STARTED || mr->outcome == MATCH_QUEUED))
             start_run(p, mt, mr);
     }
+    match_cancels_finish(item->event);
     if (item->event->stored_before)
         adopt_runs(p, item);
     item->event->stored_before = false;
@@ -189,6 +191,8 @@ static void free_tx(struct match_tx *mt)
     match_drop_found(mt);
     free(mt->found);
     free(mt->stops.items);
+    free(mt->cancelled.items);
+    free(mt->promoted.items);
     free(mt->items);
     free(mt->pairs);
     free(mt);
@@ -241,6 +245,7 @@ static void stored(void *arg, enum peri_status st, const struct peri_error *err)
     } else {
         p->batch_limit = PIPE_MATCH_BATCH;
         note_followers(mt);
+        live_promoted(p, &mt->promoted);
         watch_planned(p, mt->next_due);
         peri_metric_add(p->metrics.evicted, (int64_t)mt->evicted);
         for (size_t i = 0; i < mt->count; i++)

@@ -56,6 +56,12 @@ struct match_rule {
     const struct peri_trigger *triggers[];
 };
 
+/* A rule whose runs the event ends. */
+struct match_cancel {
+    struct peri_rule *rule; /* one reference */
+    char *key;
+};
+
 struct match_event {
     struct peri_pipeline *p;
     struct peri_event *event;
@@ -73,10 +79,12 @@ struct match_event {
     struct peri_hearing *hearing;   /* all patterns were asked together; counted; else NULL */
     size_t unmatched;               /* rules of it of which no trigger matches: they are no pairs */
     bool beginning, ready, storing, parking;
-    bool patient, impatient; /* waits for the other pairs; has waited long enough */
-    bool stored_before;      /* T2 found what an earlier try has stored */
-    const char *dead;        /* reason, when it is set aside */
-    char *dead_text;         /* owns it, when it is no constant */
+    bool patient, impatient;      /* waits for the other pairs; has waited long enough */
+    bool stored_before;           /* T2 found what an earlier try has stored */
+    struct match_cancel *cancels; /* until a T2 has carried them out */
+    size_t cancel_count;
+    const char *dead; /* reason, when it is set aside */
+    char *dead_text;  /* owns it, when it is no constant */
 };
 
 /* What a T2 stores of one event. */
@@ -100,9 +108,10 @@ struct match_tx {
     int tries;
     int64_t steady_ms; /* of the try; now_ms is the same instant on the wall */
     struct peri_lane_stops stops;
-    int64_t next_due;          /* the earliest that a watch will be due because of it; INT64_MAX: none */
-    size_t evicted;            /* keys that watches had no room for any more */
-    struct peri_event **found; /* by watches: journaled with it; one reference each */
+    struct peri_run_ids cancelled, promoted; /* scratch; who follows them in their lanes */
+    int64_t next_due;                        /* the earliest that a watch will be due because of it; INT64_MAX: none */
+    size_t evicted;                          /* keys that watches had no room for any more */
+    struct peri_event **found;               /* by watches: journaled with it; one reference each */
     size_t found_count, found_cap;
     bool began; /* the try has changed something */
 };
@@ -132,6 +141,12 @@ char *match_wall(const struct match_tx *mt, int64_t steady_ms, char out[PERI_TIM
 void match_drop_found(struct match_tx *mt);
 /* The transaction. A peri_store_fn. */
 enum peri_status match_store(struct peri_tx *tx, void *match_tx, struct peri_error *err);
+
+/* cancel.c: which rules' runs the event ends; carries that out on the store's thread; forgets it. */
+void match_cancels_find(struct match_event *me);
+enum peri_status match_cancels_store(
+    struct peri_tx *tx, struct match_tx *mt, const struct match_event *me, struct peri_error *err) PERI_MUST_CHECK;
+void match_cancels_finish(struct match_event *me);
 
 /* match_commit.c: whatever may be stored becomes a transaction, unless one is under way. */
 void match_commit(struct peri_pipeline *p);

@@ -40,6 +40,7 @@ static void free_pairs(struct match_event *me)
 void match_free(struct match_event *me)
 {
     free_pairs(me);
+    match_cancels_finish(me);
     free(me->rules);
     free(me->dead_text);
     peri_hearing_unref(me->hearing);
@@ -581,6 +582,7 @@ bool match_begin(struct peri_pipeline *p, struct match_event *me)
         return false;
     me->open = me->rule_count;
     me->beginning = true;
+    match_cancels_find(me);
     for (size_t i = 0; i < me->rule_count; i++) {
         hear_all(me->rules[i]);
         next_trigger(me->rules[i]);

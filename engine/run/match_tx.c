@@ -41,7 +41,8 @@ static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt
         .vars = mt->start.vars,
         .kprefix = mt->kprefix,
         .created_ms = mt->now_ms,
-        .ckey = peri_lane_of(rule, mr->fired, mr->key, &flow)};
+        .ckey = peri_lane_of(rule, mr->fired, mr->key, &flow),
+        .change = (int)rule->flow.on_change};
     enum peri_status st = peri_tx_ruleset_put(tx, rule->hash, rule->text, err);
     if (st == PERI_OK)
         st = peri_tx_run_insert(tx, &row, &mr->run, err);
@@ -181,7 +182,9 @@ static enum peri_status finish_item(
     if (!mt->began)
         match_drop_found(mt); /* of a try that is not stored */
     mt->began = true;
-    if (!me->dead && !me->heard)
+    if (me->cancel_count > 0)
+        st = match_cancels_store(tx, mt, me, err);
+    if (st == PERI_OK && !me->dead && !me->heard)
         return event_done(tx, item, PERI_EVENT_MATCHED, NULL, err);
     for (size_t i = 0; st == PERI_OK && i < item->count; i++) {
         struct match_rule *mr = item->pairs[i];
@@ -252,6 +255,7 @@ enum peri_status match_store(struct peri_tx *tx, void *arg, struct peri_error *e
     enum peri_status st = PERI_OK;
     mt->tries++;
     mt->stops.count = 0;
+    mt->promoted.count = 0;
     mt->next_due = INT64_MAX;
     mt->evicted = 0;
     mt->began = false;

@@ -150,6 +150,7 @@ enum peri_status peri_pipeline_start_ops(
         return st;
     p->started = true;
     owners_begin(p);
+    edits_sweep(p);
     lanes_sweep(p, NULL, NULL);
     system_started(p);
     watch_set(p);
@@ -407,9 +408,9 @@ enum peri_status peri_pipeline_status(struct peri_pipeline *p, struct peri_value
         {"in_memory", (int64_t)p->live_memory}, {"evaluating", (int64_t)p->evaluating},
         {"conditions_waiting", (int64_t)p->waiting}, {"accepted", p->counts.accepted},
         {"duplicate", p->counts.duplicate}, {"matched", p->counts.matched}, {"unheard", p->counts.unheard},
-        {"dead", p->counts.dead}, {"orphans", p->counts.orphans}, {"runs_started", p->counts.runs_started}, {"runs_succeeded", p->counts.runs_ended[0]},
-        {"runs_failed", p->counts.runs_ended[1]}, {"runs_cancelled", p->counts.runs_ended[2]},
-        {"steps", p->counts.steps}, {"rules", (int64_t)p->rule_count}};
+        {"dead", p->counts.dead}, {"orphans", p->counts.orphans}, {"runs_started", p->counts.runs_started},
+        {"runs_succeeded", p->counts.runs_ended[0]}, {"runs_failed", p->counts.runs_ended[1]},
+        {"runs_cancelled", p->counts.runs_ended[2]}, {"steps", p->counts.steps}, {"rules", (int64_t)p->rule_count}};
     struct peri_value *map = peri_value_map(), *list = peri_value_list();
     bool bad = !map || !list;
     for (size_t i = 0; !bad && i < sizeof(numbers) / sizeof(numbers[0]); i++)

@@ -125,6 +125,9 @@ struct peri_pipeline {
     struct peri_rule **rules;
     size_t rule_count;
     struct peri_index *index;
+    struct peri_rule **cancelling; /* those with cancel_on; borrowed from rules */
+    size_t cancelling_count;
+    bool edit_wanted, edit_busy;    /* runs of rules that were edited are to be looked for; that is under way */
     struct peri_map *rules_by_id;   /* of the present set; borrowed from rules */
     struct peri_map *rules_by_hash; /* with conditions and actions; also older versions; one reference each */
 
@@ -414,6 +417,14 @@ void start_run_found(struct peri_pipeline *p, const struct peri_run_row *row);
 void start_schedule_found(struct peri_pipeline *p, const struct schedule_item *item, int64_t after_ms);
 void start_told(struct peri_pipeline *p);
 enum peri_status start_value(const struct peri_pipeline *p, struct peri_value **ret) PERI_MUST_CHECK;
+
+/* edits.c: runs whose rule was edited or removed while they were under way. Rules have changed. */
+void edits_sweep(struct peri_pipeline *p);
+/* A run of this version has just been made: is it the present one? */
+void edits_look(struct peri_pipeline *p, const struct peri_rule *rule);
+
+/* changes.c: begins a run that was made in place of another, whose call may still be under way (0: it is not). */
+void changes_begin(struct peri_pipeline *p, uint64_t run, uint64_t behind);
 
 /* recover.c */
 enum peri_status recover(struct peri_pipeline *p, struct peri_error *err);

@@ -23,6 +23,9 @@ void pipe_rules_finish(struct peri_pipeline *p)
     peri_map_destroy(p->rules_by_id, NULL);
     peri_map_destroy(p->rules_by_hash, unref_rule);
     drop_set(p->rules, p->rule_count);
+    free(p->cancelling);
+    p->cancelling = NULL;
+    p->cancelling_count = 0;
     p->index = NULL;
     p->rules_by_id = p->rules_by_hash = NULL;
     p->rules = NULL;
@@ -37,6 +40,17 @@ static bool remember(struct peri_map *by_hash, struct peri_rule *rule)
     peri_rule_ref(rule);
     peri_rule_unref(old);
     return true;
+}
+
+/* As many as there is memory for. */
+static void find_cancelling(struct peri_pipeline *p)
+{
+    free(p->cancelling);
+    p->cancelling_count = 0;
+    p->cancelling = calloc(p->rule_count ? p->rule_count : 1, sizeof(struct peri_rule *));
+    for (size_t i = 0; p->cancelling && i < p->rule_count; i++)
+        if (p->rules[i]->flow.cancel_count > 0 && p->rules[i]->enabled)
+            p->cancelling[p->cancelling_count++] = p->rules[i];
 }
 
 enum peri_status peri_pipeline_set_rules(
@@ -68,8 +82,10 @@ enum peri_status peri_pipeline_set_rules(
     p->rule_count = count;
     p->rules_by_id = by_id;
     p->rules_by_hash = by_hash;
+    find_cancelling(p);
     st = schedules_set(p, err);
     if (p->started) {
+        edits_sweep(p);
         lanes_sweep(p, NULL, NULL);
         watch_set(p);
         pipe_pump(p);

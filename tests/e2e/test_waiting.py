@@ -44,6 +44,17 @@ actions:
 """
 
 
+EDIT = """
+name: %(word)s
+trigger: {event: t.Edit}
+on_change: %(word)s
+actions:
+  - {operator: notify.send, params: {message: "%(word)s %(text)s begins"}}
+  - %(wait)s
+  - {operator: notify.send, params: {message: "%(word)s %(text)s ends"}}
+"""
+EDITED = {"finish": "wait_for: {event: t.End}", "restart": "parallel: [{wait_for: {event: t.End}}, {delay: 1s}]", "cancel": "approve: {prompt: well}"}
+
 ASK = """
 name: Ask
 trigger: {event: t.Ask}
@@ -160,6 +171,59 @@ class Waiting(harness.Case):
         came = f"came from {event} t.Ask -> {run['id']} (ask) -> {emitted['event']} t.Answered"
         self.assertIn(came, self.p.cli("runs", "show", emitted["runs"][0]["id"]).stdout)
         self.assertIn(came.split("from ")[1], self.p.cli("events", "show", emitted["event"]).stdout)
+
+    def write_edits(self, text):
+        for word, wait in EDITED.items():
+            self.p.write_rule(word + ".yaml", EDIT % {"word": word, "text": text, "wait": wait})
+
+    def states(self, event):
+        return {r["rule"]: r["state"] for r in reversed(self.p.get(f"/v1/runs?event={event}")["items"])}
+
+    def edited(self, event):
+        """The runs after the edit; by then those of the new text have begun."""
+        harness.wait_for(lambda: "restart new begins" in self.bodies(), "the run that begins anew")
+        harness.wait_for(lambda: self.states(event)["cancel"] == "cancelled", "the run that the edit cancels")
+        self.assertEqual(self.states(event)["finish"], "waiting")
+        first, second = sorted((r for r in self.p.get(f"/v1/runs?event={event}&rule=restart")["items"]), key=lambda r: int(r["id"][4:]))
+        self.assertEqual((first["state"], first["error"]["code"], second["retry_of"]), ("cancelled", "on_change", first["id"]))
+        harness.wait_for(lambda: self.p.get(f"/v1/runs/{second['id']}")["state"] == "waiting", "it to wait again")
+        self.p.emit("t.End")
+        harness.wait_for(lambda: self.p.get("/v1/status")["live_runs"] == 0, "all runs to end")
+        self.assertEqual(sorted(self.bodies()), ["cancel old begins", "finish old begins", "finish old ends", "restart new begins", "restart new ends", "restart old begins"])
+
+    def test_each_run_ends_as_its_rule_says_when_the_files_are_edited(self):
+        self.p = self.service()
+        self.write_edits("old")
+        harness.wait_for(lambda: len(self.p.get("/v1/rules")["items"]) == 3, "the rules")
+        event = self.p.emit("t.Edit")
+        harness.wait_for(lambda: set(self.states(event).values()) == {"waiting", "sleeping"} or set(self.states(event).values()) == {"waiting"}, "all to wait")
+        self.write_edits("new")
+        self.edited(event)
+
+    def test_edits_while_the_service_is_down_count(self):
+        self.p = self.service()
+        self.write_edits("old")
+        harness.wait_for(lambda: len(self.p.get("/v1/rules")["items"]) == 3, "the rules")
+        event = self.p.emit("t.Edit")
+        harness.wait_for(lambda: len(self.bodies()) == 3 and "running" not in self.states(event).values() and "ready" not in self.states(event).values(), "all to wait")
+        self.p.kill()
+        self.write_edits("new")
+        self.p.start()
+        self.edited(event)
+
+    def test_an_event_cancels_what_waits(self):
+        rule = ORDER.replace("actions:", 'key: "{{ event.id }}"\ncancel_on: [{event: order.Gone}]\nactions:')
+        self.p = self.service(rules={"o.yaml": rule})
+        events = [self.p.emit("order.Placed", {"id": f"o{n}"}) for n in range(3)]
+        for event in events:
+            self.in_state(event, "waiting")
+        self.p.restart()
+        gone = self.p.emit("order.Gone", {"id": "o1"})
+        run, = self.p.runs_of(events[1])
+        self.assertEqual((run["state"], run["error"]["code"]), ("cancelled", "cancel_on"))
+        self.assertIn(gone, run["error"]["message"])
+        self.p.emit("order.Paid", {"order": "o1", "amount": 1})
+        self.assertEqual(len(self.p.get("/v1/runs?state=waiting")["items"]), 2)
 
     def test_timeouts_count_over_a_kill(self):
         self.p = self.service(rules={"s.yaml": SLOW})
