@@ -203,6 +203,8 @@ static void report_block(struct report *r, const struct peri_block *block)
             report_condition(r, s->choices[k].when);
             report_block(r, s->choices[k].then);
         }
+        for (size_t k = 0; k < s->branch_count; k++)
+            report_block(r, s->branches[k]);
         report_block(r, s->then);
         report_block(r, s->els);
         report_block(r, s->body);

@@ -421,6 +421,20 @@ class Tools(harness.Case):
         rule, = self.run_tool("--coverage", tests, rule=rule, expect=0)
         self.assertEqual(rule["not_covered"], [])
 
+    def test_coverage_of_branches_side_by_side(self):
+        rule = """name: Knock
+trigger: {event: a.B}
+actions:
+  - parallel:
+      - [{operator: core.log, if: event.x == 1, params: {message: one}}]
+      - [{operator: core.log, params: {message: two}}]
+"""
+        tests = "  - {name: t, steps: [{event: a.B, data: {x: 1}, expect: {counts: {core.log: 2}}}]}\n"
+        rule, = self.run_tool("--coverage", tests, rule=rule, expect=0)
+        self.assertEqual((rule["branches"], rule["branches_seen"]), (3, 3))
+        self.assertEqual(len(rule["not_covered"]), 1)
+        self.assertRegex(rule["not_covered"][0]["message"], r"^actions\[0\]\..*\[0\]\.if was never false$")
+
     def test_mutate_finds_each_condition_that_is_not_tested(self):
         changes = self.run_tool("--mutate", WARM, expect=1)
         self.assertEqual({(c["change"], c["path"]) for c in changes if not c["noticed"]}, {
