@@ -278,7 +278,7 @@ static bool pass_rate(
     char *bucket = NULL;
     if (!rate)
         return true;
-    int64_t now = q->now_ms - g->p->clock_offset, at = 0;
+    int64_t now = q->now_ms - pipe_offset(g->p), at = 0;
     if (q->reserved_ms > 0 && q->reserved_ms <= now && now - q->reserved_ms <= LATE_MS)
         return true;
     if (!bucket_of(g, q, destination, &bucket, &err) ||
@@ -293,7 +293,7 @@ static bool pass_rate(
     if (at <= now)
         return true;
     a->kind = PERI_GATE_WAIT;
-    a->until_ms = at + g->p->clock_offset;
+    a->until_ms = at + pipe_offset(g->p);
     (void)peri_error_set(&a->why, PERI_EBUSY, "rate_limit", "%lld in %lld s have left already for %s",
         (long long)rate->limit, (long long)(rate->period_ms / 1000), strchr(bucket, ':') + 1);
     peri_metric_add(g->held[HELD_RATE], 1);

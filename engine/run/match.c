@@ -194,7 +194,7 @@ bool match_passed(const struct peri_pipeline *p, uint64_t seq)
 
 static int64_t received_before(const struct peri_pipeline *p, const struct match_event *me, int64_t time)
 {
-    int64_t before = me->event->received_ms - p->clock_offset - 1;
+    int64_t before = me->event->received_ms - pipe_offset(p) - 1;
     return before < time ? before : time;
 }
 

@@ -32,7 +32,7 @@ int64_t pipe_mono_ms(const struct peri_pipeline *p)
 
 int64_t pipe_steady(const struct peri_pipeline *p)
 {
-    return pipe_now(p) - p->clock_offset;
+    return pipe_mono_ms(p) + p->steady_base;
 }
 
 /* xorshift: jitter needs spread, not secrecy. */
@@ -96,6 +96,7 @@ enum peri_status peri_pipeline_create(
     p->batch_limit = PIPE_MATCH_BATCH;
     p->timer_at = INT64_MAX;
     p->watch_next = INT64_MAX;
+    clock_init(p);
     p->window = calloc(PIPE_WINDOW, sizeof(*p->window));
     p->lives = peri_map_create();
     p->lines = peri_map_create();

@@ -182,7 +182,9 @@ struct peri_pipeline {
     bool caught_up;     /* what was unmatched at the start has been evaluated */
 
     /* sched */
-    int64_t clock_offset;            /* wall ms minus durable ms: what the wall clock has been moved by */
+    int64_t steady_base;             /* durable ms minus monotonic ms */
+    int64_t wall_ahead;              /* wall ms minus monotonic ms at the last look */
+    int64_t clock_at;                /* monotonic ms of the next look */
     struct peri_due_heap heap;       /* by CLOCK_BOOTTIME ms: durations do not follow a clock that is set */
     struct schedule_item *schedules; /* by wall time */
     size_t schedule_count;
@@ -385,6 +387,16 @@ enum peri_status schedules_recover(struct peri_pipeline *p, struct peri_error *e
 void schedules_tick(struct peri_pipeline *p);
 int64_t schedules_next(const struct peri_pipeline *p);
 void schedules_finish(struct peri_pipeline *p);
+
+/* The wall clock was set by so much. */
+void schedules_jumped(struct peri_pipeline *p, int64_t by_ms);
+
+/* clock_jump.c */
+void clock_init(struct peri_pipeline *p);
+enum peri_status clock_recover(struct peri_pipeline *p, struct peri_error *err);
+void clock_tick(struct peri_pipeline *p);
+/* Wall ms minus durable ms, now. */
+int64_t pipe_offset(const struct peri_pipeline *p);
 
 /* watch.c: keys whose time has come. */
 void watch_planned(struct peri_pipeline *p, int64_t due_ms);

@@ -164,7 +164,8 @@ static void store_item(struct peri_pipeline *p, struct schedule_item *item, stru
 
 /* --- firing --- */
 
-static struct peri_event *occurrence(const struct schedule_item *item, int64_t due_ms, int64_t now_ms)
+static struct peri_event *occurrence(
+    const struct schedule_item *item, int64_t due_ms, int64_t now_ms, int64_t offset_ms)
 {
     struct peri_event *event = peri_event_create();
     struct peri_value *data = peri_value_map();
@@ -176,7 +177,7 @@ static struct peri_event *occurrence(const struct schedule_item *item, int64_t d
     if (!bad) {
         event->type = peri_strdup(SCHEDULE_EVENT);
         event->source = peri_strdup(PIPE_SCHEDULE_SOURCE);
-        event->external_id = peri_asprintf("%s/%" PRId64, item->id, due_ms);
+        event->external_id = peri_asprintf("%s/%" PRId64, item->id, due_ms - offset_ms);
         event->target_rule = peri_strdup(item->rule->id);
         event->target_trigger = peri_strdup(item->trigger->id);
         event->data = peri_json_text(data, PERI_JSON_COMPACT);
@@ -194,6 +195,28 @@ static struct peri_event *occurrence(const struct schedule_item *item, int64_t d
     return event;
 }
 
+/* `every` is a duration: its times do not follow a wall clock that is set, and what makes them unique is durable time.
+ */
+static bool is_every(const struct schedule_item *item)
+{
+    return item->trigger->schedule.kind == PERI_SCHEDULE_EVERY;
+}
+
+void schedules_jumped(struct peri_pipeline *p, int64_t by_ms)
+{
+    for (size_t i = 0; i < p->schedule_count; i++) {
+        struct schedule_item *item = &p->schedules[i];
+        if (is_every(item)) {
+            item->anchor_ms += by_ms;
+            item->last_ms += item->last_ms ? by_ms : 0;
+            if (!item->busy) /* else its next occurrence stores it */
+                store_item(p, item, NULL);
+        }
+        if (item->next_ms == INT64_MAX || is_every(item) || by_ms < 0)
+            plan(item, past(item, pipe_now(p)));
+    }
+}
+
 /* Fires the latest occurrence up to now that is at most late_ms old, and plans the next. */
 static void catch_up(struct peri_pipeline *p, struct schedule_item *item, int64_t now, int64_t late_ms)
 {
@@ -204,7 +227,7 @@ static void catch_up(struct peri_pipeline *p, struct schedule_item *item, int64_
     if (from < item->anchor_ms - 1)
         from = item->anchor_ms - 1;
     if (peri_schedule_latest(&item->trigger->schedule, item->anchor_ms, from, until, &due)) {
-        struct peri_event *event = occurrence(item, due, now);
+        struct peri_event *event = occurrence(item, due, now, is_every(item) ? pipe_offset(p) : 0);
         item->last_ms = due;
         if (event)
             store_item(p, item, event);

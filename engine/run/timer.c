@@ -31,6 +31,8 @@ static int64_t earliest(struct peri_pipeline *p, int64_t mono)
         at = p->failed_at;
     if (p->absences && p->caught_up && !p->draining && p->alive_at < at && pipe_writable(p))
         at = p->alive_at;
+    if (p->clock_at < at && pipe_writable(p) && !p->draining)
+        at = p->clock_at;
     int64_t next = p->started && pipe_writable(p) ? schedules_next(p) : INT64_MAX;
     if (next != INT64_MAX) {
         int64_t wait = next > wall ? next - wall : 0;
@@ -104,6 +106,8 @@ void peri_pipeline_tick(struct peri_pipeline *p)
     pipe_hold(p);
     p->ticking = true;
     int64_t mono = pipe_mono_ms(p);
+    if (p->started && !p->draining && pipe_writable(p))
+        clock_tick(p);
     const struct peri_due *top;
     while (!p->dead && (top = peri_due_heap_top(&p->heap)) != NULL && top->at <= mono) {
         struct peri_due due = *top;

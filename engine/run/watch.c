@@ -94,12 +94,12 @@ static void tell(const struct peri_pipeline *p, const struct due_key *key, char 
     text[0] = '\0';
     if (key->trigger->kind == PERI_TRIGGER_EVENT) {
         snprintf(
-            text, WATCH_TEXT, "went on for %s, since %s", length, peri_time_format(row->n + p->clock_offset, since));
+            text, WATCH_TEXT, "went on for %s, since %s", length, peri_time_format(row->n + pipe_offset(p), since));
     } else if (key->trigger->kind == PERI_TRIGGER_ABSENCE) {
         bool never = row->state == PERI_ABSENCE_EXPECTED;
         int n = snprintf(text, WATCH_TEXT, "nothing for %s: %s %s", length,
             never ? "never heard, expected since" : "last heard",
-            peri_time_format(row->newest + p->clock_offset, since));
+            peri_time_format(row->newest + pipe_offset(p), since));
         if (n > 0 && row->n > 0)
             snprintf(text + n, WATCH_TEXT - (size_t)n, "; %s in which the service was down are not counted",
                 peri_duration_format(row->n, down));
@@ -115,7 +115,7 @@ static struct peri_event *make_found(struct peri_pipeline *p, const struct due_k
     bool absence = !key->quiet && key->trigger->kind == PERI_TRIGGER_ABSENCE;
     int64_t from = absence ? key->row.newest : key->row.n;
     if (!more ||
-        (!key->quiet && peri_map_put_text(more, "since", peri_time_format(from + p->clock_offset, since)) != PERI_OK)) {
+        (!key->quiet && peri_map_put_text(more, "since", peri_time_format(from + pipe_offset(p), since)) != PERI_OK)) {
         peri_value_unref(more);
         return NULL;
     }
