@@ -81,6 +81,8 @@ void peri_print_table(const struct peri_value *rows, const struct peri_column *c
 void peri_print_json_lines(const struct peri_value *list);
 /* One document, indented on a terminal. */
 void peri_print_json(const struct peri_value *v);
+/* One line; what would steer a terminal becomes blanks. */
+void peri_print_line(const char *text);
 /* key: value lines of a map, nested values as JSON. */
 void peri_print_record(const struct peri_value *map);
 /* Either of the two by cli->json. */

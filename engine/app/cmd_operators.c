@@ -114,8 +114,10 @@ static void print_operator(const struct peri_value *v)
     struct peri_value *rows = peri_value_list();
     const char *names[PARAMETERS_MAX];
     for (size_t i = 0; keys[i]; i++)
-        if (peri_map_text(v, keys[i]))
-            printf("%-12s %s\n", keys[i], peri_map_text(v, keys[i]));
+        if (peri_map_text(v, keys[i])) {
+            printf("%-12s ", keys[i]);
+            peri_print_line(peri_map_text(v, keys[i]));
+        }
     size_t n = 0;
     for (void *it = peri_map_first(properties); it && n < PARAMETERS_MAX; it = peri_map_next(properties, it))
         names[n++] = peri_map_key(it, NULL);

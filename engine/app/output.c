@@ -163,6 +163,12 @@ void peri_print_json(const struct peri_value *v)
     print_json(v, isatty(STDOUT_FILENO) ? PERI_JSON_INDENT : PERI_JSON_COMPACT);
 }
 
+void peri_print_line(const char *text)
+{
+    put_cell(text ? text : "", 0);
+    putchar('\n');
+}
+
 void peri_print_record(const struct peri_value *map)
 {
     int width = 0;
@@ -172,7 +178,8 @@ void peri_print_record(const struct peri_value *map)
     }
     for (void *it = peri_map_first(map); it; it = peri_map_next(map, it)) {
         char *text = cell_text(peri_map_item(it));
-        printf("%s:%*s ", peri_map_key(it, NULL), width - width_of(peri_map_key(it, NULL)), "");
+        put_cell(peri_map_key(it, NULL), 0);
+        printf(":%*s ", width - width_of(peri_map_key(it, NULL)), "");
         put_cell(text ? text : "", 0);
         putchar('\n');
         free(text);

@@ -157,6 +157,26 @@ class CommandLine(harness.Case):
             self.assertIn("neither a file nor a folder", p.cli("check", path, expect=1).stdout)
 
 
+class Terminal(harness.Case):
+    """What a plugin wrote is shown, and does nothing else to the screen of whoever looks at it."""
+
+    def test_is_not_steered_by_a_plugin(self):
+        p = self.service(start=False)
+        esc, turn = "\x1b[2J\x1b]0;owned\x07", "\u202e"
+        put_plugin(p, "test.esc", f"return {{ actions = {{ ['esc.x'] = {{ description = 'a{esc}b', execute = function() error('c{esc}d') end }} }} }}",
+                   [f"filesystem:read:/a{esc}"], description=f"x{esc}{turn}y")
+        plugins = os.path.join(p.dir, "plugins")
+        outputs = [p.cli("plugins", "check", os.path.join(plugins, "test.esc"), expect=1), p.cli("plugins", "list", "--plugins", plugins)]
+        put_plugin(p, "test.esc", f"return {{ actions = {{ ['esc.x'] = {{ description = 'a{esc}b', execute = function() error('c{esc}d') end }} }} }}",
+                   [], description=f"x{esc}y")
+        for command in (("plugins", "list"), ("plugins", "show", "test.esc"), ("operators", "list"), ("operators", "show", "esc.x"),
+                        ("operators", "call", "esc.x", "--params", "{}")):
+            outputs.append(p.cli(*command, "--plugins", plugins, "--approve-all"))
+        for done in outputs:
+            self.assertTrue(done.stdout or done.stderr)
+            self.assertNotRegex(done.stdout + done.stderr, "[\x00-\x08\x0b-\x1f\x7f-\x9f]", done.args)
+
+
 class ManyRules(harness.Case):
     def test_each_of_thousands_gets_its_verdict(self):
         rules = "\n".join(f"- {{name: R{n}, trigger: {{event: t.A, match: {{x: [1]}}}}, actions: [{{stop: true}}]}}" for n in range(4200))
