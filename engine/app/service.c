@@ -47,7 +47,7 @@ struct keeper {
     int64_t farewell_until_ms;
     bool approve_all, ended;
     bool worked, prune_idle; /* worked: something was written since the last pruning */
-    char *share;
+    char *share, *crumb;
 };
 
 static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
@@ -438,6 +438,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
 {
     struct peri_service *s = &k->s;
     const struct peri_config *c = s->config;
+    k->crumb = peri_path_join(c->state_dir, "loading");
     struct peri_host_options options = {
         .loop = s->loop,
         .log = s->log,
@@ -453,6 +454,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .policy_file = c->policy,
         .approve_all = k->approve_all,
         .note_usage = true,
+        .crumb = k->crumb,
         .settings = peri_config_settings,
         .settings_ctx = (void *)(uintptr_t)c,
         .channel_for = peri_config_channel,
@@ -635,6 +637,7 @@ static void dismantle(struct keeper *k)
     peri_links_finish(&s->links);
     free(s->address);
     free(k->share);
+    free(k->crumb);
 }
 
 static enum peri_status serve(struct keeper *k, struct peri_error *err)

@@ -85,8 +85,11 @@ static bool copy_options(struct peri_host *host, const struct peri_host_options 
     host->database = peri_strdup(o->database);
     host->bundled_path = peri_strdup(o->bundled_path);
     host->policy_file = peri_strdup(o->policy_file);
+    host->crumb = peri_strdup(o->crumb);
+    host->crumb_old = o->crumb ? peri_asprintf("%s.crashed", o->crumb) : NULL;
+    peri_crumb_keep(host);
     return host->plugin_path && (!o->database || host->database) && (!o->bundled_path || host->bundled_path) &&
-           (!o->policy_file || host->policy_file);
+           (!o->policy_file || host->policy_file) && (!o->crumb || host->crumb);
 }
 
 enum peri_status peri_host_create(
@@ -175,6 +178,7 @@ void peri_host_destroy(struct peri_host *host)
     }
     free(host->plugins);
     peri_ledger_destroy(host->ledger);
+    peri_cares_finish(host);
     peri_subs_finish(host);
     peri_plans_finish(host);
     peri_map_destroy(host->operators, NULL);
@@ -190,6 +194,8 @@ void peri_host_destroy(struct peri_host *host)
     free(host->database);
     free(host->bundled_path);
     free(host->policy_file);
+    free(host->crumb);
+    free(host->crumb_old);
     pthread_cond_destroy(&host->wake);
     pthread_mutex_destroy(&host->lock);
     pthread_mutex_destroy(&host->shared_lock);
@@ -326,6 +332,8 @@ static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **
         st = peri_map_put(v, "granted", peri_grants_value(p->grants));
     if (!st && p->state == PERI_PLUGIN_ACTIVE)
         st = peri_usage_put(p, v);
+    if (!st)
+        st = peri_care_put(p, v);
     if (!st && p->error.status)
         st = put_error(v, p->state == PERI_PLUGIN_BLOCKED ? "refusal" : "error", &p->error);
     if (!st)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Makes a plugin's state or opens its shared object, and finds out what it offers. Runs on a worker. */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "base/vec.h"
@@ -105,6 +107,28 @@ enum peri_status peri_plugin_add_operator(
     return PERI_OK;
 }
 
+static enum peri_status describe_more(struct peri_plugin *p, struct peri_error *err)
+{
+    struct peri_native_more more = peri_native_more(p->native);
+    size_t n = 0;
+    p->has_health = more.health;
+    if (!more.before && !more.after)
+        return PERI_OK;
+    if (!peri_grants_has(p->grants, "actions:intercept"))
+        return peri_error_set(
+            err, PERI_EDENIED, "native.operator", "before and after need the permission actions:intercept");
+    while (more.intercepts && more.intercepts[n])
+        n++;
+    p->intercept = (struct peri_intercept){
+        .before = more.before, .after = more.after, .deadline_ms = PERI_HOST_INTERCEPT_MS};
+    if (n && !(p->intercept.globs = calloc(n + 1, sizeof(char *))))
+        return peri_error_nomem(err);
+    for (size_t i = 0; i < n; i++)
+        if (!(p->intercept.globs[i] = peri_strdup(more.intercepts[i])))
+            return peri_error_nomem(err);
+    return PERI_OK;
+}
+
 static enum peri_status describe_native(struct peri_plugin *p, struct peri_error *err)
 {
     for (size_t i = 0; i < peri_native_count(p->native); i++) {
@@ -129,7 +153,48 @@ static enum peri_status describe_native(struct peri_plugin *p, struct peri_error
         if (st)
             return st;
     }
-    return PERI_OK;
+    return describe_more(p, err);
+}
+
+/* A shared object that crashes while it is loaded takes the service with it. Its name is written down before, so that
+ * the next start leaves it out instead of dying again; whoever says reload tries it once more. */
+static bool crashed_before(const struct peri_plugin *p)
+{
+    char line[256] = "", own[256];
+    FILE *in = p->host->crumb_old ? fopen(p->host->crumb_old, "re") : NULL;
+    if (!in)
+        return false;
+    bool read = fgets(line, sizeof(line), in) != NULL;
+    fclose(in);
+    snprintf(own, sizeof(own), "%s %s", p->id, peri_package_hash(p->package));
+    bool its = read && !strcmp(line, own);
+    if (its && p->candidate) /* once more, by somebody's word */
+        unlink(p->host->crumb_old);
+    return its && !p->candidate;
+}
+
+void peri_crumb_keep(struct peri_host *host)
+{
+    if (host->crumb && host->crumb_old)
+        (void)!rename(host->crumb, host->crumb_old);
+}
+
+static enum peri_status open_native(struct peri_plugin *p, const char *path, struct peri_error *err)
+{
+    const char *crumb = p->host->crumb;
+    if (crashed_before(p))
+        return peri_error_set(err, PERI_ESTATE, "native.crashed",
+            "the service ended while %s was being loaded; it is left out until `perigee plugins reload %s`", p->id,
+            p->id);
+    FILE *out = crumb ? fopen(crumb, "we") : NULL;
+    if (out) {
+        fprintf(out, "%s %s", p->id, peri_package_hash(p->package));
+        fclose(out);
+    }
+    enum peri_status st = peri_native_open(path, &p->native, err);
+    if (out)
+        unlink(crumb);
+    return st;
 }
 
 enum peri_status peri_plugin_build(struct peri_plugin *p, struct peri_error *err)
@@ -142,7 +207,7 @@ enum peri_status peri_plugin_build(struct peri_plugin *p, struct peri_error *err
     char *path = peri_asprintf("%s/%s", p->path, p->manifest->entrypoint);
     if (!path)
         return peri_error_nomem(err);
-    st = peri_native_open(path, &p->native, err);
+    st = open_native(p, path, err);
     free(path);
     return st ? st : describe_native(p, err);
 }

@@ -37,6 +37,7 @@ struct peri_plugin;
 #define PERI_HOST_BATCH_ITEMS 5000
 #define PERI_HOST_STORAGE_KEYS 1000
 #define PERI_HOST_STORAGE_BYTES (10 << 20) /* keys and values as JSON */
+#define PERI_HOST_STOP_MS 5000             /* for a stop handler */
 #define PERI_HOST_INTERCEPT_MS 1000        /* for one interceptor to agree */
 #define PERI_HOST_INTERCEPT_MAX_MS 10000
 #define PERI_HOST_RATE 100      /* operations a second, of plugins that did not come with perigee */
@@ -175,7 +176,7 @@ struct peri_plugin {
     bool channel_repeats; /* sending twice under one key does no harm */
     bool channel_asks;    /* has a function lookup, and says so */
     bool has_incoming;    /* the channel takes requests that no webhook is named for */
-    bool has_init, has_ready, has_stop, has_enable, has_disable;
+    bool has_init, has_ready, has_stop, has_enable, has_disable, has_health;
     struct peri_intercept intercept;
 
     /* loop: what it hears (host_events.c) */
@@ -302,6 +303,7 @@ enum peri_job_kind {
     PERI_JOB_EVENT,
     PERI_JOB_SCHEDULE,
     PERI_JOB_INTERCEPT,
+    PERI_JOB_HEALTH,
     PERI_JOB_HOOK
 };
 enum peri_job_outcome { PERI_JOB_DONE, PERI_JOB_SUSPENDED, PERI_JOB_FAILED };
@@ -390,7 +392,7 @@ struct peri_job {
 
 struct peri_host {
     struct peri_host_options options;
-    char *database, *bundled_path, *policy_file, **plugin_path;
+    char *database, *bundled_path, *policy_file, *crumb, *crumb_old, **plugin_path;
     struct peri_policy *policy, *shipped;
     struct peri_plugin **plugins; /* by discovery; one reference each */
     size_t plugin_count, plugin_cap;
@@ -422,6 +424,7 @@ struct peri_host {
     struct peri_timer *plan_timer;
     struct peri_ledger *ledger;
     struct peri_map *plugin_costs, *rule_costs; /* host_cost.c; NULL: none yet */
+    struct peri_map *cares; /* plugin id -> struct peri_care; NULL: none yet */
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -457,6 +460,8 @@ void peri_host_collect(struct peri_host *host);
 void peri_cell_watch(struct peri_plugin *plugin); /* the one that it has now */
 void peri_cell_unwatch(struct peri_plugin *plugin);
 
+/* host_build.c: what was being loaded when the process ended the last time is remembered as that. */
+void peri_crumb_keep(struct peri_host *host);
 /* host_build.c, on a worker: the state or shared object, and what it offers. */
 enum peri_status peri_plugin_build(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
 /* A fresh state from the loaded source. */
@@ -523,6 +528,13 @@ struct peri_plugin *peri_host_next(
 /* PERI_ESTATE with a stable code and a remedy when p can not run beside what there is. */
 enum peri_status peri_plugin_relations(
     struct peri_host *host, const struct peri_plugin *p, struct peri_error *err) PERI_MUST_CHECK;
+
+/* host_health.c, loop: it is in service; its init has failed; it is out of service for good reason. */
+void peri_care_active(struct peri_plugin *plugin);
+void peri_care_failed(struct peri_plugin *plugin);
+void peri_care_gone(struct peri_plugin *plugin);
+enum peri_status peri_care_put(struct peri_plugin *plugin, struct peri_value *v) PERI_MUST_CHECK; /* as health */
+void peri_cares_finish(struct peri_host *host);
 
 /* host_system.c, loop: what others may hear of. */
 void peri_host_tell_loaded(const struct peri_plugin *plugin);

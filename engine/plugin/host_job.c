@@ -471,6 +471,8 @@ enum peri_status peri_plugin_hook(struct peri_plugin *plugin, const char *name, 
     if (!job)
         return PERI_ENOMEM;
     job->path[0] = name;
+    if (!strcmp(name, "stop") && job->wall_ms > PERI_HOST_STOP_MS)
+        job->wall_ms = PERI_HOST_STOP_MS;
     job->finish = hook_finished;
     job->done.hook = done;
     return peri_job_start(job, urgent, NULL);

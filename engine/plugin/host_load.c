@@ -195,6 +195,8 @@ static void stop_old(struct peri_plugin *old, const char *reason)
         peri_audit_unloaded(old, reason);
     }
     peri_usage_merge(old);
+    if (strcmp(reason, "replaced") != 0)
+        peri_care_gone(old);
     give_up_claims(old);
     old->state = PERI_PLUGIN_DISABLED; /* calls under way finish on it, unless ... */
     if (active && revoked)
@@ -244,6 +246,7 @@ static void activate(struct peri_plugin *p)
     peri_host_audit(p, "plugin.loaded");
     peri_host_tell_loaded(p);
     peri_info(host->options.log, p->area, "%s %s is active", p->manifest->name, p->manifest->version);
+    peri_care_active(p);
     recheck_neighbours(p);
     if (candidate && p->has_ready)
         (void)!peri_plugin_hook(p, "ready", false, NULL);
@@ -260,6 +263,7 @@ static void init_done(struct peri_plugin *p, const struct peri_error *err)
     }
     p->error = *err;
     peri_error_prefix(&p->error, "init failed");
+    peri_care_failed(p);
     load_failed(p);
 }
 
@@ -298,6 +302,7 @@ static void init_again(struct peri_plugin *p, const struct peri_error *err)
         peri_err(p->host->options.log, p->area, "init failed after a reset: %s", err->message);
         peri_host_audit(p, "plugin.failed");
         peri_host_tell_failed(p);
+        peri_care_failed(p);
     }
     peri_plugin_release(p, err != NULL);
     if (err)

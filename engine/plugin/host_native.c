@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "plugin/host_internal.h"
 
 static enum peri_status query(
@@ -45,6 +46,23 @@ static void write_log(void *user, int level, const char *text)
         text, NULL);
 }
 
+/* A no is an answer, with its reason as the value. */
+static void ask(struct peri_job *job, const struct peri_native_env *env)
+{
+    bool before = !peri_streq(job->path[1], "after");
+    enum peri_native_hook hook = job->kind == PERI_JOB_HEALTH ? PERI_NATIVE_HEALTH
+                                 : before                     ? PERI_NATIVE_BEFORE
+                                                              : PERI_NATIVE_AFTER;
+    struct peri_error why = {0};
+    job->outcome = PERI_JOB_DONE;
+    job->holds = !peri_native_ask(job->plugin->native, hook, env, job->params, &why);
+    if (job->holds || !(job->value = peri_value_map()))
+        return;
+    (void)!peri_map_put_text(job->value, "message", why.message);
+    if (strcmp(why.code, "failed") != 0)
+        (void)!peri_map_put_text(job->value, "code", why.code);
+}
+
 void peri_native_job(struct peri_job *job)
 {
     struct peri_host *host = job->host;
@@ -63,6 +81,10 @@ void peri_native_job(struct peri_job *job)
         .log = write_log,
         .user = job,
     };
+    if (job->kind == PERI_JOB_HEALTH || job->kind == PERI_JOB_INTERCEPT) {
+        ask(job, &env);
+        return;
+    }
     if (job->kind == PERI_JOB_HOOK || !job->op_def) {
         job->outcome = PERI_JOB_DONE;
         return;

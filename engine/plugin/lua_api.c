@@ -387,6 +387,7 @@ static int push_arguments(lua_State *L, struct peri_job *job, bool late)
         peri_vm_push_value(L, job->params, false);
         return 2;
     case PERI_JOB_HOOK:
+    case PERI_JOB_HEALTH:
         break;
     }
     push_ctx(L, job, late);

@@ -375,7 +375,7 @@ static enum peri_status describe_intercept(struct peri_plugin *p, struct peri_er
 
 enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err)
 {
-    static const char *const members[] = {"init", "ready", "stop", "on_enable", "on_disable", "conditions", "actions",
+    static const char *const members[] = {"init", "ready", "stop", "health", "on_enable", "on_disable", "conditions", "actions",
         "connector", "channel", "webhooks", "jobs", "intercept", NULL};
     static const char *const root[] = {NULL};
     enum peri_status st = check_members(p, root, members, "the package table", err);
@@ -391,6 +391,7 @@ enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err
         st = describe_intercept(p, err);
     p->has_init = has(p, "init", NULL, NULL);
     p->has_ready = has(p, "ready", NULL, NULL);
+    p->has_health = has(p, "health", NULL, NULL);
     p->has_stop = has(p, "stop", NULL, NULL);
     p->has_enable = has(p, "on_enable", NULL, NULL);
     p->has_disable = has(p, "on_disable", NULL, NULL);
@@ -446,13 +447,13 @@ static enum peri_status read_sent(struct peri_job *job)
 static enum peri_status read_agreement(struct peri_job *job)
 {
     struct peri_value *v = NULL, *why = NULL;
-    if (peri_streq(job->path[1], "after"))
+    if (job->kind == PERI_JOB_INTERCEPT && peri_streq(job->path[1], "after"))
         return PERI_OK;
     enum peri_status st = peri_vm_call_result(job->vm_call, 0, 4096, &v, &job->error);
     if (st)
         return st;
     job->holds = !v || peri_value_is(v, PERI_NULL) || (peri_value_is(v, PERI_BOOL) && peri_value_as_bool(v));
-    if (peri_value_is(v, PERI_MAP)) {
+    if (peri_value_is(v, PERI_MAP) && job->kind == PERI_JOB_INTERCEPT) {
         job->holds = peri_map_bool(v, "allow", false);
         job->value = v;
         return PERI_OK;
@@ -460,7 +461,8 @@ static enum peri_status read_agreement(struct peri_job *job)
     bool no = peri_value_is(v, PERI_BOOL);
     peri_value_unref(v);
     if (!job->holds && !no)
-        return bad_result(job, "intercept.before must return true, or false and why");
+        return bad_result(job, job->kind == PERI_JOB_HEALTH ? "health must return true, or false and why"
+                                                            : "intercept.before must return true, or false and why");
     if (job->holds || peri_vm_call_result(job->vm_call, 1, 4096, &why, &job->error))
         return job->holds ? PERI_OK : PERI_EINVAL;
     job->value = peri_value_map();
@@ -481,6 +483,7 @@ static enum peri_status read_result(struct peri_job *job)
     case PERI_JOB_SEND:
         return read_sent(job);
     case PERI_JOB_INTERCEPT:
+    case PERI_JOB_HEALTH:
         return read_agreement(job);
     case PERI_JOB_ACTION:
         return peri_vm_call_result(job->vm_call, 0, PERI_HOST_RESULT_BYTES, &job->value, &job->error);

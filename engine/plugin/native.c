@@ -372,3 +372,30 @@ enum peri_status peri_native_run(struct peri_native *native, size_t i, const str
     *ret_value = in(value);
     return PERI_OK;
 }
+
+struct peri_native_more peri_native_more(const struct peri_native *native)
+{
+    const struct perigee_plugin *p = &native->plugin;
+    return (struct peri_native_more){p->health != NULL, p->before != NULL, p->after != NULL, p->intercepts};
+}
+
+enum peri_status peri_native_ask(struct peri_native *native, enum peri_native_hook hook,
+    const struct peri_native_env *env, const struct peri_value *action, struct peri_error *err)
+{
+    struct perigee_plugin *p = &native->plugin;
+    struct perigee_call call = {.env = env};
+    enum perigee_status st = PERIGEE_OK;
+    if (hook == PERI_NATIVE_HEALTH)
+        st = p->health(p->state, &call);
+    else if (hook == PERI_NATIVE_BEFORE)
+        st = p->before(p->state, &call, out(action));
+    else
+        p->after(p->state, &call, out(action));
+    if (st == PERIGEE_OK)
+        return PERI_OK;
+    if (!call.error.status)
+        peri_error_set(&call.error, PERI_EINVAL, "failed", "it gave no reason");
+    if (err)
+        *err = call.error;
+    return call.error.status;
+}

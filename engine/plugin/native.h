@@ -23,6 +23,18 @@ struct peri_native_operator {
 };
 void peri_native_operator(const struct peri_native *native, size_t i, struct peri_native_operator *ret);
 
+/* What else it offers. intercepts: NULL-ended, borrowed, or NULL. */
+struct peri_native_more {
+    bool health, before, after;
+    const char *const *intercepts;
+};
+struct peri_native_more peri_native_more(const struct peri_native *native);
+struct peri_native_env;
+enum peri_native_hook { PERI_NATIVE_HEALTH, PERI_NATIVE_BEFORE, PERI_NATIVE_AFTER };
+/* Runs one of them; action: for BEFORE and AFTER. PERI_EINVAL and the reason: not well, or a veto. */
+enum peri_status peri_native_ask(struct peri_native *native, enum peri_native_hook hook,
+    const struct peri_native_env *env, const struct peri_value *action, struct peri_error *err) PERI_MUST_CHECK;
+
 /* What a running handler may ask for; the host's part (host_native.c). user is handed back. */
 struct peri_native_env {
     const struct peri_value *config, *event;

@@ -6,6 +6,7 @@
 ---@field init? fun(ctx: perigee.Context) once after loading, before anything else; an error keeps the plugin from loading
 ---@field ready? fun(ctx: perigee.Context) once when every plugin has been loaded
 ---@field stop? fun(ctx: perigee.Context) before it is unloaded or the service stops
+---@field health? fun(ctx: perigee.Context): boolean?, string? is it well? false and why; asked every 30 s
 ---@field on_enable? fun(ctx: perigee.Context)
 ---@field on_disable? fun(ctx: perigee.Context)
 ---@field conditions? table<string, perigee.Condition> by operator id

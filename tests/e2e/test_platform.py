@@ -200,6 +200,23 @@ return { actions = {
         self.assertFalse(peek["other"])
 
 
+class CPlugins(Platform):
+    def test_one_that_crashes_in_init_is_left_out_at_the_next_start(self):
+        s = self.service("plugin_path: [plugins]\n", start=False)
+        folder = os.path.join(s.dir, "plugins", "bad")
+        os.makedirs(folder)
+        shutil.copy(os.path.join(os.path.dirname(os.path.dirname(harness.BIN)), "tests/mocks/mock6.so"), folder)
+        with open(os.path.join(folder, "plugin.json"), "w", encoding="utf-8") as f:
+            json.dump({"id": "test.bad", "name": "bad", "version": "1.0.0", "type": "operator", "apiVersion": "1.0", "entrypoint": "./mock6.so"}, f)
+        s.cli("plugins", "approve", "test.bad", "--yes", expect=None)
+        s.start("--approve-all", ready=False)
+        self.assertNotEqual(s.process.wait(harness.DEADLINE), 0)
+        s.start("--approve-all")
+        plugin = s.get("/v1/plugins/test.bad")
+        self.assertEqual((plugin["state"], plugin["error"]["code"]), ("failed", "native.crashed"))
+        self.assertIn("plugins reload test.bad", plugin["error"]["message"])
+
+
 class Audit(Platform):
     def setUp(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)

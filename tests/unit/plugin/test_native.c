@@ -100,9 +100,43 @@ static void bundled_plugins_load(void **state)
     rig_finish(&rig);
 }
 
+/* The same hooks as Lua has. */
+static void c_plugins_have_a_health_and_intercept(void **state)
+{
+    struct rig rig;
+    bool ill = false;
+    rig_init(&rig);
+    rig.options.health_ms = 10;
+    files_put(&rig.files, "plugins/mock/plugin.json",
+        "{\"id\":\"test.mock\",\"name\":\"m\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
+        "\"entrypoint\":\"./mock5.so\",\"permissions\":[\"actions:intercept\"]}");
+    copy(&rig, "mock5.so", "plugins/mock/mock5.so");
+    rig_plugin(&rig, "w", "[]", "",
+        "return { actions = { ['w.do'] = { execute = function(p) return p.n end }, ['v.do'] = { execute = function(p) return "
+        "p.n end } } }");
+    rig_load_clean(&rig);
+    rig_gives(&rig, "w.do", "{\"n\":3}", "3");
+    struct rig_answer a = rig_fails(&rig, "w.do", "{\"n\":4}", "mock.much");
+    assert_string_equal(a.error.message, "vetoed by plugin test.mock: too much");
+    rig_gives(&rig, "v.do", "{\"n\":4}", "4");
+    for (int i = 0; i < 1000 && !ill; i++) {
+        struct peri_value *list = NULL;
+        peri_loop_once(rig.loop, 5);
+        assert_int_equal(peri_host_plugins(rig.host, &list), PERI_OK);
+        for (size_t k = 0; k < peri_value_count(list); k++) {
+            const char *why = peri_map_text(peri_map_at(peri_list_at(list, k), "health"), "message");
+            ill = ill || (why && !strcmp(why, "a sore throat"));
+        }
+        peri_value_unref(list);
+    }
+    assert_true(ill);
+    rig_finish(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(c_plugins_have_a_health_and_intercept),
         cmocka_unit_test(what_can_not_work_is_refused),
         cmocka_unit_test(c_operators_follow_the_same_rules),
         cmocka_unit_test(bundled_plugins_load),

@@ -5,6 +5,7 @@
 #endif
 #include <perigee/plugin.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct perigee_host_api *host;
@@ -52,12 +53,37 @@ static const struct perigee_operator nameless_op = {.size = sizeof(nameless_op),
 static const struct perigee_operator *const operators[] = {&more_op, &note_op, NULL};
 static const struct perigee_operator *const nameless[] = {&nameless_op, NULL};
 
+#if MOCK == 5
+static const char *const watched[] = {"w.*", NULL};
+
+static enum perigee_status is_well(void *state, struct perigee_call *call)
+{
+    return host->call_fail(call, "mock.ill", "a sore throat", 0);
+}
+
+static enum perigee_status may_run(void *state, struct perigee_call *call, const struct perigee_value *action)
+{
+    int64_t n = host->value_as_int(host->map_at(host->map_at(action, "params"), "n"));
+    return n > 3 ? host->call_fail(call, "mock.much", "too much", 0) : PERIGEE_OK;
+}
+#endif
+
 int perigee_plugin_init(
     const struct perigee_host_api *api, struct perigee_plugin *plugin, char *message, size_t message_size)
 {
     host = api;
     plugin->abi = MOCK == 1 ? 99 : PERIGEE_ABI_VERSION;
     plugin->operators = MOCK == 3 ? nameless : operators;
+#if MOCK == 5
+    if (PERIGEE_PLUGIN_HAS(plugin, intercepts)) {
+        plugin->health = is_well;
+        plugin->before = may_run;
+        plugin->intercepts = watched;
+    }
+#endif
+#if MOCK == 6
+    abort();
+#endif
     if (MOCK == 2)
         snprintf(message, message_size, "no coffee");
     return MOCK == 2;
