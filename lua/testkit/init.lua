@@ -9,6 +9,7 @@
 
 local dkjson = require("dkjson")
 local memory = require("testkit.memory")
+local plans = require("testkit.plans")
 local real = require("testkit.real")
 local storage = require("testkit.storage")
 local times = require("testkit.times")
@@ -153,11 +154,13 @@ end
 
 --- A ctx. Options: now (RFC 3339), config, event (envelope; data is its payload), data ({type = {entities}}), idempotency_key,
 --- http (function(request) -> response), send (function(type, message) -> result), smtp (function(mail) -> answer).
---- Afterwards ctx.kit has sent, emitted, requests, mails, logged and store.
+--- call (function(operator_id, params) -> result), files ({path = content}), plugin (the package, for the jobs of schedules).
+--- ctx.kit.hear(type, data) hands an event to those that subscribed, ctx.kit.advance(gap) moves the clock and runs what is due.
+--- Afterwards ctx.kit has sent, emitted, calls, requests, mails, logged and store.
 function M.context(options)
   options = options or {}
   local clock = { ms = times.parse(options.now or "2026-01-10T12:00:00.000Z") }
-  local kit = { sent = {}, emitted = {}, requests = {}, mails = {}, logged = {}, clock = clock }
+  local kit = { sent = {}, emitted = {}, calls = {}, requests = {}, mails = {}, logged = {}, clock = clock }
   kit.store = memory.new(options.data or {}, clock)
   local ctx = {
     kit = kit,
@@ -185,6 +188,17 @@ function M.context(options)
     return options.send and options.send(type, message) or { messageId = "m" .. #kit.sent, channel = "fake" }
   end
   ctx.http = http(kit, options)
+  ctx.call = function(id, params)
+    kit.calls[#kit.calls + 1] = { operator = id, params = params }
+    return assert(options.call, "this spec has no call")(id, params or {})
+  end
+  ctx.secret = function(name)
+    return setmetatable({}, { __tostring = function() return "secret" end, __name = name })
+  end
+  ctx.events = plans.events(kit, ctx)
+  ctx.schedule = plans.schedule(kit, ctx, clock, options)
+  ctx.mappings = plans.mappings(clock)
+  ctx.files = plans.files(options.files or {})
   ctx.smtp = {
     send = function(mail)
       kit.mails[#kit.mails + 1] = mail

@@ -118,6 +118,15 @@ function M.new(seed, clock)
     return entity.id
   end
 
+  function store.delete(type, id)
+    for i, row in ipairs(store.rows[type] or {}) do
+      if row.id == id then
+        table.remove(store.rows[type], i)
+        return
+      end
+    end
+  end
+
   return store
 end
 
