@@ -200,6 +200,32 @@ return { actions = {
         self.assertFalse(peek["other"])
 
 
+class Updates(Platform):
+    LUA = "return { actions = { ['up.date'] = { execute = function() return { ok = true } end } } }"
+
+    def test_what_was_not_approved_does_not_load_and_says_what_to_type(self):
+        s = self.begin(up=(["network:outbound:api.example.com"], self.LUA))
+        s.cli("plugins", "approve", "test.up", "--yes", expect=0)
+        s.start()
+        self.assertEqual(s.get("/v1/plugins/test.up")["state"], "active")
+        s.stop()
+        for permissions, lua, code in ((["network:outbound:api.example.com", "network:outbound:evil.example"], self.LUA, "policy.new-permission"),
+                                       (["network:outbound:api.example.com", "storage:read"], self.LUA, "policy.new-permission"),
+                                       (["network:outbound:api.example.com"], self.LUA + "\n", "policy.changed")):
+            self.write(s, "up", permissions, lua)
+            s.start()
+            plugin = s.get("/v1/plugins/test.up")
+            self.assertEqual(plugin["state"], "blocked")
+            self.assertIn(plugin["refusal"]["code"], (code, "policy.changed"))
+            self.assertIn("perigee plugins approve test.up", plugin["refusal"]["message"] + plugin["refusal"].get("remedy", ""))
+            self.assertEqual(s.request("POST", "/v1/operators/up.date/call", {"params": {}}).status, 404)
+            s.stop()
+        self.write(s, "up", ["network:outbound:api.example.com", "network:outbound:evil.example"], self.LUA)
+        self.assertRegex(s.cli("plugins", "approve", "test.up", "--yes", expect=0).stdout, "new since it was approved:\n  network:outbound:evil.example")
+        s.start()
+        self.assertEqual(s.get("/v1/plugins/test.up")["state"], "active")
+
+
 class CPlugins(Platform):
     def test_one_that_crashes_in_init_is_left_out_at_the_next_start(self):
         s = self.service("plugin_path: [plugins]\n", start=False)
