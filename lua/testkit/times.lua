@@ -29,9 +29,13 @@ function M.parse(text)
   return math.tointeger(seconds * 1000 + ms)
 end
 
---- RFC 3339 UTC with milliseconds.
-function M.format(ms)
+--- RFC 3339 UTC with milliseconds; with a format as os.date has it, in UTC only.
+function M.format(ms, zone, format)
   ms = math.tointeger(ms) or math.floor(ms)
+  if zone or format then
+    assert(not zone or zone == "UTC", "this clock knows UTC only")
+    return os.date("!" .. (format or "%Y-%m-%dT%H:%M:%S+00:00"), ms // 1000)
+  end
   return os.date("!%Y-%m-%dT%H:%M:%S", ms // 1000) .. string.format(".%03dZ", ms % 1000)
 end
 
