@@ -42,7 +42,7 @@ struct peri_api_route {
 };
 /* Each file brings its routes; the tables end with an empty entry. */
 extern const struct peri_api_route peri_api_events[], peri_api_runs[], peri_api_rules[], peri_api_plugins[],
-    peri_api_data[], peri_api_mappings[], peri_api_ledger[], peri_api_system[], peri_api_approve[];
+    peri_api_data[], peri_api_mappings[], peri_api_ledger[], peri_api_tasks[], peri_api_system[], peri_api_approve[];
 
 /* These answer and end the operation. */
 void peri_api_answer(struct peri_api_op *op, int status, const struct peri_value *value);

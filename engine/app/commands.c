@@ -27,6 +27,7 @@ const struct peri_command peri_commands[] = {
     {"plugins", "packages: list, show, new, check, test, approve, revoke, enable, disable, reload", peri_cmd_plugins},
     {"data", "the unified model: query, get, put, delete, import", peri_cmd_data},
     {"mappings", "ids that other systems have for ours: list, show, set, lookup, key, delete", peri_cmd_mappings},
+    {"tasks", "scheduled actions: list, show, create, cancel, retry", peri_cmd_tasks},
     {"dead", "dead letters: list, show, redrive, resolve", peri_cmd_dead},
     {"errors", "what failed: list, show, stats, trends, resolve", peri_cmd_errors},
     {"outbox", "messages that no channel took: list, show, clear", peri_cmd_outbox},

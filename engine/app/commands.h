@@ -24,6 +24,7 @@ int peri_cmd_plugins(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_data(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_mappings(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_outbox(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_tasks(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_dead(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_errors(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_secrets(struct peri_cli *cli, int argc, char **argv);

@@ -574,6 +574,7 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
             .metrics = s->metrics,
             .clock = s->clock,
             .tz = &s->tz,
+            .timezone = s->config->timezone,
             .worked = worked,
             .worked_ctx = k,
             .max_event_bytes = (size_t)s->config->limits.max_event_bytes,

@@ -162,8 +162,16 @@ static const char step_11[] = "ALTER TABLE win ADD COLUMN steps INTEGER NOT NULL
 static const char step_12[] = "ALTER TABLE runs ADD COLUMN change INTEGER NOT NULL DEFAULT 0;"
                               "CREATE INDEX runs_change ON runs(id) WHERE change>0 AND state<10;";
 
+/* Scheduled actions; each goes with its run. */
+static const char step_13[] =
+    "CREATE TABLE tasks(id INTEGER PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL, params TEXT NOT NULL, at INTEGER NOT "
+    "NULL,"
+    " key TEXT UNIQUE, created INTEGER NOT NULL, run INTEGER NOT NULL);"
+    "CREATE INDEX tasks_run ON tasks(run);"
+    "CREATE TRIGGER task_out AFTER DELETE ON runs BEGIN DELETE FROM tasks WHERE run=old.id; END;";
+
 const char *const peri_schema_steps[] = {
-    step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, step_10, step_11, step_12, NULL};
+    step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, step_10, step_11, step_12, step_13, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

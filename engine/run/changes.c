@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "io/store_ledger.h"
+#include "io/store_tasks.h"
 #include "run/lane.h"
 #include "run/pipeline_internal.h"
 #include "run/scope.h"
@@ -229,6 +230,8 @@ static enum peri_status retry_tx(struct peri_tx *tx, void *arg, struct peri_erro
     if (st == PERI_OK)
         st = peri_tx_run_insert(tx, &row, &r->id, err);
     snprintf(note, sizeof(note), "retried as %s", peri_run_id(r->id, id));
+    if (st == PERI_OK)
+        st = peri_tx_task_moved(tx, r->retry_of, r->id, err);
     return st == PERI_OK ? peri_tx_dead_resolve_run(tx, r->retry_of, note, err) : st;
 }
 

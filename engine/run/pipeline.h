@@ -37,6 +37,7 @@ struct peri_pipeline_options {
     struct peri_metrics *metrics;
     struct peri_clock clock;
     const struct peri_tz_source *tz;
+    const char *timezone;   /* default zone of rules that are read back; NULL: UTC */
     size_t max_event_bytes; /* default 64 KiB */
     void (*worked)(void *ctx); /* after each transaction; may be NULL */
     void *worked_ctx;
@@ -127,6 +128,15 @@ enum peri_status peri_pipeline_retry(struct peri_pipeline *pipeline, uint64_t ru
     struct peri_error *err) PERI_MUST_CHECK;
 /* Open dead letters, and those that were not kept because there were too many. Also sets their metric. */
 void peri_pipeline_count_dead(struct peri_pipeline *pipeline, int64_t *ret_open, int64_t *ret_lost);
+/* One call of an action at a time, as a run of its own. key (may be NULL) makes a repeat the same task, and is the
+ * call's. The operator and its parameters have been checked. done gets {id: "task-7", duplicate?}. */
+struct peri_new_task {
+    const char *op, *key;
+    const struct peri_value *params; /* a map */
+    int64_t at_ms;
+};
+enum peri_status peri_pipeline_task(struct peri_pipeline *pipeline, const struct peri_new_task *task,
+    peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* A dead letter goes once more, as a new run or a new event, and is settled by the same transaction. */
 enum peri_status peri_pipeline_redrive(struct peri_pipeline *pipeline, uint64_t letter, peri_change_done done,
     void *arg, struct peri_error *err) PERI_MUST_CHECK;

@@ -21,6 +21,7 @@
 #define PIPE_LIVES 2000                         /* runs in memory: ready or with a call in flight */
 #define PIPE_CALLS 256                          /* action calls in flight */
 #define PIPE_SCHEDULE_SOURCE "perigee:schedule" /* nobody else may use it: its ids make occurrences unique */
+#define PIPE_TASK_EVENT "perigee.Task"          /* what the run of a task is of */
 #define PIPE_OWN_SOURCE "perigee:"              /* what begins so is perigee's own */
 #define PIPE_SYSTEM_SOURCE "perigee:system"     /* what the service tells about itself */
 #define PIPE_WATCH_SOURCE "perigee:watch"       /* nor this: what triggers that watch over time have found */

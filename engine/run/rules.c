@@ -104,7 +104,7 @@ struct peri_rule *pipe_rule_by_id(struct peri_pipeline *p, const char *id)
 static enum peri_status compile(
     struct peri_pipeline *p, const char *text, struct peri_rule **ret, struct peri_error *err)
 {
-    struct peri_rule_env env = {.tz = p->options.tz, .timezone = "UTC"};
+    struct peri_rule_env env = {.tz = p->options.tz, .timezone = p->options.timezone ? p->options.timezone : "UTC"};
     struct peri_rule *rule = NULL;
     enum peri_status st = peri_rule_from_text(text, strlen(text), &env, &rule, err);
     if (st != PERI_OK)

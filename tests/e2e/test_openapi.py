@@ -97,6 +97,7 @@ class Answers(harness.Case):
         self.resolver = jsonschema.RefResolver.from_schema(self.doc)
         self.s = self.service(rules=RULES)
         self.seen = set()
+        self.task = self.s.request("POST", "/v1/tasks", {"operator": "core.log", "params": {"message": "x"}, "after": "1h"}).json
         self.event = self.s.emit("demo.Hello", {"name": "Ada"}, source="test", id="1", subject="s")
         self.s.put("contact", {"id": "ada", "tags": ["vip"]})
         self.mapping = self.s.request("POST", "/v1/mappings", {"source": "crm", "type": "contact", "key": "ada", "external_id": "7"}).json
@@ -105,7 +106,8 @@ class Answers(harness.Case):
         self.wait = self.s.get(f"/v1/runs?rule=wait&event={self.event}")["items"][0]
         self.message = self.s.outbox()[0]
         self.fill = {"event": self.event, "run": self.hello["id"], "rule": "hello", "plugin": "notify", "operator": "notify.send", "type": "contact",
-                     "id": "ada", "message": self.message["id"], "mapping": self.mapping["id"], "letter": "dl-1", "error": "er-1"}
+                     "id": "ada", "message": self.message["id"], "mapping": self.mapping["id"], "letter": "dl-1", "error": "er-1",
+                     "task": self.task["id"]}
         self.asked = harness.wait_for(lambda: self.s.get("/v1/approvals")["items"], "the question")[0]
         self.fill["token"] = self.asked["link"].rsplit("/", 1)[1]
         self.ended("fail")
@@ -248,12 +250,19 @@ class Answers(harness.Case):
         self.ask("/v1/errors/{error}/resolve", "post", {"note": "seen"})
         self.ask("/v1/errors/{error}/resolve", "post", {}, status=409)
         self.assertGreater(self.ask("/v1/errors/resolve", "post", {"operator": "http.request"})["count"], 0)
+        self.assertTrue(self.ask("/v1/tasks", "post", {"operator": "core.log", "params": {"message": "x"}, "key": "k"})["id"])
+        self.assertTrue(self.ask("/v1/tasks", "post", {"operator": "core.log", "params": {"message": "x"}, "key": "k"})["duplicate"])
+        self.ask("/v1/tasks", "post", {"operator": "core.log", "params": {}}, status=400)
+        self.ask("/v1/tasks", "post", {"operator": "no.ne"}, status=400)
+        self.ask("/v1/tasks/{task}/retry", "post", {}, status=409)
+        self.ask("/v1/tasks/{task}/cancel", "post", {})
+        self.ask("/v1/tasks/{task}/retry", "post", {})
         changing = {(method, path) for path, item in self.doc["paths"].items() for method in METHODS if method in item and method != "get"}
         self.assertEqual(changing - self.seen, {("post", "/hooks/{plugin}/{path}")}, "not called here")
 
     def test_what_is_not_there(self):
         absent = {"event": "ev-999", "run": "run-999", "rule": "none", "plugin": "none", "operator": "no.ne", "type": "contact", "id": "nobody",
-                  "message": "ob-999", "mapping": "map-999", "letter": "dl-999", "error": "er-999", "token": "1-boss-1-00"}
+                  "message": "ob-999", "mapping": "map-999", "letter": "dl-999", "error": "er-999", "task": "task-999", "token": "1-boss-1-00"}
         for path, item in self.doc["paths"].items():
             names = re.findall(r"\{([^}]*)\}", path)
             for method in METHODS:
