@@ -379,6 +379,54 @@ static void read_plugin(struct loader *l, const struct peri_node *id, const stru
     }
 }
 
+static bool is_word(const struct peri_node *node)
+{
+    return node->kind == PERI_NODE_SCALAR && node->type == PERI_STRING && !node->tag && node->len > 0;
+}
+
+/* A text, or {subject, body}. */
+static bool check_fallback(struct loader *l, const struct peri_node *node)
+{
+    static const char *const known[] = {"subject", "body", NULL};
+    bool good = is_word(node) || (node->kind == PERI_NODE_MAP && peri_node_get(node, "body", NULL));
+    for (size_t i = 0; good && node->kind == PERI_NODE_MAP && i < node->count; i++) {
+        good = is_word(node->pairs[i].value);
+        if (!one_of(node->pairs[i].key->text, known)) {
+            unknown_key(l, node->pairs[i].key, known);
+            return false;
+        }
+    }
+    if (!good)
+        finding(l, node, "wrong-type", NULL, "\"fallback\" must be a text, or {subject, body} of texts");
+    return good;
+}
+
+/* {sms: twilio} or {sms: {plugin: twilio, fallback: "..."}} */
+static bool check_channels(struct loader *l, const struct peri_node *map)
+{
+    static const char *const known[] = {"plugin", "fallback", NULL};
+    bool good = true;
+    for (size_t i = 0; i < map->count; i++) {
+        const struct peri_node *value = map->pairs[i].value;
+        bool fits = is_word(value) || value->kind == PERI_NODE_MAP;
+        for (size_t k = 0; fits && value->kind == PERI_NODE_MAP && k < value->count; k++) {
+            const struct peri_node *key = value->pairs[k].key, *item = value->pairs[k].value;
+            if (!one_of(key->text, known)) {
+                unknown_key(l, key, known);
+                good = false;
+            } else if (peri_streq(key->text, "fallback")) {
+                good = check_fallback(l, item) && good;
+            } else {
+                fits = is_word(item);
+            }
+        }
+        if (!fits)
+            finding(l, value, "wrong-type", NULL, "a channel is a plugin id, or {plugin, fallback}");
+        good = good && fits;
+    }
+    return good;
+}
+
 static void read_top(struct loader *l, const struct peri_node *key, const struct peri_node *value)
 {
     struct peri_error err;
@@ -395,6 +443,8 @@ static void read_top(struct loader *l, const struct peri_node *key, const struct
     else if (peri_streq(key->text, "channels")) {
         if (value->kind != PERI_NODE_MAP)
             finding(l, value, "wrong-type", NULL, "\"channels\" must be a mapping from a channel type to a plugin id");
+        else if (!check_channels(l, value))
+            return;
         else if (peri_node_value(value, NULL, NULL, &l->config->channels, &err))
             finding(l, value, err.code, NULL, err.message);
     } else if (peri_streq(key->text, "plugins")) {
@@ -556,5 +606,11 @@ bool peri_config_settings(void *config, const char *plugin_id, struct peri_plugi
 
 const char *peri_config_channel(void *config, const char *type)
 {
-    return peri_map_text(((struct peri_config *)config)->channels, type);
+    const struct peri_value *v = peri_map_at(((struct peri_config *)config)->channels, type);
+    return peri_value_is(v, PERI_MAP) ? peri_map_text(v, "plugin") : peri_value_text(v);
+}
+
+const struct peri_value *peri_config_fallback(void *config, const char *type)
+{
+    return peri_map_at(peri_map_at(((struct peri_config *)config)->channels, type), "fallback");
 }

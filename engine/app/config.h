@@ -44,7 +44,7 @@ struct peri_config {
     struct {
         int64_t events_ms, runs_ms, max_events, max_bytes;
     } retention;
-    struct peri_value *channels; /* {type: plugin id}, or NULL */
+    struct peri_value *channels; /* {type: plugin id or {plugin?, fallback?}}, or NULL */
     struct peri_config_plugin *plugins;
     size_t plugin_count, plugin_cap;
 };
@@ -60,11 +60,14 @@ enum peri_status peri_config_load(
     const struct peri_config_flags *flags, struct peri_config *config, struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_config_finish(struct peri_config *config);
 
-/* Warns of settings for plugins that are not there, and of channels that no plugin of that name serves: after loading. */
+/* Warns of settings for plugins that are not there, and of channels that no plugin of that name serves: after loading.
+ */
 void peri_config_check_plugins(const struct peri_config *config, struct peri_host *host, struct peri_diag *diag);
 
 /* For peri_host_options: ctx is the config. */
 bool peri_config_settings(void *config, const char *plugin_id, struct peri_plugin_settings *ret);
 const char *peri_config_channel(void *config, const char *type);
+/* Its fallback message: a text, {subject?, body}, or NULL. borrow */
+const struct peri_value *peri_config_fallback(void *config, const char *type);
 
 #endif

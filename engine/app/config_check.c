@@ -81,7 +81,7 @@ void peri_config_check_plugins(const struct peri_config *c, struct peri_host *ho
         if (!find_plugin(plugins, c->plugins[i].id))
             unknown(plugins, place_of(c, "plugins", c->plugins[i].id), c->plugins[i].id, "", diag);
     for (void *it = peri_map_first(c->channels); it; it = peri_map_next(c->channels, it)) {
-        const char *type = peri_map_key(it, NULL), *id = peri_value_text(peri_map_item(it));
+        const char *type = peri_map_key(it, NULL), *id = peri_config_channel((void *)(uintptr_t)c, type);
         if (id && strcmp(id, "outbox") != 0 && !find_plugin(plugins, id))
             unknown(plugins, place_of(c, "channels", type), id, ": messages of this type cannot be sent", diag);
     }

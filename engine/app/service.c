@@ -458,6 +458,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .settings = peri_config_settings,
         .settings_ctx = (void *)(uintptr_t)c,
         .channel_for = peri_config_channel,
+        .fallback_for = peri_config_fallback,
         .channel_ctx = (void *)(uintptr_t)c,
         .ops = {peri_pipeline_host_submit, s->pipeline, announce},
         .workers = (int)c->limits.workers,

@@ -109,6 +109,7 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
         .settings = bench->settings ? bench->settings : peri_config_settings,
         .settings_ctx = bench->settings ? bench->settings_ctx : config,
         .channel_for = peri_config_channel,
+        .fallback_for = peri_config_fallback,
         .channel_ctx = config,
         .ops = {.submit = scratch_submit, .ctx = bench},
         .workers = 1,

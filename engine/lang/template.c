@@ -604,6 +604,21 @@ enum peri_status peri_template_render(
     return render(t, scope, ret, err);
 }
 
+struct peri_value *peri_template_render_partly(const struct peri_template *t, const struct peri_scope *scope)
+{
+    struct peri_value *all = t->kind == MAP ? peri_value_map() : NULL;
+    for (size_t i = 0; all && i < t->count; i++) {
+        struct peri_value *v = NULL;
+        struct peri_error ignored;
+        enum peri_status st = render(t->items[i], scope, &v, &ignored);
+        if (st == PERI_ENOMEM || (st == PERI_OK && peri_map_put(all, t->keys[i], v) != PERI_OK)) {
+            peri_value_unref(all);
+            return NULL;
+        }
+    }
+    return all;
+}
+
 /* A constant expression that failed to fold (a zone that needs its source, a division by zero) counts as constant too.
  */
 bool peri_template_is_constant(const struct peri_template *t)

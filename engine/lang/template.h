@@ -18,6 +18,9 @@ void peri_template_destroy(struct peri_template *t);
 /* Errors as of peri_expr_eval, prefixed with where in the tree ("body: missing event.x"). New reference. */
 enum peri_status peri_template_render(const struct peri_template *t, const struct peri_scope *scope,
     struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* Of a mapping: the members that can be rendered; those that fail are left out. NULL when memory is out, or for
+ * anything that is no mapping. New reference. */
+struct peri_value *peri_template_render_partly(const struct peri_template *t, const struct peri_scope *scope);
 /* True when nothing in it depends on the scope. */
 bool peri_template_is_constant(const struct peri_template *t);
 /* The one expression when the template is exactly "{{...}}", else NULL. borrow. */

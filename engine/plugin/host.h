@@ -82,7 +82,10 @@ struct peri_host_options {
     void *settings_ctx;
     const char *(*channel_for)(
         void *ctx, const char *type); /* plugin id from the configuration, or NULL: any that is active */
-    void *channel_ctx;
+    /* What is sent over channels of this type in place of a message that has failed for good: a text or {subject?,
+     * body}; NULL: nothing. borrow; may be NULL */
+    const struct peri_value *(*fallback_for)(void *ctx, const char *type);
+    void *channel_ctx; /* of both */
     /* A plugin is about to deliver a message over its channel; for tests of rules, may be NULL. */
     void (*sends)(void *ctx, const char *plugin_id, const struct peri_value *message);
     void *sends_ctx;
@@ -127,6 +130,9 @@ enum peri_delivery peri_host_delivery(struct peri_host *host, const char *id);
  * outbox). Unknown operators leave out as it is. */
 void peri_host_destination(
     struct peri_host *host, const char *id, const struct peri_value *params, char *out, size_t size);
+/* The parameters of a call of this operator that send its channel's fallback text in place of these; NULL: it sends
+ * over no channel, the channel has none, or the recipient is missing. New reference. */
+struct peri_value *peri_host_fallback(struct peri_host *host, const char *id, const struct peri_value *params);
 const char *const *peri_host_operator_ids(struct peri_host *host); /* sorted, NULL-ended, valid until plugins change */
 
 struct peri_call {

@@ -459,6 +459,46 @@ enum peri_delivery peri_host_delivery(struct peri_host *host, const char *id)
     return outbox || (plugin && plugin->channel_repeats) ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_ONCE;
 }
 
+/* body or message: whichever the operator has. */
+static const char *text_field(const struct peri_value *schema)
+{
+    const struct peri_value *properties = peri_map_at(schema, "properties");
+    return peri_map_at(properties, "body") ? "body" : peri_map_at(properties, "message") ? "message" : NULL;
+}
+
+/* Is everything there that the operator needs beside the text? */
+static bool complete(const struct peri_value *schema, const struct peri_value *params)
+{
+    const struct peri_value *required = peri_map_at(schema, "required");
+    for (size_t i = 0; i < peri_value_count(required); i++)
+        if (!peri_map_at(params, peri_value_text(peri_list_at(required, i))))
+            return false;
+    return true;
+}
+
+struct peri_value *peri_host_fallback(struct peri_host *host, const char *id, const struct peri_value *params)
+{
+    const struct peri_op_def *def = id ? peri_map_get(host->operators, id) : NULL;
+    if (!def || def->public.delivery != PERI_DELIVERY_CHANNEL || !def->schema || !host->options.fallback_for)
+        return NULL;
+    const struct peri_value *schema = peri_schema_source(def->schema), *properties = peri_map_at(schema, "properties");
+    const char *type = type_of(def), *field = text_field(schema);
+    const struct peri_value *given = type ? host->options.fallback_for(host->options.channel_ctx, type) : NULL;
+    const char *body = peri_value_text(given) ? peri_value_text(given) : peri_map_text(given, "body");
+    const char *subject = peri_map_text(given, "subject");
+    struct peri_value *own = body && field ? peri_value_copy(params) : NULL;
+    if (!own)
+        return NULL;
+    peri_map_drop(own, "html");
+    bool bad = peri_map_put_text(own, field, body) != PERI_OK;
+    if (!bad && peri_map_at(properties, "subject") && (subject || !peri_map_at(own, "subject")))
+        bad = peri_map_put_text(own, "subject", subject ? subject : "A message for you") != PERI_OK;
+    if (!bad && complete(schema, own))
+        return own;
+    peri_value_unref(own);
+    return NULL;
+}
+
 void peri_host_destination(
     struct peri_host *host, const char *id, const struct peri_value *params, char *out, size_t size)
 {

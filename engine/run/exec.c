@@ -21,6 +21,12 @@
 
 /* --- transitions --- */
 
+static struct peri_value *fallback_of(void *ctx, const struct peri_step *step, const struct peri_value *params)
+{
+    struct peri_pipeline *p = ctx;
+    return p->ops.fallback(p->ops.ctx, step->operator_id, params);
+}
+
 static struct peri_run_input make_input(struct live *live, enum peri_run_input_kind kind)
 {
     struct peri_pipeline *p = live->p;
@@ -32,6 +38,8 @@ static struct peri_run_input make_input(struct live *live, enum peri_run_input_k
         .hold = p->draining || !p->started || p->caution.left > 0 || p->calls >= PIPE_CALLS || !pipe_writable(p) ||
                 live->behind,
         .gate = gate_of(p->gate),
+        .fallback = p->ops.fallback ? fallback_of : NULL,
+        .fallback_ctx = p,
         .room = p->calls < PIPE_CALLS ? PIPE_CALLS - p->calls : 0,
         .delivery = PERI_DELIVERY_ONCE,
         .watch = {.decided = p->ops.decided, .ctx = p->ops.ctx}};

@@ -39,6 +39,11 @@ static void host_destination(
     peri_host_destination(ctx, operator_id, params, out, size);
 }
 
+static struct peri_value *host_fallback(void *ctx, const char *operator_id, const struct peri_value *params)
+{
+    return peri_host_fallback(ctx, operator_id, params);
+}
+
 enum peri_status peri_pipeline_start(struct peri_pipeline *p, struct peri_host *host, struct peri_error *err)
 {
     struct peri_run_ops ops = {.lookup = host_lookup,
@@ -46,6 +51,7 @@ enum peri_status peri_pipeline_start(struct peri_pipeline *p, struct peri_host *
         .journaled = host_journaled,
         .hears = host_hears,
         .destination = host_destination,
+        .fallback = host_fallback,
         .ctx = host};
     return peri_pipeline_start_ops(p, &ops, err);
 }

@@ -76,6 +76,8 @@ struct peri_run_ops {
     /* How each condition of a rule turned out, for tests of rules; may be NULL. */
     void (*decided)(
         void *ctx, const struct peri_rule *rule, const struct peri_condition *leaf, enum peri_cond_outcome outcome);
+    /* Parameters that send the channel's fallback message instead (new reference); NULL: there is none. May be NULL. */
+    struct peri_value *(*fallback)(void *ctx, const char *operator_id, const struct peri_value *params);
     /* Where a call goes, for circuits and rate limits: out has the operator's id, "" is nowhere. NULL: the id. */
     void (*destination)(void *ctx, const char *operator_id, const struct peri_value *params, char *out, size_t size);
     void *ctx;

@@ -234,7 +234,7 @@ void m_attempt(struct machine *m)
         return;
     }
     if (!track->params && !render_call(m, m_step(m), &error)) {
-        if (m->st == PERI_OK)
+        if (m->st == PERI_OK && !m_fallback(m, &error))
             m_fail(m, track->params, &error);
         return;
     }
@@ -357,7 +357,8 @@ static void on_call_failed(struct machine *m)
         backoff(m, m->in->error, delay_ms);
         break;
     case PERI_AFTER_FAIL:
-        m_fail(m, track->params, m->in->error);
+        if (!m_fallback(m, m->in->error))
+            m_fail(m, track->params, m->in->error);
         break;
     case PERI_AFTER_UNKNOWN:
         unknown(m, m->in->error);

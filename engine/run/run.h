@@ -163,7 +163,10 @@ struct peri_run_input {
     bool hold;                    /* no attempt may start now: stop before it */
     size_t room;                  /* how many attempts may start, unless `hold`; 0: any number */
     const struct peri_gate *gate; /* NULL: every attempt may leave */
-    enum peri_delivery delivery;  /* CALL_FAILED, RESTARTED: class of the operator called */
+    /* The parameters that send a channel's fallback message in place of these (new reference), or NULL. May be NULL. */
+    struct peri_value *(*fallback)(void *ctx, const struct peri_step *step, const struct peri_value *params);
+    void *fallback_ctx;
+    enum peri_delivery delivery; /* CALL_FAILED, RESTARTED: class of the operator called */
     /* RESTARTED of several tracks: the class of each step's call; NULL: `delivery` */
     enum peri_delivery (*class_of)(void *ctx, const struct peri_step *step);
     void *class_ctx;

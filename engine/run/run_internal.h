@@ -70,6 +70,9 @@ void m_proceed(struct machine *m);
 /* run.c */
 void m_attempt(struct machine *m);
 
+/* run_fallback.c: sends the channel's fallback in place of a message that has failed for good. False: there is none. */
+bool m_fallback(struct machine *m, const struct peri_error *error);
+
 /* run_gate.c: may the attempt leave now? False: it sleeps, was left out or has failed. */
 bool m_gate(struct machine *m);
 
