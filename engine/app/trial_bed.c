@@ -418,7 +418,8 @@ static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_e
         .store = bed->store,
         .log = bed->log,
         .clock = bed->clock,
-        .tz = &bed->tz};
+        .tz = &bed->tz,
+        .impatient = true};
     struct peri_run_ops ops = {.lookup = lookup,
         .call = call,
         .journaled = journaled,

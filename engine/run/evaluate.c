@@ -14,6 +14,8 @@ struct evaluation {
     evaluated done;
     void *arg;
     bool cancelled, in_call;
+    int tries;               /* of the present call, that failed for a passing reason */
+    int64_t not_before;      /* CLOCK_BOOTTIME ms; 0: as soon as there is room */
     struct evaluation *next; /* waits because a queue was full */
 };
 
@@ -27,6 +29,37 @@ static void free_evaluation(struct evaluation *e)
 
 static void go_on(struct evaluation *e, enum peri_cond_outcome outcome);
 static void wait_for_room(struct evaluation *e);
+static void wait_in_line(struct evaluation *e);
+
+/* A full queue, a limit for each second, a provider that is down: the same question may be answered in a moment. Until
+ * then the event stays unmatched for this rule, so a restart asks again. After PATIENCE tries it is an error. */
+#define PATIENCE 5
+#define PATIENCE_FIRST_MS 200
+#define PATIENCE_LAST_MS 60000
+
+static bool is_passing(const struct evaluation *e, const struct peri_call_result *result)
+{
+    const struct peri_error *error = &result->error;
+    if (result->status == PERI_OK || e->p->options.impatient || e->tries >= PATIENCE)
+        return false;
+    return error->retryable || result->status == PERI_EBUSY || peri_streq(error->code, "limit.calls");
+}
+
+static void ask_later(struct evaluation *e, const struct peri_error *error)
+{
+    struct peri_pipeline *p = e->p;
+    int64_t delay = (int64_t)PATIENCE_FIRST_MS << (2 * e->tries++);
+    if (delay < error->retry_after_ms)
+        delay = error->retry_after_ms;
+    if (delay > PATIENCE_LAST_MS)
+        delay = PATIENCE_LAST_MS;
+    e->not_before = pipe_mono_ms(p) + delay;
+    peri_info(p->options.log, "match", "%s: %s cannot be decided now, it is asked again in %lld ms: %s",
+        e->request.rule->id, e->eval.operator_id, (long long)delay, error->message);
+    peri_metric_add(p->metrics.asked_again, 1);
+    wait_in_line(e);
+    timer_due(p, delay, DUE_EVALUATION, 0, 0);
+}
 
 static void answered(void *arg, const struct peri_call_result *result)
 {
@@ -43,6 +76,12 @@ static void answered(void *arg, const struct peri_call_result *result)
         pipe_release(p);
         return;
     }
+    if (is_passing(e, result)) {
+        ask_later(e, &result->error);
+        pipe_release(p);
+        return;
+    }
+    e->tries = 0;
     struct peri_error error = result->error;
     enum peri_cond_outcome answer = result->holds ? PERI_COND_YES : PERI_COND_NO;
     if (result->status != PERI_OK) {
@@ -88,17 +127,25 @@ static bool begin_call(struct evaluation *e, enum peri_cond_outcome *outcome)
     return true;
 }
 
-static void wait_for_room(struct evaluation *e)
+static void wait_in_line(struct evaluation *e)
 {
     struct peri_pipeline *p = e->p;
-    if (!p->waiting_first)
-        timer_due(p, PIPE_BUSY_MS, DUE_EVALUATION, 0, 0);
     e->next = NULL;
     if (p->waiting_first)
         p->waiting_last->next = e;
     else
         p->waiting_first = e;
     p->waiting_last = e;
+}
+
+static void wait_for_room(struct evaluation *e)
+{
+    struct peri_pipeline *p = e->p;
+    e->not_before = 0;
+    if (!p->waiting_timer)
+        timer_due(p, PIPE_BUSY_MS, DUE_EVALUATION, 0, 0);
+    p->waiting_timer = true;
+    wait_in_line(e);
 }
 
 static void go_on(struct evaluation *e, enum peri_cond_outcome outcome)
@@ -118,12 +165,16 @@ static void go_on(struct evaluation *e, enum peri_cond_outcome outcome)
 void pipe_evaluations_retry(struct peri_pipeline *p)
 {
     struct evaluation *e = p->waiting_first;
+    int64_t now = p->dead ? 0 : pipe_mono_ms(p);
     p->waiting_first = NULL;
+    p->waiting_timer = false;
     while (e) {
         struct evaluation *next = e->next;
         e->next = NULL;
         if (e->cancelled || p->dead)
             free_evaluation(e);
+        else if (e->not_before > now)
+            wait_in_line(e); /* it has a timer of its own */
         else
             go_on(e, PERI_COND_CALL);
         e = next;

@@ -42,6 +42,8 @@ void pipe_metrics_init(struct peri_pipeline *p)
     x->unmatched = peri_metrics_gauge(m, "events_unmatched", NULL, "Journaled events not evaluated yet.");
     x->live = peri_metrics_gauge(m, "runs_live", NULL, "Runs that are not final.");
     x->in_memory = peri_metrics_gauge(m, "runs_in_memory", NULL, "Runs ready or with a call in flight.");
+    x->asked_again = peri_metrics_counter(
+        m, "conditions_asked_again_total", NULL, "Condition calls that failed for a passing reason and were repeated.");
     x->dead_letters = peri_metrics_gauge(m, "dead_letters", NULL, "Dead letters that nobody has settled.");
     x->in_flight = peri_metrics_gauge(m, "calls_in_flight", NULL, "Action calls under way.");
 }

@@ -37,6 +37,7 @@ struct peri_pipeline_options {
     struct peri_metrics *metrics;
     struct peri_clock clock;
     const struct peri_tz_source *tz;
+    bool impatient;         /* conditions that fail for a passing reason are errors at once: tests of rules */
     const char *timezone;   /* default zone of rules that are read back; NULL: UTC */
     size_t max_event_bytes; /* default 64 KiB */
     void (*worked)(void *ctx); /* after each transaction; may be NULL */

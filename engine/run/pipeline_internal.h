@@ -70,7 +70,7 @@ struct pipe_metrics {
     struct peri_metric *ended[4]; /* succeeded, failed, cancelled, dropped */
     struct peri_metric *verdicts[PERI_VERDICTS];
     struct peri_metric *steps, *retries, *bugs, *orphans, *store_retries, *evicted;
-    struct peri_metric *unmatched, *live, *in_memory, *in_flight, *dead_letters;
+    struct peri_metric *unmatched, *live, *in_memory, *in_flight, *dead_letters, *asked_again;
 };
 
 #define FLOW_TIMES 100 /* commits of events that are remembered */
@@ -168,6 +168,7 @@ struct peri_pipeline {
     struct resume_item *resume; /* runs to be taken into memory as room allows; a queue */
     size_t resume_head, resume_count, resume_cap;
     struct evaluation *waiting_first, *waiting_last; /* condition calls that met a full queue */
+    bool waiting_timer;                              /* those of them that wait for room will be looked at */
     struct gate *gate;
     int64_t dead_lost; /* dead letters that were not kept, as last counted */
     uint64_t serial;

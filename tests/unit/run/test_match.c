@@ -385,6 +385,67 @@ static void test_many_rules_of_one_type_do_not_fill_the_memory(void **state)
     kit_close(&bed);
 }
 
+/* Fails for a passing reason, until it does not. */
+static enum peri_status passing_op(
+    void *ctx, const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
+{
+    struct bed *bed = ctx;
+    if (strcmp(call->operator_id, "c.yes") != 0)
+        return kit_op(ctx, call, done, arg, err);
+    struct kit_call *c = calloc(1, sizeof(*c));
+    bed->calls[bed->call_count++] = c;
+    snprintf(c->operator_id, sizeof(c->operator_id), "c.yes");
+    c->done = done;
+    c->arg = arg;
+    struct kit_answer *a = kit_answer_new(bed, c);
+    if (bed->flaky > 0)
+        kit_fail(a, "http.status_503", true, false);
+    else
+        a->result.holds = true;
+    kit_post(a);
+    return PERI_OK;
+}
+
+static void test_a_condition_that_fails_for_a_passing_reason_is_asked_again(void **state)
+{
+    static const char rule[] =
+        "name: R\ntrigger: {event: a.B}\nconditions: [{operator: c.yes}]\nactions: [{operator: x.ok}]\n";
+    struct bed bed;
+    struct peri_run_ops ops = {.lookup = kit_lookup, .call = passing_op, .ctx = &bed};
+    kit_open(&bed, NULL);
+    bed.ops = &ops;
+    bed.flaky = 1;
+    kit_restart(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.yes") == 1);
+    for (int i = 0; i < 20; i++)
+        peri_loop_once(bed.loop, 1);
+    kit_advance(&bed, 199);
+    assert_int_equal(kit_calls(&bed, "c.yes"), 1);
+    kit_advance(&bed, 1);
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.yes") == 2);
+    kit_restart(&bed, rule); /* the question is still open */
+    KIT_UNTIL(&bed, kit_calls(&bed, "c.yes") == 1);
+    bed.flaky = 0;
+    for (int i = 0; i < 20; i++)
+        peri_loop_once(bed.loop, 1);
+    kit_advance(&bed, 200);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    bed.flaky = 1; /* and for ever */
+    uint64_t seq = kit_send(&bed, "a.B", "{}");
+    for (int i = 0; i < 8; i++) {
+        for (int k = 0; k < 20; k++)
+            peri_loop_once(bed.loop, 1);
+        kit_advance(&bed, 60000);
+    }
+    KIT_QUIET(&bed);
+    struct peri_value *list = kit_verdicts(&bed, seq);
+    assert_string_equal(peri_map_text(peri_list_at(list, 0), "verdict"), "error");
+    assert_string_equal(peri_map_text(peri_list_at(list, 0), "code"), "http.status_503");
+    peri_value_unref(list);
+    kit_close(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -402,6 +463,7 @@ int main(void)
         cmocka_unit_test(test_rules_can_be_swapped_while_conditions_are_evaluated),
         cmocka_unit_test(test_more_events_than_the_window_holds_wait_in_the_journal),
         cmocka_unit_test(test_many_rules_of_one_type_do_not_fill_the_memory),
+        cmocka_unit_test(test_a_condition_that_fails_for_a_passing_reason_is_asked_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
