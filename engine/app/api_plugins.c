@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/api.h"
+#include "app/reload.h"
 #include "app/call_view.h"
 #include "base/str.h"
 
@@ -65,7 +66,7 @@ static void reloaded(void *arg)
 {
     struct peri_api_op *op = arg;
     if (op->service->ready)
-        peri_service_reload_rules(op->service); /* operators may have come or gone */
+        peri_reload(op->service->reload, NULL, NULL); /* operators may have come or gone */
     show_plugin(op);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/api.h"
+#include "app/reload.h"
 #include "app/rule_view.h"
 #include "base/str.h"
 
@@ -60,10 +61,14 @@ static void list_findings(struct peri_api_op *op)
     peri_api_take_answer(op, 200, peri_findings_value(&op->service->findings));
 }
 
+static void reloaded(void *op)
+{
+    list_findings(op);
+}
+
 static void reload(struct peri_api_op *op)
 {
-    peri_service_reload_rules(op->service);
-    list_findings(op);
+    peri_reload(op->service->reload, reloaded, op);
 }
 
 const struct peri_api_route peri_api_rules[] = {

@@ -20,7 +20,15 @@ struct peri_config_plugin {
     const struct peri_node *node; /* of `config`, or of the entry; NULL when there is none */
 };
 
+/* What the command line says; NULL or empty members say nothing. */
+struct peri_config_flags {
+    const char *config, *state_dir;
+    const char **rules, **plugins; /* folders that are added; NULL-ended or NULL */
+};
+
 struct peri_config {
+    struct peri_config_flags flags; /* that it was loaded with; borrowed */
+    struct peri_config *former;     /* what peri_config_adopt has replaced: others may still point into it */
     struct peri_yaml_doc *doc; /* NULL without a file */
     char *file;                /* NULL without a file */
     char *state_dir, *database;
@@ -49,16 +57,13 @@ struct peri_config {
     size_t plugin_count, plugin_cap;
 };
 
-/* What the command line says; NULL or empty members say nothing. */
-struct peri_config_flags {
-    const char *config, *state_dir;
-    const char **rules, **plugins; /* folders that are added; NULL-ended or NULL */
-};
-
 /* Findings go to diag. PERI_EINVAL when there was an error. On PERI_OK the caller finishes config. */
 enum peri_status peri_config_load(
     const struct peri_config_flags *flags, struct peri_config *config, struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_config_finish(struct peri_config *config);
+/* Plugins and channels of fresh, which is taken, replace those of live. *ret_changed: they differ. Returns the names of
+ * other keys that differ and are left as they are, or NULL. malloc'ed. */
+char *peri_config_adopt(struct peri_config *live, struct peri_config *fresh, bool *ret_changed);
 
 /* Warns of settings for plugins that are not there, and of channels that no plugin of that name serves: after loading.
  */

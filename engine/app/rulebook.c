@@ -33,6 +33,9 @@ struct peri_rulebook {
     struct peri_map *by_path;
     struct peri_rule_list rules; /* of all files, ids distinct */
     bool slim;
+    size_t running;              /* files that they come from */
+    size_t next;                 /* to be read */
+    bool scanned;
 };
 
 struct peri_rulebook *peri_rulebook_create(const char *const *folders)
@@ -251,7 +254,13 @@ static enum peri_status merge(struct peri_rulebook *book, struct peri_diag *diag
     return PERI_OK;
 }
 
-enum peri_status peri_rulebook_load(struct peri_rulebook *book, const struct peri_rule_env *env, struct peri_diag *diag)
+void peri_rulebook_begin(struct peri_rulebook *book)
+{
+    book->scanned = false;
+    book->next = 0;
+}
+
+static void look_for_files(struct peri_rulebook *book, struct peri_diag *diag)
 {
     for (size_t i = 0; i < book->count; i++)
         book->files[i]->seen = false;
@@ -268,14 +277,39 @@ enum peri_status peri_rulebook_load(struct peri_rulebook *book, const struct per
     book->count = kept;
     if (kept)
         qsort(book->files, kept, sizeof(*book->files), by_path);
-    for (size_t i = 0; i < book->count; i++) {
-        if (!peri_path_is_file(book->files[i]->path))
-            continue;
-        enum peri_status st = read_file(book->files[i], book->slim, env, diag);
-        if (st)
-            return st;
-    }
-    return merge(book, diag);
+    book->scanned = true;
+}
+
+enum peri_status peri_rulebook_step(
+    struct peri_rulebook *book, const struct peri_rule_env *env, struct peri_diag *diag, bool *ret_more)
+{
+    enum peri_status st = PERI_OK;
+    if (!book->scanned)
+        look_for_files(book, diag);
+    else if (book->next < book->count && peri_path_is_file(book->files[book->next]->path))
+        st = read_file(book->files[book->next++], book->slim, env, diag);
+    else if (book->next < book->count)
+        book->next++;
+    *ret_more = book->next < book->count;
+    return st;
+}
+
+enum peri_status peri_rulebook_end(struct peri_rulebook *book, struct peri_diag *diag)
+{
+    enum peri_status st = merge(book, diag);
+    if (!st)
+        book->running = book->count;
+    return st;
+}
+
+enum peri_status peri_rulebook_load(struct peri_rulebook *book, const struct peri_rule_env *env, struct peri_diag *diag)
+{
+    bool more = true;
+    enum peri_status st = PERI_OK;
+    peri_rulebook_begin(book);
+    while (!st && more)
+        st = peri_rulebook_step(book, env, diag, &more);
+    return st ? st : peri_rulebook_end(book, diag);
 }
 
 const struct peri_rule_list *peri_rulebook_rules(const struct peri_rulebook *book)
@@ -285,5 +319,5 @@ const struct peri_rule_list *peri_rulebook_rules(const struct peri_rulebook *boo
 
 size_t peri_rulebook_files(const struct peri_rulebook *book)
 {
-    return book->count;
+    return book->running;
 }

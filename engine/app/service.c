@@ -17,7 +17,9 @@
 #include "app/cli.h"
 #include "app/notify.h"
 #include "app/paths.h"
+#include "app/reload.h"
 #include "app/workbench.h"
+#include "base/failpoint.h"
 #include "base/id.h"
 #include "base/str.h"
 #include "data/json.h"
@@ -115,15 +117,21 @@ const struct peri_rule *peri_service_rule(const struct peri_service *s, const ch
 static enum peri_status swap_rules(struct peri_service *s, struct peri_error *err)
 {
     const struct peri_rule_list *rules = peri_rulebook_rules(s->rulebook);
-    struct peri_rule **active = calloc(rules->count + 1, sizeof(*active));
-    if (!active)
-        return peri_error_nomem(err);
-    size_t n = 0;
-    for (size_t i = 0; i < rules->count; i++)
-        if (!is_disabled(s, rules->items[i]->id))
+    struct peri_rule **active = calloc(rules->count + 1, sizeof(*active)), **off = calloc(rules->count + 1, sizeof(*off));
+    size_t n = 0, off_count = 0;
+    enum peri_status st = active && off ? PERI_OK : peri_error_nomem(err);
+    for (size_t i = 0; st == PERI_OK && i < rules->count; i++) {
+        if (rules->items[i]->enabled && !is_disabled(s, rules->items[i]->id))
             active[n++] = rules->items[i];
-    enum peri_status st = peri_pipeline_set_rules(s->pipeline, active, n, err);
+        else
+            off[off_count++] = rules->items[i];
+    }
+    if (st == PERI_OK)
+        st = peri_pipeline_set_rules(s->pipeline, active, n, err);
+    if (st == PERI_OK && peri_pipeline_set_disabled(s->pipeline, off, off_count))
+        st = peri_error_nomem(err);
     free(active);
+    free(off);
     return st;
 }
 
@@ -140,33 +148,38 @@ static void log_findings(struct peri_service *s)
     }
 }
 
-void peri_service_reload_rules(struct peri_service *s)
+/* What was read becomes what runs. */
+void peri_service_rules_read(struct peri_service *s, enum peri_status st)
 {
-    struct peri_rule_env env = peri_rule_env_of(s->host, &s->tz, s->config->timezone);
-    peri_rule_env_locate(&env, s->config->latitude, s->config->longitude);
     struct peri_error err;
-    peri_diag_finish(&s->findings);
-    enum peri_status st = peri_rulebook_load(s->rulebook, &env, &s->findings);
+    PERI_FAILPOINT("reload.read");
     if (st)
         peri_error_set(&err, st, NULL, "out of memory while reading the rules");
     else
         st = swap_rules(s, &err);
     (void)malloc_trim(0); /* reading needed more than keeping */
+    PERI_FAILPOINT("reload.swapped");
     log_findings(s);
     if (st)
         peri_err(s->log, "rules", "the rules are not changed: %s", err.message);
     else
-        peri_news_rules(&s->news, s->pipeline, peri_rulebook_rules(s->rulebook), &s->findings);
-    if (!st)
         peri_info(s->log, "rules", "%zu rules from %zu files, %zu errors", peri_rulebook_rules(s->rulebook)->count,
             peri_rulebook_files(s->rulebook), s->findings.errors);
+}
+
+static void load_rules(struct peri_service *s)
+{
+    struct peri_rule_env env = peri_rule_env_of(s->host, &s->tz, s->config->timezone);
+    peri_rule_env_locate(&env, s->config->latitude, s->config->longitude);
+    peri_diag_finish(&s->findings);
+    peri_service_rules_read(s, peri_rulebook_load(s->rulebook, &env, &s->findings));
 }
 
 static void rules_changed(void *arg)
 {
     struct peri_service *s = arg;
     if (s->ready && !s->draining)
-        peri_service_reload_rules(s);
+        peri_reload(s->reload, NULL, NULL);
 }
 
 struct disabled_write {
@@ -230,6 +243,24 @@ static enum peri_status load_disabled(struct peri_service *s, struct peri_error 
 
 /* --- start --- */
 
+static void prune_later(struct keeper *k, int64_t ms);
+
+static void policy_changed(void *arg)
+{
+    struct peri_service *s = arg;
+    if (!s->ready || s->draining)
+        return;
+    peri_info(s->log, "plugins", "%s has changed", s->config->policy);
+    peri_host_rescan(s->host);
+}
+
+static void settings_changed(void *arg)
+{
+    struct peri_service *s = arg;
+    if (s->ready && !s->draining && peri_settings_reload(s))
+        peri_host_rescan(s->host);
+}
+
 static void watch_folders(struct keeper *k)
 {
     struct peri_service *s = &k->s;
@@ -239,6 +270,16 @@ static void watch_folders(struct keeper *k)
             k->watches.items[k->watches.count++] = watch;
         else
             peri_warn(s->log, "rules", "cannot watch %s: changes are read on SIGHUP only", s->config->rules[i]);
+    }
+    const struct {
+        const char *path;
+        void (*changed)(void *arg);
+    } files[] = {{s->config->policy, policy_changed}, {s->config->file, settings_changed}};
+    for (size_t i = 0; i < 2; i++) {
+        struct peri_watch *watch;
+        if (files[i].path && k->watches.count < MAX_WATCHES &&
+            peri_loop_watch(s->loop, files[i].path, WATCH_DEBOUNCE_MS, files[i].changed, s, &watch) == PERI_OK)
+            k->watches.items[k->watches.count++] = watch;
     }
 }
 
@@ -250,13 +291,14 @@ static void finish_start(void *arg)
     peri_config_check_plugins(s->config, s->host, &s->findings);
     log_findings(s);
     watch_folders(k); /* before they are read: no edit is missed */
-    peri_service_reload_rules(s);
+    load_rules(s);
     if (peri_pipeline_start(s->pipeline, s->host, &err)) {
         s->exit_code = fail(s, "recovery", &err);
         peri_loop_stop(s->loop);
         return;
     }
     s->ready = true;
+    prune_later(k, 0); /* what is too old by now goes first */
     peri_news_started(s->pipeline, s->started_ms);
     malloc_trim(0); /* loading needed more than running does */
     peri_info(s->log, "service", "ready on %s, state in %s", s->address, s->config->state_dir);
@@ -288,17 +330,19 @@ struct prune_job {
     bool more;
 };
 
-static void prune_later(struct keeper *k, int64_t ms);
 
 static enum peri_status prune_write(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct prune_job *job = arg;
-    return peri_tx_prune(tx, &job->retention, &job->more, err);
+    enum peri_status st = peri_tx_prune(tx, &job->retention, &job->more, err);
+    PERI_FAILPOINT("prune.rows");
+    return st;
 }
 
 static void prune_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
     struct prune_job *job = arg;
+    PERI_FAILPOINT("prune.done");
     if (st)
         peri_warn(job->keeper->s.log, "retention", "%s", err->message);
     struct keeper *k = job->keeper;
@@ -384,7 +428,9 @@ static void on_signal(void *arg, int signo)
     struct keeper *k = arg;
     struct peri_service *s = &k->s;
     if (signo == SIGHUP) {
-        peri_info(s->log, "service", "SIGHUP: reading plugins and rules again");
+        peri_info(s->log, "service", "SIGHUP: reading settings, plugins and rules again");
+        if (s->ready && !s->draining)
+            (void)peri_settings_reload(s);
         rules_changed(s);
         if (s->ready && !s->draining)
             peri_host_rescan(s->host);
@@ -595,6 +641,8 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
     if (st == PERI_OK)
         peri_rulebook_keep_slim(s->rulebook);
     if (st == PERI_OK)
+        st = (s->reload = peri_reload_create(s)) ? PERI_OK : peri_error_nomem(err);
+    if (st == PERI_OK)
         st = open_door(s, err);
     return st;
 }
@@ -614,6 +662,7 @@ static void dismantle(struct keeper *k)
     peri_timer_cancel(k->farewell);
     for (size_t i = 0; i < k->watches.count; i++)
         peri_watch_destroy(k->watches.items[i]);
+    peri_reload_destroy(s->reload);
     peri_api_close(s->api);
     peri_http_server_destroy(s->server);
     peri_lookup_destroy(s->lookup);
@@ -652,7 +701,6 @@ static enum peri_status serve(struct keeper *k, struct peri_error *err)
     enum peri_status st = peri_host_load(s->host, &s->findings, finish_start, k);
     if (st)
         return peri_error_set(err, st, NULL, "the plugins cannot be loaded");
-    prune_later(k, 5000);
     if (peri_loop_run(s->loop))
         return peri_error_set(err, PERI_EINTERNAL, NULL, "the event loop failed");
     return PERI_OK;

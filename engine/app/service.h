@@ -18,10 +18,11 @@
 #include "run/pipeline.h"
 
 struct peri_api;
+struct peri_reload;
 
 /* The running service: one of each part, wired together. Loop thread only. */
 struct peri_service {
-    const struct peri_config *config;
+    struct peri_config *config; /* plugins and channels change when the file does */
     struct peri_clock clock;
     struct peri_log *log;
     struct peri_metrics *metrics;
@@ -35,6 +36,7 @@ struct peri_service {
     struct peri_http_server *server;
     struct peri_api *api;
     struct peri_rulebook *rulebook;
+    struct peri_reload *reload;
     struct peri_tz_source tz;
     struct peri_news news;
     struct peri_diag findings;   /* of the last load of rules and plugins */
@@ -54,8 +56,8 @@ struct peri_service_options {
 
 /* Runs until SIGTERM or SIGINT; returns the exit code. Errors of the start are logged with what to do. */
 int peri_service_run(const struct peri_service_options *options);
-/* Reads the rule folders again and swaps the set. */
-void peri_service_reload_rules(struct peri_service *service);
+/* The rule folders were read (see reload.h): the set that runs is swapped. */
+void peri_service_rules_read(struct peri_service *service, enum peri_status st);
 /* Switches a rule on or off for good; done as peri_store_done. PERI_ENOTFOUND: no such rule. */
 enum peri_status peri_service_set_rule(
     struct peri_service *service, const char *id, bool enabled, struct peri_error *err) PERI_MUST_CHECK;

@@ -88,7 +88,12 @@ static int on_request(void *arg, char *peer, char *local, int peer_port, int loc
     if (!http_call_may_connect(call, peer, peer_port))
         return CURL_PREREQFUNC_ABORT;
     call->blocked[0] = '\0';
-    call->connected = true;
+    /* libcurl sends a request once more by itself when a kept connection ends before the answer. Nobody can tell whether
+     * the first one has arrived, so only what changes nothing is repeated that way. */
+    call->unanswered = call->sent && !call->repeatable;
+    if (call->unanswered)
+        return CURL_PREREQFUNC_ABORT;
+    call->connected = call->sent = true;
     return CURL_PREREQFUNC_OK;
 }
 
@@ -137,6 +142,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     } else if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) { /* after 100 Continue or a redirect all starts anew */
         peri_buf_reset(&call->response_head);
         call->header_count = 0;
+        call->sent = false; /* what follows a redirect is another request */
     } else if (!memchr(data, '\0', n)) {
         take_header(call, data, n);
     }

@@ -117,6 +117,7 @@ static void set_method(struct peri_http_call *call, const struct peri_http_send 
     const char *method = request->method;
     bool has_body = request->body_len > 0 || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
                     strcmp(method, "PATCH") == 0;
+    call->repeatable = strcmp(method, "HEAD") == 0 || strcmp(method, "GET") == 0;
     if (strcmp(method, "HEAD") == 0) {
         curl_easy_setopt(call->easy, CURLOPT_NOBODY, 1L);
         return;
@@ -252,6 +253,10 @@ static const struct {
 enum peri_status http_call_error(struct peri_http_call *call, CURLcode rc, struct peri_error *err)
 {
     const char *text = call->text[0] ? call->text : curl_easy_strerror(rc);
+    if (call->unanswered) {
+        rc = CURLE_GOT_NOTHING;
+        text = "the connection ended before the answer";
+    }
     if (call->too_large) {
         peri_error_set(err, PERI_ELIMIT, "http.too_large",
             "the answer of \"%s\" is larger than %zu bytes, or its headers than 64 KiB", call->url_host,

@@ -47,6 +47,8 @@ struct peri_http_call {
     int reply_code;        /* mail: of the last reply */
     int sockets[4];        /* mail: open ones, -1 for none */
     atomic_bool connected; /* bytes of the request may have left */
+    bool repeatable;       /* GET or HEAD */
+    bool sent, unanswered; /* a request is out without any answer so far; one more of it was to be sent */
     bool too_large, nomem;
     bool ended; /* done() is being or was called */
     bool stub;  /* the client's answer() has answered, with `answer` */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/failpoint.h"
 #include "base/id.h"
 #include "base/str.h"
 
@@ -119,6 +120,7 @@ static void execute(struct peri_store *store, struct op *ops)
         .next_run = store->next_run,
         .flow = store->flow};
     enum peri_status st = peri_files_check(store, &err);
+    PERI_FAILPOINT("store.begin");
     if (!st)
         st = peri_store_simple(&store->db, "BEGIN IMMEDIATE", &err);
     for (struct op *op = ops; op && !st; op = op->next) {
@@ -131,8 +133,10 @@ static void execute(struct peri_store *store, struct op *ops)
     }
     if (!st)
         st = peri_flow_write(&tx, &err);
+    PERI_FAILPOINT("store.commit");
     if (!st)
         st = peri_store_simple(&store->db, "COMMIT", &err);
+    PERI_FAILPOINT("store.committed");
     peri_flow_done(store->flow, st == PERI_OK);
     if (st) {
         peri_store_rollback(store);

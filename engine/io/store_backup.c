@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "io/store_copy.h"
 #include "io/store_internal.h"
@@ -53,6 +54,7 @@ enum peri_status peri_copy_publish(const char *part, const char *to, struct peri
     const char *slash = strrchr(to, '/');
     char *folder = slash ? peri_strndup(to, (size_t)(slash - to) + 1) : peri_strdup(".");
     enum peri_status st = folder ? sync_path(part, O_RDWR, err) : peri_error_nomem(err);
+    PERI_FAILPOINT("backup.copied");
     if (!st && rename(part, to) != 0)
         st = peri_error_set(err, PERI_EIO, NULL, "%s can not be renamed to %s: %s", part, to, strerror(errno));
     if (!st)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/failpoint.h"
 #include "io/store_internal.h"
 
 #include <errno.h>
@@ -91,6 +92,7 @@ static void write_high(struct peri_store *store, int64_t now_ns)
     uint64_t seq = store->next_seq - 1, run = store->next_run - 1;
     snprintf(text, sizeof(text), "%020" PRIu64 " %020" PRIu64 " %020" PRId64 " \n", seq, run,
         peri_clock_wall_ms(&store->options.clock));
+    PERI_FAILPOINT("high.write");
     if (pwrite(h->fd, text, TEXT_BYTES, 0) != TEXT_BYTES)
         return; /* a full disk: the next second tries again */
     h->seq = seq;

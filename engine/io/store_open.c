@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/failpoint.h"
 #include "base/id.h"
 #include "base/str.h"
 
@@ -200,8 +201,10 @@ static enum peri_status open_database(struct peri_store *store, struct peri_erro
     st = first_facts(store, err);
     if (!st)
         st = peri_flow_create(db, &store->flow, err);
+    PERI_FAILPOINT("open.facts");
     if (!st)
         st = peri_db_exec(db, "COMMIT", err);
+    PERI_FAILPOINT("open.done");
     peri_store_rollback(store);
     return st;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "io/store_index.h"
 
@@ -250,6 +251,7 @@ enum peri_status peri_schema_migrate(struct peri_db *db, const char *const *step
     int newest = peri_schema_newest(steps);
     if (version > 0 && version < newest && !peri_db_is_memory(db->path))
         st = copy_beside(db, version, err);
+    PERI_FAILPOINT("migrate.copied");
     for (; !st && version < newest; version++) {
         char mark[96];
         snprintf(mark, sizeof(mark), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT", PERI_DB_APPLICATION,
@@ -258,8 +260,10 @@ enum peri_status peri_schema_migrate(struct peri_db *db, const char *const *step
         if (st)
             break;
         st = peri_db_exec(db, steps[version], err);
+        PERI_FAILPOINT("migrate.step");
         if (!st)
             st = peri_db_exec(db, mark, err);
+        PERI_FAILPOINT("migrate.stepped");
         if (st) {
             peri_error_prefix(err, "migration to schema %d", version + 1);
             if (!sqlite3_get_autocommit(db->handle))

@@ -92,9 +92,10 @@ static int by_priority(const void *a, const void *b)
     return x->position < y->position ? -1 : x->position > y->position;
 }
 
-/* Keeps the enabled rules, referenced, in answering order. Returns how many types they hear, SIZE_MAX without
+/* Keeps the rules, or the enabled ones, referenced, in answering order. Returns how many types they hear, SIZE_MAX
+ * without
  * memory. */
-static size_t keep_rules(struct peri_index *index, struct peri_rule *const *rules, size_t count)
+static size_t keep_rules(struct peri_index *index, struct peri_rule *const *rules, size_t count, bool all)
 {
     size_t triggers = 0;
     struct ordered *order = calloc(count + 1, sizeof(*order));
@@ -104,7 +105,7 @@ static size_t keep_rules(struct peri_index *index, struct peri_rule *const *rule
         return SIZE_MAX;
     }
     for (size_t i = 0; i < count; i++)
-        if (rules[i]->enabled)
+        if (all || rules[i]->enabled)
             order[index->rule_count++] = (struct ordered){rules[i], i};
     qsort(order, index->rule_count, sizeof(*order), by_priority);
     for (size_t i = 0; i < index->rule_count; i++) {
@@ -117,12 +118,12 @@ static size_t keep_rules(struct peri_index *index, struct peri_rule *const *rule
     return triggers;
 }
 
-enum peri_status peri_index_build(struct peri_rule *const *rules, size_t count, struct peri_index **ret)
+static enum peri_status build(struct peri_rule *const *rules, size_t count, bool all, struct peri_index **ret)
 {
     struct peri_index *index = calloc(1, sizeof(*index));
     if (!index)
         return PERI_ENOMEM;
-    size_t triggers = keep_rules(index, rules, count), size = 16;
+    size_t triggers = keep_rules(index, rules, count, all), size = 16;
     if (triggers == SIZE_MAX)
         goto nomem;
     while (size < triggers * 2)
@@ -140,6 +141,16 @@ enum peri_status peri_index_build(struct peri_rule *const *rules, size_t count, 
 nomem:
     peri_index_destroy(index);
     return PERI_ENOMEM;
+}
+
+enum peri_status peri_index_build(struct peri_rule *const *rules, size_t count, struct peri_index **ret)
+{
+    return build(rules, count, false, ret);
+}
+
+enum peri_status peri_index_build_all(struct peri_rule *const *rules, size_t count, struct peri_index **ret)
+{
+    return build(rules, count, true, ret);
 }
 
 void peri_index_destroy(struct peri_index *index)

@@ -16,6 +16,9 @@ struct peri_index_hit {
 /* Disabled rules are left out. Rules must have distinct ids. */
 enum peri_status peri_index_build(
     struct peri_rule *const *rules, size_t count, struct peri_index **ret) PERI_MUST_CHECK;
+/* The same with disabled ones. */
+enum peri_status peri_index_build_all(
+    struct peri_rule *const *rules, size_t count, struct peri_index **ret) PERI_MUST_CHECK;
 void peri_index_destroy(struct peri_index *index);
 /* Writes up to cap hits (by rule priority falling, then load order) and returns how many there are. A rule with several
  * matching triggers gives several hits. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/json.h"
@@ -273,6 +274,7 @@ static void action_answered(void *arg, const struct peri_call_result *result)
 {
     struct action_call *call = arg;
     struct peri_pipeline *p = call->p;
+    PERI_FAILPOINT("t4.answer");
     if (!p->dead) {
         struct live *live = live_find(p, call->run);
         struct live_task *task = live ? live_task_of(live, call->serial) : NULL;
@@ -322,7 +324,9 @@ static void call_action(struct live_task *task)
     }
     *context = (struct action_call){.p = p, .run = live->run->id, .serial = task->serial};
     pipe_hold(p);
+    PERI_FAILPOINT("t3.intent");
     enum peri_status st = p->ops.call(p->ops.ctx, &call, action_answered, context, &err);
+    PERI_FAILPOINT("t3.called");
     if (st == PERI_OK)
         return;
     free(context);

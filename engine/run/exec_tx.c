@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "data/json.h"
 #include "io/store_pace.h"
@@ -163,6 +164,7 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
     struct run_tx *rt = arg;
     rt->promoted.count = 0;
     enum peri_status st = update_run(tx, rt, err);
+    PERI_FAILPOINT("t4.run");
     for (size_t i = 0; st == PERI_OK && i < rt->effects.record_count; i++)
         st = put_record(tx, rt->row.id, &rt->effects.records[i], err);
     if (st == PERI_OK)
@@ -175,6 +177,7 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
         st = put_audit(tx, rt, err);
     for (size_t i = 0; st == PERI_OK && i < rt->effects.reservation_count; i++)
         st = put_reservation(tx, rt, &rt->effects.reservations[i], err);
+    PERI_FAILPOINT("t4.rows");
     return st == PERI_OK ? ledger_run(tx, &rt->row, rt->effects.records, rt->effects.record_count, err) : st;
 }
 
@@ -380,6 +383,7 @@ static void run_tx_done(void *arg, enum peri_status st, const struct peri_error 
     struct live *live = rt->live;
     struct peri_pipeline *p = rt->p;
     p->committing--;
+    PERI_FAILPOINT("t4.done");
     if (rt->change)
         change_answer(rt->change, st, rt->row.id, err);
     if (p->dead) {

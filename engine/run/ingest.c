@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "lang/glob.h"
 #include "run/pipeline_internal.h"
@@ -16,7 +17,8 @@ void pipe_metrics_init(struct peri_pipeline *p)
     static const char *const states[] = {
         "state=\"succeeded\"", "state=\"failed\"", "state=\"cancelled\"", "state=\"dropped\""};
     static const char *const words[PERI_VERDICTS] = {"verdict=\"fired\"", "verdict=\"no\"", "verdict=\"error\"",
-        "verdict=\"dead\"", "verdict=\"queued\"", "verdict=\"dropped\"", "verdict=\"throttled\"", "verdict=\"held\""};
+        "verdict=\"dead\"", "verdict=\"queued\"", "verdict=\"dropped\"", "verdict=\"throttled\"", "verdict=\"held\"",
+        "verdict=\"disabled\""};
     struct pipe_metrics *x = &p->metrics;
     x->accepted = peri_metrics_counter(m, "events_accepted_total", NULL, "Events stored in the journal.");
     x->duplicate = peri_metrics_counter(m, "events_duplicate_total", NULL, "Events whose source and id were known.");
@@ -141,6 +143,7 @@ static enum peri_status ingest_tx(struct peri_tx *tx, void *arg, struct peri_err
     in->hits.count = 0;
     if (st == PERI_OK)
         st = peri_waits_hear(tx, in->events, peri_batch_events(in->batch), &in->hits, err);
+    PERI_FAILPOINT("t1.rows");
     return st;
 }
 
@@ -164,6 +167,7 @@ static void ingest_done(void *arg, enum peri_status st, const struct peri_error 
         pipe_journaled(p, peri_batch_event_at(in->batch, i));
     if (st == PERI_OK && !p->dead)
         live_heard(p, &in->hits);
+    PERI_FAILPOINT("t1.answer");
     if (in->done)
         in->done(in->arg, st, err);
     peri_batch_destroy(in->batch);

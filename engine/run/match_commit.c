@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "run/match_internal.h"
@@ -237,6 +238,7 @@ static void stored(void *arg, enum peri_status st, const struct peri_error *err)
     struct match_tx *mt = arg;
     struct peri_pipeline *p = mt->p;
     p->match_in_tx = 0;
+    PERI_FAILPOINT("t2.done");
     if (p->dead) {
         for (size_t i = 0; i < mt->count; i++)
             match_free(mt->items[i].event);

@@ -44,6 +44,7 @@ struct match_rule {
     struct peri_match_scope roots;
     struct evaluation *evaluation;
     struct match_place *place; /* in its rule's line; NULL: nobody has to know of it */
+    bool off;                  /* it is disabled, and says so */
     bool decided, storing;     /* storing: in the T2 under way */
     struct match_heard *heard;
     size_t heard_count;

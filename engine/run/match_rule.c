@@ -495,6 +495,33 @@ static bool find_rules(struct match_event *me)
     return ok;
 }
 
+/* Rules that are disabled and would hear it. They need room behind the others. */
+static bool find_disabled(struct match_event *me)
+{
+    struct peri_pipeline *p = me->p;
+    const char *target = me->event->target_rule;
+    size_t count = p->off && !me->event->target_trigger ? peri_index_lookup(p->off, me->event->type, NULL, 0) : 0;
+    struct peri_index_hit *hits = count ? calloc(count, sizeof(*hits)) : NULL;
+    struct match_rule **grown = hits ? realloc(me->rules, (me->rule_count + count) * sizeof(struct match_rule *)) : NULL;
+    bool ok = count == 0 || grown;
+    bool by_name = peri_streq(me->event->source, PIPE_SYSTEM_SOURCE);
+    if (grown)
+        me->rules = grown;
+    if (hits)
+        (void)peri_index_lookup(p->off, me->event->type, hits, count);
+    for (size_t i = 0; ok && i < count; i++) {
+        struct peri_rule *rule = (struct peri_rule *)(uintptr_t)hits[i].rule;
+        size_t before = me->rule_count;
+        if ((target && !peri_streq(rule->id, target)) || (by_name && hits[i].trigger->event[0] == '*'))
+            continue;
+        ok = add_hit(me, rule, hits[i].trigger, count);
+        if (ok && me->rule_count > before)
+            me->rules[before]->off = true;
+    }
+    free(hits);
+    return ok;
+}
+
 /* What an earlier T2 has stored of the event, before the restart or before it was parked. */
 static enum peri_status read_stored(struct match_event *me, struct peri_error *err)
 {
@@ -555,7 +582,7 @@ static bool gather(struct match_event *me, bool again)
     }
     if (peri_streq(me->event->source, PIPE_WATCH_SOURCE) && me->event->target_trigger)
         me->watch = peri_map_at(me->event->extensions, "watch");
-    if (!find_rules(me)) {
+    if (!find_rules(me) || !find_disabled(me)) {
         free_pairs(me);
         me->dead = "out of memory";
     }
@@ -584,8 +611,13 @@ bool match_begin(struct peri_pipeline *p, struct match_event *me)
     me->beginning = true;
     match_cancels_find(me);
     for (size_t i = 0; i < me->rule_count; i++) {
-        hear_all(me->rules[i]);
-        next_trigger(me->rules[i]);
+        if (!me->rules[i]->off) {
+            hear_all(me->rules[i]);
+            next_trigger(me->rules[i]);
+            continue;
+        }
+        keep_verdict(me->rules[i], peri_verdict_disabled(me->rules[i]->rule, me->rules[i]->triggers[0]));
+        decide(me->rules[i]);
     }
     begun(me);
     return true;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "data/json.h"
 #include "run/ledger.h"
@@ -264,6 +265,8 @@ enum peri_status match_store(struct peri_tx *tx, void *arg, struct peri_error *e
         st = stored_already(tx, mt, &mt->items[i], &done, err);
         if (st == PERI_OK && !done)
             st = finish_item(tx, mt, &mt->items[i], err);
+        PERI_FAILPOINT("t2.event");
     }
+    PERI_FAILPOINT("t2.rows");
     return st;
 }

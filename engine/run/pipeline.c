@@ -56,6 +56,7 @@ void pipe_hold(struct peri_pipeline *p)
 static void free_pipeline(struct peri_pipeline *p)
 {
     pipe_rules_finish(p);
+    peri_index_destroy(p->off);
     match_hear_finish(p);
     schedules_finish(p);
     system_finish(p);

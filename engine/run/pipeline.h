@@ -63,6 +63,10 @@ void peri_pipeline_destroy(struct peri_pipeline *pipeline);
  * Schedules whose text is unchanged keep their place. */
 enum peri_status peri_pipeline_set_rules(struct peri_pipeline *pipeline, struct peri_rule *const *rules, size_t count,
     struct peri_error *err) PERI_MUST_CHECK;
+/* The rules that are disabled, none of them among those above: events that they would hear get a verdict that says so.
+ */
+enum peri_status peri_pipeline_set_disabled(
+    struct peri_pipeline *pipeline, struct peri_rule *const *rules, size_t count) PERI_MUST_CHECK;
 /* Recovery (live runs, unmatched events, missed schedules), then service. */
 enum peri_status peri_pipeline_start(
     struct peri_pipeline *pipeline, struct peri_host *host, struct peri_error *err) PERI_MUST_CHECK;

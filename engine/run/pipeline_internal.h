@@ -129,6 +129,7 @@ struct peri_pipeline {
     struct peri_rule **cancelling; /* those with cancel_on; borrowed from rules */
     size_t cancelling_count;
     bool edit_wanted, edit_busy;    /* runs of rules that were edited are to be looked for; that is under way */
+    struct peri_index *off;         /* rules that are disabled: they have verdicts, nothing else; NULL: none */
     struct peri_map *rules_by_id;   /* of the present set; borrowed from rules */
     struct peri_map *rules_by_hash; /* with conditions and actions; also older versions; one reference each */
 

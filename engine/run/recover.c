@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/failpoint.h"
 #include "run/gate.h"
 #include "io/store_waits.h"
 #include "run/pipeline_internal.h"
@@ -104,6 +105,7 @@ enum peri_status recover(struct peri_pipeline *p, struct peri_error *err)
         st = caution_recover(p, err);
     if (st != PERI_OK)
         return st;
+    PERI_FAILPOINT("recover.done");
     p->behind = true; /* whatever the journal has, in order */
     start_told(p);
     return PERI_OK;

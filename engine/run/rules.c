@@ -32,6 +32,17 @@ void pipe_rules_finish(struct peri_pipeline *p)
     p->rule_count = 0;
 }
 
+enum peri_status peri_pipeline_set_disabled(struct peri_pipeline *p, struct peri_rule *const *rules, size_t count)
+{
+    struct peri_index *off = NULL;
+    enum peri_status st = count ? peri_index_build_all(rules, count, &off) : PERI_OK;
+    if (st != PERI_OK)
+        return st;
+    peri_index_destroy(p->off);
+    p->off = off;
+    return PERI_OK;
+}
+
 static bool remember(struct peri_map *by_hash, struct peri_rule *rule)
 {
     void *old = NULL;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "base/timefmt.h"
 #include "data/json.h"
@@ -115,12 +116,14 @@ static enum peri_status schedule_tx(struct peri_tx *tx, void *arg, struct peri_e
     enum peri_status st = peri_tx_schedule_put(tx, &row, err);
     if (st == PERI_OK && s->event)
         st = peri_tx_event_insert(tx, s->event, err);
+    PERI_FAILPOINT("schedule.rows");
     return st;
 }
 
 static void schedule_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
     struct schedule_tx *s = arg;
+    PERI_FAILPOINT("schedule.done");
     struct peri_pipeline *p = s->p;
     p->submitting--;
     if (p->dead) {

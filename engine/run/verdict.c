@@ -9,7 +9,8 @@
 #include "io/store_events.h"
 
 const char *const peri_verdict_words[PERI_VERDICTS] = {PERI_VERDICT_FIRED, PERI_VERDICT_NO, PERI_VERDICT_ERROR,
-    PERI_VERDICT_DEAD, PERI_VERDICT_QUEUED, PERI_VERDICT_DROPPED, PERI_VERDICT_THROTTLED, PERI_VERDICT_HELD};
+    PERI_VERDICT_DEAD, PERI_VERDICT_QUEUED, PERI_VERDICT_DROPPED, PERI_VERDICT_THROTTLED, PERI_VERDICT_HELD,
+    PERI_VERDICT_DISABLED};
 
 int peri_verdict_index(const char *word)
 {
@@ -120,6 +121,11 @@ struct peri_value *peri_verdict_error(
     const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason)
 {
     return verdict(rule, trigger, PERI_VERDICT_ERROR, at, NULL, reason, NULL);
+}
+
+struct peri_value *peri_verdict_disabled(const struct peri_rule *rule, const struct peri_trigger *trigger)
+{
+    return verdict(rule, trigger, PERI_VERDICT_DISABLED, NULL, NULL, "the rule is disabled", NULL);
 }
 
 struct peri_value *peri_verdict_dead(const char *reason)

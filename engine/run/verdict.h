@@ -17,6 +17,7 @@
  *            "held"     a run may be made later, when something else has or has not happened
  *            "no"       the pattern or a condition said no
  *            "error"    a condition or the key could not be decided
+ *            "disabled" the rule is switched off
  *            "dead"     the event was set aside (rule is absent then)
  *   run      "run-7"
  *   at       "match", the path of the condition, "conditions[1]", "key", "mode" or "throttle"; "event", "count",
@@ -31,9 +32,10 @@
 #define PERI_VERDICT_DROPPED "dropped"
 #define PERI_VERDICT_THROTTLED "throttled"
 #define PERI_VERDICT_HELD "held"
+#define PERI_VERDICT_DISABLED "disabled"
 
 /* Every word, for counters. */
-#define PERI_VERDICTS 8
+#define PERI_VERDICTS 9
 extern const char *const peri_verdict_words[PERI_VERDICTS];
 /* Its place among them; that of "no" for anything else. */
 int peri_verdict_index(const char *word);
@@ -47,6 +49,7 @@ struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const st
     enum peri_cond_outcome outcome, const struct peri_cond_eval *eval);
 struct peri_value *peri_verdict_error(
     const struct peri_rule *rule, const struct peri_trigger *trigger, const char *at, const char *reason);
+struct peri_value *peri_verdict_disabled(const struct peri_rule *rule, const struct peri_trigger *trigger);
 struct peri_value *peri_verdict_dead(const char *reason);
 /* That the pattern does not match. */
 struct peri_value *peri_verdict_unmatched(

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "base/timefmt.h"
 #include "base/vec.h"
@@ -234,6 +235,7 @@ static enum peri_status due_tx(struct peri_tx *tx, void *arg, struct peri_error 
     drop_found(d);
     for (size_t i = 0; st == PERI_OK && i < d->count; i++)
         st = settle(tx, d, &d->keys[i], err);
+    PERI_FAILPOINT("watch.rows");
     return st;
 }
 
@@ -256,6 +258,7 @@ static void due_done(void *arg, enum peri_status st, const struct peri_error *er
     struct peri_pipeline *p = d->p;
     p->submitting--;
     p->watch_busy = false;
+    PERI_FAILPOINT("watch.done");
     if (!p->dead && st != PERI_OK)
         peri_err(p->options.log, "watch", "keys that are due could not be settled: %s", err ? err->message : "?");
     for (size_t i = 0; !p->dead && st == PERI_OK && i < d->found_count; i++)
