@@ -92,7 +92,26 @@ static void event_list_free(void *arg)
 static enum peri_status find_events(
     struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
-    return peri_reader_events(reader, &((struct event_list *)arg)->filter, ret, err);
+    struct event_list *q = arg;
+    struct peri_value *list = NULL, *doc = NULL;
+    uint64_t next = 0;
+    char id[PERI_ID_TEXT];
+    q->filter.ret_next = &next;
+    enum peri_status st = peri_reader_events(reader, &q->filter, &list, err);
+    if (st != PERI_OK || next == 0) {
+        *ret = list;
+        return st;
+    }
+    /* A page that is not full, and yet not the last: rare events in a long journal. */
+    doc = peri_value_map();
+    if (!doc || peri_map_put_ref(doc, "items", list) || peri_map_put_text(doc, "next", peri_event_id(next, id))) {
+        peri_value_unref(doc);
+        st = peri_error_nomem(err);
+    } else {
+        *ret = doc;
+    }
+    peri_value_unref(list);
+    return st;
 }
 
 static void list_events(struct peri_api_op *op)

@@ -56,7 +56,9 @@ static const struct key keys[] = {
     {"limits.source_burst", INTEGER, AT(limits.source_burst), "0"},
     {"retention.events", DURATION, AT(retention.events_ms), "14d"},
     {"retention.runs", DURATION, AT(retention.runs_ms), "30d"},
+    {"retention.audit", DURATION, AT(retention.audit_ms), "365d"},
     {"retention.max_events", INTEGER, AT(retention.max_events), "5000000"},
+    {"retention.max_runs", INTEGER, AT(retention.max_runs), "0"},
     {"retention.max_bytes", INTEGER, AT(retention.max_bytes), "0"},
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))

@@ -373,7 +373,13 @@ static void prune(void *arg)
     if (job) {
         const struct peri_config *c = k->s.config;
         *job = (struct prune_job){
-            k, {c->retention.events_ms, c->retention.runs_ms, c->retention.max_events, c->retention.max_bytes}, false};
+            .keeper = k,
+            .retention = {.events_ms = c->retention.events_ms,
+                .runs_ms = c->retention.runs_ms,
+                .audit_ms = c->retention.audit_ms,
+                .max_events = c->retention.max_events,
+                .max_runs = c->retention.max_runs,
+                .max_bytes = c->retention.max_bytes}};
         if (peri_store_submit(k->s.store, 64, prune_write, prune_done, job) == PERI_OK)
             return;
     }

@@ -116,6 +116,8 @@ enum peri_status peri_reader_stats(
 struct peri_retention {
     int64_t events_ms, runs_ms; /* 0: any age. runs_ms is for the outbox too */
     int64_t max_events;         /* 0: any number */
+    int64_t max_runs;           /* ended ones and live ones together; 0: any number */
+    int64_t audit_ms;           /* 0: a year */
     int64_t max_bytes; /* of used pages; above it the oldest events and ended runs go, whatever their age. 0: any */
 };
 enum peri_status peri_tx_prune(

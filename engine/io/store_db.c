@@ -14,7 +14,7 @@
 
 #define PROGRESS_OPS 1000
 
-static int64_t now_ns(void)
+int64_t peri_db_now_ns(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -24,12 +24,12 @@ static int64_t now_ns(void)
 static int progress(void *arg)
 {
     const struct peri_db *db = arg;
-    return (db->deadline_ns != 0 && now_ns() > db->deadline_ns) || (db->stop && atomic_load(db->stop));
+    return (db->deadline_ns != 0 && peri_db_now_ns() > db->deadline_ns) || (db->stop && atomic_load(db->stop));
 }
 
 void peri_db_limit(struct peri_db *db, int64_t ns)
 {
-    db->deadline_ns = ns ? now_ns() + ns : 0;
+    db->deadline_ns = ns ? peri_db_now_ns() + ns : 0;
 }
 
 bool peri_db_is_memory(const char *path)

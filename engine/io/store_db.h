@@ -69,6 +69,7 @@ enum peri_status peri_db_error(struct peri_db *db, int rc, struct peri_error *er
 enum peri_status peri_db_damage(struct peri_db *db, struct peri_error *err, const char *code, const char *fmt, ...)
     PERI_PRINTF(4, 5);
 
+int64_t peri_db_now_ns(void); /* CLOCK_MONOTONIC */
 /* A bounded read: statements that run past the deadline end with PERI_ETIMEOUT. */
 void peri_db_limit(struct peri_db *db, int64_t ns);
 

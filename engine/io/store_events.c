@@ -13,6 +13,9 @@
 
 #define LIST_DEFAULT 50
 #define LIST_MAX 1000
+#define PIECE_FIRST 2000 /* numbers looked at in one read; more while it is quick */
+#define PIECE_LEAST 100
+#define PIECE_NS (PERI_READ_NS / 8)
 
 /* Column order of load(). */
 #define EVENT_COLUMNS                                                                                                  \
@@ -453,8 +456,13 @@ static enum peri_status list_rows(
     return st;
 }
 
-enum peri_status peri_reader_events(struct peri_reader *reader, const struct peri_event_filter *filter,
-    struct peri_value **ret_list, struct peri_error *err)
+/* A piece of the journal: the numbers between two others. */
+struct piece {
+    uint64_t above, below;
+};
+
+static enum peri_status list_piece(struct peri_reader *reader, const struct peri_event_filter *filter,
+    const struct piece *piece, size_t limit, struct peri_value *list, struct peri_error *err)
 {
     static const char newest[] =
         "SELECT " EVENT_COLUMNS " FROM events WHERE seq<?1 AND seq>?2 AND (?3 IS NULL OR type=?3)"
@@ -463,23 +471,94 @@ enum peri_status peri_reader_events(struct peri_reader *reader, const struct per
         "SELECT " EVENT_COLUMNS " FROM events WHERE seq<?1 AND seq>?2 AND (?3 IS NULL OR type=?3)"
         " AND (?4 IS NULL OR src=?4) ORDER BY seq";
     bool glob = filter->type && strchr(filter->type, '*');
-    size_t limit = filter->limit == 0 ? LIST_DEFAULT : filter->limit > LIST_MAX ? LIST_MAX : filter->limit;
-    if (glob && strlen(filter->type) > 256)
-        return peri_error_set(err, PERI_EINVAL, NULL, "type: longer than 256 characters");
-    struct peri_value *list = peri_value_list();
-    if (!list)
-        return peri_error_nomem(err);
     struct peri_stmt q;
     peri_db_limit(&reader->db, PERI_READ_NS);
     enum peri_status st = peri_stmt_open(&q, &reader->db, filter->after ? oldest : newest, err);
-    if (!st) {
-        peri_stmt_int(&q, filter->before && filter->before < INT64_MAX ? (int64_t)filter->before : INT64_MAX);
-        peri_stmt_int(&q, filter->after < INT64_MAX ? (int64_t)filter->after : INT64_MAX);
-        peri_stmt_text(&q, glob ? NULL : filter->type);
-        peri_stmt_text(&q, filter->source);
-        st = list_rows(&q, glob ? filter->type : NULL, limit, list, err);
-        peri_stmt_close(&q);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)piece->below);
+    peri_stmt_int(&q, (int64_t)piece->above);
+    peri_stmt_text(&q, glob ? NULL : filter->type);
+    peri_stmt_text(&q, filter->source);
+    st = list_rows(&q, glob ? filter->type : NULL, limit, list, err);
+    peri_stmt_close(&q);
+    return st;
+}
+
+static enum peri_status journal_ends(struct peri_reader *reader, struct piece *ret, struct peri_error *err)
+{
+    int64_t first = 0, last = 0;
+    peri_db_limit(&reader->db, PERI_READ_NS);
+    enum peri_status st = peri_db_int(&reader->db, "SELECT min(seq) FROM events", 1, &first, err);
+    if (!st)
+        st = peri_db_int(&reader->db, "SELECT max(seq) FROM events", 0, &last, err);
+    *ret = (struct piece){first > 0 ? (uint64_t)first - 1 : 0, (uint64_t)last + 1};
+    return st;
+}
+
+static uint64_t last_listed(const struct peri_value *list)
+{
+    uint64_t seq = 0;
+    const char *id = peri_map_text(peri_list_at(list, peri_value_count(list) - 1), "id");
+    (void)(id && peri_event_id_parse(id, &seq));
+    return seq;
+}
+
+/* Pieces that take a fraction of what a read may; a piece that was too large is tried again smaller. left: what is still
+ * to be looked at, empty when that was all. */
+static enum peri_status list_pieces(struct peri_reader *reader, const struct peri_event_filter *filter, size_t limit,
+    struct piece *left, struct peri_value *list, struct peri_error *err)
+{
+    bool up = filter->after != 0;
+    uint64_t width = PIECE_FIRST;
+    int64_t begun = peri_db_now_ns();
+    enum peri_status st = PERI_OK;
+    while (!st && peri_value_count(list) < limit && left->above + 1 < left->below) {
+        struct piece piece = *left;
+        size_t before = peri_value_count(list);
+        int64_t t0 = peri_db_now_ns();
+        if (left->below - left->above > width + 1 && up)
+            piece.below = left->above + width + 1;
+        else if (left->below - left->above > width + 1)
+            piece.above = left->below - width - 1;
+        st = list_piece(reader, filter, &piece, limit, list, err);
+        bool cut = st == PERI_ETIMEOUT && (width > PIECE_LEAST || peri_value_count(list) > before);
+        uint64_t seen = cut && peri_value_count(list) > before ? last_listed(list) : 0;
+        if (!st || seen) {
+            if (up)
+                left->above = seen ? seen : piece.below - 1;
+            else
+                left->below = seen ? seen : piece.above + 1;
+        }
+        if (cut)
+            st = PERI_OK;
+        int64_t took = peri_db_now_ns() - t0;
+        width = cut ? (width / 8 > PIECE_LEAST ? width / 8 : PIECE_LEAST) : took < PIECE_NS ? width * 2 : width;
+        if (filter->ret_next && peri_db_now_ns() - begun > PERI_READ_NS)
+            break;
     }
+    return st;
+}
+
+enum peri_status peri_reader_events(struct peri_reader *reader, const struct peri_event_filter *filter,
+    struct peri_value **ret_list, struct peri_error *err)
+{
+    size_t limit = filter->limit == 0 ? LIST_DEFAULT : filter->limit > LIST_MAX ? LIST_MAX : filter->limit;
+    struct piece left;
+    if (filter->type && strchr(filter->type, '*') && strlen(filter->type) > 256)
+        return peri_error_set(err, PERI_EINVAL, NULL, "type: longer than 256 characters");
+    struct peri_value *list = peri_value_list();
+    enum peri_status st = list ? journal_ends(reader, &left, err) : peri_error_nomem(err);
+    if (!st) {
+        if (filter->after > left.above)
+            left.above = filter->after < left.below ? filter->after : left.below;
+        if (filter->before && filter->before < left.below)
+            left.below = filter->before;
+        st = list_pieces(reader, filter, limit, &left, list, err);
+    }
+    bool early = !st && peri_value_count(list) < limit && left.above + 1 < left.below;
+    if (!st && filter->ret_next)
+        *filter->ret_next = !early ? 0 : filter->after ? left.above : left.below;
     if (st)
         peri_value_unref(list);
     else

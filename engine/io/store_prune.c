@@ -188,10 +188,34 @@ static enum peri_status prune_duplicates(struct peri_tx *tx, int64_t *rows, bool
     return st;
 }
 
+/* Ended runs beyond the number that is kept, oldest first. Live ones among them stay. */
+static enum peri_status surplus_runs(
+    struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    if (r->max_runs <= 0 || (int64_t)tx->next_run - 1 <= r->max_runs)
+        return PERI_OK;
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "SELECT id,NULL,NULL FROM (SELECT id,state FROM runs WHERE id<? ORDER BY id LIMIT ?) WHERE state>=10 LIMIT ?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)tx->next_run - r->max_runs);
+    peri_stmt_int(&q, SCAN_ROWS);
+    peri_stmt_int(&q, max);
+    while (!(st = peri_stmt_row(&q, &row, err)) && row)
+        if ((st = victim_add(v, &q, err)))
+            break;
+    peri_stmt_close(&q);
+    return st;
+}
+
 static enum peri_status old_runs(
     struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v, struct peri_error *err)
 {
     struct peri_stmt q;
+    if (r->runs_ms == 0)
+        return PERI_OK;
     enum peri_status st = peri_stmt_open(&q, tx->db,
         "SELECT id,NULL,NULL FROM runs INDEXED BY runs_ended WHERE state>=10 AND ended<?"
         " AND NOT EXISTS(SELECT 1 FROM dead WHERE run=runs.id AND run>0 AND resolved=0) ORDER BY ended LIMIT ?",
@@ -213,10 +237,12 @@ static enum peri_status prune_runs(
     struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
 {
     struct victims v = {0};
-    if (r->runs_ms == 0 || *rows <= 0)
+    if ((r->runs_ms == 0 && r->max_runs == 0) || *rows <= 0)
         return PERI_OK;
     int64_t max = *rows / 2 + 1;
     enum peri_status st = old_runs(tx, r, max, &v, err);
+    if (!st && v.count == 0)
+        st = surplus_runs(tx, r, max, &v, err);
     if (!st && v.count)
         st = peri_db_meta_set_int(tx->db, "run_floor", (int64_t)tx->next_run - 1, err);
     *more = *more || (int64_t)v.count >= max;
@@ -331,7 +357,7 @@ enum peri_status peri_tx_prune(
             tx->now_ms, &rows, &more, err);
     if (!st)
         st = by_time(tx, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE ts<? ORDER BY seq LIMIT ?)",
-            tx->now_ms - AUDIT_MS, &rows, &more, err);
+            tx->now_ms - (retention->audit_ms > 0 ? retention->audit_ms : AUDIT_MS), &rows, &more, err);
     if (!st && retention->runs_ms > 0)
         st = by_time(tx, "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created<? ORDER BY id LIMIT ?)",
             tx->now_ms - retention->runs_ms, &rows, &more, err);

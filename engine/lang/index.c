@@ -93,8 +93,7 @@ static int by_priority(const void *a, const void *b)
 }
 
 /* Keeps the rules, or the enabled ones, referenced, in answering order. Returns how many types they hear, SIZE_MAX
- * without
- * memory. */
+ * without memory. */
 static size_t keep_rules(struct peri_index *index, struct peri_rule *const *rules, size_t count, bool all)
 {
     size_t triggers = 0;

@@ -32,9 +32,11 @@ struct owners {
     size_t page;
 };
 
-static bool can_go_on(enum peri_run_state state)
+/* One that waits without a time is an entry of the index of waits, which is in the store. */
+static bool can_go_on(const struct peri_run_row *row)
 {
-    return state == PERI_RUN_READY || state == PERI_RUN_RUNNING || state == PERI_RUN_SLEEPING;
+    return row->state == PERI_RUN_READY || row->state == PERI_RUN_RUNNING || row->state == PERI_RUN_SLEEPING ||
+           (row->state == PERI_RUN_WAITING && row->wake_ms > 0);
 }
 
 static bool mark_heap(struct peri_pipeline *p, struct owners *o)
@@ -72,7 +74,7 @@ static enum peri_status look_at(void *arg, const struct peri_run_row *row)
     struct owners *o = p->owners;
     o->page++;
     o->after = row->id;
-    if (!can_go_on(row->state) || has_owner(p, o, row->id) || o->count == SUSPECTS_MAX)
+    if (!can_go_on(row) || has_owner(p, o, row->id) || o->count == SUSPECTS_MAX)
         return PERI_OK;
     if (!peri_vec_grow(&o->suspects, &o->cap, o->count + 1, sizeof(*o->suspects)))
         return PERI_ENOMEM;
@@ -86,7 +88,7 @@ struct found {
 
 static enum peri_status look_closely(void *arg, const struct peri_run_row *row)
 {
-    ((struct found *)arg)->orphan = can_go_on(row->state);
+    ((struct found *)arg)->orphan = can_go_on(row);
     return PERI_OK;
 }
 

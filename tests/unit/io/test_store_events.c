@@ -253,9 +253,62 @@ static void test_ids(void **state)
 
 #define M(name) cmocka_unit_test_setup_teardown(name, fixture_setup_memory, fixture_teardown)
 
+static enum peri_status many(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    for (int i = 0; !st && i < 5000; i++) {
+        struct peri_event *e = peri_event_create();
+        e->source = peri_strdup("s");
+        e->type = peri_strdup(i == 10 || i == 4000 ? "rare.One" : "usual.One");
+        e->data = peri_strdup("{}");
+        e->data_len = 2;
+        st = peri_tx_event_insert(tx, e, err);
+        peri_event_unref(e);
+    }
+    return st;
+}
+
+/* Whatever the pieces are, going on where a list ended early brings each event once and in order. */
+static void test_rare_events_are_found_piece_by_piece(void **state)
+{
+    struct fixture *f = *state;
+    struct peri_value *list = NULL;
+    uint64_t next = 77;
+    ok(f, peri_store_run(f->store, many, NULL, &f->err));
+    struct peri_event_filter filter = {.type = "rare.One", .ret_next = &next};
+    ok(f, peri_reader_events(f->reader, &filter, &list, &f->err));
+    assert_int_equal(next, 0); /* there was time for all of it */
+    assert_int_equal(peri_value_count(list), 2);
+    assert_string_equal(peri_map_text(peri_list_at(list, 0), "id"), "ev-4001");
+    peri_value_unref(list);
+    filter = (struct peri_event_filter){.type = "rare.*", .after = 5, .limit = 1};
+    ok(f, peri_reader_events(f->reader, &filter, &list, &f->err));
+    assert_string_equal(peri_map_text(peri_list_at(list, 0), "id"), "ev-11");
+    peri_value_unref(list);
+    filter = (struct peri_event_filter){.type = "rare.One", .before = 4001};
+    ok(f, peri_reader_events(f->reader, &filter, &list, &f->err));
+    assert_int_equal(peri_value_count(list), 1);
+    peri_value_unref(list);
+    filter = (struct peri_event_filter){.limit = 1000};
+    uint64_t seen = 0;
+    for (size_t count = 1000; count == 1000;) {
+        ok(f, peri_reader_events(f->reader, &filter, &list, &f->err));
+        count = peri_value_count(list);
+        for (size_t i = 0; i < count; i++) {
+            uint64_t seq;
+            assert_true(peri_event_id_parse(peri_map_text(peri_list_at(list, i), "id"), &seq));
+            assert_int_equal(seq, 5000 - seen++);
+            filter.before = seq;
+        }
+        peri_value_unref(list);
+    }
+    assert_int_equal(seen, 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_rare_events_are_found_piece_by_piece, fixture_setup, fixture_teardown),
         M(test_event_round_trip),
         M(test_plain_event_has_no_optional_members),
         cmocka_unit_test_setup_teardown(test_duplicate_gets_the_first_ones_number, fixture_setup, fixture_teardown),

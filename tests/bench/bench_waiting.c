@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "base/str.h"
+#include "io/store_data.h"
+#include "io/store_runs.h"
+#include "lang/rule.h"
+#include "run/run.h"
+
+/* Fills a database for measurements that would take long through the door.
+ *
+ *   bench_waiting runs FOLDER COUNT SECONDS    COUNT runs that sleep; the last hundred of them are due SECONDS from now,
+ *                                              one after the other, ten a second, and emit an event "bench.Woken"
+ *   bench_waiting calls FOLDER COUNT           COUNT calls of 100,000 contacts, an eighth of them missed
+ *
+ * FOLDER is a state folder; perigee.db must not exist. A service that is started on it has the rest to do. */
+
+#define GROUP 5000
+#define DUE_RUNS 100
+
+static double now(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void die(const char *what, const struct peri_error *err)
+{
+    fprintf(stderr, "bench_waiting: %s: %s\n", what, err ? err->message : "");
+    exit(1);
+}
+
+static const char rule_text[] = "name: Waiting\ntrigger: {event: bench.Wait}\nactions:\n  - delay: 30d\n"
+                                "  - emit: {event: bench.Woken, data: {due: \"{{ event.due }}\"}}\n";
+
+struct filling {
+    struct peri_rule *rule;
+    long first, count, total;
+    int64_t now_ms, due_ms;
+    char *pos, *vars;
+    char *kprefix;
+};
+
+/* One event and one run that waits in its first step. */
+static enum peri_status fill_runs(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct filling *f = arg;
+    enum peri_status st = peri_tx_ruleset_put(tx, f->rule->hash, f->rule->text, err);
+    for (long i = f->first; !st && i < f->first + f->count; i++) {
+        bool soon = i >= f->total - DUE_RUNS;
+        int64_t due = soon ? f->due_ms + (i - (f->total - DUE_RUNS)) * 100 : f->now_ms + INT64_C(30) * 86400000;
+        struct peri_event *event = peri_event_create();
+        uint64_t id;
+        event->source = peri_strdup("bench");
+        event->type = peri_strdup("bench.Wait");
+        event->data = peri_asprintf("{\"due\":%lld}", (long long)due);
+        event->data_len = strlen(event->data);
+        event->time_ms = event->received_ms = f->now_ms;
+        st = peri_tx_event_insert(tx, event, err);
+        if (!st)
+            st = peri_tx_event_done(tx, event->seq, PERI_EVENT_MATCHED, "[]", err);
+        struct peri_run_row row = {.rule = f->rule->id,
+            .rhash = f->rule->hash,
+            .event = event->seq,
+            .trigger = f->rule->triggers[0].id,
+            .state = PERI_RUN_SLEEPING,
+            .pos = f->pos,
+            .vars = f->vars,
+            .kprefix = f->kprefix,
+            .created_ms = f->now_ms};
+        if (!st)
+            st = peri_tx_run_insert(tx, &row, &id, err);
+        row.id = id;
+        row.wake_ms = due;
+        row.base_ms = due - f->now_ms;
+        if (!st)
+            st = peri_tx_run_update(tx, &row, PERI_RUN_SLEEPING, err);
+        peri_event_unref(event);
+    }
+    return st;
+}
+
+/* Position and variables of a run in its delay, as the machine writes them. */
+static void make_position(struct filling *f)
+{
+    struct peri_run *run = peri_run_create(f->rule, f->kprefix, f->now_ms);
+    struct peri_run_effects effects;
+    char *error = NULL;
+    peri_run_effects_init(&effects);
+    struct peri_run_input input = {.kind = PERI_INPUT_GO, .now_ms = f->now_ms};
+    if (!run || peri_run_advance(run, &input, &effects) || run->state != PERI_RUN_SLEEPING ||
+        peri_run_write(run, &f->pos, &f->vars, &error))
+        die("a run that waits", NULL);
+    free(error);
+    peri_run_effects_finish(&effects);
+    peri_run_destroy(run);
+}
+
+static enum peri_status fill_calls(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct filling *f = arg;
+    enum peri_status st = PERI_OK;
+    for (long i = f->first; !st && i < f->first + f->count; i++) {
+        struct peri_value *call = peri_value_map();
+        char id[32], contact[32];
+        snprintf(id, sizeof(id), "call-%ld", i);
+        snprintf(contact, sizeof(contact), "contact-%ld", i % 100000);
+        bool bad = !call || peri_map_put_text(call, "id", id) || peri_map_put_text(call, "contactId", contact) ||
+                   peri_map_put_bool(call, "missed", i % 8 == 0) || peri_map_put_text(call, "direction", "inbound") ||
+                   peri_map_put_time(call, "startedAt", f->now_ms - (f->total - i) * 100);
+        st = bad ? peri_error_nomem(err) : peri_tx_entity_put(tx, "call", call, NULL, NULL, err);
+        peri_value_unref(call);
+    }
+    return st;
+}
+
+static void fill(struct peri_store *store, struct filling *f, peri_store_fn fn)
+{
+    struct peri_error err;
+    for (f->first = 0; f->first < f->total; f->first += GROUP) {
+        f->count = f->total - f->first < GROUP ? f->total - f->first : GROUP;
+        if (peri_store_run(store, fn, f, &err))
+            die("writing", &err);
+    }
+}
+
+static struct peri_rule *read_rule(const char *folder)
+{
+    struct peri_rule_list list = {0};
+    struct peri_diag diag;
+    char *path = peri_asprintf("%s/waiting.yaml", folder);
+    FILE *file = path ? fopen(path, "w") : NULL;
+    if (!file || fputs(rule_text, file) < 0 || fclose(file) != 0)
+        die("waiting.yaml", NULL);
+    peri_diag_init(&diag);
+    if (peri_rules_load_file(path, NULL, &list, &diag) || list.count != 1)
+        die("the rule", NULL);
+    struct peri_rule *rule = peri_rule_ref(list.items[0]);
+    peri_rule_list_finish(&list);
+    peri_diag_finish(&diag);
+    free(path);
+    return rule;
+}
+
+int main(int argc, char **argv)
+{
+    struct peri_store *store;
+    struct peri_reader *reader;
+    struct peri_error err;
+    struct filling f = {0};
+    long long count = 0, seconds = 0;
+    bool runs = argc == 5 && strcmp(argv[1], "runs") == 0, calls = argc == 4 && strcmp(argv[1], "calls") == 0;
+    if ((!runs && !calls) || !peri_parse_i64(argv[3], &count) || count < DUE_RUNS ||
+        (runs && !peri_parse_i64(argv[4], &seconds))) {
+        fprintf(stderr, "usage: bench_waiting runs FOLDER COUNT SECONDS\n       bench_waiting calls FOLDER COUNT\n");
+        return 2;
+    }
+    char *path = peri_asprintf("%s/perigee.db", argv[2]);
+    struct peri_clock clock = peri_clock_system();
+    double begin = now();
+    mkdir(argv[2], 0700);
+    if (peri_store_open(&(struct peri_store_options){.path = path, .clock = clock}, &store, &err) ||
+        peri_store_reader(store, &reader, &err) || peri_reader_meta(reader, "instance", &f.kprefix, &err))
+        die(argv[2], &err);
+    peri_reader_close(reader);
+    f.total = (long)count;
+    f.now_ms = peri_clock_wall_ms(&clock);
+    f.due_ms = f.now_ms + seconds * 1000;
+    if (runs) {
+        f.rule = read_rule(argv[2]);
+        make_position(&f);
+    }
+    fill(store, &f, runs ? fill_runs : fill_calls);
+    peri_store_close(store);
+    printf("{\"rows\":%lld,\"seconds\":%.1f,\"due_ms\":%lld}\n", count, now() - begin, (long long)f.due_ms);
+    peri_rule_unref(f.rule);
+    free(f.pos);
+    free(f.vars);
+    free(f.kprefix);
+    free(path);
+    return 0;
+}
