@@ -308,6 +308,8 @@ void exec_finish(struct peri_pipeline *p)
     peri_map_destroy(p->lives, NULL);
     p->lives = NULL;
     p->held_first = p->held_last = NULL;
+    peri_map_destroy(p->held_turns, NULL);
+    p->held_turns = NULL;
 }
 
 /* --- from the store --- */

@@ -165,7 +165,9 @@ struct peri_pipeline {
     int64_t live_runs; /* not final */
     size_t committing; /* run transactions under way */
     size_t calls;      /* actions in flight */
-    struct live_task *held_first, *held_last;
+    struct live_task *held_first, *held_last; /* in order of their turns */
+    struct peri_map *held_turns;              /* of the last held one of each rule */
+    uint64_t held_turn;                       /* of the last one that was let go */
     struct resume_item *resume; /* runs to be taken into memory as room allows; a queue */
     size_t resume_head, resume_count, resume_cap;
     struct evaluation *waiting_first, *waiting_last; /* condition calls that met a full queue */
@@ -310,6 +312,7 @@ struct live_task {
     const struct peri_condition *condition;
     struct evaluation *evaluation;
     struct live_task *held_next;
+    uint64_t turn; /* while held: those with the lowest come first */
 };
 /* Something that has happened to a track and waits until it can be taken in. */
 struct live_message {

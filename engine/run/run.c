@@ -398,7 +398,9 @@ static void interrupted(struct machine *m)
     struct peri_run *run = m->run;
     struct peri_track *track = m->track;
     struct peri_error error = {0};
-    run->interruptions++;
+    if (!m->interrupted) /* one stop is one interruption, however many branches had a call under way */
+        run->interruptions++;
+    m->interrupted = true;
     (void)peri_error_set(&error, PERI_EIO, "interrupted", "the service stopped while the call was under way");
     error.outcome_unknown = true;
     if (peri_result_interrupted(class_of(m)) == PERI_AFTER_UNKNOWN) {

@@ -10,6 +10,7 @@
  * Functions that do something to the track leave the machine either able to go on with it (m->stop false) or stopped:
  * then a task says what must happen outside, or the track is no more. Memory running out sets m->st and stops. */
 struct machine {
+    bool interrupted; /* this restart has been counted */
     struct peri_run *run;
     struct peri_track *track; /* the one that is being led on */
     const struct peri_run_input *in;

@@ -271,7 +271,10 @@ class Chaos:
         for rule in ("again", "queue", "restart", "chain", "link", *(r for r in ("ask",) if r in self.more)):
             per_event = collections.Counter(r["event"] for r in runs[rule])
             assert set(per_event.values()) <= {1}, f"{rule}: several runs of one event"
-            assert len(per_event) == total, f"{rule}: {len(per_event)} runs of {total} events"
+            if len(per_event) != total:  # what stood in the way
+                without = [e for e in self.pages("/v1/events?type=" + ("c.Link" if rule == "link" else "c.Work")) if e["id"] not in per_event]
+                told = [(e["id"], e["state"], self.p.get(f"/v1/events/{e['id']}/verdicts")["items"]) for e in without[:3]]
+                raise AssertionError(f"{rule}: {len(per_event)} runs of {total} events; without: {told}")
         told = collections.Counter(m["body"] for m in self.pages("/v1/outbox?"))
         again = [b for b, n in told.items() if n > 1]
         assert not again, f"messages were sent twice: {again[:10]}"
@@ -295,11 +298,10 @@ class Chaos:
         return given_up
 
     def check_messages(self, told, events, runs, given_up):
-        for word in ("queue", "link", *(w for w in ("ask",) if w in self.more)):
-            n = sum(b.startswith(word + " ") for b in told)
-            assert n == len(events), f"{word}: {n} messages of {len(events)} events"
-        n = sum(b.startswith("again ") for b in told)
-        assert n == sum(r["state"] == "succeeded" for r in runs["again"]), "again: as many messages as runs that succeeded"
+        for word in ("again", "queue", "link", *(w for w in ("ask",) if w in self.more)):
+            n, ended = sum(b.startswith(word + " ") for b in told), collections.Counter(r["state"] for r in runs[word])
+            done, perhaps = ended["succeeded"], ended["failed"]  # given up at the fifth kill during the call, which may have arrived
+            assert done <= n <= done + perhaps, f"{word}: {n} messages of {done} runs that succeeded and {perhaps} that were given up"
         assert sum(b.startswith("seldom ") for b in told) == len(PEOPLE), "once_within: one for each key"
         assert len(runs["seldom"]) == len(PEOPLE)
         last = {who: max(int(n) for n in events if PEOPLE[int(n) % len(PEOPLE)] == who) for who in PEOPLE}

@@ -175,6 +175,26 @@ static void test_malformed_events_count_as_rejected(void **state)
     kit_close(&bed);
 }
 
+/* 256 calls are under way at once. A rule with many runs that wait does not keep another from its turn. */
+static void test_rules_take_turns_for_calls(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "rules:\n  - {name: Flood, trigger: {event: a.F}, actions: [{operator: x.slow}]}\n"
+                   "  - {name: Few, trigger: {event: a.G}, actions: [{operator: x.repeat}]}\n");
+    for (int i = 0; i < 400; i++)
+        (void)kit_send(&bed, "a.F", "{}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "x.slow") == PIPE_CALLS);
+    (void)kit_send(&bed, "a.G", "{}");
+    (void)kit_send(&bed, "a.G", "{}");
+    KIT_UNTIL(&bed, kit_status(&bed, "unmatched") == 0);
+    for (int i = 0; i < 4; i++) {
+        kit_reply(&bed, "x.slow", true);
+        KIT_UNTIL(&bed, bed.call_count == (size_t)PIPE_CALLS + 1 + (size_t)i);
+    }
+    assert_int_equal(kit_calls(&bed, "x.repeat"), 2); /* every second one, though 144 were there before */
+    kit_close(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_a_backlog_says_how_long_it_takes),
         cmocka_unit_test(test_slow_commits_shed),
         cmocka_unit_test(test_malformed_events_count_as_rejected),
+        cmocka_unit_test(test_rules_take_turns_for_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -376,9 +376,26 @@ static void test_another_stored_state_than_expected_wins_and_is_counted(void **s
     kit_close(&bed);
 }
 
+static void test_one_stop_is_one_interruption(void **state)
+{
+    static const char rule[] = "name: Wide\ntrigger: {event: a.B}\nactions:\n  - parallel: [{operator: x.repeat}, {operator: "
+                               "x.repeat}, {operator: x.repeat}, {operator: x.repeat}, {operator: x.repeat}, {operator: x.repeat}]\n";
+    struct bed bed;
+    kit_open(&bed, rule);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_calls(&bed, "x.repeat") == 6);
+    kit_restart(&bed, rule);
+    KIT_UNTIL(&bed, kit_calls(&bed, "x.repeat") == 6);
+    for (int i = 0; i < 6; i++)
+        kit_reply(&bed, "x.repeat", true);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    kit_close(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_stop_is_one_interruption),
         cmocka_unit_test(test_a_delay_goes_on),
         cmocka_unit_test(test_a_delay_that_ended_meanwhile_ends_at_once),
         cmocka_unit_test(test_a_delay_is_not_lengthened_by_a_clock_set_back),
