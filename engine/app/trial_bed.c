@@ -419,7 +419,8 @@ static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_e
         .log = bed->log,
         .clock = bed->clock,
         .tz = &bed->tz,
-        .impatient = true};
+        .impatient = true,
+        .reader = bed->reader};
     struct peri_run_ops ops = {.lookup = lookup,
         .call = call,
         .journaled = journaled,

@@ -111,7 +111,9 @@ enum peri_status peri_pipeline_create(
     else
         st = peri_random(&p->random, sizeof(p->random));
     if (st == PERI_OK)
-        st = peri_store_reader(options->store, &p->reader, err);
+        st = options->reader ? PERI_OK : peri_store_reader(options->store, &p->reader, err);
+    if (options->reader)
+        p->reader = options->reader;
     if (st == PERI_OK)
         st = peri_reader_meta(p->reader, "instance", &p->kprefix, err);
     if (st == PERI_OK)
@@ -138,7 +140,8 @@ void peri_pipeline_destroy(struct peri_pipeline *p)
     exec_finish(p);
     pipe_evaluations_retry(p); /* frees those that wait */
     pipe_drop_failed(p);
-    peri_reader_close(p->reader);
+    if (!p->options.reader)
+        peri_reader_close(p->reader);
     p->reader = NULL;
     pipe_release(p);
 }

@@ -37,12 +37,13 @@ struct peri_pipeline_options {
     struct peri_metrics *metrics;
     struct peri_clock clock;
     const struct peri_tz_source *tz;
-    bool impatient;         /* conditions that fail for a passing reason are errors at once: tests of rules */
-    const char *timezone;   /* default zone of rules that are read back; NULL: UTC */
-    size_t max_event_bytes; /* default 64 KiB */
-    void (*worked)(void *ctx); /* after each transaction; may be NULL */
+    bool impatient;             /* conditions that fail for a passing reason are errors at once: tests of rules */
+    const char *timezone;       /* default zone of rules that are read back; NULL: UTC */
+    struct peri_reader *reader; /* of the store, for the loop; must outlive the pipeline. NULL: one of its own */
+    size_t max_event_bytes;     /* default 64 KiB */
+    void (*worked)(void *ctx);  /* after each transaction; may be NULL */
     void *worked_ctx;
-    size_t max_backlog;     /* unmatched events above which ingest answers PERI_EBUSY; default 50,000 */
+    size_t max_backlog; /* unmatched events above which ingest answers PERI_EBUSY; default 50,000 */
     /* The address under which somebody may answer a step `approve`; malloc'ed. NULL: there is none. */
     char *(*link)(void *ctx, uint64_t run, const char *step);
     void *link_ctx;
