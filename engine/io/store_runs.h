@@ -135,6 +135,11 @@ enum peri_status peri_reader_lanes_queued(struct peri_reader *reader,
 enum peri_status peri_reader_live_runs(struct peri_reader *reader,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
+/* The same with id, state, wake and base alone, which is all that a start has to know: a million runs are read in one
+ * go. fn must not read from the same reader. */
+enum peri_status peri_reader_live_marks(struct peri_reader *reader,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* The same, at most limit of them, those above `after`. */
 enum peri_status peri_reader_live_page(struct peri_reader *reader, uint64_t after, size_t limit,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,

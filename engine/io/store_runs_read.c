@@ -142,6 +142,28 @@ enum peri_status peri_reader_live_page(struct peri_reader *reader, uint64_t afte
     return st;
 }
 
+enum peri_status peri_reader_live_marks(struct peri_reader *reader,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    peri_db_limit(&reader->db, 0);
+    enum peri_status st = peri_stmt_open(&q, &reader->db,
+        "SELECT id,state,wake,base FROM runs INDEXED BY runs_live WHERE state<10 ORDER BY id", err);
+    if (st)
+        return st;
+    while (!(st = peri_stmt_row(&q, &row, err)) && row) {
+        struct peri_run_row mark = {.id = (uint64_t)peri_stmt_get_int(&q, 0),
+            .state = (enum peri_run_state)peri_stmt_get_int(&q, 1),
+            .wake_ms = peri_stmt_get_int(&q, 2),
+            .base_ms = peri_stmt_get_int(&q, 3)};
+        if ((st = fn(arg, &mark)))
+            break;
+    }
+    peri_stmt_close(&q);
+    return st;
+}
+
 enum peri_status peri_reader_live_runs(struct peri_reader *reader,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
 {

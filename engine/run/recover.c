@@ -90,7 +90,7 @@ enum peri_status recover(struct peri_pipeline *p, struct peri_error *err)
 {
     enum peri_status st = clock_recover(p, err);
     if (st == PERI_OK)
-        st = peri_reader_live_runs(p->reader, take_run, p, err);
+        st = peri_reader_live_marks(p->reader, take_run, p, err);
     if (st == PERI_OK)
         st = recover_waits(p, err);
     if (st == PERI_OK)

@@ -125,6 +125,14 @@ static void test_variables_are_bounded(void **state)
     free(big);
 }
 
+static enum peri_status keep_mark(void *arg, const struct peri_run_row *row)
+{
+    struct kept *k = arg;
+    k->ids[k->count++] = row->id;
+    k->state = row->state;
+    return PERI_OK;
+}
+
 static void test_live_runs_by_id(void **state)
 {
     struct fixture *f = *state;
@@ -139,6 +147,11 @@ static void test_live_runs_by_id(void **state)
     }
     fixture_close(f);
     fixture_open(f);
+    ok(f, peri_reader_live_marks(f->reader, keep_mark, &k, &f->err));
+    assert_int_equal(k.count, 4);
+    assert_int_equal(k.ids[3], 6);
+    assert_int_equal(k.state, PERI_RUN_QUEUED);
+    memset(&k, 0, sizeof(k));
     ok(f, peri_reader_live_runs(f->reader, keep, &k, &f->err));
     assert_int_equal(k.count, 4);
     assert_int_equal(k.ids[0], 1);
