@@ -138,7 +138,9 @@ const char *const *peri_host_operator_ids(struct peri_host *host); /* sorted, NU
 struct peri_call {
     const char *operator_id;
     const struct peri_value *params;
-    const struct peri_event *event;  /* or NULL */
+    const struct peri_event *event; /* or NULL */
+    const struct peri_value
+        *payload;                    /* the event's data as a value, when it is there already; or NULL. Never changed */
     const char *rule_id, *rule_name; /* or NULL */
     const char *run_id;              /* or NULL */
     const char *idempotency_key;     /* or NULL */

@@ -236,6 +236,7 @@ static void call_finished(struct peri_job *job, const struct peri_call_result *r
 static enum peri_status set_context(struct peri_job *job, const struct peri_call *call)
 {
     job->event = call->event ? peri_event_ref((struct peri_event *)(uintptr_t)call->event) : NULL;
+    job->payload = call->event ? peri_value_ref(call->payload) : NULL;
     job->rule_id = peri_strdup(call->rule_id);
     job->rule_name = peri_strdup(call->rule_name);
     job->run_id = peri_strdup(call->run_id);

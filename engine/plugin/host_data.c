@@ -617,11 +617,13 @@ enum peri_status peri_job_kv_clear(struct peri_job *job, const struct peri_value
 
 /* --- the event, the log --- */
 
-static struct peri_value *event_map(const struct peri_event *e)
+static struct peri_value *event_map(const struct peri_event *e, const struct peri_value *payload)
 {
     char id[PERI_ID_TEXT];
     struct peri_value *v = peri_value_map(), *data = NULL;
-    if (peri_json_parse(e->data, e->data_len, &data, NULL))
+    if (payload)
+        data = peri_value_ref(payload);
+    else if (peri_json_parse(e->data, e->data_len, &data, NULL))
         data = peri_value_null();
     enum peri_status st = v ? PERI_OK : PERI_ENOMEM;
     if (!st)
@@ -647,7 +649,7 @@ static struct peri_value *event_map(const struct peri_event *e)
 const struct peri_value *peri_job_event(struct peri_job *job)
 {
     if (!job->event_value && job->event && job->event->data)
-        job->event_value = event_map(job->event);
+        job->event_value = event_map(job->event, job->payload);
     return job->event_value;
 }
 

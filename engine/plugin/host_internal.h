@@ -329,6 +329,7 @@ struct peri_job {
     struct peri_value *params; /* params or message */
     struct peri_web_copy *web;
     struct peri_event *event;
+    struct peri_value *payload; /* its data, when the caller had it as a value */
     const void *ctx; /* the table that its handler was given, to tell it from those of other calls; never followed */
     char *rule_id, *rule_name, *run_id, *key;
     uint64_t as_of;

@@ -107,6 +107,7 @@ void peri_job_free(struct peri_job *job)
     peri_value_unref(job->params);
     peri_web_free(job->web);
     peri_event_unref(job->event);
+    peri_value_unref(job->payload);
     free(job->rule_id);
     free(job->rule_name);
     free(job->run_id);

@@ -105,6 +105,7 @@ static bool begin_call(struct evaluation *e, enum peri_cond_outcome *outcome)
     struct peri_call call = {.operator_id = e->eval.operator_id,
         .params = e->eval.params,
         .event = r->event,
+        .payload = r->payload,
         .rule_id = r->rule->id,
         .rule_name = r->rule->name,
         .as_of = r->as_of};

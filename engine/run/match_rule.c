@@ -362,6 +362,7 @@ static void next_trigger(struct match_rule *mr)
             struct evaluation_request request = {.condition = settled ? NULL : mr->full->condition,
                 .rule = mr->full,
                 .event = me->event,
+                .payload = me->payload,
                 .as_of = me->event->seq,
                 .scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz)};
             struct evaluation *evaluation = NULL;

@@ -278,7 +278,8 @@ struct evaluation_request {
     const struct peri_condition *condition;
     struct peri_rule *rule;
     struct peri_event *event;
-    uint64_t run; /* 0: none yet */
+    const struct peri_value *payload; /* its data; or NULL */
+    uint64_t run;                     /* 0: none yet */
     uint64_t as_of;
     struct peri_scope scope; /* now_ms is the time of the evaluation, for all of it */
 };
