@@ -11,7 +11,7 @@ import harness
 
 HEAD_KEYS = "name description enabled tags priority trigger triggers key mode max max_exceeded throttle conditions actions on_error".split()
 KEYS = HEAD_KEYS + ("event match schedule cron every at timezone dst catch_up all any not expr lua operator params delay if then else choose do "
-                    "for_each set emit stop id as timeout retry idempotency_key continue_on_error in data once_within once_after").split()
+                    "for_each set emit stop id as timeout retry idempotency_key continue_on_error in data once_within once_after wait_for approve parallel count within prompt rate_limit quiet_hours").split()
 
 
 def sources():
@@ -68,7 +68,7 @@ def keys(text):
         if in_script(text, m.start(3)):
             continue
         column = len(m.group(1)) + len(m.group(2))
-        while parents and parents[-1][0] >= column:
+        while parents and (parents[-1][0] >= column or (m.group(2) and parents[-1][0] > len(m.group(1)))):
             parents.pop()
         path = [name for _, name in parents]
         parents.append((column, m.group(3)))
@@ -109,7 +109,7 @@ def mutants(text):
         yield Mutant("operator of another language", swap(text, m.start(1), m.group(1), new), m.start(1), ["expr-syntax"])
     for m in each(text, r"\{\{[^\n{}]*?( \}\})"):
         yield Mutant("expression that breaks off", swap(text, m.start(1), " }}", " + }}"), m.start(1) + 3, ["expr-syntax"])
-    for m in each(text, r"(?:delay|every|once_within|once_after|timeout|catch_up|initial_interval): (\d+)(m|h|s)\b(?!\d)"):
+    for m in each(text, r"(?:delay|every|once_within|once_after|timeout|catch_up|initial_interval|period|for|(?<=    )within): (\d+)(m|h|s)\b(?!\d)"):
         long = {"m": " minutes", "h": " hours", "s": " seconds"}[m.group(2)]
         yield Mutant("duration in words", text[:m.start(2)] + long + text[m.end(2):], m.start(1), ["duration"])
     for m in each(text, r"(?:mode|dst|max_exceeded|delivery): ([a-z_]+)"):
