@@ -29,7 +29,7 @@ const struct peri_code peri_codes_rule[] = {
     {"not-supported-yet", "a key of the language that this version does not carry out",
         "It is refused rather than ignored, so that no rule means something else than what it says. docs/rules.md "
         "lists these keys.",
-        PERI_EXAMPLE_RULE, "on_change: [event.level]", "description: hears every event"},
+        PERI_EXAMPLE_RULE, "trigger:\n  webhook: /doorbell", "trigger:\n  event: demo.Doorbell"},
     {"lua-syntax", "a script that is no Lua",
         "The text under \"lua\" is compiled when the rule is read; nothing of it runs then. docs/rules.md says what a "
         "script can use.",

@@ -140,6 +140,8 @@ static void rule_destroy(struct peri_rule *rule)
 
 void peri_rule_slim(struct peri_rule *rule)
 {
+    if (rule->scripted)
+        return;
     peri_condition_destroy(rule->condition);
     peri_block_destroy(rule->actions);
     peri_block_destroy(rule->on_error);

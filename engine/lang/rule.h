@@ -242,6 +242,7 @@ struct peri_rule {
     struct peri_place place; /* of the rule's mapping; file is owned by the rule */
     struct peri_trigger *triggers;
     size_t trigger_count;
+    bool scripted;                    /* has lua: scripts, whose errors name the lines of its file: stays as it is */
     bool slim;                        /* the next three are left out: see peri_rule_slim */
     struct peri_condition *condition; /* the ALL of `conditions`, or NULL */
     struct peri_block *actions;
@@ -288,7 +289,7 @@ struct peri_rule_env {
 #define PERI_RULE_LUA "lua"
 
 /* Of thousands of rules most do nothing most of the time: a slim one has what it takes to be heard, and its text. For a
- * rule that nobody else refers to yet. */
+ * rule that nobody else refers to yet; one with scripts stays as it is. */
 void peri_rule_slim(struct peri_rule *rule);
 
 /* Do its runs have a lane, even if that says nothing about who may start? */

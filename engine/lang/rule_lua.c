@@ -74,6 +74,7 @@ static struct peri_template *params_of(
     struct peri_template *params = peri_template_map(5), *names = peri_template_map(MAX_NAMES);
     struct peri_place place = peri_node_text_place(node, 0);
     bool stored = !r->env || !r->env->operator_facts; /* the places of a stored rule are not those of its file */
+    r->rule->scripted = true;
     enum peri_status st = params && names ? add_names(r, node, names) : PERI_ENOMEM;
     if (st == PERI_OK)
         st = add_constant(params, "kind", peri_value_str(as_condition ? "condition" : "step"));
