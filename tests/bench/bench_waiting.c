@@ -22,6 +22,7 @@
 
 #define GROUP 5000
 #define DUE_RUNS 100
+#define DELAY_MS (INT64_C(30) * 86400000)
 
 static double now(void)
 {
@@ -47,6 +48,25 @@ struct filling {
     char *kprefix;
 };
 
+/* Position and variables of a run that began its delay then, as the machine writes them. */
+static void make_position(struct filling *f, int64_t began_ms)
+{
+    struct peri_run *run = peri_run_create(f->rule, f->kprefix, began_ms);
+    struct peri_run_effects effects;
+    char *error = NULL;
+    free(f->pos);
+    free(f->vars);
+    f->pos = f->vars = NULL;
+    peri_run_effects_init(&effects);
+    struct peri_run_input input = {.kind = PERI_INPUT_GO, .now_ms = began_ms};
+    if (!run || peri_run_advance(run, &input, &effects) || run->state != PERI_RUN_SLEEPING ||
+        peri_run_write(run, &f->pos, &f->vars, &error))
+        die("a run that waits", NULL);
+    free(error);
+    peri_run_effects_finish(&effects);
+    peri_run_destroy(run);
+}
+
 /* One event and one run that waits in its first step. */
 static enum peri_status fill_runs(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
@@ -54,7 +74,9 @@ static enum peri_status fill_runs(struct peri_tx *tx, void *arg, struct peri_err
     enum peri_status st = peri_tx_ruleset_put(tx, f->rule->hash, f->rule->text, err);
     for (long i = f->first; !st && i < f->first + f->count; i++) {
         bool soon = i >= f->total - DUE_RUNS;
-        int64_t due = soon ? f->due_ms + (i - (f->total - DUE_RUNS)) * 100 : f->now_ms + INT64_C(30) * 86400000;
+        int64_t due = soon ? f->due_ms + (i - (f->total - DUE_RUNS)) * 100 : f->now_ms + DELAY_MS;
+        if (soon)
+            make_position(f, due - DELAY_MS);
         struct peri_event *event = peri_event_create();
         uint64_t id;
         event->source = peri_strdup("bench");
@@ -78,28 +100,12 @@ static enum peri_status fill_runs(struct peri_tx *tx, void *arg, struct peri_err
             st = peri_tx_run_insert(tx, &row, &id, err);
         row.id = id;
         row.wake_ms = due;
-        row.base_ms = due - f->now_ms;
+        row.base_ms = DELAY_MS;
         if (!st)
             st = peri_tx_run_update(tx, &row, PERI_RUN_SLEEPING, err);
         peri_event_unref(event);
     }
     return st;
-}
-
-/* Position and variables of a run in its delay, as the machine writes them. */
-static void make_position(struct filling *f)
-{
-    struct peri_run *run = peri_run_create(f->rule, f->kprefix, f->now_ms);
-    struct peri_run_effects effects;
-    char *error = NULL;
-    peri_run_effects_init(&effects);
-    struct peri_run_input input = {.kind = PERI_INPUT_GO, .now_ms = f->now_ms};
-    if (!run || peri_run_advance(run, &input, &effects) || run->state != PERI_RUN_SLEEPING ||
-        peri_run_write(run, &f->pos, &f->vars, &error))
-        die("a run that waits", NULL);
-    free(error);
-    peri_run_effects_finish(&effects);
-    peri_run_destroy(run);
 }
 
 static enum peri_status fill_calls(struct peri_tx *tx, void *arg, struct peri_error *err)
@@ -174,7 +180,7 @@ int main(int argc, char **argv)
     f.due_ms = f.now_ms + seconds * 1000;
     if (runs) {
         f.rule = read_rule(argv[2]);
-        make_position(&f);
+        make_position(&f, f.now_ms);
     }
     fill(store, &f, runs ? fill_runs : fill_calls);
     peri_store_close(store);
