@@ -157,6 +157,8 @@ void peri_service_rules_read(struct peri_service *s, enum peri_status st)
         peri_error_set(&err, st, NULL, "out of memory while reading the rules");
     else
         st = swap_rules(s, &err);
+    if (!st)
+        peri_news_rules(&s->news, s->pipeline, peri_rulebook_rules(s->rulebook), &s->findings);
     (void)malloc_trim(0); /* reading needed more than keeping */
     PERI_FAILPOINT("reload.swapped");
     log_findings(s);

@@ -123,9 +123,18 @@ struct peri_value *peri_verdict_error(
     return verdict(rule, trigger, PERI_VERDICT_ERROR, at, NULL, reason, NULL);
 }
 
+/* Of an id in a reason. */
+#define ID_SHOWN 100
+
 struct peri_value *peri_verdict_disabled(const struct peri_rule *rule, const struct peri_trigger *trigger)
 {
-    return verdict(rule, trigger, PERI_VERDICT_DISABLED, NULL, NULL, "the rule is disabled", NULL);
+    char reason[ID_SHOWN + 96];
+    if (rule->enabled)
+        snprintf(reason, sizeof(reason), "the rule is disabled: `perigee rules enable %.*s' lets it hear events",
+            ID_SHOWN, rule->id);
+    else
+        snprintf(reason, sizeof(reason), "`enabled: false' stands in the file, in the rule of line %d", rule->place.line);
+    return verdict(rule, trigger, PERI_VERDICT_DISABLED, NULL, NULL, reason, NULL);
 }
 
 struct peri_value *peri_verdict_dead(const char *reason)

@@ -192,9 +192,10 @@ class SilentRules(harness.Case):
         p.cli("rules", "disable", "shut", expect=0)
         event = p.emit("t.A")
         p.matched(event)
-        for rule, words in (("typo", f"hears t.B; {event} is a t.A"), ("off", "off.yaml:1"), ("shut", "perigee rules enable shut"),
-                            ("typp", 'did you mean "typo"'), ("bad", "1 error: see `perigee check'")):
+        for rule, words in (("typo", f"hears t.B; {event} is a t.A"), ("typp", 'did you mean "typo"'), ("bad", "1 error: see `perigee check'")):
             self.assertIn(words, p.cli("why", rule, "--event", event, expect=1).stderr)
+        for rule, words in (("off", "`enabled: false' stands in the file"), ("shut", "perigee rules enable shut")):
+            self.assertIn(words, p.cli("why", rule, "--event", event, expect=1).stdout)
         p.write_rule("late.yaml", STOP.format("Late"))
         self.assertIn("events replay", p.cli("why", "late", "--event", event, expect=1).stderr)
 
