@@ -544,7 +544,7 @@ enum peri_status peri_reader_events(struct peri_reader *reader, const struct per
     struct peri_value **ret_list, struct peri_error *err)
 {
     size_t limit = filter->limit == 0 ? LIST_DEFAULT : filter->limit > LIST_MAX ? LIST_MAX : filter->limit;
-    struct piece left;
+    struct piece left = {0};
     if (filter->type && strchr(filter->type, '*') && strlen(filter->type) > 256)
         return peri_error_set(err, PERI_EINVAL, NULL, "type: longer than 256 characters");
     struct peri_value *list = peri_value_list();
