@@ -74,25 +74,9 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
 static int show(struct peri_cli *cli, const struct peri_args *args)
 {
     uint64_t id;
-    struct peri_reader *reader;
-    struct peri_value *v = NULL;
-    struct peri_error err;
     if (!peri_failure_id_parse(args->words[0], &id))
         return peri_cli_usage(cli, "errors", "\"%s\" is no id of an error (they look like er-7)", args->words[0]);
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    enum peri_status st = reader ? peri_reader_failure(reader, id, &v, &err)
-                                 : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no %s", args->words[0]);
-    if (st)
-        code = peri_cli_fail_error(cli, &err);
-    else if (cli->json)
-        peri_print_json(v);
-    else
-        peri_print_record(v);
-    peri_value_unref(v);
-    peri_reader_close(reader);
-    return code;
+    return peri_cli_show(cli, "error", args->words[0], id, peri_reader_failure, NULL);
 }
 
 static int counted(struct peri_cli *cli, const struct peri_args *args, bool by_time)

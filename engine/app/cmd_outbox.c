@@ -41,26 +41,10 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
 
 static int show(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_reader *reader;
-    struct peri_value *v = NULL;
-    struct peri_error err;
     long long id;
     if (!peri_str_starts(args->words[0], "ob-") || !peri_parse_i64(args->words[0] + 3, &id) || id <= 0)
         return peri_cli_usage(cli, "outbox", "\"%s\" is no message id (they look like ob-7)", args->words[0]);
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    enum peri_status st = reader ? peri_reader_outbox_item(reader, (uint64_t)id, &v, &err)
-                                 : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no message %s", args->words[0]);
-    if (st)
-        code = peri_cli_fail_error(cli, &err);
-    else if (cli->json)
-        peri_print_json(v);
-    else
-        peri_print_record(v);
-    peri_value_unref(v);
-    peri_reader_close(reader);
-    return code;
+    return peri_cli_show(cli, "message", args->words[0], (uint64_t)id, peri_reader_outbox_item, NULL);
 }
 
 static enum peri_status clear_all(struct peri_tx *tx, void *arg, struct peri_error *err)

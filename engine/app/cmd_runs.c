@@ -67,26 +67,10 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
 
 static int show(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_reader *reader;
-    struct peri_value *run = NULL;
-    struct peri_error err;
     uint64_t id;
     if (!peri_run_id_parse(args->words[0], &id))
         return peri_cli_usage(cli, "runs", "\"%s\" is no run id (they look like run-7)", args->words[0]);
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    enum peri_status st = reader ? peri_reader_run(reader, id, &run, &err)
-                                 : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no run %s", args->words[0]);
-    if (st)
-        code = peri_cli_fail_error(cli, &err);
-    else if (cli->json)
-        peri_print_json(run);
-    else
-        peri_print_run(run);
-    peri_value_unref(run);
-    peri_reader_close(reader);
-    return code;
+    return peri_cli_show(cli, "run", args->words[0], id, peri_reader_run, peri_print_run);
 }
 
 static int change(struct peri_cli *cli, const char *id, const char *verb, const char *decision)

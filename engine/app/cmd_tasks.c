@@ -49,30 +49,24 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
     return code;
 }
 
+static enum peri_status read_task(
+    struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err)
+{
+    return peri_reader_task(reader, id, ret, NULL, err);
+}
+
+static void print_task(const struct peri_value *task)
+{
+    peri_print_record(task);
+    printf("(`perigee runs show %s' has its attempts)\n", peri_map_text(task, "run"));
+}
+
 static int show(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_reader *reader;
-    struct peri_value *v = NULL;
-    struct peri_error err;
     uint64_t id;
     if (!peri_task_id_parse(args->words[0], &id))
         return peri_cli_usage(cli, "tasks", "\"%s\" is no task id (they look like task-7)", args->words[0]);
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    enum peri_status st = reader ? peri_reader_task(reader, id, &v, NULL, &err)
-                                 : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no %s", args->words[0]);
-    if (st)
-        code = peri_cli_fail_error(cli, &err);
-    else if (cli->json)
-        peri_print_json(v);
-    else
-        peri_print_record(v);
-    if (!st && !cli->json)
-        printf("(`perigee runs show %s' has its attempts)\n", peri_map_text(v, "run"));
-    peri_value_unref(v);
-    peri_reader_close(reader);
-    return code;
+    return peri_cli_show(cli, "task", args->words[0], id, read_task, print_task);
 }
 
 static int send(struct peri_cli *cli, const char *path, const struct peri_value *body)

@@ -80,6 +80,28 @@ int peri_cli_reader(struct peri_cli *cli, struct peri_reader **ret)
     return PERI_EXIT_OK;
 }
 
+int peri_cli_show(struct peri_cli *cli, const char *noun, const char *word, uint64_t id, peri_cli_read_fn read,
+    void (*print)(const struct peri_value *v))
+{
+    struct peri_reader *reader;
+    struct peri_value *v = NULL;
+    struct peri_error err;
+    int code = peri_cli_reader(cli, &reader);
+    if (code)
+        return code;
+    enum peri_status st = reader ? read(reader, id, &v, &err)
+                                 : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no %s %s", noun, word);
+    if (st)
+        code = peri_cli_fail_error(cli, &err);
+    else if (cli->json)
+        peri_print_json(v);
+    else
+        (print ? print : peri_print_record)(v);
+    peri_value_unref(v);
+    peri_reader_close(reader);
+    return code;
+}
+
 bool peri_cli_number(struct peri_cli *cli, const char *option, const char *text, long long low, long long high,
     long long fallback, long long *ret)
 {

@@ -168,4 +168,9 @@ enum peri_status peri_entity_terms_add(struct peri_tx *tx, const char *type, con
 /* Is the field a list whose elements are kept in entity_terms? */
 bool peri_entity_has_terms(const char *type, const char *field);
 
+/* store_prune.c: carries out a DELETE with two parameters, a bound and at most *rows; *rows is what is left of them, *more
+ * whether there may be more to delete. */
+enum peri_status peri_tx_prune_page(struct peri_tx *tx, const char *sql, int64_t before, int64_t *rows, bool *more,
+    struct peri_error *err) PERI_MUST_CHECK;
+
 #endif

@@ -153,37 +153,19 @@ enum peri_status peri_ledger_one(struct peri_reader *reader, const char *sql, ui
     return st;
 }
 
-static enum peri_status page(
-    struct peri_tx *tx, const char *sql, int64_t before, int64_t *rows, bool *more, struct peri_error *err)
-{
-    struct peri_stmt q;
-    if (*rows <= 0)
-        return PERI_OK;
-    enum peri_status st = peri_stmt_open(&q, tx->db, sql, err);
-    if (st)
-        return st;
-    peri_stmt_int(&q, before);
-    peri_stmt_int(&q, *rows);
-    st = peri_stmt_exec(&q, err);
-    int64_t gone = st ? 0 : peri_db_changes(tx->db);
-    *more = *more || gone >= *rows;
-    *rows -= gone;
-    return st;
-}
-
 enum peri_status peri_tx_ledger_prune(struct peri_tx *tx, int64_t *rows, bool *more, struct peri_error *err)
 {
-    enum peri_status st = page(tx,
+    enum peri_status st = peri_tx_prune_page(tx,
         "DELETE FROM dead WHERE id IN (SELECT id FROM dead INDEXED BY dead_resolved WHERE resolved>0 AND resolved<?"
         " LIMIT ?)",
         tx->now_ms - SETTLED_MS, rows, more, err);
     if (!st)
-        st = page(tx,
+        st = peri_tx_prune_page(tx,
             "DELETE FROM errors WHERE id IN (SELECT id FROM errors INDEXED BY errors_resolved WHERE resolved>0"
             " AND resolved<? LIMIT ?)",
             tx->now_ms - SETTLED_MS, rows, more, err);
     if (!st)
-        st = page(tx,
+        st = peri_tx_prune_page(tx,
             "DELETE FROM errors_hour WHERE (hour,op,code) IN (SELECT hour,op,code FROM errors_hour WHERE hour<?"
             " LIMIT ?)",
             tx->now_ms - HOURS_MS, rows, more, err);

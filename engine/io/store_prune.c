@@ -275,7 +275,7 @@ static enum peri_status prune_runs(
     return st;
 }
 
-static enum peri_status by_time(
+enum peri_status peri_tx_prune_page(
     struct peri_tx *tx, const char *sql, int64_t before, int64_t *rows, bool *more, struct peri_error *err)
 {
     struct peri_stmt q;
@@ -299,22 +299,22 @@ static enum peri_status by_time(
  * watches remembered that have been given up. */
 static enum peri_status prune_watches(struct peri_tx *tx, int64_t *rows, bool *more, struct peri_error *err)
 {
-    enum peri_status st = by_time(tx,
+    enum peri_status st = peri_tx_prune_page(tx,
         "DELETE FROM throttle WHERE (rule,ckey) IN (SELECT rule,ckey FROM throttle INDEXED BY throttle_until"
         " WHERE until<? LIMIT ?)",
         tx->now_ms - DEDUPE_MS, rows, more, err);
     if (!st)
-        st = by_time(tx,
+        st = peri_tx_prune_page(tx,
             "DELETE FROM keyed WHERE (wid,ckey) IN (SELECT wid,ckey FROM keyed WHERE wid IN (SELECT wid FROM watches"
             " WHERE rule='' AND wid<=?) LIMIT ?)",
             INT64_MAX, rows, more, err);
     if (!st)
-        st = by_time(tx,
+        st = peri_tx_prune_page(tx,
             "DELETE FROM win WHERE (wid,ckey,ts,seq) IN (SELECT wid,ckey,ts,seq FROM win WHERE wid IN (SELECT wid FROM"
             " watches WHERE rule='' AND wid<=?) LIMIT ?)",
             INT64_MAX, rows, more, err);
     if (!st)
-        st = by_time(tx,
+        st = peri_tx_prune_page(tx,
             "DELETE FROM watches WHERE wid IN (SELECT wid FROM watches w WHERE rule='' AND wid<=? AND NOT EXISTS(SELECT"
             " 1 FROM keyed k WHERE k.wid=w.wid) AND NOT EXISTS(SELECT 1 FROM win x WHERE x.wid=w.wid) LIMIT ?)",
             INT64_MAX, rows, more, err);
@@ -351,15 +351,15 @@ enum peri_status peri_tx_prune(
     if (!st)
         st = prune_duplicates(tx, &rows, &more, err);
     if (!st)
-        st = by_time(tx,
+        st = peri_tx_prune_page(tx,
             "DELETE FROM kv WHERE (plugin,key) IN (SELECT plugin,key FROM kv INDEXED BY kv_expires WHERE expires>0 AND"
             " expires<=? LIMIT ?)",
             tx->now_ms, &rows, &more, err);
     if (!st)
-        st = by_time(tx, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE ts<? ORDER BY seq LIMIT ?)",
+        st = peri_tx_prune_page(tx, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE ts<? ORDER BY seq LIMIT ?)",
             tx->now_ms - (retention->audit_ms > 0 ? retention->audit_ms : AUDIT_MS), &rows, &more, err);
     if (!st && retention->runs_ms > 0)
-        st = by_time(tx, "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created<? ORDER BY id LIMIT ?)",
+        st = peri_tx_prune_page(tx, "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created<? ORDER BY id LIMIT ?)",
             tx->now_ms - retention->runs_ms, &rows, &more, err);
     if (!st)
         st = prune_watches(tx, &rows, &more, err);
