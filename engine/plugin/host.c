@@ -167,6 +167,7 @@ void peri_host_destroy(struct peri_host *host)
     for (int rounds = 0; host->commits && rounds < COMMIT_MS / 10; rounds++)
         peri_loop_once(host->options.loop, 10);
     peri_job_fail_all(host);
+    peri_workers_forget(host);
     for (int rounds = 0; host->posted && rounds < 10; rounds++) /* a posted function still has the host's address */
         peri_loop_once(host->options.loop, 0);
     while (host->watched)

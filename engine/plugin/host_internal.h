@@ -425,7 +425,7 @@ struct peri_host {
     struct peri_timer *plan_timer;
     struct peri_ledger *ledger;
     struct peri_map *plugin_costs, *rule_costs; /* host_cost.c; NULL: none yet */
-    struct peri_map *cares; /* plugin id -> struct peri_care; NULL: none yet */
+    struct peri_map *cares;                     /* plugin id -> struct peri_care; NULL: none yet */
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -448,6 +448,8 @@ void peri_costs_finish(struct peri_host *host);
 /* host_worker.c */
 enum peri_status peri_workers_start(struct peri_host *host, int count, struct peri_error *err) PERI_MUST_CHECK;
 void peri_workers_stop(struct peri_host *host);
+/* Drops what is queued for them: after their end, jobs that are answered may still queue their parents. */
+void peri_workers_forget(struct peri_host *host);
 /* Puts an item into its plugin's mailbox. PERI_EBUSY: START and the mailbox is full. Loop. */
 enum peri_status peri_item_send(
     struct peri_host *host, struct peri_plugin *plugin, struct peri_item *item, bool urgent);

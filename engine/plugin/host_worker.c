@@ -228,7 +228,6 @@ static void run_item(struct peri_worker *w, struct peri_plugin *p, struct peri_i
         reset(p, done);
 }
 
-
 static void run_plugin(struct peri_worker *w, struct peri_plugin *p)
 {
     struct peri_host *host = w->host;
@@ -319,8 +318,13 @@ void peri_workers_stop(struct peri_host *host)
     free(host->workers);
     host->workers = NULL;
     host->worker_count = 0;
+    peri_workers_forget(host);
+}
+
+void peri_workers_forget(struct peri_host *host)
+{
     struct peri_plugin *p;
-    while ((p = host->run_head)) { /* what nobody took any more */
+    while ((p = host->run_head)) {
         host->run_head = p->next_run;
         p->queued = false;
         peri_plugin_unref(p);
