@@ -134,11 +134,13 @@ static void tell_fix(void *ctx, const struct peri_finding *f)
 {
     struct peri_cli *cli = ctx;
     if (!cli->json) {
-        printf("%s:%d:%d: fixed: %s -> %s [%s]\n", f->file, f->fix.line, f->fix.column, f->fix.from, f->fix.to, f->code);
+        printf(
+            "%s:%d:%d: fixed: %s -> %s [%s]\n", f->file, f->fix.line, f->fix.column, f->fix.from, f->fix.to, f->code);
         return;
     }
     struct peri_value *v = peri_finding_value(f);
-    char *text = v && peri_map_put_text(v, "severity", "fixed") == PERI_OK ? peri_json_text(v, PERI_JSON_COMPACT) : NULL;
+    char *text =
+        v && peri_map_put_text(v, "severity", "fixed") == PERI_OK ? peri_json_text(v, PERI_JSON_COMPACT) : NULL;
     if (text)
         puts(text);
     free(text);

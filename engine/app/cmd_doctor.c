@@ -248,15 +248,17 @@ static void check_start(struct report *r, const struct peri_value *start)
     if (!start || peri_map_bool(start, "first", false))
         return;
     if (since)
-        snprintf(down, sizeof(down), "down for %lld s since %s, ", (long long)peri_map_int(start, "down_ms", 0) / 1000, since);
+        snprintf(down, sizeof(down), "down for %lld s since %s, ", (long long)peri_map_int(start, "down_ms", 0) / 1000,
+            since);
     add(r, "ok", "last start",
-        "%s%s stop before; found %lld events unmatched, runs: %lld to go on, %lld waiting (%lld due meanwhile), %lld queued,"
+        "%s%s stop before; found %lld events unmatched, runs: %lld to go on, %lld waiting (%lld due meanwhile), %lld "
+        "queued,"
         " %lld for a person; %lld of schedules' occurrences missed, %lld made up for",
-        down, peri_map_bool(start, "clean", false) ? "orderly" : "no orderly", (long long)peri_map_int(start, "unmatched", 0),
-        (long long)peri_map_int(start, "resumed", 0), (long long)peri_map_int(start, "waiting", 0),
-        (long long)peri_map_int(start, "overdue", 0), (long long)peri_map_int(start, "queued", 0),
-        (long long)peri_map_int(start, "for_people", 0), (long long)peri_map_int(start, "missed", 0),
-        (long long)peri_map_int(start, "made_up", 0));
+        down, peri_map_bool(start, "clean", false) ? "orderly" : "no orderly",
+        (long long)peri_map_int(start, "unmatched", 0), (long long)peri_map_int(start, "resumed", 0),
+        (long long)peri_map_int(start, "waiting", 0), (long long)peri_map_int(start, "overdue", 0),
+        (long long)peri_map_int(start, "queued", 0), (long long)peri_map_int(start, "for_people", 0),
+        (long long)peri_map_int(start, "missed", 0), (long long)peri_map_int(start, "made_up", 0));
 }
 
 static void check_service(struct report *r, struct peri_cli *cli)

@@ -12,7 +12,8 @@ static const struct argp_option options[] = {
 };
 
 static const struct peri_usage_text usage = {"",
-    "A language server for rule files: an editor starts it and shows findings while you type, completes keys, operators, "
+    "A language server for rule files: an editor starts it and shows findings while you type, completes keys, "
+    "operators, "
     "parameters, event types and expressions, explains them, and leads to where they are defined.\v"
     "docs/authors.md shows how to set up editors.",
     options, 0, 0};

@@ -45,7 +45,8 @@ static const struct peri_usage_text usage = {
     "(spec/*_spec.lua, with busted) and then, in the sandbox, its examples (examples.json). `approve' shows what it "
     "asks for "
     "(on an update, what "
-    "changed), asks on a terminal, and writes the operator's policy file. enable, disable and reload need the service. `audit' "
+    "changed), asks on a terminal, and writes the operator's policy file. enable, disable and reload need the service. "
+    "`audit' "
     "shows what was granted, loaded, refused, called outside and stopped.",
     options, 0, 2};
 
@@ -302,9 +303,8 @@ static int approve_package(struct peri_cli *cli, const struct peri_args *args, s
     }
     int code = PERI_EXIT_NO;
     if (confirmed(args)) {
-        struct peri_approval approval = {
-            manifest, peri_package_hash(package), hosts, args->value[ISOLATION], pw ? pw->pw_name : "unknown",
-            peri_clock_wall_ms(&clock)};
+        struct peri_approval approval = {manifest, peri_package_hash(package), hosts, args->value[ISOLATION],
+            pw ? pw->pw_name : "unknown", peri_clock_wall_ms(&clock)};
         if (peri_policy_approve(cli->config.policy, &approval, &err))
             code = peri_cli_fail_error(cli, &err);
         else if (cli->json)

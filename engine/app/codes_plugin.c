@@ -123,7 +123,8 @@ const struct peri_code peri_codes_plugin[] = {
     {"plugin_inactive", "the plugin is not active",
         "It is disabled, blocked or failed. `perigee plugins show ID` has the reason.", PERI_EXAMPLE_NONE, NULL, NULL},
     {"plugin.crashed", "the plugin's own process ended",
-        "It crashed, ran out of memory, made a system call that it may not make, or was killed. It is started again; the "
+        "It crashed, ran out of memory, made a system call that it may not make, or was killed. It is started again; "
+        "the "
         "call may be repeated unless something had left the service.",
         PERI_EXAMPLE_NONE, NULL, NULL},
     {"plugin.process", "the plugin's own process does not start",

@@ -53,8 +53,8 @@ int peri_cli_verb(
 
 /* The state folder's database, read-only, service or not. *ret is NULL when there is none yet. Returns an exit code. */
 int peri_cli_reader(struct peri_cli *cli, struct peri_reader **ret);
-/* `show ID` of what the store keeps under a number: noun is what one is called in messages. print: for people; NULL: as a
- * record. Returns an exit code. */
+/* `show ID` of what the store keeps under a number: noun is what one is called in messages. print: for people; NULL: as
+ * a record. Returns an exit code. */
 typedef enum peri_status (*peri_cli_read_fn)(
     struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err);
 int peri_cli_show(struct peri_cli *cli, const char *noun, const char *word, uint64_t id, peri_cli_read_fn read,

@@ -29,8 +29,8 @@ struct peri_config_flags {
 struct peri_config {
     struct peri_config_flags flags; /* that it was loaded with; borrowed */
     struct peri_config *former;     /* what peri_config_adopt has replaced: others may still point into it */
-    struct peri_yaml_doc *doc; /* NULL without a file */
-    char *file;                /* NULL without a file */
+    struct peri_yaml_doc *doc;      /* NULL without a file */
+    char *file;                     /* NULL without a file */
     char *state_dir, *database;
     char **rules, **plugin_path; /* NULL-ended */
     char *policy, *timezone;

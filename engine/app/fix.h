@@ -14,8 +14,9 @@ bool peri_fix_find(const struct peri_finding *f, const char *text, size_t len, s
 /* Called for each change that was made. The finding's place is as of the text at that moment. */
 typedef void (*peri_fix_told)(void *ctx, const struct peri_finding *f);
 
-/* Mends the text of one rule file, change by change. A change stays only if the text afterwards reads better: what it was
- * to mend is gone and nothing new is wrong. *ret is a malloc'ed text, equal to the old one when nothing was mended. */
+/* Mends the text of one rule file, change by change. A change stays only if the text afterwards reads better: what it
+ * was to mend is gone and nothing new is wrong. *ret is a malloc'ed text, equal to the old one when nothing was mended.
+ */
 enum peri_status peri_fix_rules(const char *file, const char *text, size_t len, const struct peri_rule_env *env,
     peri_fix_told told, void *ctx, char **ret, size_t *ret_len, size_t *ret_count) PERI_MUST_CHECK;
 

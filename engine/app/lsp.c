@@ -13,8 +13,14 @@
 #include "lang/glob.h"
 #include "lang/rule_schema.h"
 
-enum { PARSE_ERROR = -32700, NO_METHOD = -32601, BAD_PARAMS = -32602, INTERNAL = -32603, NOT_INITIALIZED = -32002,
-    INVALID_REQUEST = -32600 };
+enum {
+    PARSE_ERROR = -32700,
+    NO_METHOD = -32601,
+    BAD_PARAMS = -32602,
+    INTERNAL = -32603,
+    NOT_INITIALIZED = -32002,
+    INVALID_REQUEST = -32600
+};
 
 struct peri_lsp_text peri_lsp_doc_text(const struct peri_lsp *lsp, const struct peri_lsp_doc *doc)
 {
@@ -35,8 +41,7 @@ static struct peri_value *position_value(const struct peri_lsp_text *t, size_t o
 {
     struct peri_lsp_position p = peri_lsp_position(t, offset);
     struct peri_value *v = peri_value_map();
-    if (v && peri_map_put_int(v, "line", p.line) == PERI_OK &&
-        peri_map_put_int(v, "character", p.character) == PERI_OK)
+    if (v && peri_map_put_int(v, "line", p.line) == PERI_OK && peri_map_put_int(v, "character", p.character) == PERI_OK)
         return v;
     peri_value_unref(v);
     return NULL;
@@ -118,7 +123,8 @@ static void send(struct peri_lsp *lsp, struct peri_value *message)
 static void reply(struct peri_lsp *lsp, const struct peri_value *id, struct peri_value *result)
 {
     struct peri_value *message = peri_value_map();
-    if (message && (peri_map_put_ref(message, "id", id) != PERI_OK || peri_map_put(message, "result", result) != PERI_OK)) {
+    if (message &&
+        (peri_map_put_ref(message, "id", id) != PERI_OK || peri_map_put(message, "result", result) != PERI_OK)) {
         peri_value_unref(message);
         message = NULL;
     } else if (!message) {
@@ -272,7 +278,8 @@ static struct peri_value *initialize(struct peri_lsp *lsp, const struct peri_val
         good = peri_list_push(list, peri_value_str(triggers[i])) == PERI_OK;
     good = good && peri_map_put_ref(complete, "triggerCharacters", list) == PERI_OK &&
            peri_map_put_bool(sync, "openClose", true) == PERI_OK && peri_map_put_int(sync, "change", 1) == PERI_OK &&
-           peri_map_put_bool(sync, "save", true) == PERI_OK && peri_map_put_ref(can, "textDocumentSync", sync) == PERI_OK &&
+           peri_map_put_bool(sync, "save", true) == PERI_OK &&
+           peri_map_put_ref(can, "textDocumentSync", sync) == PERI_OK &&
            peri_map_put_ref(can, "completionProvider", complete) == PERI_OK &&
            peri_map_put_text(can, "positionEncoding", names[lsp->units]) == PERI_OK &&
            peri_map_put_bool(can, "hoverProvider", true) == PERI_OK &&
@@ -316,7 +323,8 @@ static const struct {
     {"textDocument/didSave", did_save},
 };
 
-static void on_request(struct peri_lsp *lsp, const struct peri_value *id, const char *method, const struct peri_value *params)
+static void on_request(
+    struct peri_lsp *lsp, const struct peri_value *id, const char *method, const struct peri_value *params)
 {
     if (strcmp(method, "initialize") == 0) {
         struct peri_value *result = initialize(lsp, params);

@@ -94,9 +94,13 @@ static struct peri_value *diagnostic_of(const struct peri_lsp_text *t, const str
     extent(t, f, &start, &end);
     char *text = f->hint ? peri_asprintf("%s\n%s", f->message, f->hint) : peri_strdup(f->message);
     bool good = v && text && peri_map_put(v, "range", peri_lsp_range(t, start, end)) == PERI_OK &&
-                peri_map_put_int(v, "severity", f->severity == PERI_SEV_ERROR ? 1 : f->severity == PERI_SEV_WARNING ? 2 : 3) == PERI_OK &&
+                peri_map_put_int(v, "severity",
+                    f->severity == PERI_SEV_ERROR     ? 1
+                    : f->severity == PERI_SEV_WARNING ? 2
+                                                      : 3) == PERI_OK &&
                 peri_map_put_text(v, "code", f->code) == PERI_OK &&
-                peri_map_put_text(v, "source", "perigee") == PERI_OK && peri_map_put_text(v, "message", text) == PERI_OK;
+                peri_map_put_text(v, "source", "perigee") == PERI_OK &&
+                peri_map_put_text(v, "message", text) == PERI_OK;
     free(text);
     if (good)
         return v;
@@ -127,12 +131,10 @@ static struct peri_value *edit_of(
 {
     struct peri_value *edit = peri_value_map(), *edits = peri_value_list(), *changes = peri_value_map(),
                       *whole = peri_value_map();
-    bool good = edit && edits && changes && whole &&
-                peri_map_put(edit, "range", peri_lsp_range(t, at, at + len)) == PERI_OK &&
-                peri_map_put_text(edit, "newText", to) == PERI_OK &&
-                peri_list_push(edits, peri_value_ref(edit)) == PERI_OK &&
-                peri_map_put_ref(changes, doc->uri, edits) == PERI_OK &&
-                peri_map_put_ref(whole, "changes", changes) == PERI_OK;
+    bool good =
+        edit && edits && changes && whole && peri_map_put(edit, "range", peri_lsp_range(t, at, at + len)) == PERI_OK &&
+        peri_map_put_text(edit, "newText", to) == PERI_OK && peri_list_push(edits, peri_value_ref(edit)) == PERI_OK &&
+        peri_map_put_ref(changes, doc->uri, edits) == PERI_OK && peri_map_put_ref(whole, "changes", changes) == PERI_OK;
     peri_value_unref(edit);
     peri_value_unref(edits);
     peri_value_unref(changes);
@@ -142,8 +144,8 @@ static struct peri_value *edit_of(
     return NULL;
 }
 
-static struct peri_value *action_of(const struct peri_lsp_text *t, const struct peri_lsp_doc *doc,
-    const struct peri_finding *f, size_t at, size_t len)
+static struct peri_value *action_of(
+    const struct peri_lsp_text *t, const struct peri_lsp_doc *doc, const struct peri_finding *f, size_t at, size_t len)
 {
     struct peri_value *action = peri_value_map(), *diagnostics = peri_value_list();
     char *title = peri_asprintf("Change %s to %s", f->fix.from, f->fix.to);

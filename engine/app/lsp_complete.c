@@ -26,15 +26,16 @@ static bool offered(const struct list *l, const char *label)
 }
 
 /* insert NULL: the label. first: before the others. */
-static void offer(struct list *l, const char *label, const char *insert, int kind, const char *detail, const char *help,
-    bool first)
+static void offer(
+    struct list *l, const char *label, const char *insert, int kind, const char *detail, const char *help, bool first)
 {
     if (!label || offered(l, label))
         return;
     struct peri_value *item = peri_value_map(), *edit = peri_value_map();
     char *sort = peri_asprintf("%d%s", first ? 0 : 1, label);
     bool good = item && edit && sort && peri_map_put_text(item, "label", label) == PERI_OK &&
-                peri_map_put_int(item, "kind", kind) == PERI_OK && peri_map_put_text(item, "detail", detail) == PERI_OK &&
+                peri_map_put_int(item, "kind", kind) == PERI_OK &&
+                peri_map_put_text(item, "detail", detail) == PERI_OK &&
                 peri_map_put_text(item, "sortText", sort) == PERI_OK &&
                 (!help || peri_map_put(item, "documentation", peri_lsp_markdown(help)) == PERI_OK) &&
                 peri_map_put_ref(edit, "range", l->range) == PERI_OK &&
@@ -142,7 +143,8 @@ static void offer_constant(struct list *l, const struct peri_value *v, bool oper
 static void offer_events(struct list *l)
 {
     for (size_t i = 0; i < peri_value_count(l->lsp->types.plugins); i++) {
-        const struct peri_value *plugin = peri_list_at(l->lsp->types.plugins, i), *events = peri_map_at(plugin, "events");
+        const struct peri_value *plugin = peri_list_at(l->lsp->types.plugins, i),
+                                *events = peri_map_at(plugin, "events");
         for (size_t k = 0; k < peri_value_count(events); k++) {
             const struct peri_value *event = peri_list_at(events, k);
             if (!peri_streq(peri_map_text(event, "direction"), "subscribe"))

@@ -131,8 +131,8 @@ static size_t value_end(const struct peri_lsp_text *t, size_t at, size_t end)
 }
 
 /* The line's key in that column; *ret_outer: something stands further left. */
-static void meet_line(struct family *f, const struct peri_lsp_text *t, const struct line *line, size_t column,
-    bool *ret_outer, bool next)
+static void meet_line(
+    struct family *f, const struct peri_lsp_text *t, const struct line *line, size_t column, bool *ret_outer, bool next)
 {
     *ret_outer = false;
     for (size_t i = 0; i < line->count; i++)
@@ -234,8 +234,8 @@ static void push_level(struct peri_lsp_cursor *c, struct peri_lsp_piece key, str
         c->levels[c->depth++] = (struct peri_lsp_level){key, operator_id};
 }
 
-static void push_key(struct peri_lsp_cursor *c, const struct peri_lsp_text *t, const struct line *line,
-    const struct item *item)
+static void push_key(
+    struct peri_lsp_cursor *c, const struct peri_lsp_text *t, const struct line *line, const struct item *item)
 {
     struct family f = {.not_at = item->at};
     gather(&f, t, line, column_of(line, item));
@@ -409,8 +409,8 @@ void peri_lsp_each_entry(
         struct telling tell = {t, line.start, fn, ctx};
         struct open stack[PERI_LSP_DEPTH];
         if (key)
-            fn(ctx, &(struct peri_lsp_entry){last->text,
-                        piece_of(t, last->value, value_end(t, last->value, line.end)), (int)column_of(&line, last)});
+            fn(ctx, &(struct peri_lsp_entry){last->text, piece_of(t, last->value, value_end(t, last->value, line.end)),
+                        (int)column_of(&line, last)});
         walk_flow(t, key ? last->value : skip_blanks(t, line.start, line.end), line.end, stack, tell_pair, &tell);
         const char *newline = memchr(t->s + line.end, '\n', t->len - line.end);
         at = newline ? (size_t)(newline - t->s) + 1 : t->len;

@@ -24,7 +24,8 @@ static const struct peri_value *operator_of(const struct peri_lsp *lsp, struct p
 
 static void write_members(struct peri_buf *out, const struct peri_value *schema)
 {
-    const struct peri_value *properties = peri_map_at(schema, "properties"), *required = peri_map_at(schema, "required");
+    const struct peri_value *properties = peri_map_at(schema, "properties"),
+                            *required = peri_map_at(schema, "required");
     for (void *it = peri_map_first(properties); it; it = peri_map_next(properties, it)) {
         const char *key = peri_map_key(it, NULL), *type = peri_map_text(peri_map_item(it), "type"),
                    *help = peri_map_text(peri_map_item(it), "description");
@@ -124,8 +125,9 @@ struct peri_value *peri_lsp_hover(struct peri_lsp *lsp, const struct peri_lsp_do
     }
     struct peri_value *result = out.len ? peri_value_map() : peri_value_null();
     size_t at = (size_t)(c.word.s - t.s);
-    bool good = result && (out.len == 0 || (peri_map_put(result, "contents", peri_lsp_markdown(peri_buf_text(&out))) == PERI_OK &&
-                                               peri_map_put(result, "range", peri_lsp_range(&t, at, at + c.word.len)) == PERI_OK));
+    bool good = result && (out.len == 0 ||
+                              (peri_map_put(result, "contents", peri_lsp_markdown(peri_buf_text(&out))) == PERI_OK &&
+                                  peri_map_put(result, "range", peri_lsp_range(&t, at, at + c.word.len)) == PERI_OK));
     peri_buf_finish(&out);
     if (good)
         return result;
@@ -160,7 +162,8 @@ static void find_operator(struct search *s, const char *plugin_id)
         static const char *const names[] = {"init.lua", "plugin.json"};
         for (size_t k = 0; k < 2; k++) {
             char *path = peri_path_join(folder, names[k]), *text = NULL;
-            char *quoted = peri_asprintf("\"%.*s\"", (int)s->word.len, s->word.s), *uri = path ? peri_path_uri(path) : NULL;
+            char *quoted = peri_asprintf("\"%.*s\"", (int)s->word.len, s->word.s),
+                 *uri = path ? peri_path_uri(path) : NULL;
             size_t len = 0;
             const char *at = NULL;
             if (path && quoted && uri && peri_path_read(path, 1 << 20, &text, &len, NULL) == PERI_OK)

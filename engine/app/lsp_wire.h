@@ -10,8 +10,8 @@
 
 #define PERI_LSP_MESSAGE_MAX (16u << 20)
 
-/* Waits for the next message. PERI_ENOTFOUND at the end of the input; PERI_EINVAL for content that is no JSON: the stream
- * is still in step; PERI_ECORRUPT when it is not. */
+/* Waits for the next message. PERI_ENOTFOUND at the end of the input; PERI_EINVAL for content that is no JSON: the
+ * stream is still in step; PERI_ECORRUPT when it is not. */
 enum peri_status peri_lsp_read(FILE *in, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_lsp_write(FILE *out, const struct peri_value *message) PERI_MUST_CHECK;
 

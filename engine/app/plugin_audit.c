@@ -14,8 +14,8 @@
 /* One line of what an entry says beside who and when. */
 static char *told(const struct peri_value *detail)
 {
-    static const char *const keys[] = {"host", "outcome", "what", "operator", "run", "code", "reason", "message", "count",
-        "bytes_sent", "bytes_received", "version", "by", NULL};
+    static const char *const keys[] = {"host", "outcome", "what", "operator", "run", "code", "reason", "message",
+        "count", "bytes_sent", "bytes_received", "version", "by", NULL};
     struct peri_buf out;
     peri_buf_init(&out, 4096);
     for (const char *const *key = keys; *key; key++) {

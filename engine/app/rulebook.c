@@ -33,8 +33,8 @@ struct peri_rulebook {
     struct peri_map *by_path;
     struct peri_rule_list rules; /* of all files, ids distinct */
     bool slim;
-    size_t running;              /* files that they come from */
-    size_t next;                 /* to be read */
+    size_t running; /* files that they come from */
+    size_t next;    /* to be read */
     bool scanned;
 };
 

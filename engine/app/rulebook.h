@@ -21,8 +21,8 @@ enum peri_status peri_rulebook_load(
 /* The same in pieces: begin, step until nothing more is to come (the first one looks which files there are, each other
  * reads one), end. What peri_rulebook_rules answers changes at the end. */
 void peri_rulebook_begin(struct peri_rulebook *book);
-enum peri_status peri_rulebook_step(struct peri_rulebook *book, const struct peri_rule_env *env,
-    struct peri_diag *diag, bool *ret_more) PERI_MUST_CHECK;
+enum peri_status peri_rulebook_step(struct peri_rulebook *book, const struct peri_rule_env *env, struct peri_diag *diag,
+    bool *ret_more) PERI_MUST_CHECK;
 enum peri_status peri_rulebook_end(struct peri_rulebook *book, struct peri_diag *diag) PERI_MUST_CHECK;
 /* borrow; valid until the next load. */
 const struct peri_rule_list *peri_rulebook_rules(const struct peri_rulebook *book);

@@ -117,7 +117,8 @@ const struct peri_rule *peri_service_rule(const struct peri_service *s, const ch
 static enum peri_status swap_rules(struct peri_service *s, struct peri_error *err)
 {
     const struct peri_rule_list *rules = peri_rulebook_rules(s->rulebook);
-    struct peri_rule **active = calloc(rules->count + 1, sizeof(*active)), **off = calloc(rules->count + 1, sizeof(*off));
+    struct peri_rule **active = calloc(rules->count + 1, sizeof(*active)),
+                     **off = calloc(rules->count + 1, sizeof(*off));
     size_t n = 0, off_count = 0;
     enum peri_status st = active && off ? PERI_OK : peri_error_nomem(err);
     for (size_t i = 0; st == PERI_OK && i < rules->count; i++) {
@@ -332,7 +333,6 @@ struct prune_job {
     bool more;
 };
 
-
 static enum peri_status prune_write(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct prune_job *job = arg;
@@ -374,8 +374,7 @@ static void prune(void *arg)
     k->prune = NULL;
     if (job) {
         const struct peri_config *c = k->s.config;
-        *job = (struct prune_job){
-            .keeper = k,
+        *job = (struct prune_job){.keeper = k,
             .retention = {.events_ms = c->retention.events_ms,
                 .runs_ms = c->retention.runs_ms,
                 .audit_ms = c->retention.audit_ms,

@@ -255,7 +255,8 @@ static void fix_tabs(const struct peri_yaml_text *t, struct peri_diag *diag)
     char from[64], to[2 * sizeof(from) + 1];
     while (start > 0 && t->s[start - 1] != '\n' && t->s[start - 1] != '\r')
         start--;
-    for (end = start; end < t->len && (t->s[end] == ' ' || t->s[end] == '\t') && end - start < sizeof(from) - 1; end++) {
+    for (end = start; end < t->len && (t->s[end] == ' ' || t->s[end] == '\t') && end - start < sizeof(from) - 1;
+         end++) {
         from[end - start] = t->s[end];
         for (int i = t->s[end] == '\t' ? 2 : 1; i > 0; i--)
             to[n++] = ' ';

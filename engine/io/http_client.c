@@ -88,8 +88,8 @@ static int on_request(void *arg, char *peer, char *local, int peer_port, int loc
     if (!http_call_may_connect(call, peer, peer_port))
         return CURL_PREREQFUNC_ABORT;
     call->blocked[0] = '\0';
-    /* libcurl sends a request once more by itself when a kept connection ends before the answer. Nobody can tell whether
-     * the first one has arrived, so only what changes nothing is repeated that way. */
+    /* libcurl sends a request once more by itself when a kept connection ends before the answer. Nobody can tell
+     * whether the first one has arrived, so only what changes nothing is repeated that way. */
     call->unanswered = call->sent && !call->repeatable;
     if (call->unanswered)
         return CURL_PREREQFUNC_ABORT;

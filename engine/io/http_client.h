@@ -56,13 +56,13 @@ struct peri_http_send {
     size_t body_len;
     const char *user, *password; /* Basic auth, or NULL; copied, zeroed after use */
     const char *user_agent;
-    const char *cert, *key;             /* client certificate and its key as PEM, or NULL; copied, zeroed after use */
-    const char *ca;                     /* PEM of who may have signed the server's; NULL: the client's */
-    int64_t timeout_ms;    /* whole call; default 10 s */
-    size_t max_response;   /* bytes of body; more is PERI_ELIMIT "http.too_large"; default 5 MiB */
-    int max_redirects;     /* default 0 */
-    peri_http_allow allow; /* NULL: public addresses only */
-    void *allow_ctx;       /* must live until done */
+    const char *cert, *key; /* client certificate and its key as PEM, or NULL; copied, zeroed after use */
+    const char *ca;         /* PEM of who may have signed the server's; NULL: the client's */
+    int64_t timeout_ms;     /* whole call; default 10 s */
+    size_t max_response;    /* bytes of body; more is PERI_ELIMIT "http.too_large"; default 5 MiB */
+    int max_redirects;      /* default 0 */
+    peri_http_allow allow;  /* NULL: public addresses only */
+    void *allow_ctx;        /* must live until done */
 };
 
 struct peri_http_response {

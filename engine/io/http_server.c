@@ -242,8 +242,8 @@ static void set_up_metrics(struct peri_http_server *server, struct peri_metrics 
     }
     server->m_refused =
         peri_metrics_counter(metrics, "http_refused_total", NULL, "Requests refused before any handler saw them.");
-    server->m_evicted = peri_metrics_counter(
-        metrics, "http_evicted_total", NULL, "Idle connections closed to make room for new ones.");
+    server->m_evicted =
+        peri_metrics_counter(metrics, "http_evicted_total", NULL, "Idle connections closed to make room for new ones.");
     server->m_connections =
         peri_metrics_gauge(metrics, "http_connections", NULL, "Open connections to the HTTP server.");
 }

@@ -392,8 +392,8 @@ static bool find_place(struct peri_http_server *server, bool *ret_reserved)
     if (server->conn_count < server->max_connections || evict(server, false))
         return true;
     *ret_reserved = true;
-    return server->reserved && (server->conn_count < server->max_connections + PERI_HTTP_CONNECTIONS_RESERVED ||
-                                   evict(server, true));
+    return server->reserved &&
+           (server->conn_count < server->max_connections + PERI_HTTP_CONNECTIONS_RESERVED || evict(server, true));
 }
 
 static bool adopt(struct peri_http_server *server, struct conn *conn)

@@ -13,7 +13,7 @@
 /* What http_server.c, http_server_conn.c and http_server_answer.c share. */
 
 #define PERI_HTTP_CONNECTIONS_MAX 1024
-#define PERI_HTTP_CONNECTIONS_RESERVED 32 /* beyond them, for the paths of options.reserved */
+#define PERI_HTTP_CONNECTIONS_RESERVED 32      /* beyond them, for the paths of options.reserved */
 #define PERI_HTTP_PIPELINE_MAX (64 * 1024)     /* bytes kept behind a request that is being answered */
 #define PERI_HTTP_STREAM_MAX (4 * 1024 * 1024) /* bytes a stream's reader may lag behind */
 

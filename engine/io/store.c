@@ -231,11 +231,12 @@ static void upkeep(struct peri_store *store)
     store->upkeep_ns = now;
 }
 
-/* When the thread has to look again although nothing is queued: seldom when nothing was written since it last looked. */
+/* When the thread has to look again although nothing is queued: seldom when nothing was written since it last looked.
+ */
 static int64_t upkeep_at(const struct peri_store *store)
 {
-    bool soon = peri_high_due(store) || peri_flow_due(store->flow) ||
-                peri_health_state(store->health, NULL) == PERI_STORE_FULL;
+    bool soon =
+        peri_high_due(store) || peri_flow_due(store->flow) || peri_health_state(store->health, NULL) == PERI_STORE_FULL;
     return store->upkeep_ns + (soon ? UPKEEP_NS : store->worked ? UPKEEP_IDLE_NS : UPKEEP_QUIET_NS);
 }
 

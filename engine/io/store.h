@@ -82,7 +82,7 @@ struct peri_store_found {
     bool behind;       /* acknowledged events are missing: stored_seq is below high_seq */
     uint64_t high_seq; /* last event known to have been acknowledged; 0: not known */
     uint64_t stored_seq;
-    int64_t alive_ms; /* when a service was last known to run, wall ms; 0: never */
+    int64_t alive_ms;    /* when a service was last known to run, wall ms; 0: never */
     uint64_t trying_seq; /* what peri_store_trying noted last; 0: nothing */
     int tries;
 };

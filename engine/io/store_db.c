@@ -131,7 +131,8 @@ enum peri_status peri_db_error(struct peri_db *db, int rc, struct peri_error *er
     case PERI_EFULL:
         if ((rc & 0xFF) == SQLITE_FULL || no_space(os))
             return peri_error_set(err, st, NULL, "%s: no space left: %s", db->path, why);
-        return peri_error_set(err, st, NULL, "%s: the disk does not take writes: %s", db->path, os ? strerror(os) : why);
+        return peri_error_set(
+            err, st, NULL, "%s: the disk does not take writes: %s", db->path, os ? strerror(os) : why);
     case PERI_ECORRUPT:
         if ((rc & 0xFF) == SQLITE_NOTADB)
             return peri_db_damage(db, err, NULL, "%s is not a perigee database", db->path);

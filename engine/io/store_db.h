@@ -35,7 +35,7 @@ struct peri_tx {
     struct peri_db *db;
     int64_t now_ms;
     uint64_t next_seq, next_run;
-    uint64_t entity_seq; /* journal position that new entities carry; 0: that of the newest event */
+    uint64_t entity_seq;    /* journal position that new entities carry; 0: that of the newest event */
     struct peri_flow *flow; /* counts of events by source; NULL: nobody counts */
     size_t flow_log;        /* entries of this group */
 };
@@ -168,8 +168,8 @@ enum peri_status peri_entity_terms_add(struct peri_tx *tx, const char *type, con
 /* Is the field a list whose elements are kept in entity_terms? */
 bool peri_entity_has_terms(const char *type, const char *field);
 
-/* store_prune.c: carries out a DELETE with two parameters, a bound and at most *rows; *rows is what is left of them, *more
- * whether there may be more to delete. */
+/* store_prune.c: carries out a DELETE with two parameters, a bound and at most *rows; *rows is what is left of them,
+ * *more whether there may be more to delete. */
 enum peri_status peri_tx_prune_page(struct peri_tx *tx, const char *sql, int64_t before, int64_t *rows, bool *more,
     struct peri_error *err) PERI_MUST_CHECK;
 

@@ -504,8 +504,8 @@ static uint64_t last_listed(const struct peri_value *list)
     return seq;
 }
 
-/* Pieces that take a fraction of what a read may; a piece that was too large is tried again smaller. left: what is still
- * to be looked at, empty when that was all. */
+/* Pieces that take a fraction of what a read may; a piece that was too large is tried again smaller. left: what is
+ * still to be looked at, empty when that was all. */
 static enum peri_status list_pieces(struct peri_reader *reader, const struct peri_event_filter *filter, size_t limit,
     struct piece *left, struct peri_value *list, struct peri_error *err)
 {

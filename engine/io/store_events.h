@@ -80,8 +80,8 @@ struct peri_event_filter {
     uint64_t before; /* seq below this; 0: newest */
     uint64_t after;  /* seq above this, ascending order then; 0: not used */
     size_t limit;    /* default 50, at most 1000 */
-    /* Rare events in a long journal: when looking for them takes longer than a read may, the list ends early, and this is
-     * where to go on (before or after it); 0: it is complete. NULL: looks as long as it takes, in short reads. */
+    /* Rare events in a long journal: when looking for them takes longer than a read may, the list ends early, and this
+     * is where to go on (before or after it); 0: it is complete. NULL: looks as long as it takes, in short reads. */
     uint64_t *ret_next;
 };
 enum peri_status peri_reader_events(struct peri_reader *reader, const struct peri_event_filter *filter,

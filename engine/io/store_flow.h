@@ -29,8 +29,7 @@ bool peri_flow_balanced(const struct peri_flow_row *row);
 
 enum peri_flow_refusal { PERI_FLOW_REJECTED, PERI_FLOW_SHED };
 /* n events of source were received and refused: malformed, or for want of room. Any thread. */
-void peri_store_flow_refused(
-    struct peri_store *store, const char *source, enum peri_flow_refusal refusal, int64_t n);
+void peri_store_flow_refused(struct peri_store *store, const char *source, enum peri_flow_refusal refusal, int64_t n);
 /* Every source, as of one instant. fn must not call the store. Any thread. */
 void peri_store_flow(struct peri_store *store, void (*fn)(void *arg, const struct peri_flow_row *row), void *arg);
 

@@ -60,7 +60,7 @@ struct peri_store {
     bool stopping;
     unsigned upkeep_asked, upkeep_done; /* peri_store_upkeep */
     int64_t upkeep_ns;                  /* when it was done last */
-    bool worked; /* something was written since then; store thread only */
+    bool worked;                        /* something was written since then; store thread only */
     uint64_t next_seq, next_run;        /* of the committed state; only the store's thread */
     bool checking;                      /* the check in the background was started */
     pthread_t checker;

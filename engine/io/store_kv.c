@@ -49,8 +49,8 @@ enum peri_status peri_tx_kv_swap(struct peri_tx *tx, const char *plugin, const c
     struct peri_stmt q;
     struct peri_value *stored = NULL;
     bool row = false;
-    enum peri_status st = peri_stmt_open(
-        &q, tx->db, "SELECT value FROM kv WHERE plugin=? AND key=? AND (expires=0 OR expires>?)", err);
+    enum peri_status st =
+        peri_stmt_open(&q, tx->db, "SELECT value FROM kv WHERE plugin=? AND key=? AND (expires=0 OR expires>?)", err);
     if (st)
         return st;
     peri_stmt_text(&q, plugin);

@@ -122,7 +122,8 @@ static enum peri_status jump(struct peri_store *store, uint64_t run, struct peri
         st = peri_db_meta_set_int(&store->db, "run_floor", (int64_t)store->next_run - 1, err);
     struct peri_stmt q;
     if (!st)
-        st = peri_stmt_open(&q, &store->db, "INSERT INTO audit(ts,actor,action,target,detail) VALUES(?,?,?,NULL,?)", err);
+        st = peri_stmt_open(
+            &q, &store->db, "INSERT INTO audit(ts,actor,action,target,detail) VALUES(?,?,?,NULL,?)", err);
     if (st)
         return st;
     peri_stmt_int(&q, peri_clock_wall_ms(&store->options.clock));
@@ -228,9 +229,9 @@ enum peri_status peri_store_prepare(struct peri_store *store, struct peri_error 
     }
     if (!st && !memory) {
         sync_folder(store);
-        peri_high_upkeep(store, peri_store_mono_ns()); /* alive from now on, also when it ends within the first second */
+        peri_high_upkeep(
+            store, peri_store_mono_ns()); /* alive from now on, also when it ends within the first second */
         st = peri_files_start(store, err);
     }
     return st;
 }
-

@@ -197,7 +197,8 @@ static enum peri_status surplus_runs(
     if (r->max_runs <= 0 || (int64_t)tx->next_run - 1 <= r->max_runs)
         return PERI_OK;
     enum peri_status st = peri_stmt_open(&q, tx->db,
-        "SELECT id,NULL,NULL FROM (SELECT id,state FROM runs WHERE id<? ORDER BY id LIMIT ?) WHERE state>=10 LIMIT ?", err);
+        "SELECT id,NULL,NULL FROM (SELECT id,state FROM runs WHERE id<? ORDER BY id LIMIT ?) WHERE state>=10 LIMIT ?",
+        err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)tx->next_run - r->max_runs);
@@ -356,10 +357,12 @@ enum peri_status peri_tx_prune(
             " expires<=? LIMIT ?)",
             tx->now_ms, &rows, &more, err);
     if (!st)
-        st = peri_tx_prune_page(tx, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE ts<? ORDER BY seq LIMIT ?)",
+        st = peri_tx_prune_page(tx,
+            "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE ts<? ORDER BY seq LIMIT ?)",
             tx->now_ms - (retention->audit_ms > 0 ? retention->audit_ms : AUDIT_MS), &rows, &more, err);
     if (!st && retention->runs_ms > 0)
-        st = peri_tx_prune_page(tx, "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created<? ORDER BY id LIMIT ?)",
+        st = peri_tx_prune_page(tx,
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created<? ORDER BY id LIMIT ?)",
             tx->now_ms - retention->runs_ms, &rows, &more, err);
     if (!st)
         st = prune_watches(tx, &rows, &more, err);

@@ -148,8 +148,8 @@ enum peri_status peri_reader_live_marks(struct peri_reader *reader,
     struct peri_stmt q;
     bool row = true;
     peri_db_limit(&reader->db, 0);
-    enum peri_status st = peri_stmt_open(&q, &reader->db,
-        "SELECT id,state,wake,base FROM runs INDEXED BY runs_live WHERE state<10 ORDER BY id", err);
+    enum peri_status st = peri_stmt_open(
+        &q, &reader->db, "SELECT id,state,wake,base FROM runs INDEXED BY runs_live WHERE state<10 ORDER BY id", err);
     if (st)
         return st;
     while (!(st = peri_stmt_row(&q, &row, err)) && row) {

@@ -12,9 +12,9 @@
 #include <unistd.h>
 #include "base/str.h"
 
-/* A full disk refuses DELETE too. So some room is held back in a file; when a group meets a full disk the file goes, and
- * what was begun can still be ended: results are committed, old rows deleted. Nothing new begins until there is twice
- * the reserve free again and the reserve is written.
+/* A full disk refuses DELETE too. So some room is held back in a file; when a group meets a full disk the file goes,
+ * and what was begun can still be ended: results are committed, old rows deleted. Nothing new begins until there is
+ * twice the reserve free again and the reserve is written.
  *
  * A group that failed once more at once shows that free space is not the whole story (a quota, a limit on files): the
  * pause before the next look doubles. */
@@ -22,8 +22,8 @@
 #define PAUSE_NS INT64_C(1000000000)
 #define PAUSE_MAX_NS (30 * PAUSE_NS)
 #define RELAPSE_NS (60 * PAUSE_NS)
-#define SMALL_PART 16           /* of a small file system, or of a limit on the size of files, this part is held back */
-#define WAL_LONG (8 << 20)      /* a longer WAL is emptied when nothing is queued */
+#define SMALL_PART 16      /* of a small file system, or of a limit on the size of files, this part is held back */
+#define WAL_LONG (8 << 20) /* a longer WAL is emptied when nothing is queued */
 #define CHECKPOINT_WAIT_MS 100
 
 static int64_t disk_free(const struct peri_store *store, int64_t *ret_total)

@@ -3,8 +3,7 @@
 #include "io/store_db.h"
 #include "io/store_runs.h"
 
-enum peri_status peri_tx_track_put(
-    struct peri_tx *tx, uint64_t run, int track, const char *pos, struct peri_error *err)
+enum peri_status peri_tx_track_put(struct peri_tx *tx, uint64_t run, int track, const char *pos, struct peri_error *err)
 {
     struct peri_stmt q;
     enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT OR REPLACE INTO tracks(run,t,pos) VALUES(?,?,?)", err);

@@ -23,8 +23,8 @@ struct peri_expr_names {
     void *ctx;
     /* May root.field be? False with code, message and hint in problem. May be NULL: any field may. */
     bool (*member)(void *ctx, const char *root, const char *field, struct peri_expr_problem *problem);
-    /* Told of each path root.field that is right, with the offset of the field in the expression, and before that of the
-     * text that an expression stands in: node from byte offset on. May be NULL. */
+    /* Told of each path root.field that is right, with the offset of the field in the expression, and before that of
+     * the text that an expression stands in: node from byte offset on. May be NULL. */
     void (*seen)(void *ctx, const char *root, const char *field, size_t offset);
     void (*enter)(void *ctx, const struct peri_node *node, size_t offset);
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fields of events against what plugins declare of their data. Warnings only: whoever sends an event may put more into it
- * than was declared. */
+/* Fields of events against what plugins declare of their data. Warnings only: whoever sends an event may put more into
+ * it than was declared. */
 #include <stdio.h>
 #include <string.h>
 
@@ -10,8 +10,7 @@
 
 static bool is_event(const struct peri_node *trigger, const char **ret_type)
 {
-    const struct peri_node *type =
-        trigger->kind == PERI_NODE_MAP ? peri_node_get(trigger, "event", NULL) : NULL;
+    const struct peri_node *type = trigger->kind == PERI_NODE_MAP ? peri_node_get(trigger, "event", NULL) : NULL;
     if (!type || type->kind != PERI_NODE_SCALAR || type->type != PERI_STRING || !peri_glob_is_exact(type->text))
         return false;
     *ret_type = type->text;
@@ -69,8 +68,7 @@ void peri_rule_fields_match(struct rule_reader *r, const struct peri_node *trigg
         return;
     for (size_t i = 0; i < match->count; i++) {
         const struct peri_node *key = match->pairs[i].key;
-        if (key->text[0] != '$' &&
-            r->env->event_field(r->env->ctx, type, key->text, near) == PERI_FIELD_NOWHERE)
+        if (key->text[0] != '$' && r->env->event_field(r->env->ctx, type, key->text, near) == PERI_FIELD_NOWHERE)
             warn(r, key->place, type, key->text, near);
     }
 }

@@ -37,7 +37,8 @@ void peri_tz_destroy(struct peri_tz *tz);
 struct peri_tz *peri_tz_ref(struct peri_tz *tz); /* counted, atomic */
 const char *peri_tz_name(const struct peri_tz *tz);
 void peri_tz_local(const struct peri_tz *tz, int64_t utc_ms, struct peri_local *ret);
-/* "2026-12-24T18:00" and "...:00", also with a blank for the T, as the first instant that it names. False when malformed. */
+/* "2026-12-24T18:00" and "...:00", also with a blank for the T, as the first instant that it names. False when
+ * malformed. */
 bool peri_tz_parse_local(const struct peri_tz *tz, const char *text, int64_t *ret_ms);
 /* The instants that a wall-clock time names: 0 (in a gap), 1 or 2 (repeated hour), in order. For 0, ret[0] is the first
  * instant after the gap. */

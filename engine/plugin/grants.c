@@ -13,9 +13,9 @@
 
 struct host {
     size_t item; /* whose it is; SIZE_MAX: of the policy's hosts */
-    char *name; /* lower case; "*.example.com" stands for exactly one more label */
-    int port;   /* 0: any */
-    bool named; /* by the operator: private addresses are meant */
+    char *name;  /* lower case; "*.example.com" stands for exactly one more label */
+    int port;    /* 0: any */
+    bool named;  /* by the operator: private addresses are meant */
 };
 
 struct peri_grants {
@@ -283,7 +283,8 @@ const char *peri_grants_path(const struct peri_grants *grants, const char *path)
         size_t n = strlen(granted);
         while (n > 1 && granted[n - 1] == '/')
             n--;
-        if (!strncmp(path, granted, n) && (path[n] == '/' || path[n] == '\0' || granted[n - 1] == '/') && use(grants, i))
+        if (!strncmp(path, granted, n) && (path[n] == '/' || path[n] == '\0' || granted[n - 1] == '/') &&
+            use(grants, i))
             return granted;
     }
     return NULL;

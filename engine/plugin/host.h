@@ -73,11 +73,11 @@ struct peri_host_options {
     const char *const *plugin_path; /* folders that hold plugin folders; NULL-ended */
     const char *bundled_path;       /* share folder with operators/, connectors/, channels/ and policy.yaml; or NULL */
     const char *policy_file;        /* the operator's policy.yaml; may not exist; NULL: none */
-    int64_t health_ms;              /* between questions about a plugin's health, before a first restart; 0: 30 s, 5 s */
-    const char *crumb;              /* a file that names the C plugin being loaded, should that end the process; or NULL */
-    bool note_usage;                /* of permissions, in the store */
-    bool leave_bundled;             /* load the plugins of plugin_path only; bundled_path still lends its Lua library */
-    bool approve_all;               /* grant what manifests ask for: development and tests */
+    int64_t health_ms;  /* between questions about a plugin's health, before a first restart; 0: 30 s, 5 s */
+    const char *crumb;  /* a file that names the C plugin being loaded, should that end the process; or NULL */
+    bool note_usage;    /* of permissions, in the store */
+    bool leave_bundled; /* load the plugins of plugin_path only; bundled_path still lends its Lua library */
+    bool approve_all;   /* grant what manifests ask for: development and tests */
     bool (*settings)(void *ctx, const char *plugin_id, struct peri_plugin_settings *ret); /* false: no entry */
     void *settings_ctx;
     const char *(*channel_for)(

@@ -119,8 +119,8 @@ static enum peri_status describe_more(struct peri_plugin *p, struct peri_error *
             err, PERI_EDENIED, "native.operator", "before and after need the permission actions:intercept");
     while (more.intercepts && more.intercepts[n])
         n++;
-    p->intercept = (struct peri_intercept){
-        .before = more.before, .after = more.after, .deadline_ms = PERI_HOST_INTERCEPT_MS};
+    p->intercept =
+        (struct peri_intercept){.before = more.before, .after = more.after, .deadline_ms = PERI_HOST_INTERCEPT_MS};
     if (n && !(p->intercept.globs = calloc(n + 1, sizeof(char *))))
         return peri_error_nomem(err);
     for (size_t i = 0; i < n; i++)

@@ -17,7 +17,8 @@
 #define BREAK_FIRST_MS 30000
 #define BREAK_LAST_MS 3600000
 
-/* True for an end at a limit of the plugin's own making, or with its process: waiting too long for somebody else's server is none. */
+/* True for an end at a limit of the plugin's own making, or with its process: waiting too long for somebody else's
+ * server is none. */
 static bool ran_away(const struct peri_error *err)
 {
     static const char *const codes[] = {

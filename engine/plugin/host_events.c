@@ -279,7 +279,8 @@ static bool ask(const char *key, void *value, void *arg)
 {
     const struct peri_sub *sub = value;
     struct question *q = arg;
-    q->yes = sub->owner && !by_star(sub, q->type) && peri_glob_match(sub->glob, q->type) && peri_grants_subscribe(sub->owner->grants, q->type);
+    q->yes = sub->owner && !by_star(sub, q->type) && peri_glob_match(sub->glob, q->type) &&
+             peri_grants_subscribe(sub->owner->grants, q->type);
     return !q->yes;
 }
 

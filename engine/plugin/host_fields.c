@@ -13,8 +13,9 @@
 static bool is_closed(const struct peri_value *schema)
 {
     const struct peri_value *more = peri_map_at(schema, "additionalProperties");
-    return peri_map_at(schema, "properties") && !(more && peri_truthy(more)) && !peri_map_at(schema, "patternProperties") &&
-           !peri_map_at(schema, "allOf") && !peri_map_at(schema, "anyOf") && !peri_map_at(schema, "oneOf");
+    return peri_map_at(schema, "properties") && !(more && peri_truthy(more)) &&
+           !peri_map_at(schema, "patternProperties") && !peri_map_at(schema, "allOf") &&
+           !peri_map_at(schema, "anyOf") && !peri_map_at(schema, "oneOf");
 }
 
 struct names {
@@ -32,8 +33,7 @@ static bool push(struct names *names, const char *name)
 }
 
 /* One plugin's word on it; names gathers the properties. */
-static enum peri_field_known ask(
-    const struct peri_event_decl *event, const char *field, struct names *names)
+static enum peri_field_known ask(const struct peri_event_decl *event, const char *field, struct names *names)
 {
     const struct peri_value *schema = event->schema ? peri_schema_source(event->schema) : NULL;
     if (!is_closed(schema))

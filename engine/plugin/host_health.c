@@ -148,7 +148,9 @@ static void answered(struct peri_job *job, const struct peri_call_result *result
     }
     care->bad++;
     snprintf(care->message, sizeof(care->message), "%.255s",
-        result->status ? result->error.message : message ? message : "it gave no reason");
+        result->status ? result->error.message
+        : message      ? message
+                       : "it gave no reason");
     unwell(care, p);
 }
 
@@ -220,7 +222,10 @@ enum peri_status peri_care_put(struct peri_plugin *p, struct peri_value *v)
     struct peri_value *h = care && (care->checked_ms || p->has_health) ? peri_value_map() : NULL;
     if (!h)
         return PERI_OK;
-    enum peri_status st = peri_map_put_text(h, "state", care->message[0] ? "failing" : care->checked_ms ? "ok" : "unknown");
+    enum peri_status st = peri_map_put_text(h, "state",
+        care->message[0]   ? "failing"
+        : care->checked_ms ? "ok"
+                           : "unknown");
     if (!st && care->message[0])
         st = peri_map_put_text(h, "message", care->message);
     if (!st && care->checked_ms)

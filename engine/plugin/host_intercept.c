@@ -194,8 +194,8 @@ static struct peri_value *error_value(const struct peri_error *err)
 }
 
 /* take params */
-static struct peri_job *make_job(struct peri_plugin *p, const struct peri_job *about, const char *hook,
-    struct peri_value *params)
+static struct peri_job *make_job(
+    struct peri_plugin *p, const struct peri_job *about, const char *hook, struct peri_value *params)
 {
     struct peri_job *job = params ? peri_job_create(p, PERI_JOB_INTERCEPT) : NULL;
     if (!job) {
@@ -293,11 +293,11 @@ static void veto(struct peri_gate *gate, struct peri_plugin *p, const struct per
 }
 
 /* It could not say anything. What then counts, it has declared itself. True: go on without it. */
-static bool may_go_on(struct peri_gate *gate, const struct peri_plugin *p, const struct peri_error *why,
-    struct peri_error *ret_fault)
+static bool may_go_on(
+    struct peri_gate *gate, const struct peri_plugin *p, const struct peri_error *why, struct peri_error *ret_fault)
 {
-    peri_warn(gate->host->options.log, p->area, "could not be asked about %s: %s [%s]%s", gate->job->name,
-        why->message, why->code, p->intercept.open ? "; the action goes on" : "");
+    peri_warn(gate->host->options.log, p->area, "could not be asked about %s: %s [%s]%s", gate->job->name, why->message,
+        why->code, p->intercept.open ? "; the action goes on" : "");
     if (p->intercept.open)
         return true;
     peri_error_set(ret_fault, PERI_EDENIED, "intercept.failed",

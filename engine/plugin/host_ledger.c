@@ -85,8 +85,7 @@ static struct row *find_row(
         what = "(more)";
     char *key = peri_asprintf("%s\n%s\n%s\n%s", action, plugin, what, code);
     struct row *row = key ? peri_map_get(ledger->rows, key) : NULL;
-    if (key && !row && (row = make_row(action, plugin, what, code)) &&
-        !peri_map_set(ledger->rows, key, row, NULL)) {
+    if (key && !row && (row = make_row(action, plugin, what, code)) && !peri_map_set(ledger->rows, key, row, NULL)) {
         free_row(row);
         row = NULL;
     }
@@ -118,8 +117,8 @@ static void take_note(struct peri_host *host, const struct note *note)
     pthread_mutex_unlock(&ledger->lock);
 }
 
-void peri_ledger_outbound(const struct peri_job *job, const char *host, int port, const char *outcome, int64_t sent,
-    int64_t received)
+void peri_ledger_outbound(
+    const struct peri_job *job, const char *host, int port, const char *outcome, int64_t sent, int64_t received)
 {
     char where[300];
     snprintf(where, sizeof(where), port ? "%.255s:%d" : "%.255s", host ? host : "?", port);

@@ -28,8 +28,7 @@ static int field(lua_State *L, int t, const char *key)
 static void check_keys(lua_State *L, int t)
 {
     static const char *const known[] = {
-        "method", "url", "headers", "body", "json", "form", "multipart", "query",
-        "timeout_ms", "auth", "tls", NULL};
+        "method", "url", "headers", "body", "json", "form", "multipart", "query", "timeout_ms", "auth", "tls", NULL};
     lua_pushnil(L);
     while (lua_next(L, t)) {
         const char *const *k = known;

@@ -375,8 +375,8 @@ static enum peri_status describe_intercept(struct peri_plugin *p, struct peri_er
 
 enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err)
 {
-    static const char *const members[] = {"init", "ready", "stop", "health", "on_enable", "on_disable", "conditions", "actions",
-        "connector", "channel", "webhooks", "jobs", "intercept", NULL};
+    static const char *const members[] = {"init", "ready", "stop", "health", "on_enable", "on_disable", "conditions",
+        "actions", "connector", "channel", "webhooks", "jobs", "intercept", NULL};
     static const char *const root[] = {NULL};
     enum peri_status st = check_members(p, root, members, "the package table", err);
     if (!st)

@@ -80,8 +80,8 @@ bool peri_plugin_id_ok(const char *id);
  * host of the URL, or each of the list, that the operator set under KEY in this plugin's settings (a host the operator
  * names may be a private address) network:inbound  filesystem:read:<absolute path>  event:publish:<glob>
  * event:subscribe:<glob> data:read:<type>  data:write:<type>   an entity type, its plural ("calls"), or * storage:read
- * storage:write  scheduler:read  scheduler:write  operators:call  actions:intercept  channels:send:<type or *> accounts:<provider>
- * secrets:mtls  contacts:read (the same as data:read:contact) PERI_EINVAL says what is wrong. */
+ * storage:write  scheduler:read  scheduler:write  operators:call  actions:intercept  channels:send:<type or *>
+ * accounts:<provider> secrets:mtls  contacts:read (the same as data:read:contact) PERI_EINVAL says what is wrong. */
 enum peri_status peri_permission_check(const char *permission, struct peri_error *err);
 /* "calls" -> "call", "calendar_events" -> "calendar_event"; others unchanged. borrow. */
 const char *peri_entity_type_singular(const char *type);

@@ -58,14 +58,13 @@ void peri_policy_caps(const struct peri_policy *policy, const char *plugin_id, s
 bool peri_policy_isolates(const struct peri_policy *policy, const char *plugin_id);
 
 void peri_grants_destroy(struct peri_grants *grants);
-bool peri_grants_has(const struct peri_grants *grants, const char *permission); /* exactly this one */
+bool peri_grants_has(const struct peri_grants *grants, const char *permission);  /* exactly this one */
 bool peri_grants_uses(const struct peri_grants *grants, const char *permission); /* the same, and it is used now */
 bool peri_grants_any(
     const struct peri_grants *grants, const char *prefix); /* one that begins so: "network:outbound:" */
 /* The questions below count as a use of what they find; any thread. fn for each permission that was used since the last
  * time. */
-void peri_grants_take_used(
-    const struct peri_grants *grants, void (*fn)(void *arg, const char *permission), void *arg);
+void peri_grants_take_used(const struct peri_grants *grants, void (*fn)(void *arg, const char *permission), void *arg);
 /* access "read" or "write". A plural type is taken as its singular. */
 bool peri_grants_data(const struct peri_grants *grants, const char *access, const char *type);
 bool peri_grants_publish(const struct peri_grants *grants, const char *event_type);

@@ -9,7 +9,8 @@
 
 /* After a stop that was not orderly the oldest unmatched events are evaluated one at a time, and before each of them it
  * is noted that it is tried, and afterwards that it is not any more. An event that stops the engine is found that way:
- * at its third try it is set aside. Runs wait meanwhile, so that what stops the engine now is an event and nothing else.
+ * at its third try it is set aside. Runs wait meanwhile, so that what stops the engine now is an event and nothing
+ * else.
  *
  * The note is written to a file without waiting for the disk: what a process wrote outlives its end, and no event can
  * end the machine. So the time in which a kill from outside could be mistaken for the event's doing is that of its

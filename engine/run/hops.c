@@ -55,8 +55,8 @@ char *match_path(struct peri_pipeline *p, const struct peri_event *event)
     peri_buf_init(&out, PATH_MAX_BYTES);
     for (size_t i = n; i-- > 0;) {
         if (steps[i].rule)
-            (void)peri_buf_printf(&out, "%srule %s (run-%" PRIu64 ") -> ", i + 1 < n ? " -> " : "", steps[i].rule,
-                steps[i].run);
+            (void)peri_buf_printf(
+                &out, "%srule %s (run-%" PRIu64 ") -> ", i + 1 < n ? " -> " : "", steps[i].rule, steps[i].run);
         else
             (void)peri_buf_puts(&out, i + 1 < n ? " -> " : "");
         (void)peri_buf_puts(&out, steps[i].type ? steps[i].type : "?");

@@ -10,8 +10,10 @@
 /* A run's transition: its failed attempts, and the run itself when it has failed and nothing handled that. */
 enum peri_status ledger_run(struct peri_tx *tx, const struct peri_run_row *row, const struct peri_step_record *records,
     size_t count, struct peri_error *err) PERI_MUST_CHECK;
-/* What becomes of an event, or of some of its rules: rules that could not decide, runs that were not made because of max_exceeded, the event itself. */
+/* What becomes of an event, or of some of its rules: rules that could not decide, runs that were not made because of
+ * max_exceeded, the event itself. */
 struct match_item;
-enum peri_status ledger_event(struct peri_tx *tx, const struct match_item *item, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status ledger_event(
+    struct peri_tx *tx, const struct match_item *item, struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

@@ -503,7 +503,8 @@ static bool find_disabled(struct match_event *me)
     const char *target = me->event->target_rule;
     size_t count = p->off && !me->event->target_trigger ? peri_index_lookup(p->off, me->event->type, NULL, 0) : 0;
     struct peri_index_hit *hits = count ? calloc(count, sizeof(*hits)) : NULL;
-    struct match_rule **grown = hits ? realloc(me->rules, (me->rule_count + count) * sizeof(struct match_rule *)) : NULL;
+    struct match_rule **grown =
+        hits ? realloc(me->rules, (me->rule_count + count) * sizeof(struct match_rule *)) : NULL;
     bool ok = count == 0 || grown;
     bool by_name = peri_streq(me->event->source, PIPE_SYSTEM_SOURCE);
     if (grown)

@@ -5,9 +5,9 @@
 #include "base/vec.h"
 #include "run/pipeline_internal.h"
 
-/* Each run that can go on by itself has somebody in memory who will see to it: an entry of the heap, a place in the queue
- * of runs to resume, or itself. Once a minute the store's list of them is compared with that. Nothing should ever be
- * found; what is found is looked at again a little later, because between a commit and its completion the store is
+/* Each run that can go on by itself has somebody in memory who will see to it: an entry of the heap, a place in the
+ * queue of runs to resume, or itself. Once a minute the store's list of them is compared with that. Nothing should ever
+ * be found; what is found is looked at again a little later, because between a commit and its completion the store is
  * ahead of memory, and only then armed anew, logged and counted.
  *
  * Rows are read a thousand at a time with a pause in between. The heap is not searched for each of them: its ids are
@@ -101,7 +101,8 @@ static void look_again(struct peri_pipeline *p, struct owners *o)
         if (has_owner(p, o, run) || peri_reader_run_row(p->reader, run, look_closely, &found, NULL) != PERI_OK ||
             !found.orphan)
             continue;
-        peri_err(p->options.log, "run", "run-%" PRIu64 " had nobody who would go on with it; it is taken up again", run);
+        peri_err(
+            p->options.log, "run", "run-%" PRIu64 " had nobody who would go on with it; it is taken up again", run);
         peri_metric_add(p->metrics.orphans, 1);
         p->counts.orphans++;
         if (recover_run(p, run, &err) != PERI_OK)

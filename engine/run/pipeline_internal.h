@@ -162,13 +162,13 @@ struct peri_pipeline {
     /* runs */
     struct peri_map *lives; /* id as text -> struct live */
     size_t live_memory;
-    int64_t live_runs; /* not final */
-    size_t committing; /* run transactions under way */
-    size_t calls;      /* actions in flight */
+    int64_t live_runs;                        /* not final */
+    size_t committing;                        /* run transactions under way */
+    size_t calls;                             /* actions in flight */
     struct live_task *held_first, *held_last; /* in order of their turns */
     struct peri_map *held_turns;              /* of the last held one of each rule */
     uint64_t held_turn;                       /* of the last one that was let go */
-    struct resume_item *resume; /* runs to be taken into memory as room allows; a queue */
+    struct resume_item *resume;               /* runs to be taken into memory as room allows; a queue */
     size_t resume_head, resume_count, resume_cap;
     struct evaluation *waiting_first, *waiting_last; /* condition calls that met a full queue */
     bool waiting_timer;                              /* those of them that wait for room will be looked at */

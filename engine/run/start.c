@@ -78,7 +78,8 @@ void start_told(struct peri_pipeline *p)
             peri_time_format(r->down_since_ms, since), r->clean ? "an orderly stop" : "a stop that was not orderly");
     }
     peri_info(p->options.log, "start",
-        "%lld events wait to be evaluated; %lld runs go on, %lld wait (%lld of them were due meanwhile), %lld are queued,"
+        "%lld events wait to be evaluated; %lld runs go on, %lld wait (%lld of them were due meanwhile), %lld are "
+        "queued,"
         " %lld wait for a person; %lld occurrences of schedules were missed, %lld of them are made up for",
         (long long)r->unmatched, (long long)r->resumed, (long long)r->waiting, (long long)r->overdue,
         (long long)r->queued, (long long)r->for_people, (long long)r->missed, (long long)r->made_up);
@@ -98,9 +99,9 @@ enum peri_status start_value(const struct peri_pipeline *p, struct peri_value **
                peri_map_put_bool(map, "clean", r->clean) != PERI_OK ||
                peri_map_put_bool(map, "first", r->fresh) != PERI_OK;
     if (!bad && r->down_since_ms > 0)
-        bad = peri_map_put_time(map, "down_since", r->down_since_ms) != PERI_OK ||
-              peri_map_put_int(map, "down_ms", r->at_ms > r->down_since_ms ? r->at_ms - r->down_since_ms : 0) !=
-                  PERI_OK;
+        bad =
+            peri_map_put_time(map, "down_since", r->down_since_ms) != PERI_OK ||
+            peri_map_put_int(map, "down_ms", r->at_ms > r->down_since_ms ? r->at_ms - r->down_since_ms : 0) != PERI_OK;
     for (size_t i = 0; !bad && i < sizeof(numbers) / sizeof(numbers[0]); i++)
         bad = peri_map_put_int(map, numbers[i].name, numbers[i].n) != PERI_OK;
     if (bad) {

@@ -305,8 +305,8 @@ static enum peri_status tell_stopped(void *arg, const struct peri_run_row *row)
         return PERI_OK;
     }
     char cause[PERI_ID_TEXT];
-    struct peri_value *data = ended_data(run_data(row->id, row->rule, row->event),
-        peri_run_state_name(stopped->state), row->ended_ms - row->created_ms, NULL);
+    struct peri_value *data = ended_data(run_data(row->id, row->rule, row->event), peri_run_state_name(stopped->state),
+        row->ended_ms - row->created_ms, NULL);
     stopped->event = make_event(p, "run.Finished", data, about, peri_run_id(row->id, cause));
     peri_event_unref(about);
     return PERI_OK;

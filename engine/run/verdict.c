@@ -133,7 +133,8 @@ struct peri_value *peri_verdict_disabled(const struct peri_rule *rule, const str
         snprintf(reason, sizeof(reason), "the rule is disabled: `perigee rules enable %.*s' lets it hear events",
             ID_SHOWN, rule->id);
     else
-        snprintf(reason, sizeof(reason), "`enabled: false' stands in the file, in the rule of line %d", rule->place.line);
+        snprintf(
+            reason, sizeof(reason), "`enabled: false' stands in the file, in the rule of line %d", rule->place.line);
     return verdict(rule, trigger, PERI_VERDICT_DISABLED, NULL, NULL, reason, NULL);
 }
 

@@ -17,7 +17,8 @@
 /* The first field of a pattern that can only have one value: its path as a JSON list (malloc'ed; NULL: there is none)
  * and the value's key, never 0. False: memory is out. */
 bool peri_wait_index(const struct peri_value *match, char **ret_path, int64_t *ret_key);
-/* Keys of all values that a payload has at a path, lists looked through. How many there are; above max it only says so. */
+/* Keys of all values that a payload has at a path, lists looked through. How many there are; above max it only says so.
+ */
 size_t peri_wait_keys(const struct peri_value *payload, const struct peri_value *path, int64_t *keys, size_t max);
 
 /* Waits that an event has ended. */

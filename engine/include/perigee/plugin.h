@@ -142,11 +142,11 @@ struct perigee_plugin {
     void (*unload)(void *state);                     /* may be NULL */
 
     /* From here on later than the first header of version 1: test PERIGEE_PLUGIN_HAS before you set one. */
-    /* Is it well? PERIGEE_FAILED, with call_fail, says why not. Asked every half minute; three times no, and the plugin is
-     * loaded anew. May be NULL. */
+    /* Is it well? PERIGEE_FAILED, with call_fail, says why not. Asked every half minute; three times no, and the plugin
+     * is loaded anew. May be NULL. */
     enum perigee_status (*health)(void *state, struct perigee_call *call);
-    /* Asked before, told after each action of another plugin; needs the permission actions:intercept. action: {operator,
-     * plugin, params, rule?, run?, ...}, after: with ok, and result or error. before forbids it with `return
+    /* Asked before, told after each action of another plugin; needs the permission actions:intercept. action:
+     * {operator, plugin, params, rule?, run?, ...}, after: with ok, and result or error. before forbids it with `return
      * host->call_fail(call, code, why, 0)`. Either may be NULL. */
     enum perigee_status (*before)(void *state, struct perigee_call *call, const struct perigee_value *action);
     void (*after)(void *state, struct perigee_call *call, const struct perigee_value *action);
