@@ -16,11 +16,12 @@
 
 #define ASK "actions = { ['t.heard'] = { execute = function(p, ctx) return ctx.storage.get('heard') end } }"
 
-/* Waits until the plugin has heard this. */
+/* Waits until the plugin has heard this. Each look is a call of the plugin, which takes turns with its events: a test
+ * of n events can need more than n looks, so there are many more than any test has events. */
 static void hears(struct rig *rig, const char *json)
 {
     struct rig_answer a = {0};
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 3000; i++) {
         a = rig_call(rig, "t.heard", "{}");
         assert_int_equal(a.status, PERI_OK);
         if (!strcmp(a.text, json))
