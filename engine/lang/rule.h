@@ -239,6 +239,7 @@ struct peri_rule {
     int priority;
     int64_t timeout_ms; /* of a run; 0: none */
     struct peri_flow flow;
+    uint32_t awaits; /* system events that its wait_for and cancel_on name: see peri_system_events_named */
     struct peri_place place; /* of the rule's mapping; file is owned by the rule */
     struct peri_trigger *triggers;
     size_t trigger_count;

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "lang/glob.h"
 #include "lang/rule_internal.h"
+#include "lang/system_event.h"
 
 const struct rule_key peri_rule_throttle_keys[] = {
     {"once_within", KEY_KNOWN}, {"once_after", KEY_KNOWN}, {NULL, KEY_END}};
@@ -118,6 +119,7 @@ static void read_cancel(struct rule_reader *r, const struct peri_node *node, str
         peri_rule_fault(r, n->place, "event-type", "for example order.Cancelled or order.*", "%s", err.message);
     else if (event)
         cancel->event = peri_rule_dup(r, event);
+    r->rule->awaits |= peri_system_events_named(cancel->event);
     if (match && peri_pattern_compile_node(match, &cancel->match, r->diag) == PERI_ENOMEM)
         peri_rule_nomem(r);
 }

@@ -5,6 +5,7 @@
 
 #include "lang/glob.h"
 #include "lang/rule_internal.h"
+#include "lang/system_event.h"
 
 const struct rule_key peri_rule_wait_keys[] = {
     {"event", KEY_KNOWN}, {"match", KEY_KNOWN}, {"timeout", KEY_KNOWN}, {NULL, KEY_END}};
@@ -84,6 +85,7 @@ void peri_rule_read_wait_for(struct rule_reader *r, const struct peri_node *map,
         peri_rule_fault(r, n->place, "event-type", "for example order.Paid or order.*", "%s", err.message);
     else if (event)
         s->wait_event = peri_rule_dup(r, event);
+    r->rule->awaits |= peri_system_events_named(s->wait_event);
     if ((n = peri_node_get(wait, "match", NULL)))
         read_match(r, n, s);
     if ((n = peri_node_get(wait, "timeout", NULL)))

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "lang/glob.h"
+
 const struct peri_system_event peri_system_events[] = {
     {"system.Started", "version started_at", "the service is ready: plugins and rules are loaded"},
     {"system.Stopping", "version reason", "the service was asked to stop"},
@@ -28,6 +30,15 @@ const struct peri_system_event *peri_system_event_find(const char *type)
         if (!strcmp(e->type, type))
             return e;
     return NULL;
+}
+
+uint32_t peri_system_events_named(const char *glob)
+{
+    uint32_t named = 0;
+    for (size_t i = 0; glob && glob[0] != '*' && peri_system_events[i].type; i++)
+        if (peri_glob_match(glob, peri_system_events[i].type))
+            named |= UINT32_C(1) << i;
+    return named;
 }
 
 bool peri_system_event_has(const struct peri_system_event *event, const char *field)

@@ -16,7 +16,8 @@ static bool takes(const struct match_event *me, const struct peri_cancel *cancel
 {
     struct peri_error err;
     bool matches = true;
-    if (!peri_glob_match(cancel->event, me->event->type))
+    bool by_star = cancel->event[0] == '*' && peri_streq(me->event->source, PIPE_SYSTEM_SOURCE);
+    if (by_star || !peri_glob_match(cancel->event, me->event->type))
         return false;
     return !cancel->match ||
            (peri_pattern_match(cancel->match, me->event->data, me->event->data_len, &matches, NULL, &err) == PERI_OK &&

@@ -178,6 +178,8 @@ struct peri_pipeline {
     uint32_t random;
     struct pipe_early *early; /* announced before the start */
     size_t early_count;
+    uint32_t awaited; /* system events that a rule's wait_for or cancel_on names, or once did. A bit too many costs an
+                         event that nobody hears */
 
     /* watch */
     int64_t watch_next; /* steady ms of the earliest key that is due; INT64_MAX: none */

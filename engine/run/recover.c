@@ -2,6 +2,7 @@
 #include "base/failpoint.h"
 #include "run/gate.h"
 #include "io/store_waits.h"
+#include "lang/system_event.h"
 #include "run/pipeline_internal.h"
 
 /* What the service does before it serves: live runs find their owner again (the heap, the queue of runs to resume, or a
@@ -71,9 +72,18 @@ static enum peri_status take_heard(void *arg, uint64_t run, int n, uint64_t seq)
     return resume_push(arg, run, RESUME_HEARD);
 }
 
+static enum peri_status take_kind(void *arg, int64_t kind, const char *type, const char *path)
+{
+    struct peri_pipeline *p = arg;
+    p->awaited |= peri_system_events_named(type);
+    return PERI_OK;
+}
+
+/* What is left are the kinds that runs wait for, perhaps with the text of a rule that has changed since. */
 static enum peri_status tidy_waits(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
-    return peri_tx_wait_kinds_tidy(tx, err);
+    enum peri_status st = peri_tx_wait_kinds_tidy(tx, err);
+    return st ? st : peri_tx_wait_kinds(tx, take_kind, arg, err);
 }
 
 static enum peri_status recover_waits(struct peri_pipeline *p, struct peri_error *err)
@@ -82,7 +92,7 @@ static enum peri_status recover_waits(struct peri_pipeline *p, struct peri_error
     if (st == PERI_OK)
         st = peri_reader_waits_hit(p->reader, 0, take_heard, p, err);
     if (st == PERI_OK && pipe_writable(p))
-        st = peri_store_run(p->options.store, tidy_waits, NULL, err);
+        st = peri_store_run(p->options.store, tidy_waits, p, err);
     return st;
 }
 

@@ -43,9 +43,10 @@ enum peri_status peri_pipeline_set_disabled(struct peri_pipeline *p, struct peri
     return PERI_OK;
 }
 
-static bool remember(struct peri_map *by_hash, struct peri_rule *rule)
+static bool remember(struct peri_pipeline *p, struct peri_map *by_hash, struct peri_rule *rule)
 {
     void *old = NULL;
+    p->awaited |= rule->awaits; /* of a text that only runs under way still have */
     if (!peri_map_set(by_hash, rule->hash, rule, &old))
         return false;
     peri_rule_ref(rule);
@@ -74,8 +75,9 @@ enum peri_status peri_pipeline_set_rules(
     enum peri_status st = by_id && by_hash && copy ? PERI_OK : PERI_ENOMEM;
     for (; st == PERI_OK && kept < count; kept++) {
         copy[kept] = peri_rule_ref(rules[kept]);
+        p->awaited |= rules[kept]->awaits;
         if (!peri_map_set(by_id, rules[kept]->id, rules[kept], NULL) ||
-            (!rules[kept]->slim && !remember(by_hash, rules[kept])))
+            (!rules[kept]->slim && !remember(p, by_hash, rules[kept])))
             st = PERI_ENOMEM;
     }
     if (st == PERI_OK)
@@ -126,7 +128,7 @@ static enum peri_status compile(
         peri_map_destroy(p->rules_by_hash, unref_rule);
         p->rules_by_hash = fresh;
     }
-    if (!remember(p->rules_by_hash, rule))
+    if (!remember(p, p->rules_by_hash, rule))
         st = peri_error_nomem(err);
     else
         *ret = rule;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events about the service itself. What belongs to a transition of a run is journaled with it, in one transaction; the
- * rest is submitted on its own. Nothing is journaled that nobody hears.
+ * rest is submitted on its own. Nothing is journaled that nobody hears: no trigger,
+ * no plugin, no wait_for or cancel_on.
  *
  * A glob that begins with a star means the world, not the service: it hears none of them.
  *
@@ -24,6 +25,8 @@ struct pipe_early {
 
 bool pipe_heard(const struct peri_pipeline *p, const char *type)
 {
+    if (p->awaited && (p->awaited & peri_system_events_named(type)))
+        return true;
     struct peri_index_hit hits[16];
     size_t count = p->index ? peri_index_lookup(p->index, type, hits, 16) : 0;
     for (size_t i = 0; i < count && i < 16; i++)

@@ -125,6 +125,12 @@ static bool may_be_heard(const struct peri_event *event)
            !peri_streq(event->source, PIPE_WATCH_SOURCE);
 }
 
+/* What the service tells about itself is heard by its name. */
+static bool names(const char *glob, const struct peri_event *event)
+{
+    return peri_glob_match(glob, event->type) && !(glob[0] == '*' && peri_streq(event->source, PIPE_SYSTEM_SOURCE));
+}
+
 /* Does the pattern take the payload? A pattern that cannot be read takes nothing. */
 static bool takes(const char *match, const struct peri_event *event)
 {
@@ -229,7 +235,7 @@ static enum peri_status hear_one(struct hearing *h, struct peri_error *err)
     enum peri_status st = PERI_OK;
     for (size_t i = 0; st == PERI_OK && i < h->kind_count; i++) {
         const struct kind *kind = &h->kinds[i];
-        if (!peri_glob_match(kind->type, h->event->type))
+        if (!names(kind->type, h->event))
             continue;
         if (kind->path)
             st = hear_by_path(h, kind, err);
@@ -269,7 +275,7 @@ struct looking_back {
 static enum peri_status look_back(void *arg, const struct peri_event *event)
 {
     struct looking_back *l = arg;
-    if (!may_be_heard(event) || !event->data || !peri_glob_match(l->wait->type, event->type) || is_own(event, l->run) ||
+    if (!may_be_heard(event) || !event->data || !names(l->wait->type, event) || is_own(event, l->run) ||
         !takes(l->wait->match, event))
         return PERI_OK;
     l->seq = event->seq;

@@ -86,6 +86,43 @@ class SystemEvents(harness.Case):
         told = [e for e in s.get("/v1/events?limit=1000")["items"] if e["type"] == "run.Finished"]
         self.assertEqual(len(told), 2)
 
+    WAITER = """
+name: Waiter
+trigger: {event: t.Go}
+actions:
+  - id: other
+    wait_for: {event: TYPE, match: {rule: [work]}, timeout: 1h}
+"""
+
+    def test_a_wait_for_hears_them_also_after_its_rule_has_changed(self):
+        s = self.start_with()
+        s.write_rule("waiter.yaml", self.WAITER.replace("TYPE", "run.Finished"))
+        s.write_rule("star.yaml", self.WAITER.replace("TYPE", '"**"').replace("Waiter", "Star"))
+        harness.wait_for(lambda: s.request("GET", "/v1/rules/waiter").status == s.request("GET", "/v1/rules/star").status == 200, "the new rules")
+        go = s.emit("t.Go")
+        s.matched(go)
+        harness.wait_for(lambda: [r["state"] for r in s.get(f"/v1/runs?event={go}")["items"]] == ["waiting"] * 2, "both to wait")
+        s.write_rule("waiter.yaml", self.WAITER.replace("TYPE", "other.Thing"))
+        s.restart()
+        work = s.emit("a.B")
+        waited = next(r for r in s.get(f"/v1/runs?event={go}")["items"] if r["rule"] == "waiter")
+        run = harness.wait_for(lambda: next((r for r in [s.get("/v1/runs/" + waited["id"])] if "ended" in r), None), "the wait to end")
+        self.assertEqual((run["state"], run["steps"][0]["result"]["type"]), ("succeeded", "run.Finished"))
+        self.assertEqual(run["steps"][0]["result"]["timed_out"], False)
+        self.assertEqual([r["rule"] for r in s.runs_of(work)], ["work"])
+        self.assertEqual([r["rule"] for r in s.get(f"/v1/runs?event={go}")["items"] if r["state"] == "waiting"], ["star"])
+
+    def test_cancel_on_hears_them(self):
+        s = self.start_with()
+        s.write_rule("job.yaml", "name: Job\ntrigger: {event: t.Go}\ncancel_on: [{event: run.Failed, match: {rule: [breaks]}}]\nactions: [{delay: 1h}]\n")
+        s.write_rule("breaks.yaml", "name: Breaks\ntrigger: {event: t.Break}\nactions: [{set: {x: \"{{ event.nothing }}\"}}]\n")
+        harness.wait_for(lambda: s.request("GET", "/v1/rules/job").status == s.request("GET", "/v1/rules/breaks").status == 200, "the new rules")
+        go = s.emit("t.Go")
+        s.matched(go)
+        s.runs_of(s.emit("t.Break"))
+        run, = s.runs_of(go)
+        self.assertEqual((run["state"], run["error"]["code"]), ("cancelled", "cancel_on"))
+
     def test_nothing_is_kept_when_nobody_listens(self):
         s = self.start_with()
         s.runs_of(s.emit("a.B"))
