@@ -49,6 +49,9 @@ static void finish_paths(struct matcher_build *b)
         struct matcher_path *parent = &m->paths[b->parents[i]];
         set_key(b, i, &m->keys[parent->child_first + parent->child_count++]);
     }
+    for (uint32_t i = 0; i < b->member_count; i++)
+        m->paths[m->members[i].path].kept = true;
+    m->paths[0].kept = b->member_count > 0;
 }
 
 /* --- classes --- */

@@ -120,8 +120,13 @@ static void find_address(
 static void find_number(
     struct peri_matcher_scratch *r, const struct matcher_field *field, struct matcher_scalar *scalar)
 {
-    if (field->number == MATCHER_NONE && field->digits == MATCHER_NONE && !field->range_count)
-        return;
+    if (field->number == MATCHER_NONE && field->digits == MATCHER_NONE) {
+        const struct matcher_range *ranges = &r->m->ranges[field->range_first];
+        if (!field->range_count || (!scalar->has_number && matcher_number_outside(scalar->s, scalar->len, ranges[0].low,
+                                                               ranges[field->range_count / 2].top, &scalar->number)))
+            return;
+        scalar->has_number = true;
+    }
     const struct pattern_number *n = matcher_scalar_number(scalar);
     if (n->fits && field->number != MATCHER_NONE) {
         char key[8];

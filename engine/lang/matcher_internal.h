@@ -27,6 +27,7 @@ struct matcher_path {
     uint32_t key, key_len;             /* in the text pool */
     uint32_t child_first, child_count; /* of keys */
     uint32_t field;                    /* what is asked of values here, or MATCHER_NONE */
+    bool kept;                         /* a pattern is verified on what is here; so are the paths above */
 };
 
 /* A child, as it is looked for: by the last eight bytes before the closing quote. */
@@ -233,8 +234,11 @@ void matcher_ranges_sort(struct matcher_range *ranges, size_t count);
 void matcher_ranges_find(const struct matcher_range *ranges, size_t count, double value,
     void (*found)(struct peri_matcher_scratch *r, struct matcher_scalar *scalar, struct matcher_posting posting),
     struct peri_matcher_scratch *r, struct matcher_scalar *scalar);
-/* The number of a JSON number text, as pattern_number_read has it, but faster for short ones. */
+/* The number of a JSON number text, as pattern_number_read has it, but faster without an exponent. */
 struct pattern_number matcher_number_read(const char *text, size_t len);
+/* Is it below low or above high? Most numbers are, and that is sooner known than their exact value. If it is not known,
+ * false and the number. */
+bool matcher_number_outside(const char *text, size_t len, double low, double high, struct pattern_number *ret);
 
 /* matcher_test.c */
 bool matcher_scalar_read(struct peri_matcher_scratch *r, const struct matcher_item *item, struct matcher_scalar *ret);

@@ -14,6 +14,10 @@ static bool blank(char c)
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
+/* What numbers, true, false and null are made of. */
+static const bool in_word[256] = {
+    ['+'] = true, ['-'] = true, ['.'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true};
+
 /* The first set bit from at on. There is one. */
 static uint32_t next_bit(const uint64_t *bits, uint32_t at)
 {
@@ -78,14 +82,21 @@ static uint32_t find_key(struct peri_matcher_scratch *r, const struct matcher_pa
     return MATCHER_NONE;
 }
 
-static struct matcher_item *push(struct peri_matcher_scratch *r, struct matcher_item item)
+static bool more_items(struct peri_matcher_scratch *r)
 {
-    if (r->item_count == r->item_cap && !peri_vec_grow(&r->items, &r->item_cap, r->item_count + 1, sizeof(*r->items))) {
-        r->nomem = true;
+    if (peri_vec_grow(&r->items, &r->item_cap, r->item_count + 1, sizeof(*r->items)))
+        return true;
+    r->nomem = true;
+    return false;
+}
+
+static inline struct matcher_item *push(struct peri_matcher_scratch *r, const struct matcher_item *item)
+{
+    if (r->item_count == r->item_cap && !more_items(r))
         return NULL;
-    }
-    r->items[r->item_count] = item;
-    return &r->items[r->item_count++];
+    struct matcher_item *at = &r->items[r->item_count++];
+    *at = *item;
+    return at;
 }
 
 /* The path has an item in this event. */
@@ -109,14 +120,16 @@ static void note_member(struct peri_matcher_scratch *r, uint32_t path, uint32_t 
 static void take_scalar(struct peri_matcher_scratch *r, const struct matcher_item *item)
 {
     struct matcher_scalar scalar;
-    uint32_t field = r->m->paths[item->path].field;
-    struct matcher_item *kept = push(r, *item);
-    if (!kept)
-        return;
-    kept->end = (uint32_t)r->item_count;
-    occupy(r, item->path, r->item_count - 1);
-    if (matcher_scalar_read(r, kept, &scalar))
-        matcher_find(r, &r->m->fields[field], &scalar);
+    const struct matcher_path *path = &r->m->paths[item->path];
+    if (path->kept) {
+        struct matcher_item *kept = push(r, item);
+        if (!kept)
+            return;
+        kept->end = (uint32_t)r->item_count;
+        occupy(r, item->path, r->item_count - 1);
+    }
+    if (matcher_scalar_read(r, item, &scalar))
+        matcher_find(r, &r->m->fields[path->field], &scalar);
 }
 
 /* The scalar at the offset; returns where it ends. */
@@ -134,7 +147,7 @@ static uint32_t scalar_at(struct peri_matcher_scratch *r, uint32_t path, uint32_
         end++;
     } else {
         end = at + 1;
-        while (text[end] != ',' && text[end] != '}' && text[end] != ']' && !blank(text[end]))
+        while (in_word[(unsigned char)text[end]])
             end++;
         item.len = end - at;
         item.kind = text[at] == 't'   ? PERI_JSON_TRUE
@@ -147,8 +160,9 @@ static uint32_t scalar_at(struct peri_matcher_scratch *r, uint32_t path, uint32_
     return end;
 }
 
-static void pick_object(struct peri_matcher_scratch *r, uint32_t item, uint32_t at, uint32_t end);
-static void pick_array(struct peri_matcher_scratch *r, uint32_t item, uint32_t at, uint32_t end);
+/* item: the container itself, when its path is kept. */
+static void pick_object(struct peri_matcher_scratch *r, uint32_t path, uint32_t item, uint32_t at, uint32_t end);
+static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t item, uint32_t at, uint32_t end);
 
 /* The container that opens next. Returns its end. */
 static uint32_t container(struct peri_matcher_scratch *r, uint32_t path, uint32_t parent)
@@ -159,27 +173,29 @@ static uint32_t container(struct peri_matcher_scratch *r, uint32_t path, uint32_
     bool object = r->scan.text[at] == '{';
     if (p && (!object || p->child_count)) {
         uint32_t item = (uint32_t)r->item_count;
-        if (!push(r, (struct matcher_item){
+        if (p->kept &&
+            !push(r, &(struct matcher_item){
                          .path = path, .parent = parent, .kind = object ? PERI_JSON_OBJECT : PERI_JSON_ARRAY}))
             return end;
         r->open_at++;
         if (object) {
-            occupy(r, path, item);
-            pick_object(r, item, at, end);
+            if (p->kept)
+                occupy(r, path, item);
+            pick_object(r, path, item, at, end);
         } else {
-            pick_array(r, item, at, end);
-            r->plain &= r->item_count == item + 1; /* an array without anything is as good as none */
+            pick_array(r, path, item, at, end);
+            r->plain &= !p->kept || r->item_count == item + 1; /* an array without anything is as good as none */
         }
-        r->items[item].end = (uint32_t)r->item_count;
+        if (p->kept)
+            r->items[item].end = (uint32_t)r->item_count;
     }
     r->open_at = next;
     return end;
 }
 
-static void pick_array(struct peri_matcher_scratch *r, uint32_t item, uint32_t at, uint32_t end)
+static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t item, uint32_t at, uint32_t end)
 {
     const char *text = r->scan.text;
-    uint32_t path = r->items[item].path;
     if (r->m->paths[path].field == MATCHER_NONE) { /* only containers can have what is wanted */
         while (r->open_at < r->scan.open_count && r->scan.opens[r->open_at].at < end)
             container(r, path, item);
@@ -198,9 +214,9 @@ static void pick_array(struct peri_matcher_scratch *r, uint32_t item, uint32_t a
     }
 }
 
-static void pick_object(struct peri_matcher_scratch *r, uint32_t item, uint32_t at, uint32_t end)
+static void pick_object(struct peri_matcher_scratch *r, uint32_t id, uint32_t item, uint32_t at, uint32_t end)
 {
-    const struct matcher_path *path = &r->m->paths[r->items[item].path];
+    const struct matcher_path *path = &r->m->paths[id];
     const char *text = r->scan.text;
     const uint64_t *colons = r->scan.colons;
     uint32_t word = at >> 6, last = end >> 6;
@@ -220,7 +236,7 @@ static void pick_object(struct peri_matcher_scratch *r, uint32_t item, uint32_t 
         while (blank(text[value]))
             value++;
         uint32_t child = find_key(r, path, key_end);
-        if (child != MATCHER_NONE)
+        if (child != MATCHER_NONE && r->m->paths[child].kept)
             note_member(r, child, item);
         if (text[value] == '{' || text[value] == '[') {
             uint32_t behind = container(r, child, item);
@@ -259,20 +275,22 @@ static void pick_tape_item(struct peri_matcher_scratch *r, uint32_t path, uint32
     }
     bool object = from->kind == PERI_JSON_OBJECT;
     uint32_t mine = (uint32_t)r->item_count;
-    if ((object && !p->child_count) || !push(r, item))
+    if ((object && !p->child_count) || (p->kept && !push(r, &item)))
         return;
-    if (object)
+    if (object && p->kept)
         occupy(r, path, mine);
     for (uint32_t i = at + 1; i < from->end; i = tape->items[i].end) {
         const struct peri_json_item *member = &tape->items[i];
         uint32_t child = path;
         if (object)
             child = find_key_slow(r, p, tape->text + member->key, member->key_len, member->key_escaped);
-        if (child != MATCHER_NONE && object)
+        if (child != MATCHER_NONE && object && r->m->paths[child].kept)
             note_member(r, child, mine);
         if (child != MATCHER_NONE)
             pick_tape_item(r, child, mine, i);
     }
+    if (!p->kept)
+        return;
     if (!object)
         r->plain &= r->item_count == mine + 1;
     if (!r->nomem)

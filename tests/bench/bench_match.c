@@ -8,8 +8,15 @@
 #include "lang/matcher.h"
 #include "lang/matcher_scan.h"
 
-/* Events a second of one thread, in CPU seconds: the median of interleaved rounds. bench_match [--json] [MAX_RULES].
- * Reference points of the same run: finding newlines with memchr, the scan alone, a tree by jansson, jq on a sample. */
+#if HAVE_SIMDJSON
+/* baseline_simdjson.cpp: so many events read, their whole documents or their field "subject" alone. */
+size_t baseline_simdjson(const char *text, const size_t *at, size_t count, bool whole);
+#endif
+
+/* Events a second of one thread, in CPU seconds: the median of interleaved rounds.
+ * bench_match [--json] [--max RULES] [--only TEXT]. Reference points of the same run, for the events of each case:
+ * finding newlines with memchr, simdjson (where it was found when this was built: a whole document, and one field asked
+ * for), the matcher's scan alone, a tree by jansson, and jq on a part of them. */
 
 enum { EVENTS = 2000, ROUNDS = 5, CASES = 128 };
 
@@ -32,6 +39,7 @@ struct bench {
 static struct events lots_first, lots_last, clouds, words, arrays;
 static struct bench cases[CASES];
 static size_t case_count;
+static const char *only; /* cases whose name has this */
 
 static double cpu(void)
 {
@@ -116,8 +124,11 @@ static void add_case(
     const char *name, const struct events *events, size_t rules, void (*make)(char *out, size_t size, unsigned i))
 {
     struct peri_pattern **patterns = calloc(rules, sizeof(struct peri_pattern *));
-    struct bench *c = &cases[case_count++];
+    struct bench *c = &cases[case_count];
     struct peri_error err = {0};
+    if (only && !strstr(name, only))
+        return;
+    case_count++;
     for (size_t i = 0; i < rules; i++) {
         char text[600];
         make(text, sizeof(text), (unsigned)i);
@@ -194,7 +205,7 @@ static void add_all(size_t max)
         add_case(name, &lots_last, 5, lots[i].make);
     }
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-        for (size_t n = 1; n <= max; n *= n == 1 ? 1000 : 10)
+        for (size_t n = 1; n <= max; n *= 10)
             add_case(rules[i].name, &clouds, n, rules[i].make);
     add_case("words with two stars", &words, 5000, word);
     add_case("two fields of one element of 3000", &arrays, 50, element);
@@ -265,6 +276,27 @@ static double trees(const struct events *e)
     return (double)e->count / (cpu() - start);
 }
 
+#if HAVE_SIMDJSON
+static double simdjson(const struct events *e, bool whole)
+{
+    double start = cpu();
+    size_t done = 0;
+    for (int r = 0; r < 5; r++)
+        done += baseline_simdjson(e->text.data, e->at, e->count, whole);
+    return (double)done / (cpu() - start);
+}
+
+static double simdjson_whole(const struct events *e)
+{
+    return simdjson(e, true);
+}
+
+static double simdjson_field(const struct events *e)
+{
+    return simdjson(e, false);
+}
+#endif
+
 static double jq(const struct events *e)
 {
     struct timespec a, b;
@@ -279,54 +311,82 @@ static double jq(const struct events *e)
     return (double)e->count / ((double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9);
 }
 
-static void reference(const char *name, double (*run)(const struct events *e), bool json)
+static struct reference {
+    const char *name;
+    double (*run)(const struct events *e);
+    double rate[2][ROUNDS]; /* of clouds and of lots */
+} references[] = {
+    {"memchr for newlines", newlines, {{0}}},
+#if HAVE_SIMDJSON
+    {"simdjson, the whole document", simdjson_whole, {{0}}},
+    {"simdjson, one field on demand", simdjson_field, {{0}}},
+#endif
+    {"the scan alone", scans, {{0}}},
+    {"a tree (jansson)", trees, {{0}}},
+    {"jq (wall time)", jq, {{0}}},
+};
+
+#define REFERENCE_COUNT (sizeof(references) / sizeof(references[0]))
+
+static void show_reference(struct reference *ref, bool json)
 {
-    double rate[2][ROUNDS];
-    for (int r = 0; r < ROUNDS; r++) {
-        rate[0][r] = run(&clouds);
-        rate[1][r] = run(&lots_first);
-    }
-    double cloud = median(rate[0]), lot = median(rate[1]);
+    double cloud = median(ref->rate[0]), lot = median(ref->rate[1]);
     if (json)
-        printf("{\"reference\":\"%s\",\"clouds\":%.0f,\"lots\":%.0f}\n", name, cloud, lot);
+        printf("{\"reference\":\"%s\",\"clouds\":%.0f,\"lots\":%.0f}\n", ref->name, cloud, lot);
     else
-        printf("%-36s %12.0f events/s of %zu B  %12.0f of %zu B\n", name, cloud, clouds.text.len / EVENTS, lot,
+        printf("%-36s %12.0f events/s of %zu B  %12.0f of %zu B\n", ref->name, cloud, clouds.text.len / EVENTS, lot,
             lots_first.text.len / EVENTS);
+}
+
+static void show_case(struct bench *c, bool json)
+{
+    double rate = median(c->rate), bytes = (double)peri_matcher_bytes(c->matcher) / (double)c->rules;
+    double mb = rate * (double)c->events->text.len / (double)c->events->count / 1e6;
+    if (json)
+        printf("{\"case\":\"%s\",\"rules\":%zu,\"events_per_s\":%.0f,\"MB_per_s\":%.0f,\"hits\":%zu,\"build_us\":%.2f,"
+               "\"bytes_per_rule\":%.0f}\n",
+            c->name, c->rules, rate, mb, c->hits, c->build_us, bytes);
+    else
+        printf("%-36s %7zu rules %10.0f events/s %6.0f MB/s %8.2f us and %6.0f B a rule, %zu hits\n", c->name, c->rules,
+            rate, mb, c->build_us, bytes, c->hits);
 }
 
 int main(int argc, char **argv)
 {
-    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
-    size_t max = argc > 1 + json ? strtoul(argv[1 + json], NULL, 10) : 100000;
+    bool json = false;
+    size_t max = 100000;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0)
+            json = true;
+        else if (strcmp(argv[i], "--max") == 0 && i + 1 < argc)
+            max = strtoul(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
+            only = argv[++i];
+        else
+            return fprintf(stderr, "Usage: bench_match [--json] [--max RULES] [--only TEXT]\n"), 2;
+    }
     make_lots(&lots_first, true);
     make_lots(&lots_last, false);
     make_clouds(&clouds);
     make_words(&words);
     make_arrays(&arrays);
     add_all(max);
-    for (int round = 0; round < ROUNDS; round++)
+    for (int round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < REFERENCE_COUNT && !only; i++) {
+            references[i].rate[0][round] = references[i].run(&clouds);
+            references[i].rate[1][round] = references[i].run(&lots_first);
+        }
         for (size_t i = 0; i < case_count; i++)
             run_case(&cases[i], round);
+    }
     if (!json)
         printf("scan: %s\n", matcher_scan_kernel(0));
-    reference("memchr for newlines", newlines, json);
-    reference("the scan alone", scans, json);
-    reference("a tree (jansson)", trees, json);
-    reference("jq (wall time)", jq, json);
+    for (size_t i = 0; i < REFERENCE_COUNT && !only; i++)
+        show_reference(&references[i], json);
     for (size_t i = 0; i < case_count; i++) {
-        struct bench *c = &cases[i];
-        double rate = median(c->rate), bytes = (double)peri_matcher_bytes(c->matcher) / (double)c->rules;
-        double mb = rate * (double)c->events->text.len / (double)c->events->count / 1e6;
-        if (json)
-            printf(
-                "{\"case\":\"%s\",\"rules\":%zu,\"events_per_s\":%.0f,\"MB_per_s\":%.0f,\"hits\":%zu,\"build_us\":%.2f,"
-                "\"bytes_per_rule\":%.0f}\n",
-                c->name, c->rules, rate, mb, c->hits, c->build_us, bytes);
-        else
-            printf("%-36s %7zu rules %10.0f events/s %6.0f MB/s %8.2f us and %6.0f B a rule, %zu hits\n", c->name,
-                c->rules, rate, mb, c->build_us, bytes, c->hits);
-        peri_matcher_destroy(c->matcher);
-        peri_matcher_scratch_destroy(c->scratch);
+        show_case(&cases[i], json);
+        peri_matcher_destroy(cases[i].matcher);
+        peri_matcher_scratch_destroy(cases[i].scratch);
     }
     return 0;
 }
