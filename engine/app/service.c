@@ -722,6 +722,7 @@ int peri_service_run(const struct peri_service_options *options)
     /* glibc keeps small free blocks apart and merges all of them whenever somebody wants more than 1 KiB, which here is
      * at every request and run: a tenth of the time. */
     mallopt(M_MXFAST, 0);
+    peri_value_pool();
     s->config = options->config;
     s->clock = peri_clock_system();
     s->tz = peri_tz_files();

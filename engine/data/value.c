@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "base/timefmt.h"
 
 static json_t *J(const struct peri_value *v)
@@ -16,6 +17,11 @@ static json_t *J(const struct peri_value *v)
 static struct peri_value *V(json_t *j)
 {
     return (struct peri_value *)j;
+}
+
+void peri_value_pool(void)
+{
+    json_set_alloc_funcs(peri_pool_alloc, peri_pool_free);
 }
 
 struct peri_value *peri_value_null(void)

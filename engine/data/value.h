@@ -16,6 +16,8 @@ struct peri_value;
 
 enum peri_type { PERI_NULL, PERI_BOOL, PERI_INT, PERI_REAL, PERI_STRING, PERI_LIST, PERI_MAP };
 
+/* From now on values come from peri_pool_alloc. While there is one thread. */
+void peri_value_pool(void);
 struct peri_value *peri_value_null(void);
 struct peri_value *peri_value_bool(bool b);
 struct peri_value *peri_value_int(int64_t i);

@@ -12,13 +12,16 @@
 #include "base/id.h"
 #include "base/str.h"
 
-/* The thread that writes. It takes whatever is queued as one group: BEGIN, a savepoint for each operation, COMMIT, then
- * the completions. It never waits for more to come, so one operation alone is committed at once and groups grow with
- * load. It is also the only connection that checkpoints. Between groups, at most once a second, it looks after the
+/* The thread that writes. It takes whatever is queued as one group: BEGIN, the operations, COMMIT, then the
+ * completions. An operation that fails must leave nothing behind. That takes a savepoint for each, which costs a
+ * statement and copies of pages; so a group whose operations can all be run again does without, and is run again with
+ * them when one fails. It never waits for more to come, so one operation alone is committed at once and groups grow
+ * with load. It is also the only connection that checkpoints. Between groups, at most once a second, it looks after the
  * rest: the disk, the mark of what was acknowledged, the length of the WAL. */
 
 #define GROUP_OPS 512
 #define GROUP_BYTES ((size_t)1 << 20)
+#define CAREFUL_GROUPS 64
 #define UPKEEP_NS INT64_C(1000000000)
 #define UPKEEP_IDLE_NS (15 * UPKEEP_NS)
 #define UPKEEP_QUIET_NS (600 * UPKEEP_NS)
@@ -30,6 +33,7 @@ struct op {
     void *arg;
     size_t bytes;
     bool waited; /* by peri_store_run: the completion runs on the store's thread */
+    bool repeatable;
     enum peri_status st;
     struct peri_error err;
 };
@@ -95,6 +99,67 @@ static bool run_op(struct peri_store *store, struct peri_tx *tx, struct op *op)
     return !sqlite3_get_autocommit(store->db.handle);
 }
 
+static struct peri_tx new_tx(struct peri_store *store)
+{
+    return (struct peri_tx){.db = &store->db,
+        .now_ms = peri_clock_wall_ms(&store->options.clock),
+        .next_seq = store->next_seq,
+        .next_run = store->next_run,
+        .flow = store->flow};
+}
+
+static enum peri_status begin(struct peri_store *store, struct peri_error *err)
+{
+    PERI_FAILPOINT("store.begin");
+    return peri_store_simple(&store->db, "BEGIN IMMEDIATE", err);
+}
+
+/* True: all of them have run, and well. False: nothing of it is left. */
+static bool run_plain(struct peri_store *store, struct peri_tx *tx, struct op *ops)
+{
+    struct peri_error err;
+    bool good = begin(store, &err) == PERI_OK;
+    for (struct op *op = ops; op && good; op = op->next) {
+        op->st = op->fn(tx, op->arg, &op->err);
+        tx->entity_seq = 0;
+        good = op->st == PERI_OK && !sqlite3_get_autocommit(store->db.handle);
+    }
+    if (good)
+        return true;
+    peri_store_rollback(store);
+    for (struct op *op = ops; op; op = op->next)
+        op->st = PERI_OK;
+    store->careful = CAREFUL_GROUPS;
+    return false;
+}
+
+static enum peri_status run_carefully(
+    struct peri_store *store, struct peri_tx *tx, struct op *ops, struct peri_error *err)
+{
+    enum peri_status st = begin(store, err);
+    for (struct op *op = ops; op && !st; op = op->next) {
+        if (!run_op(store, tx, op)) {
+            st = op->st ? op->st : PERI_EIO;
+            *err = op->err;
+            if (!op->st)
+                peri_error_set(err, st, NULL, "%s: the transaction was lost", store->path);
+        }
+    }
+    return st;
+}
+
+/* Where one has failed others may: those that follow are not run twice for it. */
+static bool may_run_plain(struct peri_store *store, const struct op *ops)
+{
+    if (store->careful > 0) {
+        store->careful--;
+        return false;
+    }
+    while (ops && ops->repeatable)
+        ops = ops->next;
+    return ops == NULL;
+}
+
 static void fail_group(struct op *ops, enum peri_status st, const struct peri_error *err)
 {
     for (struct op *op = ops; op; op = op->next) {
@@ -114,22 +179,11 @@ void peri_store_rollback(struct peri_store *store)
 static void execute(struct peri_store *store, struct op *ops)
 {
     struct peri_error err = {0};
-    struct peri_tx tx = {.db = &store->db,
-        .now_ms = peri_clock_wall_ms(&store->options.clock),
-        .next_seq = store->next_seq,
-        .next_run = store->next_run,
-        .flow = store->flow};
+    struct peri_tx tx = new_tx(store);
     enum peri_status st = peri_files_check(store, &err);
-    PERI_FAILPOINT("store.begin");
-    if (!st)
-        st = peri_store_simple(&store->db, "BEGIN IMMEDIATE", &err);
-    for (struct op *op = ops; op && !st; op = op->next) {
-        if (!run_op(store, &tx, op)) {
-            st = op->st ? op->st : PERI_EIO;
-            err = op->err;
-            if (!op->st)
-                peri_error_set(&err, st, NULL, "%s: the transaction was lost", store->path);
-        }
+    if (!st && !(may_run_plain(store, ops) && run_plain(store, &tx, ops))) {
+        tx = new_tx(store);
+        st = run_carefully(store, &tx, ops, &err);
     }
     if (!st)
         st = peri_flow_write(&tx, &err);
@@ -322,16 +376,27 @@ static struct op *op_create(peri_store_fn fn, peri_store_done done, void *arg, s
     return op;
 }
 
-enum peri_status peri_store_submit(
-    struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg)
+static enum peri_status submit(struct peri_store *store, struct op *op, bool repeatable)
 {
-    struct op *op = op_create(fn, done, arg, bytes);
     if (!op)
         return PERI_ENOMEM;
+    op->repeatable = repeatable;
     enum peri_status st = enqueue(store, op);
     if (st)
         free(op);
     return st;
+}
+
+enum peri_status peri_store_submit(
+    struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg)
+{
+    return submit(store, op_create(fn, done, arg, bytes), false);
+}
+
+enum peri_status peri_store_submit_repeatable(
+    struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg)
+{
+    return submit(store, op_create(fn, done, arg, bytes), true);
 }
 
 struct waiter {

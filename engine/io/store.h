@@ -49,8 +49,8 @@ void peri_store_close(struct peri_store *store);
 /* What peri_reader_open takes: the path, or the name of this in-memory database. Valid until close. */
 const char *peri_store_path(const struct peri_store *store);
 
-/* Runs in the group's transaction, in a savepoint of its own: a status other than PERI_OK rolls back this operation
- * only. Must not block; arg belongs to the submitter. */
+/* Runs in the group's transaction; a status other than PERI_OK rolls back this operation only. Must not block; arg
+ * belongs to the submitter. */
 typedef enum peri_status (*peri_store_fn)(struct peri_tx *tx, void *arg, struct peri_error *err);
 /* After the COMMIT (or the failure: PERI_EFULL, PERI_EIO, PERI_ECORRUPT for the whole group). */
 typedef void (*peri_store_done)(void *arg, enum peri_status st, const struct peri_error *err);
@@ -59,8 +59,12 @@ typedef void (*peri_store_done)(void *arg, enum peri_status st, const struct per
  * PERI_ENOMEM: done is not called then. Any thread. */
 enum peri_status peri_store_submit(
     struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg) PERI_MUST_CHECK;
-/* The same and waits for the commit. Not on the loop's thread while it serves. Not bounded by the queue. PERI_ESTATE on
- * the store's own thread. */
+/* The same for an fn that may run again after it was rolled back, as it begins anew whatever it notes in arg. A group
+ * of such operations has no savepoints: when one of them fails, the whole group is run once more, with them. */
+enum peri_status peri_store_submit_repeatable(
+    struct peri_store *store, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg) PERI_MUST_CHECK;
+/* peri_store_submit, and waits for the commit. Not on the loop's thread while it serves. Not bounded by the queue.
+ * PERI_ESTATE on the store's own thread. */
 enum peri_status peri_store_run(
     struct peri_store *store, peri_store_fn fn, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 size_t peri_store_queued(const struct peri_store *store);

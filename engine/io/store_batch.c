@@ -138,6 +138,14 @@ size_t peri_batch_count(const struct peri_batch *batch)
     return batch->count;
 }
 
+bool peri_batch_is_repeatable(const struct peri_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->items[i].kind == FUNCTION)
+            return false;
+    return true;
+}
+
 size_t peri_batch_bytes(const struct peri_batch *batch)
 {
     return batch->bytes;

@@ -101,6 +101,8 @@ enum peri_status peri_batch_fn(
     struct peri_batch *batch, size_t bytes, peri_store_fn fn, void *arg, void (*drop)(void *arg));
 size_t peri_batch_count(const struct peri_batch *batch);
 size_t peri_batch_bytes(const struct peri_batch *batch);
+/* May it be applied again after a rollback (peri_store_submit_repeatable)? */
+bool peri_batch_is_repeatable(const struct peri_batch *batch);
 size_t peri_batch_events(const struct peri_batch *batch);
 struct peri_event *peri_batch_event_at(const struct peri_batch *batch, size_t i); /* borrow; seq set after the commit */
 /* Applies all of it. */

@@ -2,12 +2,15 @@
 #include "io/store_db.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "base/pool.h"
 #include "base/str.h"
 #include "data/json.h"
 #include "io/store_health.h"
@@ -19,6 +22,39 @@ int64_t peri_db_now_ns(void)
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+static pthread_once_t memory_once = PTHREAD_ONCE_INIT;
+
+static void *pool_alloc(int size)
+{
+    return peri_pool_alloc((size_t)size);
+}
+
+static void *pool_realloc(void *block, int size)
+{
+    return realloc(block, (size_t)size);
+}
+
+static int pool_size(void *block)
+{
+    return (int)malloc_usable_size(block);
+}
+
+static int pool_round(int size)
+{
+    return (size + 7) & ~7;
+}
+
+static int pool_begin(void *unused)
+{
+    (void)unused;
+    return SQLITE_OK;
+}
+
+static void pool_end(void *unused)
+{
+    (void)unused;
 }
 
 static int progress(void *arg)
@@ -148,12 +184,23 @@ enum peri_status peri_db_error(struct peri_db *db, int rc, struct peri_error *er
     }
 }
 
+/* SQLite counts all its memory under one lock, for all threads, and nobody asks for the sum; and Debian's build has no
+ * lookaside memory. Refused when somebody has begun to use it: then it is as it was. */
+static void set_up_memory(void)
+{
+    static const sqlite3_mem_methods methods = {
+        pool_alloc, peri_pool_free, pool_realloc, pool_size, pool_round, pool_begin, pool_end, NULL};
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &methods);
+}
+
 enum peri_status peri_db_open(struct peri_db *db, const char *path, enum peri_db_mode mode, struct peri_error *err)
 {
     memset(db, 0, sizeof(*db));
     db->path = peri_strdup(path);
     if (!db->path)
         return peri_error_nomem(err);
+    pthread_once(&memory_once, set_up_memory);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (mode == PERI_DB_WRITE)
         flags |= SQLITE_OPEN_CREATE;

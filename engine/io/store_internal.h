@@ -62,6 +62,7 @@ struct peri_store {
     int64_t upkeep_ns;                  /* when it was done last */
     bool worked;                        /* something was written since then; store thread only */
     uint64_t next_seq, next_run;        /* of the committed state; only the store's thread */
+    unsigned careful;                   /* so many groups more are run with savepoints; only the store's thread */
     bool checking;                      /* the check in the background was started */
     pthread_t checker;
     struct peri_db check_db;

@@ -456,7 +456,7 @@ void exec_commit(struct live *live, struct peri_run_effects *effects, struct cha
     rt->room = run->ckey ? lanes_room(p, run->rule, run->ckey) : 0;
     live->committing = true;
     p->committing++;
-    enum peri_status st = pipe_commit(p, rough_size(rt), run_tx, run_tx_done, rt, true);
+    enum peri_status st = pipe_commit_repeatable(p, rough_size(rt), run_tx, run_tx_done, rt, true);
     if (st == PERI_OK)
         return;
     live->committing = false;

@@ -190,7 +190,9 @@ static enum peri_status commit_batch(
     for (size_t i = 0; i < count; i++)
         in->events[i] = peri_batch_event_at(batch, i);
     p->submitting++;
-    enum peri_status st = pipe_commit(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, false);
+    enum peri_status st = peri_batch_is_repeatable(batch)
+                              ? pipe_commit_repeatable(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, false)
+                              : pipe_commit(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, false);
     if (st != PERI_OK) {
         p->submitting--;
         free_ingest(in);

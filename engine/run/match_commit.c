@@ -363,7 +363,7 @@ void match_commit(struct peri_pipeline *p)
         mt->steady_ms = pipe_steady(p);
         mt->kprefix = p->kprefix;
         p->match_in_tx = mt->count;
-        if (pipe_commit(p, bytes, match_store, stored, mt, true) == PERI_OK)
+        if (pipe_commit_repeatable(p, bytes, match_store, stored, mt, true) == PERI_OK)
             return;
         p->match_in_tx = 0;
         good = false;

@@ -241,7 +241,7 @@ struct pipe_op {
     peri_store_fn fn;
     peri_store_done done;
     void *arg;
-    bool stubborn;
+    bool stubborn, repeatable;
     struct pipe_op *next;
 };
 
@@ -298,15 +298,22 @@ static void op_done(void *arg, enum peri_status st, const struct peri_error *err
     finish_op(op, st, err);
 }
 
-enum peri_status pipe_commit(
-    struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn)
+static enum peri_status submit_op(struct peri_pipeline *p, struct pipe_op *op)
 {
-    struct pipe_op *op = calloc(1, sizeof(*op));
+    if (op->repeatable)
+        return peri_store_submit_repeatable(p->options.store, op->bytes, op_fn, op_done, op);
+    return peri_store_submit(p->options.store, op->bytes, op_fn, op_done, op);
+}
+
+/* take op; NULL: memory is out */
+static enum peri_status commit(struct pipe_op *op)
+{
     if (!op)
         return PERI_ENOMEM;
-    *op = (struct pipe_op){.p = p, .bytes = bytes, .fn = fn, .done = done, .arg = arg, .stubborn = stubborn};
+    struct peri_pipeline *p = op->p;
+    bool stubborn = op->stubborn;
     pipe_hold(p);
-    enum peri_status st = peri_store_submit(p->options.store, bytes, op_fn, op_done, op);
+    enum peri_status st = submit_op(p, op);
     if (st == PERI_OK)
         return PERI_OK;
     if (stubborn && store_trouble(st)) {
@@ -318,6 +325,28 @@ enum peri_status pipe_commit(
     return st;
 }
 
+static struct pipe_op *new_op(const struct pipe_op *values)
+{
+    struct pipe_op *op = malloc(sizeof(*op));
+    if (op)
+        *op = *values;
+    return op;
+}
+
+enum peri_status pipe_commit(
+    struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn)
+{
+    return commit(
+        new_op(&(struct pipe_op){.p = p, .bytes = bytes, .fn = fn, .done = done, .arg = arg, .stubborn = stubborn}));
+}
+
+enum peri_status pipe_commit_repeatable(
+    struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn)
+{
+    return commit(new_op(&(struct pipe_op){
+        .p = p, .bytes = bytes, .fn = fn, .done = done, .arg = arg, .stubborn = stubborn, .repeatable = true}));
+}
+
 void pipe_retry_failed(struct peri_pipeline *p)
 {
     if (!p->failed_first || pipe_mono_ms(p) < p->failed_at)
@@ -326,7 +355,7 @@ void pipe_retry_failed(struct peri_pipeline *p)
     p->failed_first = p->failed_last = NULL;
     while (op) {
         struct pipe_op *next = op->next;
-        enum peri_status st = peri_store_submit(p->options.store, op->bytes, op_fn, op_done, op);
+        enum peri_status st = submit_op(p, op);
         if (st != PERI_OK && store_trouble(st))
             fail_op(p, op, st, NULL);
         else if (st != PERI_OK)

@@ -223,6 +223,9 @@ bool pipe_host_stops(struct peri_pipeline *p, enum peri_status st, const struct 
  * takes it or says no for a reason of its own. */
 enum peri_status pipe_commit(
     struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn);
+/* The same for an fn that begins anew whatever it notes in arg (peri_store_submit_repeatable): all that runs often. */
+enum peri_status pipe_commit_repeatable(
+    struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn);
 void pipe_retry_failed(struct peri_pipeline *p);
 void pipe_drop_failed(struct peri_pipeline *p);
 /* take value */

@@ -2,6 +2,7 @@
 #include "io/store_fixture.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include "io/store_db.h"
 
@@ -157,6 +158,61 @@ static void test_failing_operation_takes_only_itself_back(void **state)
     assert_meta(f, "a", "x");
     assert_meta(f, "b", NULL);
     assert_meta(f, "c", "x");
+}
+
+struct counted {
+    struct job job;
+    int runs;
+};
+
+static enum peri_status counted_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct counted *c = arg;
+    c->runs++;
+    return job_fn(tx, &c->job, err);
+}
+
+static void counted_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct counted *c = arg;
+    job_done(&c->job, st, err);
+}
+
+/* Queues all of them as one group and waits until they are told. */
+static void run_group(struct fixture *f, struct counted *all, size_t count)
+{
+    struct gate g;
+    gate_close(f->store, &g);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(peri_store_submit_repeatable(f->store, 10, counted_fn, counted_done, &all[i]), PERI_OK);
+    gate_open(&g);
+    while (peri_store_queued(f->store) > 0) /* what follows is no part of it */
+        sched_yield();
+    settle(f);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(all[i].job.out.calls, 1);
+}
+
+static void test_what_can_be_run_again_is_only_when_something_fails(void **state)
+{
+    struct fixture *f = *state;
+    struct counted good[] = {{{{"a", PERI_OK}, {0}}, 0}, {{{"b", PERI_OK}, {0}}, 0}};
+    struct counted bad[] = {{{{"c", PERI_OK}, {0}}, 0}, {{{"d", PERI_ESTATE}, {0}}, 0}, {{{"e", PERI_OK}, {0}}, 0}};
+    struct counted after[] = {{{{"f", PERI_OK}, {0}}, 0}, {{{"g", PERI_EINVAL}, {0}}, 0}};
+    run_group(f, good, 2);
+    run_group(f, bad, 3);
+    run_group(f, after, 2);
+    assert_int_equal(good[0].runs, 1);
+    assert_int_equal(bad[0].runs, 2);
+    assert_int_equal(bad[2].runs, 1);
+    assert_int_equal(after[0].runs, 1); /* who has seen a failure is careful for a while */
+    assert_int_equal(bad[0].job.out.st, PERI_OK);
+    assert_int_equal(bad[1].job.out.st, PERI_ESTATE);
+    assert_string_equal(bad[1].job.out.message, "on purpose");
+    assert_int_equal(bad[2].job.out.st, PERI_OK);
+    assert_int_equal(after[1].job.out.st, PERI_EINVAL);
+    for (const char *key = "abcefdg"; *key; key++)
+        assert_meta(f, (char[]){*key, '\0'}, *key == 'd' || *key == 'g' ? NULL : "x");
 }
 
 static void test_queue_is_bounded(void **state)
@@ -377,6 +433,7 @@ int main(void)
         T(test_facts_survive_reopening),
         T(test_second_opener_is_told_who_has_it),
         M(test_failing_operation_takes_only_itself_back),
+        M(test_what_can_be_run_again_is_only_when_something_fails),
         T(test_queue_is_bounded),
         T(test_close_finishes_what_is_queued),
         T(test_completions_are_posted_once_for_a_group),
