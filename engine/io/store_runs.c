@@ -82,7 +82,7 @@ enum peri_status peri_tx_run_insert(
     if (!st)
         st = peri_stmt_open(&q, tx->db,
             "INSERT INTO runs(id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,"
-            "retry_of,created,ended,error,ckey,change) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            "retry_of,created,ended,error,ckey,change,wall) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             err);
     if (st)
         return st;
@@ -104,6 +104,7 @@ enum peri_status peri_tx_run_insert(
     peri_stmt_text(&q, row->error);
     peri_stmt_text(&q, row->ckey);
     peri_stmt_int(&q, row->change);
+    peri_stmt_int(&q, row->wall);
     st = peri_stmt_exec(&q, err);
     if (st == PERI_EEXIST)
         return peri_error_set(
@@ -141,7 +142,7 @@ enum peri_status peri_tx_run_update(
     enum peri_status st = check_vars(row, err);
     if (!st)
         st = peri_stmt_open(&q, tx->db,
-            "UPDATE runs SET state=?,pos=?,wake=?,base=?,vars=?,ended=?,error=?,intr=?"
+            "UPDATE runs SET state=?,pos=?,wake=?,base=?,vars=?,ended=?,error=?,intr=?,wall=?"
             " WHERE id=? AND state=?",
             err);
     if (st)
@@ -154,6 +155,7 @@ enum peri_status peri_tx_run_update(
     peri_stmt_int(&q, row->ended_ms);
     peri_stmt_text(&q, row->error);
     peri_stmt_int(&q, row->interruptions);
+    peri_stmt_int(&q, row->wall);
     peri_stmt_int(&q, (int64_t)row->id);
     peri_stmt_int(&q, expected);
     st = peri_stmt_exec(&q, err);

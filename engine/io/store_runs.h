@@ -42,7 +42,8 @@ struct peri_run_row {
     const char *trigger; /* trigger id */
     enum peri_run_state state;
     const char *pos;          /* JSON: where it stands (run/run.h) */
-    int64_t wake_ms, base_ms; /* when it sleeps: due wall time, original length; else 0 */
+    int64_t wake_ms, base_ms; /* when it sleeps: due in durable ms, original length; else 0 */
+    bool wall;                /* something of it waits for a time of the wall clock */
     const char *vars;         /* JSON: variables and step results, at most 64 KiB */
     const char *kprefix;      /* instance prefix of its idempotency keys */
     uint64_t retry_of;        /* or 0 */
@@ -140,7 +141,10 @@ enum peri_status peri_reader_live_runs(struct peri_reader *reader,
 enum peri_status peri_reader_live_marks(struct peri_reader *reader,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
-/* The same, at most limit of them, those above `after`. */
+/* Those that wait for a time of the wall clock. fn must not read from the same reader. */
+enum peri_status peri_reader_wall_runs(struct peri_reader *reader, enum peri_status (*fn)(void *arg, uint64_t run),
+    void *arg, struct peri_error *err) PERI_MUST_CHECK;
+/* As peri_reader_live_runs, at most limit of them, those above `after`. */
 enum peri_status peri_reader_live_page(struct peri_reader *reader, uint64_t after, size_t limit,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
     struct peri_error *err) PERI_MUST_CHECK;

@@ -17,8 +17,11 @@
 #define RUN_COLUMNS                                                                                                    \
     "id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,retry_of,created,ended,error,"                     \
     "ckey"
+/* How far the wall clock is ahead of what waits are stored in. */
+#define CLOCK_OFFSET "coalesce((SELECT CAST(v AS INTEGER) FROM meta WHERE k='clock_offset'),0)"
 #define RUN_POS 6
 #define RUN_ERROR 15
+#define RUN_OFFSET 17 /* of those that are shown */
 /* Column order of step_row(). */
 #define STEP_COLUMNS "run,n,attempt,path,op,step_id,state,started,ended,req,out,error,key,crc"
 
@@ -164,6 +167,23 @@ enum peri_status peri_reader_live_marks(struct peri_reader *reader,
     return st;
 }
 
+enum peri_status peri_reader_wall_runs(
+    struct peri_reader *reader, enum peri_status (*fn)(void *arg, uint64_t run), void *arg, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    peri_db_limit(&reader->db, 0);
+    enum peri_status st = peri_stmt_open(
+        &q, &reader->db, "SELECT id FROM runs INDEXED BY runs_wall WHERE wall>0 AND state<10 ORDER BY id", err);
+    if (st)
+        return st;
+    while (!(st = peri_stmt_row(&q, &row, err)) && row)
+        if ((st = fn(arg, (uint64_t)peri_stmt_get_int(&q, 0))))
+            break;
+    peri_stmt_close(&q);
+    return st;
+}
+
 enum peri_status peri_reader_live_runs(struct peri_reader *reader,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
 {
@@ -259,7 +279,7 @@ static enum peri_status run_value(struct peri_stmt *q, struct peri_value **ret, 
     if (!st && r.ended_ms)
         st = peri_map_put_time(map, "ended", r.ended_ms);
     if (!st && r.wake_ms)
-        st = peri_map_put_time(map, "wake", r.wake_ms);
+        st = peri_map_put_time(map, "wake", r.wake_ms + peri_stmt_get_int(q, RUN_OFFSET));
     if (!st && r.retry_of)
         st = peri_map_put_text(map, "retry_of", peri_run_id(r.retry_of, id));
     if (!st && r.interruptions)
@@ -340,7 +360,7 @@ static enum peri_status choose(
     const struct peri_run_filter *f, const char **ret_sql, int64_t *ret_state, struct peri_error *err)
 {
 #define RUNS(from, where)                                                                                              \
-    "SELECT " RUN_COLUMNS " FROM runs" from " WHERE id<?1 AND (?2 IS NULL OR rule=?2)"                                 \
+    "SELECT " RUN_COLUMNS "," CLOCK_OFFSET " FROM runs" from " WHERE id<?1 AND (?2 IS NULL OR rule=?2)"                \
     " AND (?3=0 OR event=?3) AND (?4<0 OR state=?4)" where " ORDER BY id DESC LIMIT ?5"
     enum peri_run_state state;
     *ret_state = -1;
@@ -489,7 +509,8 @@ enum peri_status peri_reader_run(
         return peri_error_nomem(err);
     peri_db_limit(&reader->db, PERI_READ_NS);
     /* The open statement holds the snapshot that the steps are read from. */
-    enum peri_status st = peri_stmt_open(&q, &reader->db, "SELECT " RUN_COLUMNS " FROM runs WHERE id=?", err);
+    enum peri_status st =
+        peri_stmt_open(&q, &reader->db, "SELECT " RUN_COLUMNS "," CLOCK_OFFSET " FROM runs WHERE id=?", err);
     if (st)
         goto out;
     peri_stmt_int(&q, (int64_t)id);

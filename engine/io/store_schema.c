@@ -171,8 +171,29 @@ static const char step_13[] =
     "CREATE INDEX tasks_run ON tasks(run);"
     "CREATE TRIGGER task_out AFTER DELETE ON runs BEGIN DELETE FROM tasks WHERE run=old.id; END;";
 
-const char *const peri_schema_steps[] = {
-    step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9, step_10, step_11, step_12, step_13, NULL};
+/* What runs and circuits wait for is in durable ms, as all other waits have been. A clock that was set before is known
+ * by how far it is ahead. wall: waits for a time of the wall clock. */
+#define CLOCK_OFFSET "(SELECT CAST(v AS INTEGER) FROM meta WHERE k='clock_offset')"
+#define EARLIER(path) "'" path "',json_extract(pos,'" path "')-" CLOCK_OFFSET
+#define EARLIER_TIMES                                                                                                  \
+    "json_replace(pos," EARLIER("$.wake") "," EARLIER("$.due") "," EARLIER(                                            \
+        "$.rule_due") ","                                                                                              \
+                      "'$.frames',(SELECT json_group_array(json(CASE WHEN json_extract(value,'$.due') IS NULL THEN "   \
+                      "value ELSE "                                                                                    \
+                      "json_set(value,'$.due',json_extract(value,'$.due')-" CLOCK_OFFSET                               \
+                      ") END)) FROM json_each(pos,'$.frames')))"
+#define WAS_SET "coalesce(" CLOCK_OFFSET ",0)<>0"
+static const char step_14[] =
+    "ALTER TABLE runs ADD COLUMN wall INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX runs_wall ON runs(id) WHERE wall>0 AND state<10;"
+    "UPDATE runs SET pos=" EARLIER_TIMES ", wake=CASE wake WHEN 0 THEN 0 ELSE wake-" CLOCK_OFFSET " END"
+    " WHERE state<10 AND json_valid(pos) AND json_type(pos,'$.frames')='array' AND " WAS_SET ";"
+    "UPDATE tracks SET pos=" EARLIER_TIMES " WHERE json_valid(pos) AND json_type(pos,'$.frames')='array' AND " WAS_SET
+    ";"
+    "UPDATE circuits SET opened=opened-" CLOCK_OFFSET ", until=until-" CLOCK_OFFSET " WHERE " WAS_SET ";";
+
+const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9,
+    step_10, step_11, step_12, step_13, step_14, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

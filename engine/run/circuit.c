@@ -30,6 +30,7 @@ struct circuit {
 
 struct peri_circuits {
     struct peri_map *map; /* by the hash of the destination */
+    int64_t offset_ms;    /* wall minus durable ms */
 };
 
 static const char *name_of(const char *destination, char out[65])
@@ -62,6 +63,11 @@ void peri_circuits_destroy(struct peri_circuits *c)
         return;
     peri_map_destroy(c->map, free_circuit);
     free(c);
+}
+
+void peri_circuits_clock(struct peri_circuits *c, int64_t offset_ms)
+{
+    c->offset_ms = offset_ms;
 }
 
 static struct circuit *find(const struct peri_circuits *c, const char *destination)
@@ -125,7 +131,7 @@ bool peri_circuits_admit(struct peri_circuits *c, const char *destination, bool 
     }
     *ret_until_ms = now_ms >= k->until_ms ? now_ms + k->pause_ms : k->until_ms;
     (void)peri_error_set(why, PERI_EBUSY, "circuit.open", "the circuit of %s is %s since %s: %s [%s]", k->destination,
-        now_ms >= k->until_ms ? "being probed, open" : "open", peri_time_format(k->opened_ms, text),
+        now_ms >= k->until_ms ? "being probed, open" : "open", peri_time_format(k->opened_ms + c->offset_ms, text),
         k->message ? k->message : "", k->code);
     return false;
 }
@@ -204,7 +210,7 @@ enum peri_circuit_change peri_circuits_result(struct peri_circuits *c, const cha
 
 struct listing {
     struct peri_value *list;
-    int64_t now_ms;
+    int64_t now_ms, offset_ms;
     size_t open;
     bool bad;
 };
@@ -241,8 +247,8 @@ static bool list_one(const char *key, void *value, void *arg)
                peri_map_put_text(v, "state", state) != PERI_OK ||
                peri_map_put_int(v, "failures", k->failures) != PERI_OK;
     if (!bad && k->open)
-        bad = peri_map_put_time(v, "opened", k->opened_ms) != PERI_OK ||
-              peri_map_put_time(v, "until", k->until_ms) != PERI_OK ||
+        bad = peri_map_put_time(v, "opened", k->opened_ms + l->offset_ms) != PERI_OK ||
+              peri_map_put_time(v, "until", k->until_ms + l->offset_ms) != PERI_OK ||
               peri_map_put_int(v, "waiting", (int64_t)k->waiter_count) != PERI_OK ||
               peri_map_put(v, "error", error_value(k)) != PERI_OK;
     if (bad) {
@@ -256,7 +262,7 @@ static bool list_one(const char *key, void *value, void *arg)
 
 struct peri_value *peri_circuits_value(const struct peri_circuits *c, int64_t now_ms)
 {
-    struct listing l = {.list = peri_value_list(), .now_ms = now_ms};
+    struct listing l = {.list = peri_value_list(), .now_ms = now_ms, .offset_ms = c->offset_ms};
     if (!l.list)
         return NULL;
     peri_map_each(c->map, list_one, &l);

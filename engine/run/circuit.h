@@ -36,6 +36,8 @@ enum peri_status peri_circuits_restore(struct peri_circuits *c, const struct per
  * is the probe if one is due. */
 bool peri_circuits_admit(struct peri_circuits *c, const char *destination, bool take, int64_t now_ms,
     int64_t *ret_until_ms, struct peri_error *why);
+/* All times are durable ms. What is shown is that plus offset_ms, as last said here. */
+void peri_circuits_clock(struct peri_circuits *c, int64_t offset_ms);
 /* A run sleeps because of it, until wake_ms. */
 void peri_circuits_wait(struct peri_circuits *c, const char *destination, uint64_t run, int64_t wake_ms);
 

@@ -12,7 +12,7 @@
 /* The wall clock is set. Durations do not notice: the heap counts CLOCK_BOOTTIME, and durable times are that plus what
  * they were at the start. So all there is to do is to tell, to keep how far the wall clock is ahead of durable time for
  * the next start, and to let schedules look anew: those of the wall clock find their next time on it, `every` keeps its
- * distance.
+ * distance. Runs that wait for a time of the wall clock (quiet hours) ask again.
  *
  * Looked at each CLOCK_LOOK_MS. What differs less than a jump is a clock that is being corrected. */
 
@@ -104,4 +104,5 @@ void clock_tick(struct peri_pipeline *p)
         by < 0 ? "" : "+", peri_duration_format(by, text), peri_time_format(pipe_now(p), wall));
     keep(p, by);
     schedules_jumped(p, by);
+    live_clock_set(p);
 }

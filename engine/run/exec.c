@@ -33,6 +33,7 @@ static struct peri_run_input make_input(struct live *live, enum peri_run_input_k
     struct peri_pipeline *p = live->p;
     struct peri_run_input input = {.kind = kind,
         .now_ms = pipe_now(p),
+        .offset_ms = pipe_offset(p),
         .seq = p->seen_seq,
         .tz = p->options.tz,
         .random = pipe_random(p),
@@ -206,7 +207,8 @@ static void arm(struct live *live)
     if (run->wake_ms == 0 || run->wake_ms == live->armed_ms || peri_run_is_final(run->state))
         return;
     live->armed_ms = run->wake_ms;
-    timer_due(p, peri_sched_rest(run->wake_ms, run->base_ms, pipe_now(p)), DUE_WAKE, run->id, (uint64_t)run->wake_ms);
+    timer_due(
+        p, peri_sched_rest(run->wake_ms, run->base_ms, pipe_steady(p)), DUE_WAKE, run->id, (uint64_t)run->wake_ms);
 }
 
 /* Changes that were asked for come first: one that is accepted replaces the effect, one that means nothing in this

@@ -447,6 +447,7 @@ void exec_commit(struct live *live, struct peri_run_effects *effects, struct cha
         .vars = rt->vars,
         .wake_ms = run->wake_ms,
         .base_ms = run->base_ms,
+        .wall = run->wall,
         .created_ms = run->created_ms,
         .ended_ms = run->ended_ms,
         .error = rt->error,

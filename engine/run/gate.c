@@ -132,7 +132,8 @@ static bool pass_quiet(struct gate *g, const struct peri_gate_question *q, struc
     if (!peri_quiet_now(tz, quiet->from, quiet->to, q->now_ms, &end))
         return true;
     a->kind = quiet->drop ? PERI_GATE_SKIP : PERI_GATE_WAIT;
-    a->until_ms = end;
+    a->until_ms = end - q->offset_ms;
+    a->wall = true;
     a->reserved_ms = 0;
     (void)peri_error_set(&a->why, PERI_EBUSY, "quiet_hours", "quiet hours from %02d:%02d to %02d:%02d in %s",
         quiet->from / 60, quiet->from % 60, quiet->to / 60, quiet->to % 60, peri_tz_name(tz));
@@ -145,11 +146,12 @@ static bool pass_quiet(struct gate *g, const struct peri_gate_question *q, struc
 static bool pass_circuit(
     struct gate *g, const struct peri_gate_question *q, const char *destination, bool take, struct peri_gate_answer *a)
 {
-    int64_t until = 0;
-    if (!*destination || peri_circuits_admit(g->circuits, destination, take, q->now_ms, &until, &a->why))
+    int64_t until = 0, now = q->now_ms - q->offset_ms;
+    peri_circuits_clock(g->circuits, q->offset_ms);
+    if (!*destination || peri_circuits_admit(g->circuits, destination, take, now, &until, &a->why))
         return true;
     a->kind = PERI_GATE_WAIT;
-    a->until_ms = until > q->now_ms ? until : q->now_ms + 1;
+    a->until_ms = until > now ? until : now + 1;
     a->reserved_ms = 0;
     peri_circuits_wait(g->circuits, destination, q->run->id, a->until_ms);
     peri_metric_add(g->held[HELD_CIRCUIT], 1);
@@ -227,7 +229,8 @@ void gate_result(struct gate *g, const struct peri_track *track, const struct pe
     destination_of(g, step, track->params, destination);
     if (!*destination)
         return;
-    int64_t now = pipe_now(p);
+    int64_t now = pipe_steady(p);
+    peri_circuits_clock(g->circuits, pipe_offset(p));
     switch (peri_circuits_result(g->circuits, destination, error, now, &row, wake, p)) {
     case PERI_CIRCUIT_SAME:
         break;
@@ -247,7 +250,8 @@ void gate_result(struct gate *g, const struct peri_track *track, const struct pe
 
 struct peri_value *gate_circuits(const struct gate *g)
 {
-    return peri_circuits_value(g->circuits, pipe_now(g->p));
+    peri_circuits_clock(g->circuits, pipe_offset(g->p));
+    return peri_circuits_value(g->circuits, pipe_steady(g->p));
 }
 
 /* --- rate limits --- */
@@ -278,7 +282,7 @@ static bool pass_rate(
     char *bucket = NULL;
     if (!rate)
         return true;
-    int64_t now = q->now_ms - pipe_offset(g->p), at = 0;
+    int64_t now = q->now_ms - q->offset_ms, at = 0;
     if (q->reserved_ms > 0 && q->reserved_ms <= now && now - q->reserved_ms <= LATE_MS)
         return true;
     if (!bucket_of(g, q, destination, &bucket, &err) ||
@@ -293,7 +297,7 @@ static bool pass_rate(
     if (at <= now)
         return true;
     a->kind = PERI_GATE_WAIT;
-    a->until_ms = at + pipe_offset(g->p);
+    a->until_ms = at;
     (void)peri_error_set(&a->why, PERI_EBUSY, "rate_limit", "%lld in %lld s have left already for %s",
         (long long)rate->limit, (long long)(rate->period_ms / 1000), strchr(bucket, ':') + 1);
     peri_metric_add(g->held[HELD_RATE], 1);

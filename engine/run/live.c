@@ -556,6 +556,39 @@ static void open_params(struct peri_pipeline *p, struct peri_run *run)
 
 static void take_hits(struct live *live);
 
+/* What it waits for is a time of the wall clock, which was set. */
+static void ask_again(struct live *live)
+{
+    const struct peri_run *run = live->run;
+    for (size_t i = 0; i <= run->branch_count; i++) {
+        const struct peri_track *track = i == 0 ? &run->track : run->branches[i - 1];
+        if (track->phase == PERI_PHASE_GATED && track->wall)
+            live_post(live, &(struct live_message){.kind = PERI_INPUT_TIMER, .due_ms = track->wake_ms});
+    }
+}
+
+static bool in_memory(const char *key, void *value, void *arg)
+{
+    const struct live *live = value;
+    if (live->run->wall && resume_push(live->p, live->run->id, RESUME_WALL) != PERI_OK)
+        timer_due(live->p, PIPE_RETRY_MS, DUE_WAKE, live->run->id, (uint64_t)RESUME_WALL);
+    return true;
+}
+
+static enum peri_status in_store(void *arg, uint64_t run)
+{
+    struct peri_pipeline *p = arg;
+    return live_find(p, run) ? PERI_OK : resume_push(p, run, RESUME_WALL);
+}
+
+void live_clock_set(struct peri_pipeline *p)
+{
+    struct peri_error err = {0};
+    peri_map_each(p->lives, in_memory, NULL);
+    if (peri_reader_wall_runs(p->reader, in_store, p, &err) != PERI_OK)
+        peri_err(p->options.log, "clock", "runs that wait for a time of the wall clock: %s", err.message);
+}
+
 static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
 {
     struct peri_error err = {0};
@@ -563,6 +596,8 @@ static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
     if ((live = live_find(p, item->run)) != NULL) { /* somebody else brought it in */
         if (item->wake_ms == RESUME_HEARD)
             take_hits(live);
+        else if (item->wake_ms == RESUME_WALL)
+            ask_again(live);
         return;
     }
     enum peri_status st = live_load(p, item->run, &live, &err);
@@ -625,7 +660,11 @@ static void resume(struct live *live, const struct resume_item *item)
 {
     struct peri_run *run = live->run;
     take_hits(live);
-    if (item->wake_ms == RESUME_HEARD)
+    if (item->wake_ms == RESUME_WALL)
+        ask_again(live);
+    if (item->wake_ms == RESUME_LATE) /* shortens what it waits for */
+        live_input(live, PERI_INPUT_RESTARTED, PERI_TRACK_ALL);
+    if (item->wake_ms != 0 && item->wake_ms <= RESUME_LATE)
         return;
     if (item->wake_ms != 0) {
         live_post(live, &(struct live_message){.kind = PERI_INPUT_TIMER, .due_ms = item->wake_ms});

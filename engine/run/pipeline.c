@@ -195,6 +195,8 @@ bool peri_pipeline_is_quiet(const struct peri_pipeline *p)
 
 void peri_pipeline_drain(struct peri_pipeline *p, void (*done)(void *arg), void *arg)
 {
+    if (p->started && pipe_writable(p))
+        clock_tick(p); /* what the next start has to know */
     p->draining = true;
     p->drained = done;
     p->drained_arg = arg;

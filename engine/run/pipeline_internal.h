@@ -54,9 +54,12 @@ struct schedule_item {
 };
 
 #define RESUME_HEARD INT64_MIN
+#define RESUME_WALL (INT64_MIN + 1)
+#define RESUME_LATE (INT64_MIN + 2)
 struct resume_item {
     uint64_t run;
-    int64_t wake_ms; /* the wait that has ended; RESUME_HEARD: what it has heard is stored; 0: go on from whatever is
+    int64_t wake_ms; /* the wait that has ended; RESUME_HEARD: what it has heard is stored; RESUME_WALL: the wall
+                        clock was set; RESUME_LATE: it waits longer than it was meant to; 0: go on from whatever is
                         stored, as after a restart */
 };
 
@@ -373,6 +376,8 @@ struct peri_value *live_run_value(
     struct peri_pipeline *p, uint64_t run, const struct peri_rule *rule, uint64_t event, int64_t created_ms);
 /* Events have ended waits of theirs. */
 void live_heard(struct peri_pipeline *p, const struct peri_wait_hits *hits);
+/* The wall clock was set: who waits for a time of it asks again. */
+void live_clock_set(struct peri_pipeline *p);
 /* Runs that have become ready. */
 void live_promoted(struct peri_pipeline *p, const struct peri_run_ids *ids);
 void live_call_again(struct peri_pipeline *p, uint64_t run, uint64_t serial);

@@ -21,8 +21,10 @@ static enum peri_status take_run(void *arg, const struct peri_run_row *row)
     case PERI_RUN_WAITING:
         if (row->wake_ms == 0)
             return PERI_OK;
+        if (row->wake_ms - pipe_steady(p) > row->base_ms) /* the clock was set back while the service was down */
+            return resume_push(p, row->id, RESUME_LATE);
         timer_due(
-            p, peri_sched_rest(row->wake_ms, row->base_ms, pipe_now(p)), DUE_WAKE, row->id, (uint64_t)row->wake_ms);
+            p, peri_sched_rest(row->wake_ms, row->base_ms, pipe_steady(p)), DUE_WAKE, row->id, (uint64_t)row->wake_ms);
         return PERI_OK;
     case PERI_RUN_READY:
     case PERI_RUN_RUNNING:
@@ -72,6 +74,12 @@ static enum peri_status take_heard(void *arg, uint64_t run, int n, uint64_t seq)
     return resume_push(arg, run, RESUME_HEARD);
 }
 
+/* The clock may have been set, and nobody has looked since. */
+static enum peri_status take_wall(void *arg, uint64_t run)
+{
+    return resume_push(arg, run, RESUME_WALL);
+}
+
 static enum peri_status take_kind(void *arg, int64_t kind, const char *type, const char *path)
 {
     struct peri_pipeline *p = arg;
@@ -103,6 +111,8 @@ enum peri_status recover(struct peri_pipeline *p, struct peri_error *err)
         st = peri_reader_live_marks(p->reader, take_run, p, err);
     if (st == PERI_OK)
         st = recover_waits(p, err);
+    if (st == PERI_OK)
+        st = peri_reader_wall_runs(p->reader, take_wall, p, err);
     if (st == PERI_OK)
         st = count_unmatched(p, err);
     if (st == PERI_OK)

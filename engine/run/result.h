@@ -25,7 +25,7 @@ struct peri_attempt_facts {
     enum peri_delivery delivery;
     bool doubt;       /* this or an earlier attempt may have arrived */
     int tries;        /* attempts that count, this one included */
-    int64_t first_ms; /* start of the first one */
+    int64_t first_ms; /* start of the first one; like now_ms in durable ms */
     int64_t now_ms;
     uint32_t random; /* for the jitter */
 };

@@ -180,6 +180,11 @@ struct peri_scope peri_track_scope(const struct peri_track *track, int64_t now_m
     return scope;
 }
 
+int64_t m_steady(const struct machine *m)
+{
+    return m->in->now_ms - m->in->offset_ms;
+}
+
 /* --- attempts --- */
 
 /* The key is stable over retries and restarts: it has the run and the step's number in it, never the attempt. */
@@ -245,6 +250,7 @@ void m_attempt(struct machine *m)
     track->attempt_ms = m->in->now_ms;
     if (track->attempt == 1) {
         track->first_ms = m->in->now_ms;
+        track->tried_ms = m_steady(m);
         track->since = m->in->seq; /* what it sets in motion may be heard before its answer */
     }
     track->phase = PERI_PHASE_CALL;
@@ -280,7 +286,7 @@ static void backoff(struct machine *m, const struct peri_error *error, int64_t d
         return;
     track->last = *error;
     track->phase = PERI_PHASE_BACKOFF;
-    track->wake_ms = m->in->now_ms + delay_ms;
+    track->wake_ms = m_steady(m) + delay_ms;
     track->base_ms = delay_ms;
     m_stop(m, PERI_NEXT_SLEEP);
 }
@@ -346,8 +352,8 @@ static void on_call_failed(struct machine *m)
         .error = m->in->error,
         .delivery = m->in->delivery,
         .tries = track->attempt - track->free_attempts,
-        .first_ms = track->first_ms,
-        .now_ms = m->in->now_ms,
+        .first_ms = track->tried_ms,
+        .now_ms = m_steady(m),
         .random = m->in->random};
     int64_t delay_ms = 0;
     track->doubt = track->doubt || m->in->error->outcome_unknown;
@@ -495,6 +501,7 @@ static void on_resolved(struct machine *m)
     case PERI_DECIDE_AGAIN: /* a fresh budget: a person asked for it */
         track->free_attempts = track->attempt;
         track->first_ms = m->in->now_ms;
+        track->tried_ms = m_steady(m);
         m_attempt(m);
         break;
     case PERI_DECIDE_FAIL:
@@ -526,7 +533,7 @@ static void begin_timeout(struct peri_run *run, const struct peri_run_input *inp
     if (!begins || run->last_n > 0 || run->due_ms || run->rule->timeout_ms <= 0)
         return;
     run->due_base_ms = run->rule->timeout_ms;
-    run->due_ms = input->now_ms + run->due_base_ms;
+    run->due_ms = input->now_ms - input->offset_ms + run->due_base_ms;
 }
 
 static void of_track(struct machine *m)

@@ -15,6 +15,9 @@
 /* The run machine: "given this state and this input: the next state, and these effects". It touches nothing outside its
  * arguments; time, chance and answers are arguments. exec.c stores what it returns and then performs the effect.
  *
+ * All that is waited for (wake, due, and their base: the full length) is in durable ms, which nobody sets; what is told
+ * of (created, started, ended) in those of the wall clock.
+ *
  * A position is a stack of frames, each a block of the rule and the index of a step in it: the step at frames[k] is the
  * container that opened frames[k + 1]. Position, phase and counters form a track. The main line is one; each branch of
  * `parallel` and each item of a for_each that goes in parallel has a track of its own while it is under way. The track
@@ -68,11 +71,13 @@ struct peri_track {
     int free_attempts;  /* attempts that do not count against the retry budget: the process died under them */
     int64_t step_ms;    /* when the step began */
     int64_t first_ms;   /* when its first attempt began */
+    int64_t tried_ms;   /* the same in durable ms */
     int64_t attempt_ms; /* when the last one began */
     size_t choice;
     struct peri_value *params;        /* of the call, as rendered at the first attempt; NULL before */
     char *key;                        /* its idempotency key */
     struct peri_error last;           /* of the last attempt, while it is in backoff or unknown; why it is gated */
+    bool wall;                        /* GATED: until a time of the wall clock */
     bool doubt;                       /* an attempt may have arrived: the next one asks the provider first, if it can */
     int64_t reserved_ms;              /* the time that a rate limit has given to the next attempt; 0: none */
     int64_t wake_ms, base_ms;         /* DELAY, BACKOFF, GATED: until when, and how long that was in all */
@@ -86,6 +91,7 @@ struct peri_track {
     struct peri_value *failure; /* what the first branch that failed has failed on, or NULL */
     bool able;                  /* of one transition: it can go on */
     bool touched;               /* of one transition: its row is to be written */
+    bool asked;                 /* of one timer: it has asked, and was put off again */
 };
 
 struct peri_run {
@@ -102,6 +108,7 @@ struct peri_run {
     size_t vars_bytes;           /* JSON size of variables and results, as of the last check */
     int64_t due_ms, due_base_ms; /* when the rule's `timeout` ends; 0: none, or not begun */
     int64_t wake_ms, base_ms;    /* the earliest of all that the run waits for, and how long that was in all; 0: none */
+    bool wall;                   /* a track of it waits for a time of the wall clock */
     int64_t created_ms, ended_ms;
     int interruptions;
     struct peri_value *error; /* {code, message, step?, attempt?, handled} of what the run failed on, or NULL */
@@ -119,11 +126,12 @@ struct peri_gate_question {
     const struct peri_step *step;
     const struct peri_value *params;
     const struct peri_scope *scope;
-    int64_t now_ms, reserved_ms;
+    int64_t now_ms, offset_ms, reserved_ms; /* reserved: durable */
 };
 struct peri_gate_answer {
     enum peri_gate_kind kind;
-    int64_t until_ms;             /* WAIT */
+    int64_t until_ms;             /* WAIT: durable ms */
+    bool wall;                    /* that is a time of the wall clock: asks again when that is set */
     struct peri_error why;        /* all but GO */
     int64_t reserved_ms, keep_ms; /* the time that it has now, or 0; with a bucket (malloc'ed) it is to be stored */
     char *bucket;
@@ -156,8 +164,9 @@ struct peri_run_input {
     int track; /* whose; PERI_TRACK_ALL: every one's (RESTARTED). TIMER and CANCEL are for the whole run */
     int n;     /* EVENT, ANSWER: number of the step; whatever the track */
     int64_t now_ms;
-    uint64_t seq;   /* the newest event that is known */
-    int64_t due_ms; /* TIMER: which wait has ended, as wake_ms of run or track said it; 0: the earliest */
+    int64_t offset_ms; /* wall minus durable ms: waits are measured in durable time */
+    uint64_t seq;      /* the newest event that is known */
+    int64_t due_ms;    /* TIMER: which wait has ended, as wake_ms of run or track said it; 0: the earliest */
     const struct peri_tz_source *tz;
     uint32_t random;
     bool hold;                    /* no attempt may start now: stop before it */

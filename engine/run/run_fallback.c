@@ -55,6 +55,7 @@ bool m_fallback(struct machine *m, const struct peri_error *error)
     track->params = params;
     track->free_attempts = track->attempt; /* another message, a budget of its own */
     track->first_ms = m->in->now_ms;
+    track->tried_ms = m_steady(m);
     if (m->st == PERI_OK)
         m_attempt(m);
     return true;

@@ -96,7 +96,7 @@ void m_push(struct machine *m, const struct peri_block *block, struct peri_value
     frame->started_ms = track->step_ms;
     if (!error && track->depth > 1 && outer_step(track)->timeout_ms > 0) {
         frame->base_ms = outer_step(track)->timeout_ms;
-        frame->due_ms = m->in->now_ms + frame->base_ms;
+        frame->due_ms = m_steady(m) + frame->base_ms;
     }
     frame->list = list;
     frame->error = error;

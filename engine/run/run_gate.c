@@ -45,6 +45,7 @@ bool m_gate(struct machine *m)
         .params = track->params,
         .scope = &m->scope,
         .now_ms = m->in->now_ms,
+        .offset_ms = m->in->offset_ms,
         .reserved_ms = track->reserved_ms};
     struct peri_gate_answer a = {.kind = PERI_GATE_GO};
     gate->ask(gate->ctx, &q, &a);
@@ -60,8 +61,10 @@ bool m_gate(struct machine *m)
     case PERI_GATE_WAIT:
         track->last = a.why;
         track->phase = PERI_PHASE_GATED;
-        track->base_ms = a.until_ms > m->in->now_ms ? a.until_ms - m->in->now_ms : 1;
-        track->wake_ms = m->in->now_ms + track->base_ms;
+        track->wall = a.wall;
+        track->asked = true;
+        track->base_ms = a.until_ms > m_steady(m) ? a.until_ms - m_steady(m) : 1;
+        track->wake_ms = m_steady(m) + track->base_ms;
         m_stop(m, PERI_NEXT_SLEEP);
         break;
     case PERI_GATE_SKIP:

@@ -22,6 +22,8 @@ struct machine {
     size_t attempts; /* begun in this transition */
 };
 
+/* Now, in durable ms. */
+int64_t m_steady(const struct machine *m);
 /* run_frames.c */
 void m_nomem(struct machine *m);
 /* The track needs something from outside. */

@@ -94,7 +94,7 @@ static void body_delay(struct machine *m, const struct peri_step *step)
         m->track->phase = PERI_PHASE_DELAY;
         peri_value_unref(m->track->params);
         m->track->params = peri_value_ref(params);
-        m->track->wake_ms = m->in->now_ms + ms;
+        m->track->wake_ms = m_steady(m) + ms;
         m->track->base_ms = ms;
         if (!m->stop)
             m_stop(m, PERI_NEXT_SLEEP);
@@ -412,6 +412,7 @@ static void enter(struct machine *m)
     track->attempt = track->free_attempts = 0;
     track->choice = 0;
     track->step_ms = track->first_ms = track->attempt_ms = m->in->now_ms;
+    track->tried_ms = m_steady(m);
     if (!step->guard) {
         m_body(m);
         return;

@@ -114,7 +114,7 @@ void m_fork(struct machine *m, struct peri_value *list)
     track->begun = 0;
     if (step->timeout_ms > 0) {
         track->due_base_ms = step->timeout_ms;
-        track->due_ms = m->in->now_ms + step->timeout_ms;
+        track->due_ms = m_steady(m) + step->timeout_ms;
     }
     for (size_t i = 0; i < want && m->st == PERI_OK; i++)
         (void)begin(m, track);
@@ -431,7 +431,8 @@ static bool end_one(struct machine *m, int64_t due_ms)
         size_t level = 0;
         while (level < track->depth && !is_due(track->frames[level].due_ms, due_ms))
             level++;
-        if (level == track->depth && !is_due(track->due_ms, due_ms) && !is_due(track->wake_ms, due_ms))
+        bool woken = is_due(track->wake_ms, due_ms) && !track->asked;
+        if (level == track->depth && !is_due(track->due_ms, due_ms) && !woken)
             continue;
         m_select(m, track);
         if (level < track->depth)
@@ -465,6 +466,8 @@ void m_timer(struct machine *m)
 {
     int64_t due_ms = m->in->due_ms ? m->in->due_ms : m->run->wake_ms;
     m->ignored = true;
+    for (size_t i = 0; at(m->run, i); i++)
+        at(m->run, i)->asked = false;
     if (due_ms != m->run->wake_ms) {
         open_gate(m, due_ms);
         return;
@@ -480,9 +483,9 @@ void m_timer(struct machine *m)
 
 static void clamp(const struct machine *m, int64_t *at_ms, int64_t base_ms)
 {
-    int64_t rest = *at_ms - m->in->now_ms;
+    int64_t now_ms = m_steady(m), rest = *at_ms - now_ms;
     if (*at_ms != 0)
-        *at_ms = m->in->now_ms + (rest < 0 ? 0 : rest > base_ms ? base_ms : rest);
+        *at_ms = now_ms + (rest < 0 ? 0 : rest > base_ms ? base_ms : rest);
 }
 
 void m_clamp(struct machine *m, struct peri_track *track)
@@ -534,11 +537,13 @@ void m_sum_up(struct machine *m)
     struct peri_run *run = m->run;
     int highest = 0;
     run->wake_ms = run->base_ms = 0;
+    run->wall = false;
     if (m->ended)
         return;
     const struct peri_track *track;
     earlier(run, run->due_ms, run->due_base_ms);
     for (size_t i = 0; (track = at(run, i)) != NULL; i++) {
+        run->wall = run->wall || (track->phase == PERI_PHASE_GATED && track->wall);
         earlier(run, track->wake_ms, track->base_ms);
         earlier(run, track->due_ms, track->due_base_ms);
         for (size_t k = 0; k < track->depth; k++)

@@ -55,16 +55,16 @@ static bool set_times(struct machine *m, const struct peri_step *step, struct pe
     }
     if (step->limit) {
         track->base_ms = ms > 0 ? ms : 1;
-        track->wake_ms = m->in->now_ms + track->base_ms;
+        track->wake_ms = m_steady(m) + track->base_ms;
     }
     if (step->timeout_ms > 0) {
         track->due_base_ms = step->timeout_ms;
-        track->due_ms = m->in->now_ms + step->timeout_ms;
+        track->due_ms = m_steady(m) + step->timeout_ms;
     }
     int64_t until = track->wake_ms;
     if (track->due_ms && (!until || track->due_ms < until))
         until = track->due_ms;
-    if (until && peri_map_put_time(params, "until", until) != PERI_OK) {
+    if (until && peri_map_put_time(params, "until", until + m->in->offset_ms) != PERI_OK) {
         m_nomem(m);
         return false;
     }

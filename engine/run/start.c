@@ -19,7 +19,7 @@ void start_run_found(struct peri_pipeline *p, const struct peri_run_row *row)
     case PERI_RUN_SLEEPING:
     case PERI_RUN_WAITING:
         r->waiting++;
-        r->overdue += row->wake_ms > 0 && row->wake_ms <= pipe_now(p);
+        r->overdue += row->wake_ms > 0 && row->wake_ms <= pipe_steady(p);
         break;
     case PERI_RUN_QUEUED:
         r->queued++;

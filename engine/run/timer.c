@@ -75,7 +75,7 @@ static void dispatch(struct peri_pipeline *p, const struct peri_due *due)
 {
     switch ((enum due_kind)due->kind) {
     case DUE_WAKE:
-        if (due->serial != 0 && (int64_t)due->serial != RESUME_HEARD && live_wake(p, due->id, (int64_t)due->serial))
+        if (due->serial != 0 && (int64_t)due->serial > RESUME_LATE && live_wake(p, due->id, (int64_t)due->serial))
             break;
         if (resume_push(p, due->id, (int64_t)due->serial) != PERI_OK)
             timer_due(p, PIPE_RETRY_MS, DUE_WAKE, due->id, due->serial);

@@ -392,6 +392,53 @@ static void test_newer_schema_is_refused(void **state)
     assert_int_equal(peri_reader_open(f->path, &f->reader, &f->err), PERI_ESTATE);
 }
 
+/* Waits were stored on the clock of the wall once. What is known of a clock that was set since is taken off. */
+static void test_migration_of_waits_takes_off_what_the_clock_was_set_by(void **state)
+{
+    struct fixture *f = *state;
+    struct peri_db db;
+    char path[128];
+    const char *before[32] = {0};
+    int64_t n = 0;
+    for (size_t i = 0; i < 13; i++)
+        before[i] = peri_schema_steps[i];
+    for (int set = 0; set < 2; set++) {
+        snprintf(path, sizeof(path), "%s.old%d", f->path, set);
+        ok(f, peri_db_open(&db, path, PERI_DB_WRITE, &f->err));
+        ok(f, peri_schema_migrate(&db, before, 0, &f->err));
+        if (set)
+            ok(f, peri_db_exec(&db, "INSERT INTO meta(k,v) VALUES('clock_offset','3000')", &f->err));
+        ok(f, peri_db_exec(&db,
+                  "INSERT INTO runs(id,rule,rhash,event,trig,state,pos,wake,base,vars,kprefix,intr,retry_of,created,"
+                  "ended) VALUES(1,'r','h',1,'t',3,'{\"frames\":[{\"block\":\"actions\",\"i\":1},{\"block\":\"a\","
+                  "\"i\":0,\"due\":9500,\"x\":0.10}],\"wake\":9000,\"rule_due\":9999}',9000,60,'{}','',0,0,1,0),"
+                  "(2,'r','h',2,'t',10,'{}',0,0,'{}','',0,0,1,0);"
+                  "INSERT INTO tracks(run,t,pos) VALUES(1,1,'{\"frames\":[],\"due\":8000}');"
+                  "INSERT INTO circuits(destination,code,message,opened,until,pause) VALUES('d','c','m',5000,7000,9)",
+                  &f->err));
+        ok(f, peri_schema_migrate(&db, peri_schema_steps, 13, &f->err));
+        const struct {
+            const char *sql;
+            int64_t was;
+        } times[] = {{"SELECT wake FROM runs WHERE id=1", 9000}, {"SELECT pos->>'$.wake' FROM runs WHERE id=1", 9000},
+            {"SELECT pos->>'$.rule_due' FROM runs WHERE id=1", 9999},
+            {"SELECT pos->>'$.frames[1].due' FROM runs WHERE id=1", 9500}, {"SELECT pos->>'$.due' FROM tracks", 8000},
+            {"SELECT until FROM circuits", 7000}, {"SELECT opened FROM circuits", 5000}};
+        for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+            ok(f, peri_db_int(&db, times[i].sql, -1, &n, &f->err));
+            assert_int_equal(n, times[i].was - (set ? 3000 : 0));
+        }
+        ok(f, peri_db_int(&db,
+                  "SELECT count(*) FROM runs WHERE id=1 AND pos->>'$.frames[0].block'='actions' AND "
+                  "json_type(pos,'$.frames[0].due') IS NULL AND json_type(pos,'$.due') IS NULL AND wall=0",
+                  -1, &n, &f->err));
+        assert_int_equal(n, 1);
+        ok(f, peri_db_int(&db, "SELECT wake FROM runs WHERE id=2", -1, &n, &f->err));
+        assert_int_equal(n, 0);
+        peri_db_finish(&db);
+    }
+}
+
 static void test_migration_copies_and_moves_forward(void **state)
 {
     struct fixture *f = *state;
@@ -443,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_reader_without_a_database),
         T(test_newer_schema_is_refused),
         T(test_migration_copies_and_moves_forward),
+        T(test_migration_of_waits_takes_off_what_the_clock_was_set_by),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/timefmt.h"
 #include "run/pipekit.h"
 
 /* Somebody sets the wall clock: by minus two hours, by plus three days. */
@@ -90,6 +91,131 @@ static void test_what_watches_knows_of_it_after_a_restart(void **state)
     }
 }
 
+/* Each run waits an hour for one thing only. */
+#define WAITS                                                                                                          \
+    "rules:\n"                                                                                                         \
+    "  - {name: delay, trigger: {event: a.B}, actions: [{delay: 1h}, {operator: x.ok, params: {r: delay}}]}\n"         \
+    "  - {name: wait, trigger: {event: a.B}, actions: [{wait_for: {event: b.C, timeout: 1h}}, {operator: x.ok, "       \
+    "params: {r: wait}}]}\n"                                                                                           \
+    "  - {name: ask, trigger: {event: a.B}, actions: [{approve: {prompt: eh, timeout: 1h, default: no}}, "             \
+    "{operator: x.ok, params: {r: ask}}]}\n"                                                                           \
+    "  - {name: step, trigger: {event: a.B}, actions: [{wait_for: {event: b.C}, timeout: 1h, on_error: "               \
+    "[{operator: x.ok, params: {r: step}}]}]}\n"                                                                       \
+    "  - {name: block, trigger: {event: a.B}, actions: [{if: \"{{ true }}\", then: [{delay: 9h}], timeout: 1h, "       \
+    "on_error: [{operator: x.ok, params: {r: block}}]}]}\n"                                                            \
+    "  - {name: branch, trigger: {event: a.B}, actions: [{parallel: [[{delay: 1h}, {operator: x.ok, params: {r: "      \
+    "branch}}], [{wait_for: {event: b.C, timeout: 9h}}]]}]}\n"                                                         \
+    "  - {name: whole, trigger: {event: a.B}, timeout: 1h, actions: [{delay: 9h}], on_error: [{operator: x.ok, "       \
+    "params: {r: whole}}]}\n"
+
+static const char *const waits[] = {"delay", "wait", "ask", "step", "block", "branch", "whole"};
+#define WAITS_COUNT (sizeof(waits) / sizeof(waits[0]))
+
+static void all_have_fired(struct bed *bed, size_t times)
+{
+    for (size_t i = 0; times == 0 && i < WAITS_COUNT; i++)
+        assert_int_equal(fired(bed, waits[i]), 0);
+    for (size_t i = 0; times > 0 && i < WAITS_COUNT; i++)
+        KIT_UNTIL(bed, fired(bed, waits[i]) == times);
+}
+
+static void test_what_runs_wait_for_keeps_its_rest_over_a_restart(void **state)
+{
+    for (size_t j = 0; j < 2; j++) {
+        struct bed bed;
+        kit_open(&bed, WAITS);
+        (void)kit_send(&bed, "a.B", "{\"n\":1}");
+        QUIET(&bed);
+        go(&bed, 20 * MINUTE);
+        set_clock(&bed, jumps[j]);
+        kit_restart(&bed, WAITS);
+        QUIET(&bed);
+        go(&bed, 20 * MINUTE);
+        set_clock(&bed, -jumps[j]);
+        kit_restart(&bed, WAITS);
+        QUIET(&bed);
+        go(&bed, 20 * MINUTE - 1);
+        all_have_fired(&bed, 0);
+        go(&bed, 1);
+        all_have_fired(&bed, 1);
+        kit_close(&bed);
+    }
+}
+
+/* Nobody can tell a clock that is set while the service is down from time that passes. But no wait becomes longer. */
+static void test_a_clock_that_is_set_while_the_service_is_down(void **state)
+{
+    struct bed bed;
+    for (size_t j = 0; j < 2; j++) {
+        kit_open(&bed, WAITS);
+        (void)kit_send(&bed, "a.B", "{\"n\":1}");
+        QUIET(&bed);
+        go(&bed, 20 * MINUTE);
+        bed.fake.wall_ms += jumps[j];
+        kit_restart(&bed, WAITS);
+        QUIET(&bed);
+        if (jumps[j] < 0) {
+            char want[PERI_TIME_TEXT];
+            struct peri_value *run = kit_run(&bed, 1);
+            assert_string_equal(peri_map_text(run, "wake"), peri_time_format(bed.fake.wall_ms + HOUR, want));
+            peri_value_unref(run);
+            all_have_fired(&bed, 0);
+            go(&bed, 60 * MINUTE);
+        }
+        all_have_fired(&bed, 1);
+        kit_close(&bed);
+    }
+}
+
+static void test_what_is_shown_is_on_the_clock_of_the_wall(void **state)
+{
+    struct bed bed;
+    char want[PERI_TIME_TEXT];
+    kit_open(&bed, WAITS);
+    (void)kit_send(&bed, "a.B", "{\"n\":1}");
+    QUIET(&bed);
+    set_clock(&bed, 72 * HOUR);
+    struct peri_value *run = kit_run(&bed, 1);
+    assert_string_equal(peri_map_text(run, "wake"), peri_time_format(bed.fake.wall_ms + HOUR, want));
+    peri_value_unref(run);
+    kit_close(&bed);
+}
+
+#define NIGHT                                                                                                          \
+    "name: R\ntrigger: {event: a.B}\nactions: [{operator: x.ok, params: {r: morning}, quiet_hours: {from: "            \
+    "\"15:00\", to: \"17:00\"}}]\n"
+
+/* The end of quiet hours is a time of the wall clock, whatever the clock does; with a restart right behind it, too. */
+static void test_quiet_hours_end_by_the_clock_on_the_wall(void **state)
+{
+    struct bed bed;
+    for (int restart = 0; restart < 2; restart++) {
+        kit_open(&bed, NIGHT); /* it is 15:06:40 */
+        (void)kit_send(&bed, "a.B", "{}");
+        QUIET(&bed);
+        set_clock(&bed, HOUR);
+        if (restart)
+            kit_restart(&bed, NIGHT);
+        QUIET(&bed);
+        go(&bed, 53 * MINUTE);
+        assert_int_equal(fired(&bed, "morning"), 0);
+        go(&bed, MINUTE);
+        KIT_UNTIL(&bed, fired(&bed, "morning") == 1);
+        kit_close(&bed);
+        kit_open(&bed, NIGHT);
+        (void)kit_send(&bed, "a.B", "{}");
+        QUIET(&bed);
+        if (restart) {
+            bed.fake.wall_ms -= 73 * HOUR; /* 14:06:40, not quiet */
+            kit_restart(&bed, NIGHT);
+        } else {
+            set_clock(&bed, -73 * HOUR);
+        }
+        KIT_UNTIL(&bed, fired(&bed, "morning") == 1);
+        kit_close(&bed);
+    }
+}
+
 static void test_counts_do_not_notice(void **state)
 {
     for (size_t j = 0; j < 2; j++) {
@@ -166,6 +292,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations_keep_what_is_left_of_them),
         cmocka_unit_test(test_what_watches_knows_of_it_after_a_restart),
+        cmocka_unit_test(test_what_runs_wait_for_keeps_its_rest_over_a_restart),
+        cmocka_unit_test(test_a_clock_that_is_set_while_the_service_is_down),
+        cmocka_unit_test(test_what_is_shown_is_on_the_clock_of_the_wall),
+        cmocka_unit_test(test_quiet_hours_end_by_the_clock_on_the_wall),
         cmocka_unit_test(test_counts_do_not_notice),
         cmocka_unit_test(test_schedules_look_anew),
         cmocka_unit_test(test_it_is_audited),
