@@ -42,7 +42,8 @@ struct peri_api_route {
 };
 /* Each file brings its routes; the tables end with an empty entry. */
 extern const struct peri_api_route peri_api_events[], peri_api_runs[], peri_api_rules[], peri_api_plugins[],
-    peri_api_data[], peri_api_mappings[], peri_api_ledger[], peri_api_tasks[], peri_api_system[], peri_api_approve[];
+    peri_api_data[], peri_api_mappings[], peri_api_ledger[], peri_api_tasks[], peri_api_system[], peri_api_approve[],
+    peri_api_accounts[];
 
 /* These answer and end the operation. */
 void peri_api_answer(struct peri_api_op *op, int status, const struct peri_value *value);
@@ -50,6 +51,12 @@ void peri_api_take_answer(struct peri_api_op *op, int status, struct peri_value 
 void peri_api_problem(struct peri_api_op *op, int status, const char *fmt, ...) PERI_PRINTF(3, 4);
 void peri_api_error(struct peri_api_op *op, enum peri_status st, const struct peri_error *err);
 void peri_api_end(struct peri_api_op *op);
+
+/* A page of plain HTML, nothing in it that runs or leads elsewhere. html: take, NULL: 500. */
+void peri_api_page(struct peri_api_op *op, int status, char *html);
+
+/* For peri_accounts_options: into the audit trail. ctx is the service. */
+void peri_api_account_changed(void *ctx, const char *action, const char *provider, const struct peri_value *detail);
 
 /* Asks the lookup thread and answers with what it finds: a list becomes {"items": [...], "next": cursor?}. */
 void peri_api_ask(struct peri_api_op *op, peri_lookup_fn fn, void *question, void (*free_question)(void *));

@@ -100,7 +100,7 @@ static void approve_run(struct peri_api_op *op)
 
 /* --- by a link --- */
 
-static void send_page(struct peri_api_op *op, int status, char *html)
+void peri_api_page(struct peri_api_op *op, int status, char *html)
 {
     static const char *const headers[][2] = {{"Cache-Control", "no-store"}, {"Referrer-Policy", "no-referrer"},
         {"X-Content-Type-Options", "nosniff"},
@@ -119,7 +119,7 @@ static void send_page(struct peri_api_op *op, int status, char *html)
 
 static void send_note(struct peri_api_op *op, int status, const char *title, const char *text)
 {
-    send_page(op, status, peri_approve_note(title, text));
+    peri_api_page(op, status, peri_approve_note(title, text));
 }
 
 struct link_op {
@@ -164,7 +164,7 @@ static void take_answer(struct link_op *link, const struct peri_value *approval)
     if (st == PERI_OK)
         return;
     if (st == PERI_EINVAL)
-        send_page(op, 400, peri_approve_page(approval, err.message));
+        peri_api_page(op, 400, peri_approve_page(approval, err.message));
     else
         answered(link, st, NULL, &err);
     if (st == PERI_EINVAL)
@@ -186,7 +186,7 @@ static void found(void *arg, enum peri_status st, const struct peri_value *value
         take_answer(link, value);
         return;
     } else {
-        send_page(op, 200, peri_approve_page(value, NULL));
+        peri_api_page(op, 200, peri_approve_page(value, NULL));
     }
     free(link);
 }

@@ -2,8 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <termios.h>
-#include <unistd.h>
 
 #include "app/commands.h"
 #include "app/paths.h"
@@ -43,35 +41,6 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
     return code;
 }
 
-/* One line without echo from a terminal; the whole of a pipe, less one line end. */
-static enum peri_status read_value(char **ret, size_t *ret_len, struct peri_error *err)
-{
-    struct termios old, quiet;
-    bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
-    enum peri_status st;
-    if (terminal) {
-        char *line = NULL;
-        size_t cap = 0;
-        quiet = old;
-        quiet.c_lflag &= ~(tcflag_t)ECHO;
-        fputs("value: ", stderr);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-        ssize_t n = getline(&line, &cap, stdin);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
-        fputc('\n', stderr);
-        *ret = line;
-        *ret_len = n > 0 ? (size_t)n : 0;
-        st = n > 0 ? PERI_OK : peri_error_set(err, PERI_EINVAL, NULL, "no value was given");
-    } else {
-        st = peri_path_read("-", 64 * 1024, ret, ret_len, err);
-    }
-    if (st == PERI_OK && *ret_len > 0 && (*ret)[*ret_len - 1] == '\n')
-        (*ret)[--*ret_len] = '\0';
-    if (st == PERI_OK && *ret_len == 0)
-        st = peri_error_set(err, PERI_EINVAL, NULL, "the value is empty");
-    return st;
-}
-
 static int set(struct peri_cli *cli, const struct peri_args *args)
 {
     struct peri_secrets *secrets;
@@ -81,7 +50,7 @@ static int set(struct peri_cli *cli, const struct peri_args *args)
     int code = open_secrets(cli, &secrets);
     if (code)
         return code;
-    enum peri_status st = read_value(&value, &len, &err);
+    enum peri_status st = peri_cli_read_hidden("value", &value, &len, &err);
     if (st == PERI_OK)
         st = peri_path_make(cli->config.state_dir, &err);
     if (st == PERI_OK)

@@ -55,9 +55,27 @@ const struct peri_code peri_codes_file[] = {
         "docs/configuration.md says what each key of perigee.yaml takes.", PERI_EXAMPLE_CONFIG, "log: {level: loud}",
         "log: {level: debug}"},
     {"secret-here", "!secret in a place that cannot hide it",
-        "Secrets of the store are opened for plugins only, so !secret works under plugins.<id>.config. Elsewhere use "
-        "!env or a credential file.",
+        "Secrets of the store are opened for plugins and accounts only, so !secret works under plugins.<id>.config and "
+        "as "
+        "client_secret of an account. Elsewhere use !env or a credential file.",
         PERI_EXAMPLE_CONFIG, "http: {token: !secret api}", "http: {listen: \"127.0.0.1:8420\"}"},
+    {"unknown-preset", "a provider that perigee does not know",
+        "`preset` names a description that comes with perigee: asana, fitbit, gmail, google, google-fit, "
+        "google-health, "
+        "microsoft, notion, ntfy, slack, usda-fdc, whatsapp. Another provider is described by its URLs and hosts; "
+        "docs/accounts.md says how.",
+        PERI_EXAMPLE_CONFIG, "accounts: {mail: {preset: gogle, client_id: x, client_secret: !secret google}}",
+        "accounts: {mail: {preset: gmail, client_id: x, client_secret: !secret google}}"},
+    {"insecure-url", "a URL for tokens that is not encrypted",
+        "Codes, client secrets and tokens go to the URLs of an account. Only on this machine (localhost, 127.0.0.1) "
+        "may "
+        "they be http.",
+        PERI_EXAMPLE_CONFIG,
+        "accounts:\n  x: {authorize_url: \"http://example.com/a\", token_url: \"https://example.com/t\", client_id: x, "
+        "token_auth: none, hosts: [example.com]}",
+        "accounts:\n  x: {authorize_url: \"https://example.com/a\", token_url: \"https://example.com/t\", client_id: "
+        "x, "
+        "token_auth: none, hosts: [example.com]}"},
     {"env", "an environment variable that is not set",
         "\"!env NAME\" reads a variable of the environment in which perigee runs.", PERI_EXAMPLE_CONFIG,
         "timezone: !env NO_SUCH_VARIABLE", "timezone: !env TZ"},

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "app/commands.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
+#include <unistd.h>
 
 #include "app/client.h"
 #include "app/paths.h"
 #include "base/str.h"
 #include "data/json.h"
+#include "io/secrets.h"
 
 const struct peri_command peri_commands[] = {
     {"run", "the service, in the foreground", peri_cmd_run},
@@ -32,6 +36,7 @@ const struct peri_command peri_commands[] = {
     {"errors", "what failed: list, show, stats, trends, resolve", peri_cmd_errors},
     {"outbox", "messages that no channel took: list, show, clear", peri_cmd_outbox},
     {"secrets", "secret values: list, set, remove", peri_cmd_secrets},
+    {"accounts", "accounts at other services: list, connect, status, disconnect", peri_cmd_accounts},
     {"backup", "a copy of the database, while the service runs", peri_cmd_backup},
     {"recover", "saves what can be saved of a damaged database", peri_cmd_recover},
     {"doctor", "checks the installation", peri_cmd_doctor},
@@ -127,6 +132,40 @@ enum peri_status peri_cli_json(const char *what, const char *text, struct peri_v
     if (st)
         peri_error_prefix(err, "%s is not valid JSON", what);
     free(read);
+    return st;
+}
+
+enum peri_status peri_cli_read_hidden(const char *what, char **ret, size_t *ret_len, struct peri_error *err)
+{
+    struct termios old, quiet;
+    *ret = NULL;
+    *ret_len = 0;
+    bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
+    enum peri_status st;
+    if (terminal) {
+        char *line = NULL;
+        size_t cap = 0;
+        quiet = old;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        fprintf(stderr, "%s: ", what);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+        ssize_t n = getline(&line, &cap, stdin);
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+        fputc('\n', stderr);
+        *ret = line;
+        *ret_len = n > 0 ? (size_t)n : 0;
+        st = n > 0 ? PERI_OK : peri_error_set(err, PERI_EINVAL, NULL, "no %s was given", what);
+    } else {
+        st = peri_path_read("-", 64 * 1024, ret, ret_len, err);
+    }
+    if (st == PERI_OK && *ret_len > 0 && (*ret)[*ret_len - 1] == '\n')
+        (*ret)[--*ret_len] = '\0';
+    if (st == PERI_OK && *ret_len == 0)
+        st = peri_error_set(err, PERI_EINVAL, NULL, "the %s is empty", what);
+    if (st && *ret) {
+        peri_secret_free(*ret, *ret_len);
+        *ret = NULL;
+    }
     return st;
 }
 

@@ -28,6 +28,7 @@ int peri_cmd_tasks(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_dead(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_errors(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_secrets(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_accounts(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_backup(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_recover(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_doctor(struct peri_cli *cli, int argc, char **argv);
@@ -62,6 +63,10 @@ int peri_cli_show(struct peri_cli *cli, const char *noun, const char *word, uint
 /* --limit and the like: a whole number between low and high; false after a message. */
 bool peri_cli_number(struct peri_cli *cli, const char *option, const char *text, long long low, long long high,
     long long fallback, long long *ret);
+/* One line without echo from a terminal, where `what` is asked for; the whole of a pipe, less one line end. The caller
+ * gives it back with peri_secret_free. */
+enum peri_status peri_cli_read_hidden(
+    const char *what, char **ret, size_t *ret_len, struct peri_error *err) PERI_MUST_CHECK;
 /* Reads JSON given on the command line: text, @FILE or - for standard input. */
 enum peri_status peri_cli_json(
     const char *what, const char *text, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;

@@ -80,7 +80,7 @@ static const struct range {
 };
 
 static const char *const top_keys[] = {"state_dir", "rules", "plugin_path", "policy", "timezone", "location", "http",
-    "log", "limits", "retention", "channels", "plugins", "bus", NULL};
+    "log", "limits", "retention", "channels", "plugins", "accounts", "bus", NULL};
 static const char *const tags[] = {"!secret", "!env", NULL};
 
 struct loader {
@@ -213,8 +213,8 @@ static void read_scalar(struct loader *l, const struct key *key, const struct pe
     if (node->tag && peri_streq(node->tag, "!env"))
         text = getenv(node->text);
     else if (node->tag) {
-        finding(
-            l, node, "secret-here", NULL, "!secret works in plugin settings only; use !env or a credential file here");
+        finding(l, node, "secret-here", NULL,
+            "!secret works in the settings of plugins and accounts only; use !env or a credential file here");
         return;
     }
     if (!text) {
@@ -227,7 +227,7 @@ static void read_scalar(struct loader *l, const struct key *key, const struct pe
         peri_diag_add(l->diag, node->place, PERI_SEV_ERROR, "wrong-value", NULL, "\"%s\" %s", key->path, wrong);
 }
 
-static void unknown_key(struct loader *l, const struct peri_node *key, const char *const *known)
+void peri_config_unknown_key(struct peri_diag *diag, const struct peri_node *key, const char *const *known)
 {
     const char *near = peri_nearest(key->text, known);
     char *hint = near ? peri_asprintf("did you mean \"%s\"?", near) : NULL;
@@ -235,10 +235,15 @@ static void unknown_key(struct loader *l, const struct peri_node *key, const cha
     peri_buf_init(&all, 1024);
     for (size_t i = 0; known[i]; i++)
         peri_buf_printf(&all, "%s%s", i ? ", " : "", known[i]);
-    peri_diag_add(l->diag, key->place, PERI_SEV_ERROR, "unknown-key", hint, "unknown key \"%s\" (here: %s)", key->text,
+    peri_diag_add(diag, key->place, PERI_SEV_ERROR, "unknown-key", hint, "unknown key \"%s\" (here: %s)", key->text,
         peri_buf_text(&all));
     peri_buf_finish(&all);
     free(hint);
+}
+
+static void unknown_key(struct loader *l, const struct peri_node *key, const char *const *known)
+{
+    peri_config_unknown_key(l->diag, key, known);
 }
 
 /* {source: events a second} */
@@ -449,6 +454,8 @@ static void read_top(struct loader *l, const struct peri_node *key, const struct
             return;
         else if (peri_node_value(value, NULL, NULL, &l->config->channels, &err))
             finding(l, value, err.code, NULL, err.message);
+    } else if (peri_streq(key->text, "accounts")) {
+        peri_config_accounts(value, resolve_tag, &l->config->accounts, l->diag);
     } else if (peri_streq(key->text, "plugins")) {
         if (value->kind != PERI_NODE_MAP)
             finding(l, value, "wrong-type", NULL, "\"plugins\" must be a mapping from plugin ids to their settings");
@@ -590,6 +597,7 @@ void peri_config_finish(struct peri_config *c)
     free_list(c->plugin_path);
     free(c->database);
     peri_value_unref(c->channels);
+    peri_value_unref(c->accounts);
     peri_yaml_destroy(c->doc);
     free(c->file);
     if (c->former)
@@ -674,7 +682,8 @@ static char *left_alone(const struct peri_config *live, const struct peri_config
 char *peri_config_adopt(struct peri_config *live, struct peri_config *fresh, bool *ret_changed)
 {
     char *names = left_alone(live, fresh);
-    *ret_changed = plugins_differ(live, fresh) || value_differs(live->channels, fresh->channels);
+    *ret_changed = plugins_differ(live, fresh) || value_differs(live->channels, fresh->channels) ||
+                   value_differs(live->accounts, fresh->accounts);
     struct peri_config *former = *ret_changed ? malloc(sizeof(*former)) : NULL;
     if (!former) {
         *ret_changed = false;
@@ -686,12 +695,14 @@ char *peri_config_adopt(struct peri_config *live, struct peri_config *fresh, boo
     former->plugin_count = live->plugin_count;
     former->plugin_cap = live->plugin_cap;
     former->channels = live->channels;
+    former->accounts = live->accounts;
     former->doc = live->doc;
     former->former = live->former;
     live->plugins = fresh->plugins;
     live->plugin_count = fresh->plugin_count;
     live->plugin_cap = fresh->plugin_cap;
     live->channels = fresh->channels;
+    live->accounts = fresh->accounts;
     live->doc = fresh->doc;
     live->former = former;
     return names;

@@ -53,6 +53,7 @@ struct peri_config {
         int64_t events_ms, runs_ms, audit_ms, max_events, max_runs, max_bytes;
     } retention;
     struct peri_value *channels; /* {type: plugin id or {plugin?, fallback?}}, or NULL */
+    struct peri_value *accounts; /* {provider: description as in io/accounts.h}, or NULL */
     struct peri_config_plugin *plugins;
     size_t plugin_count, plugin_cap;
 };
@@ -61,8 +62,8 @@ struct peri_config {
 enum peri_status peri_config_load(
     const struct peri_config_flags *flags, struct peri_config *config, struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_config_finish(struct peri_config *config);
-/* Plugins and channels of fresh, which is taken, replace those of live. *ret_changed: they differ. Returns the names of
- * other keys that differ and are left as they are, or NULL. malloc'ed. */
+/* Plugins, channels and accounts of fresh, which is taken, replace those of live. *ret_changed: they differ. Returns
+ * the names of other keys that differ and are left as they are, or NULL. malloc'ed. */
 char *peri_config_adopt(struct peri_config *live, struct peri_config *fresh, bool *ret_changed);
 
 /* Warns of settings for plugins that are not there, and of channels that no plugin of that name serves: after loading.
@@ -74,5 +75,12 @@ bool peri_config_settings(void *config, const char *plugin_id, struct peri_plugi
 const char *peri_config_channel(void *config, const char *type);
 /* Its fallback message: a text, {subject?, body}, or NULL. borrow */
 const struct peri_value *peri_config_fallback(void *config, const char *type);
+
+/* --- for config_*.c --- */
+
+void peri_config_unknown_key(struct peri_diag *diag, const struct peri_node *key, const char *const *known);
+/* `accounts:`; resolve opens tags. */
+void peri_config_accounts(
+    const struct peri_node *map, peri_tag_resolver resolve, struct peri_value **ret, struct peri_diag *diag);
 
 #endif

@@ -141,8 +141,11 @@ bool peri_settings_reload(struct peri_service *s)
         char *others = peri_config_adopt(s->config, &fresh, &changed);
         if (others)
             peri_warn(s->log, "config", "changes of %s count from the next start on", others);
+        struct peri_error err;
+        if (changed && peri_accounts_configure(s->accounts, s->config->accounts, &err))
+            peri_err(s->log, "config", "the accounts are not changed: %s", err.message);
         if (changed)
-            peri_info(s->log, "config", "settings of plugins and channels have changed");
+            peri_info(s->log, "config", "settings of plugins, channels and accounts have changed");
         free(others);
     }
     peri_diag_finish(&diag);

@@ -487,6 +487,20 @@ static void announce(void *ctx, const char *type, struct peri_value *data, const
     peri_pipeline_announce(ctx, type, data, about);
 }
 
+static enum peri_status open_accounts(struct peri_service *s, struct peri_error *err)
+{
+    struct peri_accounts_options options = {.loop = s->loop,
+        .http = s->http,
+        .log = s->log,
+        .clock = s->clock,
+        .secrets = s->secrets,
+        .state_dir = s->config->state_dir,
+        .changed = peri_api_account_changed,
+        .changed_ctx = s};
+    enum peri_status st = peri_accounts_create(&options, &s->accounts, err);
+    return st ? st : peri_accounts_configure(s->accounts, s->config->accounts, err);
+}
+
 static enum peri_status open_host(struct keeper *k, struct peri_error *err)
 {
     struct peri_service *s = &k->s;
@@ -641,6 +655,8 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
         st = peri_pipeline_create(&options, &s->pipeline, err);
     }
     if (st == PERI_OK)
+        st = open_accounts(s, err);
+    if (st == PERI_OK)
         st = open_host(k, err);
     if (st == PERI_OK)
         st = (s->rulebook = peri_rulebook_create((const char *const *)s->config->rules)) ? PERI_OK
@@ -677,6 +693,7 @@ static void dismantle(struct keeper *k)
         peri_loop_once(s->loop, 0);
     peri_host_destroy(s->host);
     peri_pipeline_destroy(s->pipeline);
+    peri_accounts_destroy(s->accounts);
     peri_http_client_destroy(s->http);
     peri_store_close(s->store);
     if (s->loop)

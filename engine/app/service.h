@@ -9,6 +9,7 @@
 #include "app/rulebook.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "io/accounts.h"
 #include "io/http_client.h"
 #include "io/http_server.h"
 #include "io/loop.h"
@@ -31,6 +32,7 @@ struct peri_service {
     struct peri_lookup *lookup;
     struct peri_secrets *secrets;
     struct peri_http_client *http;
+    struct peri_accounts *accounts;
     struct peri_host *host;
     struct peri_pipeline *pipeline;
     struct peri_http_server *server;

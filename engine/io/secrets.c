@@ -24,6 +24,7 @@
 #define MAX_NAME 100
 #define KNOWN_MIN 6 /* shorter ones would be found in innocent texts */
 #define KNOWN_MAX 1000
+#define PASSING_MAX 10
 #define MAX_VALUE (64u << 10)
 
 /* A value that was given out. */
@@ -60,21 +61,34 @@ static enum peri_status check_name(const char *name, struct peri_error *err)
         "a secret's name has letters, digits, '_', '-' and '.', at most 100, and does not start with a dot");
 }
 
-enum peri_status peri_secrets_open(const char *state_dir, struct peri_secrets **ret, struct peri_error *err)
+/* folder (take; may be NULL) */
+static enum peri_status open_in(
+    char *folder, const char *credentials, struct peri_secrets **ret, struct peri_error *err)
 {
-    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-    struct peri_secrets *secrets = calloc(1, sizeof(*secrets));
-    if (!secrets)
+    struct peri_secrets *secrets = folder ? calloc(1, sizeof(*secrets)) : NULL;
+    if (!secrets) {
+        free(folder);
         return peri_error_nomem(err);
+    }
     pthread_mutex_init(&secrets->lock, NULL);
-    secrets->folder = peri_asprintf("%s/secrets", state_dir);
+    secrets->folder = folder;
     secrets->credentials = credentials && credentials[0] ? peri_strdup(credentials) : NULL;
-    if (!secrets->folder || (credentials && credentials[0] && !secrets->credentials)) {
+    if (credentials && credentials[0] && !secrets->credentials) {
         peri_secrets_destroy(secrets);
         return peri_error_nomem(err);
     }
     *ret = secrets;
     return PERI_OK;
+}
+
+enum peri_status peri_secrets_open(const char *state_dir, struct peri_secrets **ret, struct peri_error *err)
+{
+    return open_in(peri_asprintf("%s/secrets", state_dir), getenv("CREDENTIALS_DIRECTORY"), ret, err);
+}
+
+enum peri_status peri_secrets_open_folder(const char *folder, struct peri_secrets **ret, struct peri_error *err)
+{
+    return open_in(peri_strdup(folder), NULL, ret, err);
 }
 
 void peri_secrets_destroy(struct peri_secrets *secrets)
@@ -256,6 +270,45 @@ void peri_secrets_remember(struct peri_secrets *secrets, const char *name, const
         free(id);
     }
     pthread_mutex_unlock(&secrets->lock);
+}
+
+/* The oldest value of a name that has enough of them makes room; the name stays, as others may be looking at it. False:
+ * there is room. */
+static bool replace_oldest(struct peri_secrets *secrets, const char *name, char *value, size_t len)
+{
+    size_t n = 0, first = 0;
+    for (size_t i = secrets->known_count; i-- > 0;) {
+        if (!peri_streq(secrets->known[i].name, name))
+            continue;
+        first = i;
+        n++;
+    }
+    if (n < PASSING_MAX)
+        return false;
+    struct known moved = {secrets->known[first].name, value, len};
+    peri_secret_free(secrets->known[first].value, secrets->known[first].len);
+    memmove(&secrets->known[first], &secrets->known[first + 1],
+        (secrets->known_count - first - 1) * sizeof(*secrets->known));
+    secrets->known[secrets->known_count - 1] = moved;
+    return true;
+}
+
+void peri_secrets_passing(struct peri_secrets *secrets, const char *name, const char *value)
+{
+    size_t len = strlen(value);
+    char *copy = len < KNOWN_MIN ? NULL : peri_strdup(value);
+    bool known = false;
+    if (!copy)
+        return;
+    pthread_mutex_lock(&secrets->lock);
+    for (size_t i = 0; !known && i < secrets->known_count; i++)
+        known = secrets->known[i].len == len && memcmp(secrets->known[i].value, value, len) == 0;
+    bool placed = known || replace_oldest(secrets, name, copy, len);
+    pthread_mutex_unlock(&secrets->lock);
+    if (!placed)
+        peri_secrets_remember(secrets, name, value, len);
+    if (known || !placed)
+        peri_secret_free(copy, len);
 }
 
 enum peri_status peri_secrets_get(

@@ -12,6 +12,9 @@ struct peri_secrets;
 
 enum peri_status peri_secrets_open(
     const char *state_dir, struct peri_secrets **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* The same kind of files in another folder, without what systemd lends. */
+enum peri_status peri_secrets_open_folder(
+    const char *folder, struct peri_secrets **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_secrets_destroy(struct peri_secrets *secrets);
 /* Names: letters, digits, '_', '-', '.', at most 100, not starting with a dot. */
 enum peri_status peri_secrets_set(struct peri_secrets *secrets, const char *name, const char *value, size_t len,
@@ -34,6 +37,8 @@ struct peri_value *peri_secrets_hide_value(struct peri_secrets *secrets, struct 
 void peri_secrets_hide_error(struct peri_secrets *secrets, struct peri_error *err);
 /* Another form in which a value leaves (Basic authorization): hidden like it. */
 void peri_secrets_also(struct peri_secrets *secrets, const char *name, const char *value);
+/* The same for values that are replaced again and again: of one name the last ten are known. */
+void peri_secrets_passing(struct peri_secrets *secrets, const char *name, const char *value);
 /* NULL-ended, sorted; free with peri_secrets_free_names. */
 enum peri_status peri_secrets_names(
     struct peri_secrets *secrets, char ***ret_names, struct peri_error *err) PERI_MUST_CHECK;

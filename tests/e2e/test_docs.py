@@ -41,10 +41,10 @@ class Links(unittest.TestCase):
 
 
 class Examples(unittest.TestCase):
-    """What stands in a plugin's README and in docs/configuration.md is good to copy."""
+    """What stands in a plugin's README, docs/configuration.md and docs/accounts.md is good to copy."""
 
     def examples(self):
-        pages = [os.path.join(SOURCE, "docs/configuration.md")]
+        pages = [os.path.join(SOURCE, "docs/configuration.md"), os.path.join(SOURCE, "docs/accounts.md")]
         for kind in ("operators", "channels", "connectors"):
             pages += sorted(glob.glob(os.path.join(SOURCE, kind, "*/README.md")))
         for page in pages:

@@ -21,6 +21,11 @@ RULES = {
     "bad.yaml": "name: Bad\ntigger: {event: demo.Hello}\nactions: [{stop: done}]\n",
 }
 
+ACCOUNTS = """accounts:
+  weather: {kind: key, hosts: [api.example.com]}
+  mail: {preset: gmail, client_id: x, client_secret: !secret x}
+"""
+
 
 def document():
     with open(os.path.join(harness.SOURCE, "docs/openapi.yaml"), encoding="utf-8") as f:
@@ -95,7 +100,7 @@ class Answers(harness.Case):
     def setUp(self):
         self.doc = document()
         self.resolver = jsonschema.RefResolver.from_schema(self.doc)
-        self.s = self.service(rules=RULES)
+        self.s = self.service(ACCOUNTS, rules=RULES)
         self.seen = set()
         self.task = self.s.request("POST", "/v1/tasks", {"operator": "core.log", "params": {"message": "x"}, "after": "1h"}).json
         self.event = self.s.emit("demo.Hello", {"name": "Ada"}, source="test", id="1", subject="s")
@@ -107,7 +112,7 @@ class Answers(harness.Case):
         self.message = self.s.outbox()[0]
         self.fill = {"event": self.event, "run": self.hello["id"], "rule": "hello", "plugin": "notify", "operator": "notify.send", "type": "contact",
                      "id": "ada", "message": self.message["id"], "mapping": self.mapping["id"], "letter": "dl-1", "error": "er-1",
-                     "task": self.task["id"]}
+                     "task": self.task["id"], "provider": "weather"}
         self.asked = harness.wait_for(lambda: self.s.get("/v1/approvals")["items"], "the question")[0]
         self.fill["token"] = self.asked["link"].rsplit("/", 1)[1]
         self.ended("fail")
@@ -145,7 +150,7 @@ class Answers(harness.Case):
 
     def test_every_get(self):
         for path, item in self.doc["paths"].items():
-            if "get" not in item or path in ("/v1/stream", "/v1/mappings/lookup", "/hooks/{plugin}/{path}"):
+            if "get" not in item or path in ("/v1/stream", "/v1/mappings/lookup", "/hooks/{plugin}/{path}", "/oauth/authorize", "/oauth/callback"):
                 continue
             with self.subTest(path):
                 found = self.ask(path)
@@ -186,6 +191,17 @@ class Answers(harness.Case):
         self.s.cli("mappings", "set", "crm", "contact", "zoe", "26", expect=0)
         self.assertIn("zoe", self.s.cli("mappings", "list", expect=0).stdout)
         self.s.cli("mappings", "lookup", "crm", "contact", "nobody", expect=1)
+
+    def test_accounts(self):
+        begun = self.ask("/v1/accounts/{provider}/connect", "post", {}, provider="mail")
+        self.assertIn("connecting_until", self.ask("/v1/accounts/{provider}", provider="mail"))
+        query = begun["url"][begun["url"].index("?"):]
+        self.ask("/oauth/authorize", query=query, status=303)
+        self.ask("/oauth/authorize", query=query, status=403)
+        self.ask("/oauth/authorize", status=403)
+        self.ask("/oauth/callback", query="?state=x&code=y", status=403)
+        self.ask("/v1/accounts/{provider}/connect", "post", {"key": "k"}, provider="mail", status=400)
+        self.ask("/v1/accounts/{provider}/disconnect", "post", {}, provider="mail", status=409)
 
     def test_the_stream(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.s.port, timeout=harness.DEADLINE)
@@ -257,12 +273,14 @@ class Answers(harness.Case):
         self.ask("/v1/tasks/{task}/retry", "post", {}, status=409)
         self.ask("/v1/tasks/{task}/cancel", "post", {})
         self.ask("/v1/tasks/{task}/retry", "post", {})
+        self.assertEqual(self.ask("/v1/accounts/{provider}/connect", "post", {"key": "k-123"})["state"], "connected")
+        self.ask("/v1/accounts/{provider}/disconnect", "post", {})
         changing = {(method, path) for path, item in self.doc["paths"].items() for method in METHODS if method in item and method != "get"}
         self.assertEqual(changing - self.seen, {("post", "/hooks/{plugin}/{path}")}, "not called here")
 
     def test_what_is_not_there(self):
         absent = {"event": "ev-999", "run": "run-999", "rule": "none", "plugin": "none", "operator": "no.ne", "type": "contact", "id": "nobody",
-                  "message": "ob-999", "mapping": "map-999", "letter": "dl-999", "error": "er-999", "task": "task-999", "token": "1-boss-1-00"}
+                  "message": "ob-999", "mapping": "map-999", "letter": "dl-999", "error": "er-999", "task": "task-999", "token": "1-boss-1-00", "provider": "nobody"}
         for path, item in self.doc["paths"].items():
             names = re.findall(r"\{([^}]*)\}", path)
             for method in METHODS:
