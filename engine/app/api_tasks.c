@@ -155,7 +155,9 @@ static bool check_params(struct peri_api_op *op, const struct peri_operator *o, 
     enum peri_status st = peri_schema_defaults(o->params, params, &filled);
     if (st == PERI_OK)
         st = peri_schema_check(o->params, filled, &report);
-    if (st)
+    if (st == PERI_ENOMEM)
+        peri_api_problem(op, 500, "out of memory");
+    else if (st)
         peri_api_problem(op, 400, "parameters of %s: %s%s%s", o->id, report.count ? report.items[0].pointer : "",
             report.count && *report.items[0].pointer ? ": " : "",
             report.count ? report.items[0].message : "not accepted");

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/value_memory.h"
+
 /* Nesting is counted on the bytes, strings skipped: cheap, and it bounds every recursion that follows. A NUL byte is
  * looked for here too: behind a number jansson swallows it. */
 static enum peri_status check_bytes(const char *text, size_t len, struct peri_error *err)
@@ -45,10 +47,13 @@ static enum peri_status parse(
     if (st)
         return st;
     json_error_t why;
+    unsigned long refused = peri_value_refused();
     json_t *j = json_loadb(text, len, flags | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
+    if (peri_value_refused() != refused) { /* wrong, or incomplete, or neither */
+        json_decref(j);
+        return peri_error_nomem(err);
+    }
     if (!j) {
-        if (json_error_code(&why) == json_error_out_of_memory)
-            return peri_error_nomem(err);
         return peri_error_set(err, PERI_EINVAL, "json.syntax", "line %d, column %d: %s", why.line > 0 ? why.line : 1,
             why.column > 0 ? why.column : 1, why.text);
     }

@@ -38,6 +38,8 @@ enum peri_status peri_regex_compile(const char *text, size_t len, struct peri_re
     if (!regex->code) {
         PCRE2_UCHAR message[160];
         peri_regex_destroy(regex);
+        if (code == PCRE2_ERROR_HEAP_FAILED)
+            return peri_error_nomem(err);
         if (pcre2_get_error_message(code, message, sizeof(message)) < 0)
             message[0] = '\0';
         return peri_error_set(err, PERI_EINVAL, "regex", "at character %zu: %s",

@@ -25,7 +25,7 @@ struct peri_schema_report {
 enum peri_status peri_schema_compile(
     const struct peri_value *schema, struct peri_schema **ret, struct peri_error *err) PERI_MUST_CHECK;
 void peri_schema_destroy(struct peri_schema *schema);
-/* PERI_OK, or PERI_EINVAL with every error in report (which may be NULL). */
+/* PERI_OK, or PERI_EINVAL with every error in report (which may be NULL). PERI_ENOMEM: it is not known. */
 enum peri_status peri_schema_check(
     const struct peri_schema *schema, const struct peri_value *data, struct peri_schema_report *report);
 void peri_schema_report_finish(struct peri_schema_report *report);

@@ -21,6 +21,7 @@ struct checker {
     struct peri_buf path;
     struct peri_schema_report *report;
     size_t errors;
+    bool no_memory; /* something could not be looked at, or not be told */
     uint64_t seed;
 };
 
@@ -30,8 +31,12 @@ static void report(struct checker *c, const char *keyword, const char *fmt, ...)
 {
     struct peri_schema_report *r = c->report;
     c->errors++;
-    if (!r || r->count >= MAX_ERRORS || !peri_vec_grow(&r->items, &r->cap, r->count + 1, sizeof(*r->items)))
+    if (!r || r->count >= MAX_ERRORS)
         return;
+    if (!peri_vec_grow(&r->items, &r->cap, r->count + 1, sizeof(*r->items))) {
+        c->no_memory = true;
+        return;
+    }
     va_list ap;
     struct peri_schema_error e = {.pointer = peri_strdup(peri_buf_text(&c->path)), .keyword = peri_strdup(keyword)};
     va_start(ap, fmt);
@@ -42,6 +47,7 @@ static void report(struct checker *c, const char *keyword, const char *fmt, ...)
         r->items[r->count++] = e;
         return;
     }
+    c->no_memory = true;
     free(e.pointer);
     free(e.keyword);
     free(e.message);
@@ -273,7 +279,9 @@ static void check_text(struct checker *c, const struct peri_schema_node *node, c
     if (node->regex) {
         bool found = false;
         enum peri_status st = peri_regex_search(node->regex, text, len, &found);
-        if (st)
+        if (st == PERI_ENOMEM)
+            c->no_memory = true;
+        else if (st)
             report(c, "pattern", "the search for /%.200s/ in this text was given up at its limits", node->pattern);
         else if (!found)
             report(c, "pattern", "must match /%.200s/", node->pattern);
@@ -348,7 +356,7 @@ static void check_unique(struct checker *c, const struct peri_value *v)
     size_t n = peri_value_count(v);
     struct hashed *items = calloc(n + 1, sizeof(*items));
     if (!items) {
-        report(c, "uniqueItems", "not enough memory to compare the items");
+        c->no_memory = true;
         return;
     }
     if (c->seed == 0 && (peri_random(&c->seed, sizeof(c->seed)) || c->seed == 0))
@@ -466,6 +474,9 @@ enum peri_status peri_schema_check(
     if (report)
         memset(report, 0, sizeof(*report));
     check(&c, schema->root, data, "false");
+    c.no_memory = c.no_memory || c.path.failed == PERI_ENOMEM;
     peri_buf_finish(&c.path);
+    if (c.no_memory)
+        return PERI_ENOMEM;
     return c.errors ? PERI_EINVAL : PERI_OK;
 }

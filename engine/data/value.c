@@ -8,6 +8,27 @@
 
 #include "base/pool.h"
 #include "base/timefmt.h"
+#include "data/value_memory.h"
+
+static _Thread_local unsigned long refused;
+
+static void *allocate(size_t size)
+{
+    void *p = malloc(size);
+    refused += !p;
+    return p;
+}
+
+/* Before main, because values may not be made before it is done. */
+__attribute__((constructor)) static void watch_memory(void)
+{
+    json_set_alloc_funcs(allocate, free);
+}
+
+unsigned long peri_value_refused(void)
+{
+    return refused;
+}
 
 static json_t *J(const struct peri_value *v)
 {
@@ -204,7 +225,7 @@ enum peri_status peri_map_sort(struct peri_value *map)
     size_t n = json_object_size(J(map)), i = 0;
     bool sorted = true, good = true;
     struct member *members = n > 1 ? calloc(n, sizeof(*members)) : NULL;
-    json_t *before = members ? json_copy(J(map)) : NULL; /* keeps keys and values */
+    json_t *before = members ? J(peri_value_copy(map)) : NULL; /* keeps keys and values */
     if (n < 2 || !before) {
         free(members);
         return n < 2 ? PERI_OK : PERI_ENOMEM;
@@ -332,12 +353,23 @@ bool peri_value_equal(const struct peri_value *a, const struct peri_value *b)
     return type == PERI_NULL || json_equal(J(a), J(b));
 }
 
+/* copy, made since before, or NULL when it may lack something. */
+static json_t *whole(json_t *copy, unsigned long before)
+{
+    if (refused == before)
+        return copy;
+    json_decref(copy);
+    return NULL;
+}
+
 struct peri_value *peri_value_copy(const struct peri_value *v)
 {
-    return V(json_copy(J(v)));
+    unsigned long before = refused;
+    return V(whole(json_copy(J(v)), before));
 }
 
 struct peri_value *peri_value_copy_deep(const struct peri_value *v)
 {
-    return V(json_deep_copy(J(v)));
+    unsigned long before = refused;
+    return V(whole(json_deep_copy(J(v)), before));
 }

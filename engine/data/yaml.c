@@ -586,7 +586,7 @@ static bool explain_quote(struct builder *b, size_t problem)
 static void on_error(struct builder *b, const yaml_parser_t *parser)
 {
     b->stop = true;
-    if (parser->error == YAML_MEMORY_ERROR) {
+    if (parser->error == YAML_MEMORY_ERROR || !parser->problem) { /* libyaml does not always name the first */
         b->failed = PERI_ENOMEM;
         return;
     }

@@ -127,7 +127,10 @@ enum peri_status peri_operator_params(
     if (st)
         return peri_error_nomem(err);
     st = peri_schema_check(op->params, filled, &report);
-    if (st) {
+    if (st == PERI_ENOMEM) {
+        peri_error_nomem(err);
+        peri_value_unref(filled);
+    } else if (st) {
         params_error(op->id, &report, err);
         peri_value_unref(filled);
     } else {

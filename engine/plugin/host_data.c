@@ -327,7 +327,11 @@ static enum peri_status check_declared(
         return peri_error_set(
             err, PERI_EDENIED, "event.direction", "the manifest says that %s is heard, not published", type);
     struct peri_value *none = data ? NULL : peri_value_null();
-    if (decl->schema && peri_schema_check(decl->schema, data ? data : none, &report))
+    if (decl->schema)
+        st = peri_schema_check(decl->schema, data ? data : none, &report);
+    if (st == PERI_ENOMEM)
+        peri_error_nomem(err);
+    else if (st)
         st = peri_error_set(err, PERI_EINVAL, "event.schema", "data of %s%s%s: %s", type,
             report.count && report.items[0].pointer[0] ? " at " : "", report.count ? report.items[0].pointer : "",
             report.count ? report.items[0].message : "not what its schema says");

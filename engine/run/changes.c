@@ -131,7 +131,11 @@ static enum peri_status check_answer(
     else if (!step->schema && !peri_value_is(change->value, PERI_BOOL))
         st = peri_error_set(err, PERI_EINVAL, "answer", "the answer must be true or false, is %s",
             peri_type_name(peri_value_type(change->value)));
-    else if (step->schema && peri_schema_check(step->schema, change->value, &report) == PERI_EINVAL)
+    else if (step->schema)
+        st = peri_schema_check(step->schema, change->value, &report);
+    if (st == PERI_ENOMEM)
+        st = peri_error_nomem(err);
+    else if (st != PERI_OK && report.count > 0)
         st = peri_error_set(err, PERI_EINVAL, "answer", "the answer%s%s %s",
             report.count && *report.items[0].pointer ? " at " : "", report.count ? report.items[0].pointer : "",
             report.count ? report.items[0].message : "does not fit its schema");

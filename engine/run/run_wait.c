@@ -226,13 +226,17 @@ static void no_answer(struct machine *m, const struct peri_step *step)
         st = peri_error_set(&error, PERI_ETIMEOUT, "timeout", "nobody has answered in time");
     else
         st = peri_template_render(step->fallback, &m->scope, &answer, &error);
-    if (st == PERI_OK && step->schema && peri_schema_check(step->schema, answer, &report) == PERI_EINVAL)
+    if (st == PERI_OK && step->schema)
+        st = peri_schema_check(step->schema, answer, &report);
+    if (st == PERI_ENOMEM)
+        m_nomem(m);
+    else if (st != PERI_OK && error.status == PERI_OK)
         st = peri_error_set(&error, PERI_EINVAL, "default", "the default answer is none that the schema takes: %s",
             report.count ? report.items[0].message : "?");
     peri_schema_report_finish(&report);
     if (st == PERI_OK)
         done(m, answer);
-    else
+    else if (st != PERI_ENOMEM)
         fail(m, &error);
     peri_value_unref(answer);
 }
