@@ -383,7 +383,11 @@ static struct peri_value *describe(struct peri_value *v, const char *help)
     if (peri_map_at(v, "$ref")) {
         struct peri_value *list = peri_value_list();
         out = peri_value_map();
-        if (!list || !out || peri_list_push(list, v) != PERI_OK || peri_map_put(out, "allOf", list) != PERI_OK) {
+        bool good = list && out && peri_list_push(list, peri_value_ref(v)) == PERI_OK &&
+                    peri_map_put_ref(out, "allOf", list) == PERI_OK;
+        peri_value_unref(list);
+        peri_value_unref(v);
+        if (!good) {
             peri_value_unref(out);
             return NULL;
         }
