@@ -14,8 +14,11 @@
 
 #include <event2/event.h>
 
+#define SPARE_POSTS 64
+
 struct post {
     struct post *next;
+    bool spare; /* one of the loop's own */
     void (*fn)(void *arg);
     void *arg;
 };
@@ -43,12 +46,14 @@ struct peri_loop {
     int wake_fd;
     pthread_mutex_t lock; /* of the fields up to closing */
     struct post *first, **tail;
-    bool woken; /* the eventfd was written and not read yet */
+    struct post *spare; /* for when memory is out: an answer that nobody hears of would be waited for for ever */
+    bool woken;         /* the eventfd was written and not read yet */
     bool closing;
     atomic_bool stop;
     _Atomic(pthread_t) thread;
     struct peri_timer *timers;
     struct sig *signals;
+    struct post spares[SPARE_POSTS];
 };
 
 static void take_posts(struct peri_loop *loop, struct post **ret_first)
@@ -58,6 +63,18 @@ static void take_posts(struct peri_loop *loop, struct post **ret_first)
     loop->first = NULL;
     loop->tail = &loop->first;
     loop->woken = false;
+    pthread_mutex_unlock(&loop->lock);
+}
+
+static void free_post(struct peri_loop *loop, struct post *post)
+{
+    if (!post->spare) {
+        free(post);
+        return;
+    }
+    pthread_mutex_lock(&loop->lock);
+    post->next = loop->spare;
+    loop->spare = post;
     pthread_mutex_unlock(&loop->lock);
 }
 
@@ -76,7 +93,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     while (post) {
         struct post *next = post->next;
         post->fn(post->arg);
-        free(post);
+        free_post(loop, post);
         post = next;
     }
 }
@@ -109,6 +126,10 @@ enum peri_status peri_loop_create(const struct peri_clock *clock, struct peri_lo
     pthread_mutex_init(&loop->lock, NULL);
     loop->clock = *clock;
     loop->tail = &loop->first;
+    for (int i = 0; i < SPARE_POSTS; i++) {
+        loop->spares[i] = (struct post){.next = loop->spare, .spare = true};
+        loop->spare = &loop->spares[i];
+    }
     loop->thread = pthread_self();
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->wake_fd < 0) {
@@ -137,7 +158,7 @@ void peri_loop_destroy(struct peri_loop *loop)
     take_posts(loop, &post);
     while (post) {
         struct post *next = post->next;
-        free(post);
+        free_post(loop, post);
         post = next;
     }
     while (loop->timers)
@@ -210,12 +231,16 @@ bool peri_loop_is_current(const struct peri_loop *loop)
 enum peri_status peri_loop_post(struct peri_loop *loop, void (*fn)(void *arg), void *arg)
 {
     struct post *post = malloc(sizeof(*post));
-    if (!post)
-        return PERI_ENOMEM;
-    *post = (struct post){.fn = fn, .arg = arg};
+    if (post)
+        *post = (struct post){.fn = fn, .arg = arg};
     pthread_mutex_lock(&loop->lock);
     bool closing = loop->closing, must_wake = !loop->woken;
-    if (!closing) {
+    if (!post && !closing && loop->spare) {
+        post = loop->spare;
+        loop->spare = post->next;
+        *post = (struct post){.fn = fn, .arg = arg, .spare = true};
+    }
+    if (post && !closing) {
         *loop->tail = post;
         loop->tail = &post->next;
         loop->woken = true;
@@ -225,7 +250,7 @@ enum peri_status peri_loop_post(struct peri_loop *loop, void (*fn)(void *arg), v
     pthread_mutex_unlock(&loop->lock);
     if (closing)
         free(post);
-    return closing ? PERI_ESTATE : PERI_OK;
+    return closing ? PERI_ESTATE : post ? PERI_OK : PERI_ENOMEM;
 }
 
 static void free_timer(struct peri_timer *timer)

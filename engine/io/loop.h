@@ -24,7 +24,7 @@ const struct peri_clock *peri_loop_clock(const struct peri_loop *loop);
 bool peri_loop_is_current(const struct peri_loop *loop); /* is this the loop's thread? */
 
 /* Runs fn(arg) on the loop's thread, in the order of posting. From any thread; wakes the loop by an eventfd, once for
- * many posts. PERI_ENOMEM, or PERI_ESTATE when the loop is being destroyed (then fn does not run). */
+ * many posts. A few go without memory. PERI_ENOMEM, or PERI_ESTATE when the loop is being destroyed (then fn does not run). */
 enum peri_status peri_loop_post(struct peri_loop *loop, void (*fn)(void *arg), void *arg) PERI_MUST_CHECK;
 
 /* A one-shot timer. Freed after it fired or by cancel; ret may be NULL. Cancelling it from within fn does nothing. */

@@ -8,16 +8,29 @@
 #include "data/yaml.h"
 #include "plugin/host_check.h"
 
+/* When memory is out, what was read before goes on counting: nobody has revoked anything. */
+static void read_policy(
+    struct peri_host *host, const char *path, bool out_of_memory, struct peri_policy **policy, struct peri_diag *diag)
+{
+    struct peri_policy *fresh = NULL;
+    enum peri_status st = out_of_memory ? PERI_ENOMEM : peri_policy_load(path, &fresh, diag);
+    if (st == PERI_ENOMEM) {
+        peri_err(host->options.log, "plugins", "%s can not be read: out of memory", path ? path : "policy.yaml");
+        peri_diag_add(diag, (struct peri_place){path ? path : "policy.yaml", 0, 0}, PERI_SEV_ERROR, "unreadable", NULL,
+            "could not be read: out of memory");
+        return;
+    }
+    if (st)
+        peri_err(host->options.log, "plugins", "%s can not be read: nothing in it counts", path);
+    peri_policy_destroy(*policy);
+    *policy = fresh;
+}
+
 void peri_host_read_policies(struct peri_host *host, struct peri_diag *diag)
 {
     char *shipped = host->bundled_path ? peri_asprintf("%s/policy.yaml", host->bundled_path) : NULL;
-    peri_policy_destroy(host->policy);
-    peri_policy_destroy(host->shipped);
-    host->policy = host->shipped = NULL;
-    if (peri_policy_load(host->policy_file, &host->policy, diag))
-        peri_err(host->options.log, "plugins", "%s can not be read: nothing in it counts", host->policy_file);
-    if (peri_policy_load(shipped, &host->shipped, diag))
-        peri_err(host->options.log, "plugins", "%s can not be read", shipped);
+    read_policy(host, host->policy_file, false, &host->policy, diag);
+    read_policy(host, shipped, host->bundled_path && !shipped, &host->shipped, diag);
     free(shipped);
     if (host->policy)
         peri_audit_grants(host);
@@ -85,6 +98,13 @@ static struct peri_place settings_place(const struct peri_plugin_settings *s, co
     return peri_node_at_pointer(config ? config : node, pointer)->place;
 }
 
+/* Memory was out before they were checked: nothing is started with settings that nobody has looked at. */
+static void settings_unknown(struct peri_plugin *p)
+{
+    p->state = PERI_PLUGIN_FAILED;
+    peri_error_nomem(&p->error);
+}
+
 /* Fills defaults and checks. UNCONFIGURED when nothing was set and only settings are missing. */
 static void check_settings(struct peri_plugin *p, const struct peri_plugin_settings *s)
 {
@@ -96,15 +116,21 @@ static void check_settings(struct peri_plugin *p, const struct peri_plugin_setti
     bool nothing = given && peri_value_count(given) == 0, only_missing = true;
     const struct peri_schema *schema = p->manifest->config_schema;
     p->config = given;
+    if (!given)
+        settings_unknown(p);
     if (!schema || !given)
         return;
     if (peri_schema_defaults(schema, given, &p->config)) {
         p->config = given;
+        settings_unknown(p);
         return;
     }
     peri_value_unref(given);
     plain = without_secrets(p->config);
-    if (!plain || !peri_schema_check(schema, plain, &report))
+    enum peri_status st = plain ? peri_schema_check(schema, plain, &report) : PERI_ENOMEM;
+    if (st == PERI_ENOMEM)
+        settings_unknown(p);
+    if (st != PERI_EINVAL)
         goto out;
     for (size_t i = 0; i < report.count; i++)
         only_missing = only_missing && !strcmp(report.items[i].keyword, "required");
@@ -206,8 +232,13 @@ static bool read_folder(struct peri_plugin *p)
         goto out;
     }
     const char *text = peri_package_text(p->package, "plugin.json", &len);
-    if (!file || !text || peri_manifest_parse(file, text, len, &p->manifest, &own)) {
-        if (own.count)
+    enum peri_status st = !file   ? PERI_ENOMEM
+                          : !text ? PERI_EINVAL
+                                  : peri_manifest_parse(file, text, len, &p->manifest, &own);
+    if (st) {
+        if (st == PERI_ENOMEM)
+            peri_error_nomem(&err);
+        else if (own.count)
             peri_error_set(&err, PERI_EINVAL, "manifest.invalid", "plugin.json:%d:%d: %s", own.items[0].line,
                 own.items[0].column, own.items[0].message);
         else

@@ -197,7 +197,8 @@ struct peri_plugin {
     struct peri_native *native;
     struct peri_job *suspended;
     int told_pid; /* process that the loop was told of */
-    bool retired; /* its process ends with the last call under way */
+    bool retired;       /* its process ends with the last call under way */
+    int64_t unbuilt_ns; /* monotonic: when it could not be built again after a reset; 0: it could */
     struct peri_bucket bucket;
     int64_t stored_keys, stored_bytes; /* an estimate: dropped batches are in it */
     int stored_age;                    /* writes since it was counted; 0: not counted yet */
@@ -407,6 +408,7 @@ struct peri_host {
     struct peri_watch **watches; /* one a folder of plugin_path, NULL where none could be made */
     size_t watch_count;
     bool change_seen; /* while it was loading: once more afterwards */
+    bool scan_lost;   /* memory was out while looking for packages */
     struct peri_diag watch_diag;
     bool loading;
     size_t load_pending;

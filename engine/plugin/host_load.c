@@ -340,9 +340,21 @@ static void load_next(struct peri_host *host)
 
 /* --- discovery --- */
 
+/* Memory was out. Whether packages are gone is not known either. */
+static void not_read(struct peri_host *host, const char *path)
+{
+    host->scan_lost = true;
+    peri_err(host->options.log, "plugins", "%s could not be read: out of memory", path);
+    if (host->load_diag)
+        peri_diag_add(host->load_diag, (struct peri_place){path, 0, 0}, PERI_SEV_ERROR, "unreadable", NULL,
+            "could not be read: out of memory");
+}
+
+/* take p */
 static bool add_plugin(struct peri_host *host, struct peri_plugin *p)
 {
     if (!peri_vec_grow(&host->plugins, &host->plugin_cap, host->plugin_count + 1, sizeof(*host->plugins))) {
+        not_read(host, p->path);
         peri_plugin_unref(p);
         return false;
     }
@@ -431,8 +443,10 @@ static void found_again(struct peri_plugin *old, struct peri_plugin *p)
 static void found(struct peri_host *host, const char *dir, bool bundled)
 {
     struct peri_plugin *p = peri_plugin_prepare(host, dir, bundled, false);
-    if (!p)
+    if (!p) {
+        not_read(host, dir);
         return;
+    }
     struct peri_plugin *other = peri_host_plugin(host, p->id);
     if (other && !strcmp(other->path, p->path)) {
         other->seen = true;
@@ -457,10 +471,11 @@ static void found(struct peri_host *host, const char *dir, bool bundled)
     add_plugin(host, p);
 }
 
+/* When memory is out it is one: reading it fails then, and says so. */
 static bool is_package(const char *dir)
 {
     char *path = peri_asprintf("%s/plugin.json", dir);
-    bool there = path && access(path, F_OK) == 0;
+    bool there = !path || access(path, F_OK) == 0;
     free(path);
     return there;
 }
@@ -486,7 +501,9 @@ static void scan(struct peri_host *host, const char *folder, bool bundled)
     int n = scandir(folder, &names, visible, by_name);
     for (int i = 0; i < n; i++) {
         char *dir = peri_asprintf("%s/%s", folder, names[i]->d_name);
-        if (dir && is_package(dir))
+        if (!dir)
+            not_read(host, folder);
+        else if (is_package(dir))
             found(host, dir, bundled);
         free(dir);
         free(names[i]);
@@ -561,17 +578,21 @@ enum peri_status peri_host_load(struct peri_host *host, struct peri_diag *diag, 
     host->loading = true;
     peri_host_read_policies(host, diag);
     start_watching(host);
+    host->scan_lost = false;
     for (size_t i = 0; i < host->plugin_count; i++)
         host->plugins[i]->seen = false;
     for (const char *const *kind = kinds; host->bundled_path && !host->options.leave_bundled && *kind; kind++) {
         char *folder = peri_asprintf("%s/%s", host->bundled_path, *kind);
         if (folder)
             scan(host, folder, true);
+        else
+            not_read(host, host->bundled_path);
         free(folder);
     }
     for (char **folder = host->plugin_path; *folder; folder++)
         scan(host, *folder, false);
-    drop_vanished(host);
+    if (!host->scan_lost)
+        drop_vanished(host);
     host->load_busy = false;
     peri_host_order(host, blocked);
     for (size_t i = 0; i < host->plugin_count; i++) {

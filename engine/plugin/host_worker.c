@@ -10,6 +10,7 @@
 #define STACK_BYTES ((size_t)16 << 20) /* nested C calls of Lua need up to 420 kB, its compiler more */
 #define TURN_NS 2000000                /* how long a worker collects results before it hands them over */
 #define TURN_ITEMS 64
+#define REBUILD_NS 200000000 /* between two tries to build a state again */
 #define TURN_MAX_NS 10000000 /* then others have a turn, however little was done */
 
 static void put(struct peri_items *items, struct peri_item *item)
@@ -166,9 +167,9 @@ static void reset(struct peri_plugin *p, struct peri_items *done)
     enum peri_status st = peri_plugin_rebuild(p, &err);
     if (st)
         peri_err(p->host->options.log, p->area, "can not be built again after a reset: %s", err.message);
+    p->unbuilt_ns = st ? peri_clock_mono(&p->host->options.clock).ns : 0;
     pthread_mutex_lock(&p->host->lock);
     p->held = p->has_init && !st;
-    p->broken = p->broken || st != PERI_OK;
     pthread_mutex_unlock(&p->host->lock);
     tell_process(p, done);
     if (p->has_init && !st) {
@@ -177,7 +178,18 @@ static void reset(struct peri_plugin *p, struct peri_items *done)
     }
 }
 
-static void run_job(struct peri_worker *w, struct peri_plugin *p, struct peri_item *item)
+/* What it lacked, memory perhaps, may be there again: it is tried before a call, a few times a second at most. False:
+ * the call cannot be made now. */
+static bool built(struct peri_plugin *p, struct peri_items *done)
+{
+    if (!p->unbuilt_ns)
+        return true;
+    if (peri_clock_mono(&p->host->options.clock).ns - p->unbuilt_ns >= REBUILD_NS)
+        reset(p, done);
+    return !p->unbuilt_ns && !p->has_init; /* its init comes first */
+}
+
+static void run_job(struct peri_worker *w, struct peri_plugin *p, struct peri_item *item, struct peri_items *done)
 {
     struct peri_job *job = item->job;
     job->worker = w;
@@ -190,6 +202,8 @@ static void run_job(struct peri_worker *w, struct peri_plugin *p, struct peri_it
             lost(job);
     } else if (p->script) {
         peri_lua_script(job);
+    } else if (!built(p, done)) {
+        lost(job);
     } else if (p->broken || (!p->vm && !p->native)) {
         peri_error_set(&job->error, PERI_ESTATE, "plugin_failed", "plugin %s has failed", p->id);
         job->outcome = PERI_JOB_FAILED;
@@ -220,7 +234,7 @@ static void run_item(struct peri_worker *w, struct peri_plugin *p, struct peri_i
         p->retired = true;
         return;
     }
-    run_job(w, p, item);
+    run_job(w, p, item, done);
     bool spoilt =
         p->vm && item->job->outcome == PERI_JOB_FAILED && item->kind != PERI_ITEM_ABORT && peri_plugin_spoilt(p);
     put(done, item);

@@ -367,6 +367,19 @@ static void read_all(struct peri_manifest_reader *r)
     peri_manifest_read_events(r);
 }
 
+/* Nothing of it was lost: a permission less would be another plugin. */
+static bool whole(const struct peri_manifest *m)
+{
+    const char *const texts[] = {m->id, m->name, m->version, m->description, m->author, m->homepage, m->license};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (!texts[i])
+            return false;
+    for (size_t i = 0; m->permissions && i < m->permission_count; i++)
+        if (!m->permissions[i])
+            return false;
+    return m->permissions != NULL;
+}
+
 /* "line 3, column 7: text" of the JSON reader, as a finding at that place. */
 static void syntax_finding(const char *file, const struct peri_error *err, struct peri_diag *diag)
 {
@@ -387,7 +400,10 @@ enum peri_status peri_manifest_parse(
     struct peri_yaml_doc *tree = NULL;
     struct peri_diag ignored;
     size_t before = diag->errors;
-    if (peri_json_parse_strict(text, len, &doc, &err)) {
+    enum peri_status st = peri_json_parse_strict(text, len, &doc, &err);
+    if (st == PERI_ENOMEM)
+        return st;
+    if (st) {
         syntax_finding(file, &err, diag);
         return PERI_EINVAL;
     }
@@ -406,9 +422,10 @@ enum peri_status peri_manifest_parse(
     }
     peri_yaml_destroy(tree);
     peri_diag_finish(&ignored);
-    if (!m || diag->errors > before) {
+    if (!m || diag->lost || diag->errors > before || !whole(m)) {
+        bool wrong = m && diag->errors > before;
         peri_manifest_destroy(m);
-        return m ? PERI_EINVAL : PERI_ENOMEM;
+        return wrong ? PERI_EINVAL : PERI_ENOMEM;
     }
     *ret = m;
     return PERI_OK;

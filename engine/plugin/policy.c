@@ -151,24 +151,26 @@ enum peri_status peri_policy_load(const char *path, struct peri_policy **ret, st
     static const char *const no_tags[] = {NULL};
     struct peri_yaml_doc *doc = NULL;
     size_t before = diag->errors;
+    enum peri_status st = PERI_OK;
     struct peri_policy *policy = calloc(1, sizeof(*policy));
     if (!policy)
         return PERI_ENOMEM;
     if (path && (access(path, F_OK) == 0 || errno != ENOENT)) {
-        if (!peri_yaml_load(path, no_tags, &doc, diag) && doc->count) {
+        st = peri_yaml_load(path, no_tags, &doc, diag);
+        if (!st && doc->count) {
             check_root(doc->roots[0], diag);
             const struct peri_node *plugins =
                 diag->errors > before ? NULL : peri_node_get(doc->roots[0], "plugins", NULL);
-            if (plugins && plugins->kind == PERI_NODE_MAP)
-                policy->plugins = entry_value(plugins);
+            if (plugins && plugins->kind == PERI_NODE_MAP && !(policy->plugins = entry_value(plugins)))
+                st = PERI_ENOMEM; /* not an empty policy: it may narrow what a plugin gets */
         }
         peri_yaml_destroy(doc);
     }
-    if (!policy->plugins)
-        policy->plugins = peri_value_map();
-    if (diag->errors > before || !policy->plugins) {
+    if (!st && !policy->plugins && !(policy->plugins = peri_value_map()))
+        st = PERI_ENOMEM;
+    if (st || diag->errors > before || diag->lost) {
         peri_policy_destroy(policy);
-        return PERI_EINVAL;
+        return st == PERI_ENOMEM ? st : PERI_EINVAL;
     }
     *ret = policy;
     return PERI_OK;

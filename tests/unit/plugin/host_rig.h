@@ -79,9 +79,14 @@ static inline enum peri_status rig_submit(void *ctx, struct peri_batch *batch, p
     if (rig->refuse_submit)
         return PERI_EBUSY;
     struct rig_commit *c = calloc(1, sizeof(*c));
+    if (!c)
+        return PERI_ENOMEM;
     *c = (struct rig_commit){rig, batch, done, arg};
     rig->submits++;
-    return peri_store_submit(rig->store, peri_batch_bytes(batch), rig_apply, rig_committed, c);
+    enum peri_status st = peri_store_submit(rig->store, peri_batch_bytes(batch), rig_apply, rig_committed, c);
+    if (st)
+        free(c);
+    return st;
 }
 
 static inline bool rig_settings(void *ctx, const char *id, struct peri_plugin_settings *ret)
