@@ -19,6 +19,13 @@ static void *allocate(size_t size)
     return p;
 }
 
+static void *allocate_pooled(size_t size)
+{
+    void *p = peri_pool_alloc(size);
+    refused += !p;
+    return p;
+}
+
 /* Before main, because values may not be made before it is done. */
 __attribute__((constructor)) static void watch_memory(void)
 {
@@ -42,7 +49,7 @@ static struct peri_value *V(json_t *j)
 
 void peri_value_pool(void)
 {
-    json_set_alloc_funcs(peri_pool_alloc, peri_pool_free);
+    json_set_alloc_funcs(allocate_pooled, peri_pool_free);
 }
 
 struct peri_value *peri_value_null(void)

@@ -168,6 +168,18 @@ static enum peri_status put_hearing(struct peri_tx *tx, const struct match_item 
     return st;
 }
 
+/* Memory was out when its verdict was to be made: it is made now, or the batch is tried again. */
+static enum peri_status make_up(struct match_rule *mr, struct peri_error *err)
+{
+    if (mr->verdict || mr->text_len > 0 || (mr->told && !mr->fired))
+        return PERI_OK;
+    if (mr->fired)
+        mr->verdict = peri_verdict_watch(mr->rule, mr->fired, PERI_VERDICT_FIRED, 0, NULL, NULL);
+    else
+        mr->verdict = peri_verdict_error(mr->rule, mr->triggers[0], "match", "out of memory");
+    return mr->verdict ? PERI_OK : peri_error_nomem(err);
+}
+
 void match_drop_found(struct match_tx *mt)
 {
     for (size_t i = 0; i < mt->found_count; i++)
@@ -196,6 +208,8 @@ static enum peri_status finish_item(
         mr->told = NULL;
         for (size_t k = 0; st == PERI_OK && k < mr->heard_count; k++)
             st = watch_hear(tx, mt, mr, &mr->heard[k], err);
+        if (st == PERI_OK)
+            st = make_up(mr, err);
         if (st == PERI_OK && mr->fired)
             st = fire(tx, mt, mr, err);
     }

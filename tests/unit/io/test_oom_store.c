@@ -3,7 +3,8 @@
 
 #include "io/store_fixture.h"
 
-/* Everything that the store does, with each allocation refused once: an error that says so, and what was committed is
+/* Everything that the store does, with each allocation refused once (PERIGEE_TEST_ALL=1; a spread of them without): an
+ * error that says so, and what was committed is
  * there afterwards. */
 
 static struct peri_event *make(void)
@@ -90,11 +91,13 @@ static void test_each_allocation_fails_once(void **state)
 {
     struct fixture *f = *state;
     uint64_t stored = 0;
-    long n = 1;
+    const char *all = getenv("PERIGEE_TEST_ALL");
+    long n = 1, step = all && *all ? 1 : 41;
     fixture_close(f);
-    while (one_round(f, n, &stored))
-        n++;
+    while (one_round(f, n, &stored)) /* most of them are SQLite's */
+        n += n < 60 ? 1 : step;
     assert_true(n > 30);
+    print_message("%ld allocations, stored %llu times\n", n, (unsigned long long)stored);
     fixture_open(f);
     struct peri_value *list = NULL;
     ok(f, peri_reader_events(f->reader, &(struct peri_event_filter){.limit = 1000}, &list, &f->err));
