@@ -479,6 +479,7 @@ static void host_stopped(struct live *live, struct live_task *task)
     live_end_call(task);
     input.track = task->track;
     input.delivery = PERI_DELIVERY_REPEAT;
+    input.not_sent = true;
     advance(live, &input, NULL);
 }
 

@@ -348,6 +348,7 @@ static void on_call_failed(struct machine *m)
         ignore(m);
         return;
     }
+    track->interruptions = 0;
     struct peri_attempt_facts facts = {.retry = &m_step(m)->retry,
         .error = m->in->error,
         .delivery = m->in->delivery,
@@ -404,18 +405,19 @@ static void interrupted(struct machine *m)
     struct peri_run *run = m->run;
     struct peri_track *track = m->track;
     struct peri_error error = {0};
-    if (!m->interrupted) /* one stop is one interruption, however many branches had a call under way */
+    if (!m->interrupted && !m->in->not_sent) /* one stop is one, however many branches had a call under way */
         run->interruptions++;
     m->interrupted = true;
+    track->interruptions += !m->in->not_sent;
     (void)peri_error_set(&error, PERI_EIO, "interrupted", "the service stopped while the call was under way");
     error.outcome_unknown = true;
     if (peri_result_interrupted(class_of(m)) == PERI_AFTER_UNKNOWN) {
         unknown(m, &error);
         return;
     }
-    if (run->interruptions >= PERI_RUN_INTERRUPTIONS_MAX) {
+    if (track->interruptions >= PERI_RUN_INTERRUPTIONS_MAX) {
         (void)peri_error_set(&error, PERI_EIO, "interrupted",
-            "the service stopped %d times while this run had a call under way", run->interruptions);
+            "the service stopped %d times while this call was under way", track->interruptions);
         error.outcome_unknown = true;
         m_record(m, PERI_ATTEMPT_UNKNOWN, track->params, NULL, &error);
         peri_value_unref(run->error);

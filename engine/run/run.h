@@ -29,7 +29,8 @@
 #define PERI_RUN_STEPS_MAX 100000      /* steps that one run may execute */
 #define PERI_RUN_BURST 200             /* steps in one transition; then the state is stored and the run goes on */
 #define PERI_RUN_TRACKS_MAX 256        /* branches of one run at the same time */
-#define PERI_RUN_INTERRUPTIONS_MAX 5   /* process deaths under one run before it is given up */
+#define PERI_RUN_INTERRUPTIONS_MAX                                                                                     \
+    5 /* process deaths under one call, without an answer between, before it is given up */
 #define PERI_RUN_DELAY_MAX_MS (3650LL * 24 * 3600 * 1000)
 
 /* What a track does at its step. Numbers are stored by name. */
@@ -68,6 +69,7 @@ struct peri_track {
     enum peri_phase phase;
     int n;              /* of the step under way */
     int attempt;        /* of that step; 0 before the first */
+    int interruptions;  /* process deaths under the step's call since an attempt had an answer */
     int free_attempts;  /* attempts that do not count against the retry budget: the process died under them */
     int64_t step_ms;    /* when the step began */
     int64_t first_ms;   /* when its first attempt began */
@@ -110,7 +112,7 @@ struct peri_run {
     int64_t wake_ms, base_ms;    /* the earliest of all that the run waits for, and how long that was in all; 0: none */
     bool wall;                   /* a track of it waits for a time of the wall clock */
     int64_t created_ms, ended_ms;
-    int interruptions;
+    int interruptions;        /* process deaths under a call of it, in all */
     struct peri_value *error; /* {code, message, step?, attempt?, handled} of what the run failed on, or NULL */
     char *kprefix, *ckey;     /* ckey: of its lane, or NULL */
     /* Roots of its templates. */
@@ -184,6 +186,7 @@ struct peri_run_input {
     enum peri_cond_outcome condition; /* CONDITION: YES, NO, FAILED */
     const char *reason;               /* CONDITION: why not, may be NULL */
     struct peri_cond_watch watch;     /* of conditions that are decided without an operator; may be zero */
+    bool not_sent;                    /* RESTARTED: of the attempt nothing had left, an orderly stop was faster */
     bool open_attempt;                /* RESTARTED: the steps table has an attempt in state started */
     enum peri_run_decision decision;  /* RESOLVED */
 };

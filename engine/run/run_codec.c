@@ -8,11 +8,11 @@
 #include "run/run_internal.h"
 
 /* pos is {frames: [{block, i, n?, started?, due?, base?, list?, index?, error?}], phase, n, attempt, free?, step_ms,
- * first_ms, tried?, attempt_ms, choice?, params?, key?, last?, wake?, base?, wall?, due?, due_base?, list?, begun?,
- * failure?}, of the main line also {last_n, last_track?, rule_due?, rule_base?}, of a branch also {parent, steps?,
- * bound?}: what differs from the track that opened it. The list of a branch is the one of its parent. Blocks are stored
- * by their path in the rule text, which the run keeps by its hash: the path cannot come to mean something else.
- * Parameters are in here only while no open attempt has them. */
+ * first_ms, tried?, interrupted?, attempt_ms, choice?, params?, key?, last?, wake?, base?, wall?, due?, due_base?,
+ * list?, begun?, failure?}, of the main line also {last_n, last_track?, rule_due?, rule_base?}, of a branch also
+ * {parent, steps?, bound?}: what differs from the track that opened it. The list of a branch is the one of its parent.
+ * Blocks are stored by their path in the rule text, which the run keeps by its hash: the path cannot come to mean
+ * something else. Parameters are in here only while no open attempt has them. */
 
 static const char *const phase_names[] = {[PERI_PHASE_STEP] = "step",
     [PERI_PHASE_GUARD] = "guard",
@@ -93,6 +93,7 @@ static bool put_times(struct peri_value *map, const struct peri_track *track)
            put_some(map, "base", track->base_ms) && put_some(map, "due", track->due_ms) &&
            put_some(map, "since", (int64_t)track->since) && put_some(map, "due_base", track->due_base_ms) &&
            put_some(map, "tried", track->tried_ms != track->first_ms ? track->tried_ms : 0) &&
+           put_some(map, "interrupted", track->interruptions) &&
            put_some(map, "wall", track->phase == PERI_PHASE_GATED && track->wall);
 }
 
@@ -297,6 +298,7 @@ static bool read_track(struct peri_track *track, const struct peri_value *pos)
     track->since = (uint64_t)peri_map_int(pos, "since", 0);
     track->due_base_ms = peri_map_int(pos, "due_base", 0);
     track->wall = peri_map_int(pos, "wall", 0) != 0;
+    track->interruptions = (int)peri_map_int(pos, "interrupted", 0);
     track->choice = (size_t)peri_map_int(pos, "choice", 0);
     track->begun = (size_t)peri_map_int(pos, "begun", 0);
     track->list = peri_value_ref(list);

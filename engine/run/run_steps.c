@@ -409,7 +409,7 @@ static void enter(struct machine *m)
     struct peri_track *track = m->track;
     const struct peri_step *step = m_step(m);
     track->n = ++run->last_n;
-    track->attempt = track->free_attempts = 0;
+    track->attempt = track->free_attempts = track->interruptions = 0;
     track->choice = 0;
     track->step_ms = track->first_ms = track->attempt_ms = m->in->now_ms;
     track->tried_ms = m_steady(m);

@@ -603,6 +603,42 @@ static void test_a_run_that_keeps_stopping_the_service_is_given_up(void **state)
     close_bed(&bed);
 }
 
+/* Months of restarts must not add up to five: what counts is whether this very call brings the service down. */
+static void test_an_answer_ends_the_count_of_interruptions(void **state)
+{
+    struct bed bed;
+    open_bed(&bed, "actions:\n  - {operator: x.a, retry: {maximum_attempts: 9}}\n  - {operator: x.b}", "{}");
+    (void)go(&bed);
+    for (int i = 1; i < PERI_RUN_INTERRUPTIONS_MAX; i++)
+        assert_int_equal(restarted(&bed, PERI_DELIVERY_REPEAT), PERI_NEXT_CALL);
+    assert_int_equal(failed(&bed, "net", true, false, PERI_DELIVERY_REPEAT), PERI_NEXT_SLEEP);
+    assert_int_equal(input(&bed, (struct peri_run_input){.kind = PERI_INPUT_TIMER}), PERI_NEXT_CALL);
+    for (int i = 1; i < PERI_RUN_INTERRUPTIONS_MAX; i++)
+        assert_int_equal(restarted(&bed, PERI_DELIVERY_REPEAT), PERI_NEXT_CALL);
+    assert_int_equal(ok(&bed, "{}"), PERI_NEXT_CALL);
+    for (int i = 1; i < PERI_RUN_INTERRUPTIONS_MAX; i++)
+        assert_int_equal(restarted(&bed, PERI_DELIVERY_REPEAT), PERI_NEXT_CALL);
+    assert_int_equal(bed.run->interruptions, 3 * (PERI_RUN_INTERRUPTIONS_MAX - 1));
+    assert_int_equal(restarted(&bed, PERI_DELIVERY_REPEAT), PERI_NEXT_END);
+    assert_string_equal(error_code(&bed), "interrupted");
+    close_bed(&bed);
+}
+
+/* An orderly stop has not sent the call: as often as it likes. */
+static void test_an_orderly_stop_is_no_interruption(void **state)
+{
+    struct bed bed;
+    open_bed(&bed, "actions:\n  - {operator: x.a}", "{}");
+    (void)go(&bed);
+    for (int i = 0; i < 3 * PERI_RUN_INTERRUPTIONS_MAX; i++)
+        assert_int_equal(input(&bed,
+                             (struct peri_run_input){
+                                 .kind = PERI_INPUT_RESTARTED, .delivery = PERI_DELIVERY_REPEAT, .not_sent = true}),
+            PERI_NEXT_CALL);
+    assert_int_equal(bed.run->interruptions, 0);
+    close_bed(&bed);
+}
+
 static void test_a_clock_set_back_does_not_lengthen_a_delay(void **state)
 {
     struct bed bed;
@@ -1252,6 +1288,8 @@ int main(void)
         cmocka_unit_test(test_unknown_outcome_by_delivery_class),
         cmocka_unit_test(test_an_open_attempt_after_a_restart),
         cmocka_unit_test(test_a_run_that_keeps_stopping_the_service_is_given_up),
+        cmocka_unit_test(test_an_answer_ends_the_count_of_interruptions),
+        cmocka_unit_test(test_an_orderly_stop_is_no_interruption),
         cmocka_unit_test(test_a_clock_set_back_does_not_lengthen_a_delay),
         cmocka_unit_test(test_hold_stops_before_an_attempt),
         cmocka_unit_test(test_variables_have_a_limit),
