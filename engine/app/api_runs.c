@@ -93,6 +93,17 @@ static void cancel_run(struct peri_api_op *op)
         peri_api_error(op, st, &err);
 }
 
+static void pause_run(struct peri_api_op *op)
+{
+    uint64_t id;
+    struct peri_error err;
+    enum peri_status st;
+    if (peri_api_store_refuses(op, false))
+        return;
+    if (run_id(op, &id) && (st = peri_pipeline_pause(op->service->pipeline, id, "api", peri_api_changed, op, &err)))
+        peri_api_error(op, st, &err);
+}
+
 static void resume_run(struct peri_api_op *op)
 {
     uint64_t id;
@@ -125,6 +136,7 @@ const struct peri_api_route peri_api_runs[] = {
     {"GET", "/v1/runs/{}", show_run, false, false},
     {"POST", "/v1/runs/{}/retry", retry_run, false, true},
     {"POST", "/v1/runs/{}/cancel", cancel_run, false, true},
+    {"POST", "/v1/runs/{}/pause", pause_run, false, true},
     {"POST", "/v1/runs/{}/resume", resume_run, false, true},
     {"POST", "/v1/runs/{}/resolve", resolve_run, false, true},
     {0},

@@ -24,15 +24,17 @@ static const struct argp_option options[] = {
     {"step", PERI_OPTION(STEP), "STEP", 0, "approve: id or number of the step, when several wait", 0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "list | show ID | retry ID | cancel ID | resume ID|all | resolve ID done|again|fail | approve [ID [ANSWER]]",
+static const struct peri_usage_text usage = {"list | show ID | retry ID | cancel ID | pause ID | resume ID|all | "
+                                             "resolve ID done|again|fail | approve [ID [ANSWER]]",
     "What rules did. `show' prints every step with its parameters as rendered, its result, attempts and times. `retry' "
     "makes a new "
-    "run of the same rule and event; `resume' lets a run go on that `perigee recover' has paused; `resolve' says of a "
+    "run of the same rule and event; `pause' holds a run before its next step (a call that is under way ends first), "
+    "`resume' lets it go on, also one "
+    "that `perigee recover' has paused; `resolve' says of a "
     "run in state unknown whether its last step was done, is to be "
     "sent again, or failed. "
     "`approve' lists what waits for a person, or answers it: with JSON, a text, or true when nothing is said. "
-    "retry, cancel, resume, resolve and answers need the service.",
+    "retry, cancel, pause, resume, resolve and answers need the service.",
     options, 0, 3};
 
 static const struct peri_column columns[] = {{"id", "ID", 0}, {"rule", "RULE", 40}, {"event", "EVENT", 0},
@@ -101,6 +103,11 @@ static int retry(struct peri_cli *cli, const struct peri_args *args)
 static int cancel(struct peri_cli *cli, const struct peri_args *args)
 {
     return change(cli, args->words[0], "cancel", NULL);
+}
+
+static int pause_one(struct peri_cli *cli, const struct peri_args *args)
+{
+    return change(cli, args->words[0], "pause", NULL);
 }
 
 /* The oldest first, as they would have gone on. */
@@ -191,9 +198,9 @@ static int approve(struct peri_cli *cli, const struct peri_args *args)
 int peri_cmd_runs(struct peri_cli *cli, int argc, char **argv)
 {
     static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
-        {"retry", retry, 1, 1, "ID"}, {"cancel", cancel, 1, 1, "ID"}, {"resume", resume, 1, 1, "ID or all"},
-        {"resolve", resolve, 2, 2, "ID and one of done, again, fail"}, {"approve", approve, 0, 2, "ID and an answer"},
-        {0}};
+        {"retry", retry, 1, 1, "ID"}, {"cancel", cancel, 1, 1, "ID"}, {"pause", pause_one, 1, 1, "ID"},
+        {"resume", resume, 1, 1, "ID or all"}, {"resolve", resolve, 2, 2, "ID and one of done, again, fail"},
+        {"approve", approve, 0, 2, "ID and an answer"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "runs", verbs, &args);

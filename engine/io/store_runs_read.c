@@ -2,9 +2,11 @@
 #include "io/store_runs.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/str.h"
+#include "base/timefmt.h"
 #include "base/vec.h"
 #include "io/store_db.h"
 #include "io/store_events.h"
@@ -239,19 +241,40 @@ static enum peri_status put_json(
     return st;
 }
 
-/* Why its next call has been put off: {code, message} from the position that it sleeps at. */
+static void paused_text(const struct peri_run_row *r, int64_t since_ms, char *out, size_t size)
+{
+    char time[PERI_TIME_TEXT];
+    if (!since_ms)
+        snprintf(out, size, "paused by `perigee recover': look at it, then `perigee runs resume'");
+    else
+        snprintf(out, size, "paused by a person, %s%s",
+            r->state == PERI_RUN_PAUSED ? "since " : "as soon as its call has ended; asked for at ",
+            peri_time_format(since_ms, time));
+}
+
+/* Why it does not go on: {code, message} from the position that it sleeps at, or who has paused it. */
 static enum peri_status put_waiting(
     struct peri_stmt *q, const struct peri_run_row *r, struct peri_value *map, struct peri_error *err)
 {
     struct peri_value *pos = NULL;
-    if (r->state != PERI_RUN_SLEEPING || !r->pos || !strstr(r->pos, "\"gated\""))
+    char text[160];
+    bool gated = r->state == PERI_RUN_SLEEPING && r->pos && strstr(r->pos, "\"gated\"");
+    bool paused = r->state == PERI_RUN_PAUSED || (r->state == PERI_RUN_RUNNING && strstr(r->pos, "\"paused\":"));
+    if (!gated && !paused)
         return PERI_OK;
     enum peri_status st = peri_stmt_json(q, RUN_POS, &pos, err);
     const struct peri_value *last = st ? NULL : peri_map_at(pos, "last");
-    struct peri_value *waiting = last ? peri_value_map() : NULL;
-    if (last && (!waiting || peri_map_put_text(waiting, "code", peri_map_text(last, "code")) ||
-                    peri_map_put_text(waiting, "message", peri_map_text(last, "message")) ||
-                    peri_map_put_ref(map, "waiting", waiting)))
+    const char *code = peri_map_text(last, "code"), *message = peri_map_text(last, "message");
+    int64_t since_ms = st ? 0 : peri_map_int(pos, "paused", 0);
+    if (!st && paused) {
+        paused_text(r, since_ms, text, sizeof(text));
+        code = since_ms ? "paused" : "recovered";
+        message = text;
+    }
+    bool tells = !st && code && (gated || since_ms || r->state == PERI_RUN_PAUSED);
+    struct peri_value *waiting = tells ? peri_value_map() : NULL;
+    if (tells && (!waiting || peri_map_put_text(waiting, "code", code) ||
+                     peri_map_put_text(waiting, "message", message) || peri_map_put_ref(map, "waiting", waiting)))
         st = peri_error_nomem(err);
     peri_value_unref(waiting);
     peri_value_unref(pos);

@@ -98,6 +98,44 @@ enum peri_status peri_pipeline_resolve(struct peri_pipeline *p, uint64_t run, co
         decision ? decision : "");
 }
 
+/* --- pause, resume --- */
+
+static enum peri_status check_going(
+    const struct live *live, struct change *change, const char *what, struct peri_error *err)
+{
+    const struct peri_run *run = live->run;
+    if (run->paused_ms && run->state != PERI_RUN_PAUSED)
+        return peri_error_set(err, PERI_ESTATE, "state", "the run is being paused: its call has not ended yet");
+    if (run->state == PERI_RUN_PAUSED || run->state == PERI_RUN_QUEUED || run->state == PERI_RUN_UNKNOWN)
+        return state_error(run->state, "ready, running, sleeping or waiting", err);
+    return PERI_OK;
+}
+
+enum peri_status peri_pipeline_pause(
+    struct peri_pipeline *p, uint64_t run, const char *actor, peri_change_done done, void *arg, struct peri_error *err)
+{
+    struct change change = {.kind = PERI_INPUT_PAUSE, .actor = peri_strdup(actor), .done = done, .arg = arg};
+    return change_run(p, run, &change, check_going, NULL, err);
+}
+
+static enum peri_status check_paused(
+    const struct live *live, struct change *change, const char *what, struct peri_error *err)
+{
+    if (live->run->paused_ms)
+        return PERI_OK;
+    if (live->run->state == PERI_RUN_PAUSED) /* not by a person */
+        return peri_error_set(err, PERI_ESTATE, "recovered", "the run was paused by `perigee recover'");
+    return state_error(live->run->state, "paused", err);
+}
+
+enum peri_status peri_pipeline_resume(
+    struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err)
+{
+    struct change change = {.kind = PERI_INPUT_RESUME, .done = done, .arg = arg};
+    enum peri_status st = change_run(p, run, &change, check_paused, NULL, err);
+    return st == PERI_ESTATE && peri_streq(err->code, "recovered") ? pause_resume(p, run, done, arg, err) : st;
+}
+
 /* --- answers --- */
 
 static const struct peri_track *asking(const struct peri_run *run, const char *step)

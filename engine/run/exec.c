@@ -172,6 +172,12 @@ static void apply_change(struct live *live)
         const struct peri_track *track = peri_run_track_in(live->run, PERI_PHASE_UNKNOWN);
         input.track = track ? track->id : 0;
     }
+    if (change->kind == PERI_INPUT_RESUME) {
+        live->armed_ms = 0;
+        advance(live, &input, change);
+        live_take_hits(live);
+        return;
+    }
     advance(live, &input, change);
 }
 

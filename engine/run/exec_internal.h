@@ -13,6 +13,8 @@ struct live_task *live_task(struct live *live, int track);
 struct live_task *live_task_of(struct live *live, uint64_t serial);
 void live_unhold(struct live_task *task);
 /* The call in flight, if there is one, is no longer waited for. */
+/* What a run has heard while it was not looking. */
+void live_take_hits(struct live *live);
 void live_end_call(struct live_task *task);
 /* Neither call, evaluation nor place in a queue: the track has gone on without them. */
 void live_quit(struct live_task *task);

@@ -145,6 +145,10 @@ static enum peri_status put_audit(struct peri_tx *tx, const struct run_tx *rt, s
 {
     const struct change *change = rt->change;
     char target[PERI_ID_TEXT];
+    if (change && (change->kind == PERI_INPUT_PAUSE || change->kind == PERI_INPUT_RESUME))
+        return peri_tx_audit(tx, change->actor ? change->actor : "api",
+            change->kind == PERI_INPUT_PAUSE ? "run.paused" : "run.resumed", peri_run_id(rt->row.id, target), NULL,
+            err);
     if (!change || change->kind != PERI_INPUT_ANSWER)
         return PERI_OK;
     struct peri_value *detail = peri_value_map();

@@ -554,8 +554,6 @@ static void open_params(struct peri_pipeline *p, struct peri_run *run)
     }
 }
 
-static void take_hits(struct live *live);
-
 /* What it waits for is a time of the wall clock, which was set. */
 static void ask_again(struct live *live)
 {
@@ -595,7 +593,7 @@ static void resume_one(struct peri_pipeline *p, const struct resume_item *item)
     struct live *live = NULL;
     if ((live = live_find(p, item->run)) != NULL) { /* somebody else brought it in */
         if (item->wake_ms == RESUME_HEARD)
-            take_hits(live);
+            live_take_hits(live);
         else if (item->wake_ms == RESUME_WALL)
             ask_again(live);
         return;
@@ -635,7 +633,7 @@ static enum peri_status take_hit(void *arg, uint64_t run, int n, uint64_t seq)
 }
 
 /* What it has heard while it was not in memory comes before anything else. */
-static void take_hits(struct live *live)
+void live_take_hits(struct live *live)
 {
     struct peri_error err;
     if (!peri_run_track_in(live->run, PERI_PHASE_WAIT))
@@ -659,7 +657,7 @@ void live_heard(struct peri_pipeline *p, const struct peri_wait_hits *hits)
 static void resume(struct live *live, const struct resume_item *item)
 {
     struct peri_run *run = live->run;
-    take_hits(live);
+    live_take_hits(live);
     if (item->wake_ms == RESUME_WALL)
         ask_again(live);
     if (item->wake_ms == RESUME_LATE) /* shortens what it waits for */

@@ -42,7 +42,7 @@ static void resume_done(void *arg, enum peri_status st, const struct peri_error 
     free(r);
 }
 
-enum peri_status peri_pipeline_resume(
+enum peri_status pause_resume(
     struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err)
 {
     if (!p->started || p->draining)

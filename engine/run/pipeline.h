@@ -156,6 +156,10 @@ enum peri_status peri_pipeline_resolve(struct peri_pipeline *pipeline, uint64_t 
 enum peri_status peri_pipeline_answer(struct peri_pipeline *pipeline, uint64_t run, const char *step,
     const struct peri_value *answer, const char *actor, peri_change_done done, void *arg,
     struct peri_error *err) PERI_MUST_CHECK;
+/* Nothing of the run begins any more until peri_pipeline_resume; a call that is under way comes to its end first. Waits
+ * go on hearing events, and times pass. */
+enum peri_status peri_pipeline_pause(struct peri_pipeline *pipeline, uint64_t run, const char *actor,
+    peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* Lets a paused run go on. */
 enum peri_status peri_pipeline_resume(struct peri_pipeline *pipeline, uint64_t run, peri_change_done done, void *arg,
     struct peri_error *err) PERI_MUST_CHECK;

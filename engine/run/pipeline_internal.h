@@ -301,7 +301,7 @@ void pipe_evaluations_retry(struct peri_pipeline *p);
 
 /* exec.c */
 struct change {
-    enum peri_run_input_kind kind; /* CANCEL, RESOLVED or ANSWER */
+    enum peri_run_input_kind kind; /* CANCEL, RESOLVED, ANSWER, PAUSE or RESUME */
     int n;                         /* ANSWER: of which step */
     struct peri_value *value;      /* ANSWER; one reference */
     char *actor;                   /* ANSWER: who, for the audit */
@@ -387,6 +387,9 @@ void exec_finish(struct peri_pipeline *p);
 /* The run's row cannot be read any more: declares it failed, so that somebody sees it. */
 void exec_bury(struct peri_pipeline *p, uint64_t run, enum peri_run_state stored, const struct peri_error *error);
 
+/* pause.c: lets a run go on that was paused by `perigee recover`. */
+enum peri_status pause_resume(
+    struct peri_pipeline *p, uint64_t run, peri_change_done done, void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* changes.c: peri_pipeline_replay, with something else in the same transaction. take given (malloc'ed). */
 enum peri_status pipe_replay(struct peri_pipeline *p, uint64_t seq, const char *rule, peri_store_fn also, void *given,
     peri_change_done done, void *arg, struct peri_error *err);

@@ -233,6 +233,11 @@ void m_attempt(struct machine *m)
     struct peri_track *track = m->track;
     struct peri_error error = {0};
     track->wake_ms = track->base_ms = 0;
+    if (m->run->paused_ms) {
+        track->phase = PERI_PHASE_HELD;
+        m->stop = true;
+        return;
+    }
     if (m->in->hold || (m->in->room > 0 && m->attempts >= m->in->room)) {
         track->phase = PERI_PHASE_HELD;
         m_stop(m, PERI_NEXT_HELD);
@@ -307,7 +312,7 @@ static void ask_again(struct machine *m)
     m_stop(m, PERI_NEXT_EVALUATE);
 }
 
-static void on_go(struct machine *m)
+void m_go(struct machine *m)
 {
     switch (m->track->phase) {
     case PERI_PHASE_STEP:
@@ -440,6 +445,10 @@ static void interrupted(struct machine *m)
 static void on_restarted(struct machine *m)
 {
     m_clamp(m, m->track);
+    if (m->run->paused_ms && m->track->phase != PERI_PHASE_CALL) {
+        ignore(m);
+        return;
+    }
     switch (m->track->phase) {
     case PERI_PHASE_CALL:
         interrupted(m);
@@ -456,13 +465,12 @@ static void on_restarted(struct machine *m)
         ignore(m);
         break;
     default:
-        on_go(m);
+        m_go(m);
         break;
     }
 }
 
-/* Each track that was there before, if it still is. */
-static void restart_all(struct machine *m)
+bool m_each_track(struct machine *m, void (*what)(struct machine *m))
 {
     struct peri_run *run = m->run;
     int *ids = calloc(run->branch_count + 1, sizeof(int));
@@ -470,7 +478,7 @@ static void restart_all(struct machine *m)
     bool any = false;
     if (!ids) {
         m_nomem(m);
-        return;
+        return false;
     }
     for (size_t i = 0; i < run->branch_count; i++)
         ids[i + 1] = run->branches[i]->id;
@@ -480,12 +488,12 @@ static void restart_all(struct machine *m)
             continue;
         m_select(m, track);
         m->stop = m->ignored = false;
-        on_restarted(m);
+        what(m);
         any = any || !m->ignored;
         m_proceed(m);
     }
     free(ids);
-    m->ignored = !any;
+    return any;
 }
 
 static void on_resolved(struct machine *m)
@@ -541,7 +549,7 @@ static void begin_timeout(struct peri_run *run, const struct peri_run_input *inp
 static void of_track(struct machine *m)
 {
     static void (*const inputs[PERI_INPUT_COUNT])(struct machine *) = {
-        [PERI_INPUT_GO] = on_go,
+        [PERI_INPUT_GO] = m_go,
         [PERI_INPUT_CALL_OK] = on_call_ok,
         [PERI_INPUT_CALL_FAILED] = on_call_failed,
         [PERI_INPUT_CONDITION] = on_condition,
@@ -551,8 +559,11 @@ static void of_track(struct machine *m)
         [PERI_INPUT_RESOLVED] = on_resolved,
         [PERI_INPUT_EVENT] = m_heard,
         [PERI_INPUT_ANSWER] = m_answered,
+        [PERI_INPUT_PAUSE] = m_pause,
+        [PERI_INPUT_RESUME] = m_resume,
     };
-    bool whole = m->in->kind == PERI_INPUT_TIMER || m->in->kind == PERI_INPUT_CANCEL;
+    bool whole = m->in->kind == PERI_INPUT_TIMER || m->in->kind == PERI_INPUT_CANCEL ||
+                 m->in->kind == PERI_INPUT_PAUSE || m->in->kind == PERI_INPUT_RESUME;
     struct peri_track *track = peri_run_track(m->run, whole ? 0 : m->in->track);
     if (m->in->kind == PERI_INPUT_EVENT)
         track = peri_run_track_at(m->run, PERI_PHASE_WAIT, m->in->n);
@@ -564,7 +575,7 @@ static void of_track(struct machine *m)
     }
     m_select(m, track);
     inputs[m->in->kind](m);
-    if (m->in->kind != PERI_INPUT_TIMER)
+    if (m->in->kind != PERI_INPUT_TIMER && m->in->kind != PERI_INPUT_RESUME)
         m_proceed(m);
 }
 
@@ -573,13 +584,14 @@ enum peri_status peri_run_advance(
 {
     struct machine m = {.run = run, .in = input, .out = effects, .st = PERI_OK};
     effects->next = PERI_NEXT_IGNORED;
-    bool paused = run->state == PERI_RUN_PAUSED && input->kind != PERI_INPUT_CANCEL;
+    bool paused = run->paused_ms ? !m_paused_takes(run, input)
+                                 : run->state == PERI_RUN_PAUSED && input->kind != PERI_INPUT_CANCEL;
     if (peri_run_is_final(run->state) || run->track.depth == 0 || paused)
         return PERI_OK;
     effects->next = PERI_NEXT_NOTHING;
     begin_timeout(run, input);
     if (input->kind == PERI_INPUT_RESTARTED && input->track == PERI_TRACK_ALL)
-        restart_all(&m);
+        m.ignored = !m_each_track(&m, on_restarted);
     else
         of_track(&m);
     if (m.st == PERI_OK && !m.ignored)

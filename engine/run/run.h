@@ -112,6 +112,7 @@ struct peri_run {
     int64_t wake_ms, base_ms;    /* the earliest of all that the run waits for, and how long that was in all; 0: none */
     bool wall;                   /* a track of it waits for a time of the wall clock */
     int64_t created_ms, ended_ms;
+    int64_t paused_ms;        /* since when a person has paused it; calls may still be under way. 0: it is not */
     int interruptions;        /* process deaths under a call of it, in all */
     struct peri_value *error; /* {code, message, step?, attempt?, handled} of what the run failed on, or NULL */
     char *kprefix, *ckey;     /* ckey: of its lane, or NULL */
@@ -154,6 +155,8 @@ enum peri_run_input_kind {
     PERI_INPUT_RESOLVED,  /* a person's decision on an unknown attempt */
     PERI_INPUT_EVENT,     /* what a wait_for waits for: {id, type, time, data} */
     PERI_INPUT_ANSWER,    /* to `approve`; its schema takes it */
+    PERI_INPUT_PAUSE,     /* a person: nothing of it begins from now on */
+    PERI_INPUT_RESUME,    /* a person: it goes on */
     PERI_INPUT_COUNT
 };
 

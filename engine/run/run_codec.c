@@ -9,10 +9,10 @@
 
 /* pos is {frames: [{block, i, n?, started?, due?, base?, list?, index?, error?}], phase, n, attempt, free?, step_ms,
  * first_ms, tried?, interrupted?, attempt_ms, choice?, params?, key?, last?, wake?, base?, wall?, due?, due_base?,
- * list?, begun?, failure?}, of the main line also {last_n, last_track?, rule_due?, rule_base?}, of a branch also
- * {parent, steps?, bound?}: what differs from the track that opened it. The list of a branch is the one of its parent.
- * Blocks are stored by their path in the rule text, which the run keeps by its hash: the path cannot come to mean
- * something else. Parameters are in here only while no open attempt has them. */
+ * list?, begun?, failure?}, of the main line also {last_n, last_track?, rule_due?, rule_base?, paused?}, of a branch
+ * also {parent, steps?, bound?}: what differs from the track that opened it. The list of a branch is the one of its
+ * parent. Blocks are stored by their path in the rule text, which the run keeps by its hash: the path cannot come to
+ * mean something else. Parameters are in here only while no open attempt has them. */
 
 static const char *const phase_names[] = {[PERI_PHASE_STEP] = "step",
     [PERI_PHASE_GUARD] = "guard",
@@ -141,7 +141,7 @@ static struct peri_value *write_main(const struct peri_run *run)
     struct peri_value *map = write_track(&run->track);
     if (map && peri_map_put_int(map, "last_n", run->last_n) == PERI_OK &&
         put_some(map, "last_track", run->last_track) && put_some(map, "rule_due", run->due_ms) &&
-        put_some(map, "rule_base", run->due_base_ms))
+        put_some(map, "rule_base", run->due_base_ms) && put_some(map, "paused", run->paused_ms))
         return map;
     peri_value_unref(map);
     return NULL;
@@ -320,6 +320,7 @@ static bool read_main(struct peri_run *run, const struct peri_value *pos)
     run->last_track = (int)peri_map_int(pos, "last_track", 0);
     run->due_ms = peri_map_int(pos, "rule_due", 0);
     run->due_base_ms = peri_map_int(pos, "rule_base", 0);
+    run->paused_ms = peri_map_int(pos, "paused", 0);
     if (run->last_n == 0)
         track->since = run->first_seq;
     bool sleeps =

@@ -72,6 +72,15 @@ void m_proceed(struct machine *m);
 
 /* run.c */
 void m_attempt(struct machine *m);
+/* As after GO. */
+void m_go(struct machine *m);
+/* Does that with each track that was there before, if it still is, and leads it on. False: it meant nothing to any. */
+bool m_each_track(struct machine *m, void (*what)(struct machine *m));
+
+/* run_pause.c */
+bool m_paused_takes(const struct peri_run *run, const struct peri_run_input *input);
+void m_pause(struct machine *m);
+void m_resume(struct machine *m);
 
 /* run_fallback.c: sends the channel's fallback in place of a message that has failed for good. False: there is none. */
 bool m_fallback(struct machine *m, const struct peri_error *error);

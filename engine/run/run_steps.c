@@ -441,6 +441,8 @@ void m_proceed(struct machine *m)
         const struct peri_frame *top = &track->frames[track->depth - 1];
         if (top->i >= top->block->count) {
             m_leave(m);
+        } else if (m->run->paused_ms) {
+            m->stop = true;
         } else if (m->run->last_n >= PERI_RUN_STEPS_MAX) {
             too_many_steps(m);
         } else if (m->burst++ >= PERI_RUN_BURST) {

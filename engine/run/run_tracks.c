@@ -552,4 +552,10 @@ void m_sum_up(struct machine *m)
             highest = rank(track->phase);
     }
     run->state = states[highest];
+    if (!run->paused_ms)
+        return;
+    run->wake_ms = run->base_ms = 0;
+    run->wall = false;
+    if (highest > 1 && highest < 6)
+        run->state = PERI_RUN_PAUSED;
 }

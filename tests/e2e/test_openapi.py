@@ -238,6 +238,7 @@ class Answers(harness.Case):
         self.assertEqual(self.ask("/v1/events/{event}", event=told["event"])["trace"][-1]["run"], self.asked["id"])
         self.ask("/v1/runs/{run}/retry", "post", run=self.ended("fail")["id"])
         self.ask("/v1/runs/{run}/resume", "post", status=409)
+        self.ask("/v1/runs/{run}/pause", "post", status=409)
         self.ask("/v1/runs/{run}/resolve", "post", {"decision": "done"}, status=409)
         self.ask("/v1/runs/{run}/resolve", "post", {"decision": "perhaps"}, status=400)
         self.assertFalse(self.ask("/v1/rules/{rule}/disable", "post")["enabled"])

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs that wait, each in its own way, over a SIGKILL."""
+import datetime
+import time
+
 import harness
 
 BRANCHES = """
@@ -55,6 +58,15 @@ actions:
 """
 EDITED = {"finish": "wait_for: {event: t.End}", "restart": "parallel: [{wait_for: {event: t.End}}, {delay: 1s}]", "cancel": "approve: {prompt: well}"}
 
+def seconds(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+HELD = """
+rules:
+  - {name: wait, trigger: {event: t.Hold}, actions: [{wait_for: {event: t.End}, id: w}, {operator: notify.send, params: {message: "wait {{ steps.w.timed_out }}"}}]}
+  - {name: delay, trigger: {event: t.Hold}, actions: [{delay: 1s}, {operator: notify.send, params: {message: delay}}]}
+"""
 ASK = """
 name: Ask
 trigger: {event: t.Ask}
@@ -234,6 +246,29 @@ class Waiting(harness.Case):
         (slow,), (slower,) = self.p.runs_of(events[0]), self.p.runs_of(events[1])
         self.assertEqual((slow["state"], self.bodies()), ("succeeded", ["timeout"]))
         self.assertEqual((slower["state"], slower["error"]["code"]), ("failed", "timeout"))
+
+    def test_a_person_pauses_runs_and_lets_them_go_on(self):
+        p = self.service(rules={"held.yaml": HELD})
+        p.matched(p.emit("t.Hold"))
+        runs = {r["rule"]: r["id"] for r in p.get("/v1/runs")["items"]}
+        for run in runs.values():
+            self.assertEqual(p.cli("runs", "pause", run, expect=0).stdout.strip(), run)
+        p.kill()
+        p.start()
+        p.matched(p.emit("t.End"))
+        harness.wait_for(lambda: time.time() > seconds(p.get("/v1/runs/" + runs["delay"])["created"]) + 1, "the delay to be over")
+        for run in runs.values():
+            shown = p.get("/v1/runs/" + run)
+            self.assertEqual((shown["state"], shown["waiting"]["code"]), ("paused", "paused"))
+            self.assertIn("paused by a person, since 2", p.cli("runs", "show", run, expect=0).stdout)
+        self.assertEqual(p.outbox(), [])
+        p.cli("runs", "pause", runs["wait"], expect=1)
+        p.cli("runs", "resume", "all", expect=0)
+        harness.wait_for(lambda: len(p.outbox()) == 2, "what came and fell due meanwhile")
+        self.assertEqual(sorted(m["body"] for m in p.outbox()), ["delay", "wait false"])
+        p.cli("runs", "resume", runs["wait"], expect=1)
+        self.assertEqual([r["action"] for r in p.get("/v1/audit")["items"] if r["action"].startswith("run.")],
+                         ["run.resumed"] * 2 + ["run.paused"] * 2)
 
 
 if __name__ == "__main__":

@@ -1142,6 +1142,64 @@ static void test_the_timeout_of_the_rule(void **state)
     close_bed(&bed);
 }
 
+/* --- pauses --- */
+
+static enum peri_run_next person(struct bed *bed, enum peri_run_input_kind kind)
+{
+    return input(bed, (struct peri_run_input){.kind = kind});
+}
+
+static void test_a_paused_run_begins_nothing(void **state)
+{
+    struct bed bed;
+    open_bed(&bed, "actions:\n  - {operator: x.a, retry: {maximum_attempts: 3}}\n  - {operator: x.b}", "{}");
+    (void)go(&bed);
+    (void)person(&bed, PERI_INPUT_PAUSE);
+    assert_int_equal(bed.run->state, PERI_RUN_RUNNING); /* until its call has ended */
+    assert_int_equal(ok(&bed, NULL), PERI_NEXT_NOTHING);
+    assert_int_equal(bed.run->state, PERI_RUN_PAUSED);
+    assert_string_equal(bed.log, "1.1 x.a started\n1.1 x.a done\n");
+    assert_int_equal(person(&bed, PERI_INPUT_RESUME), PERI_NEXT_CALL);
+    assert_int_equal(bed.run->state, PERI_RUN_RUNNING);
+    (void)person(&bed, PERI_INPUT_PAUSE);
+    assert_int_equal(restarted(&bed, PERI_DELIVERY_REPEAT), PERI_NEXT_NOTHING); /* would call again */
+    assert_int_equal(bed.run->state, PERI_RUN_PAUSED);
+    assert_int_equal(person(&bed, PERI_INPUT_RESUME), PERI_NEXT_CALL);
+    assert_int_equal(ok(&bed, NULL), PERI_NEXT_END);
+    assert_int_equal(bed.run->state, PERI_RUN_SUCCEEDED);
+    close_bed(&bed);
+
+    open_bed(&bed, "actions:\n  - {operator: x.a, retry: {initial_interval: 1h}}", "{}");
+    (void)go(&bed);
+    (void)person(&bed, PERI_INPUT_PAUSE);
+    (void)failed(&bed, "net", true, false, PERI_DELIVERY_ONCE);
+    assert_int_equal(bed.run->state, PERI_RUN_PAUSED);
+    assert_int_equal(bed.run->wake_ms, 0);
+    bed.now += 7200000;
+    assert_int_equal(person(&bed, PERI_INPUT_RESUME), PERI_NEXT_SLEEP);
+    assert_true(bed.run->wake_ms > 0 && bed.run->wake_ms <= bed.now); /* due at once */
+    assert_int_equal(timer(&bed), PERI_NEXT_CALL);
+    close_bed(&bed);
+}
+
+static void test_branches_are_paused_together(void **state)
+{
+    struct bed bed;
+    open_bed(
+        &bed, "actions:\n  - parallel: [[{operator: x.a}, {operator: x.c}], [{delay: 1h}, {operator: x.b}]]", "{}");
+    (void)go(&bed);
+    (void)person(&bed, PERI_INPUT_PAUSE);
+    bed.now += 7200000;
+    assert_int_equal(timer(&bed), PERI_NEXT_IGNORED);
+    (void)ok_of(&bed, 1, NULL);
+    assert_int_equal(bed.run->state, PERI_RUN_PAUSED);
+    (void)person(&bed, PERI_INPUT_RESUME);
+    assert_string_equal(tasks(&bed), "1:call 2:sleep");
+    (void)timer(&bed);
+    assert_string_equal(tasks(&bed), "2:call");
+    close_bed(&bed);
+}
+
 /* --- the whole table --- */
 
 enum spot {
@@ -1156,6 +1214,8 @@ enum spot {
     AT_JOIN, /* of the main line */
     AT_WAIT,
     AT_APPROVE,
+    AT_PAUSED,
+    AT_PAUSING, /* a call is under way */
     AT_SUCCEEDED,
     AT_FAILED,
     AT_CANCELLED,
@@ -1168,8 +1228,8 @@ static void bring_to(struct bed *bed, enum spot spot)
         "[{choose: [{if: {operator: c.ok}, do: [{operator: x.a}]}]}]", "[{operator: x.a}]", "[{operator: x.a}]",
         "[{operator: x.a}]", "[{delay: 1h}, {operator: x.a}]", "[{operator: x.a}]", "[{parallel: [{operator: x.a}]}]",
         "[{wait_for: {event: a.C, timeout: 1h}}, {operator: x.a}]",
-        "[{approve: {prompt: p, timeout: 1h, default: true}}, {operator: x.a}]", "[{stop: true}]", "[{operator: x.a}]",
-        "[{operator: x.a}]"};
+        "[{approve: {prompt: p, timeout: 1h, default: true}}, {operator: x.a}]", "[{delay: 1h}, {operator: x.a}]",
+        "[{operator: x.a}]", "[{stop: true}]", "[{operator: x.a}]", "[{operator: x.a}]"};
     char yaml[256];
     snprintf(yaml, sizeof(yaml), "actions: %s", steps[spot]);
     open_bed(bed, yaml, "{}");
@@ -1179,6 +1239,8 @@ static void bring_to(struct bed *bed, enum spot spot)
         (void)go(bed);
     if (spot == AT_BACKOFF)
         (void)failed(bed, "net", true, false, PERI_DELIVERY_ONCE);
+    if (spot == AT_PAUSED || spot == AT_PAUSING)
+        (void)input(bed, (struct peri_run_input){.kind = PERI_INPUT_PAUSE});
     if (spot == AT_UNKNOWN)
         (void)failed(bed, "timeout", true, true, PERI_DELIVERY_ONCE);
     if (spot == AT_FAILED)
@@ -1195,24 +1257,27 @@ static void test_every_pair_of_state_and_input(void **state)
         EVAL = PERI_NEXT_EVALUATE,
         SLEEP = PERI_NEXT_SLEEP,
         PERSON = PERI_NEXT_PERSON,
+        NOTHING = PERI_NEXT_NOTHING,
         END = PERI_NEXT_END
     };
-    /*                          GO    OK    FAIL   COND  TIMER CANCEL RESTART RESOLVED(done) EVENT ANSWER */
+    /*  GO    OK    FAIL   COND  TIMER CANCEL RESTART RESOLVED(done) EVENT ANSWER PAUSE RESUME */
     static const int want[SPOTS][PERI_INPUT_COUNT] = {
-        [AT_STEP] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN, IGN, IGN},
-        [AT_GUARD] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN, IGN, IGN},
-        [AT_CHOICE] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN, IGN, IGN},
-        [AT_HELD] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN, IGN, IGN},
-        [AT_CALL] = {IGN, END, END, IGN, IGN, END, PERSON, IGN, IGN, IGN},
-        [AT_BACKOFF] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, IGN, IGN},
-        [AT_DELAY] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, IGN, IGN},
-        [AT_UNKNOWN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, END, IGN, IGN},
-        [AT_JOIN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, IGN, IGN, IGN},
-        [AT_WAIT] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, CALL, IGN},
-        [AT_APPROVE] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, IGN, CALL},
-        [AT_SUCCEEDED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
-        [AT_FAILED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
-        [AT_CANCELLED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
+        [AT_STEP] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN, IGN, IGN, NOTHING, IGN},
+        [AT_GUARD] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN, IGN, IGN, NOTHING, IGN},
+        [AT_CHOICE] = {EVAL, IGN, IGN, CALL, IGN, END, EVAL, IGN, IGN, IGN, NOTHING, IGN},
+        [AT_HELD] = {CALL, IGN, IGN, IGN, IGN, END, CALL, IGN, IGN, IGN, NOTHING, IGN},
+        [AT_CALL] = {IGN, END, END, IGN, IGN, END, PERSON, IGN, IGN, IGN, NOTHING, IGN},
+        [AT_BACKOFF] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, IGN, IGN, NOTHING, IGN},
+        [AT_DELAY] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, IGN, IGN, NOTHING, IGN},
+        [AT_UNKNOWN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, END, IGN, IGN, IGN, IGN},
+        [AT_JOIN] = {IGN, IGN, IGN, IGN, IGN, END, IGN, IGN, IGN, IGN, NOTHING, IGN},
+        [AT_WAIT] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, CALL, IGN, NOTHING, IGN},
+        [AT_APPROVE] = {IGN, IGN, IGN, IGN, CALL, END, SLEEP, IGN, IGN, CALL, NOTHING, IGN},
+        [AT_PAUSED] = {IGN, IGN, IGN, IGN, IGN, END, IGN, IGN, IGN, IGN, IGN, SLEEP},
+        [AT_PAUSING] = {IGN, END, END, IGN, IGN, END, PERSON, IGN, IGN, IGN, IGN, NOTHING},
+        [AT_SUCCEEDED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
+        [AT_FAILED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
+        [AT_CANCELLED] = {IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN, IGN},
     };
     struct peri_error error = {0};
     (void)peri_error_set(&error, PERI_EIO, "nope", "no");
@@ -1309,6 +1374,8 @@ int main(void)
         cmocka_unit_test(test_a_container_that_takes_too_long_fails),
         cmocka_unit_test(test_a_container_that_ends_in_time_has_no_deadline_any_more),
         cmocka_unit_test(test_the_timeout_of_the_rule),
+        cmocka_unit_test(test_a_paused_run_begins_nothing),
+        cmocka_unit_test(test_branches_are_paused_together),
         cmocka_unit_test(test_every_pair_of_state_and_input),
         cmocka_unit_test(test_a_position_that_does_not_fit_the_rule_is_refused),
     };
