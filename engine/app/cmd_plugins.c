@@ -17,6 +17,7 @@
 #include "data/json.h"
 #include "data/yaml.h"
 #include "plugin/manifest.h"
+#include "plugin/native.h"
 #include "plugin/package.h"
 #include "plugin/policy.h"
 
@@ -37,12 +38,15 @@ static const struct argp_option options[] = {
     {"limit", PERI_OPTION(LIMIT), "N", 0, "audit: at most N entries (default 50)", 0},
     {0},
 };
-static const struct peri_usage_text usage = {
-    "list | show ID | new NAME | check DIR | test DIR | approve ID | revoke ID | enable ID | disable ID | reload ID | "
-    "audit [ID]",
+static const struct peri_usage_text usage = {"list | show ID | new NAME | check DIR | test DIR | probe FILE.so | "
+                                             "approve ID | revoke ID | enable ID | disable ID | reload ID | "
+                                             "audit [ID]",
     "Plugin packages. `new' makes the folder of a plugin that works, to be changed. `check' validates a package: "
     "manifest, files, Lua, operators. `test' runs its specs "
-    "(spec/*_spec.lua, with busted) and then, in the sandbox, its examples (examples.json). `approve' shows what it "
+    "(spec/*_spec.lua, with busted) and then, in the sandbox, its examples (examples.json). `probe' loads the shared "
+    "object of a C plugin and runs its init, as the service does in a process of its own before it loads it itself, "
+    "and "
+    "prints what came of it. `approve' shows what it "
     "asks for "
     "(on an update, what "
     "changed), asks on a terminal, and writes the operator's policy file. enable, disable and reload need the service. "
@@ -226,6 +230,12 @@ static int check(struct peri_cli *cli, const struct peri_args *args)
     peri_diag_finish(&diag);
     free(dir);
     return bad ? PERI_EXIT_NO : PERI_EXIT_OK;
+}
+
+/* What the service does to a C plugin in a process of its own, before it loads it itself. */
+static int probe(struct peri_cli *cli, const struct peri_args *args)
+{
+    return peri_native_probe_here(args->words[0]) ? PERI_EXIT_OK : PERI_EXIT_NO;
 }
 
 static int make(struct peri_cli *cli, const struct peri_args *args)
@@ -442,8 +452,9 @@ int peri_cmd_plugins(struct peri_cli *cli, int argc, char **argv)
 {
     static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
         {"new", make, 1, 1, "NAME"}, {"check", check, 1, 1, "DIR"}, {"test", test, 1, 1, "DIR"},
-        {"approve", approve, 1, 1, "ID"}, {"revoke", revoke_plugin, 1, 1, "ID"}, {"enable", enable, 1, 1, "ID"},
-        {"disable", disable, 1, 1, "ID"}, {"reload", reload, 1, 1, "ID"}, {"audit", audit, 0, 1, "[ID]"}, {0}};
+        {"probe", probe, 1, 1, "FILE.so"}, {"approve", approve, 1, 1, "ID"}, {"revoke", revoke_plugin, 1, 1, "ID"},
+        {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"}, {"reload", reload, 1, 1, "ID"},
+        {"audit", audit, 0, 1, "[ID]"}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "plugins", verbs, &args);

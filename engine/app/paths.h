@@ -9,6 +9,9 @@
 /* Where things lie: the source tree when the program runs from its build folder, else the installed share folder; state
  * and configuration as systemd and the XDG base directory specification say. All results are malloc'ed. */
 
+/* The program that runs, whatever has become of its file since. */
+#define PERI_PATH_SELF "/proc/self/exe"
+
 /* Folder with operators/, connectors/, channels/, policy.yaml. */
 char *peri_path_share(void);
 /* The default rule folder that comes with the program: rules/ of the source tree, or of the share folder. */

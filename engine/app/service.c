@@ -522,6 +522,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .approve_all = k->approve_all,
         .note_usage = true,
         .crumb = k->crumb,
+        .probe_program = PERI_PATH_SELF,
         .settings = peri_config_settings,
         .settings_ctx = (void *)(uintptr_t)c,
         .channel_for = peri_config_channel,

@@ -223,6 +223,7 @@ static enum peri_status open_host(struct peri_trial_bed *bed, struct peri_diag *
         .timezone = bed->file->timezone,
         .plugin_path = (const char *const *)config->plugin_path,
         .bundled_path = share,
+        .probe_program = PERI_PATH_SELF,
         .policy_file = config->policy,
         .approve_all = bed->cli->approve_all,
         .settings = settings,

@@ -103,6 +103,7 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
         .tz = &bench->tz,
         .plugin_path = (const char *const *)config->plugin_path,
         .bundled_path = share,
+        .probe_program = PERI_PATH_SELF,
         .policy_file = config->policy,
         .approve_all = bench->cli->approve_all,
         .leave_bundled = bench->leave_bundled,

@@ -9,6 +9,7 @@
 #include "plugin/host_internal.h"
 #include "plugin/lua_cell.h"
 #include "plugin/lua_vm.h"
+#include "plugin/native_call.h"
 #include "plugin/refusal.h"
 
 #define STOP_MS 2000   /* for all stop handlers together */
@@ -48,6 +49,7 @@ void peri_plugin_unref(struct peri_plugin *p)
         free(p->webs[i].methods);
     }
     free(p->webs);
+    peri_self_gone(p->self);
     peri_native_close(p->native);
     peri_intercept_finish(&p->intercept);
     free(p->channel_type);
@@ -86,10 +88,12 @@ static bool copy_options(struct peri_host *host, const struct peri_host_options 
     host->bundled_path = peri_strdup(o->bundled_path);
     host->policy_file = peri_strdup(o->policy_file);
     host->crumb = peri_strdup(o->crumb);
+    host->probe_program = peri_strdup(o->probe_program);
     host->crumb_old = o->crumb ? peri_asprintf("%s.crashed", o->crumb) : NULL;
     peri_crumb_keep(host);
     return host->plugin_path && (!o->database || host->database) && (!o->bundled_path || host->bundled_path) &&
-           (!o->policy_file || host->policy_file) && (!o->crumb || host->crumb);
+           (!o->policy_file || host->policy_file) && (!o->crumb || host->crumb) &&
+           (!o->probe_program || host->probe_program);
 }
 
 enum peri_status peri_host_create(
@@ -115,6 +119,8 @@ enum peri_status peri_host_create(
         st = peri_error_nomem(err);
     host->queue_full = peri_metrics_counter(
         options->metrics, "plugin_queue_full_total", NULL, "Calls refused because a plugin's queue was full.");
+    host->late_completions = peri_metrics_counter(options->metrics, "plugin_late_completions_total", NULL,
+        "Answers of C plugins to calls that were over already.");
     if (!st)
         st = peri_workers_start(host, options->workers > 0 ? options->workers : 2, err);
     if (st)
@@ -162,13 +168,15 @@ void peri_host_destroy(struct peri_host *host)
     for (size_t i = 0; i < host->watch_count; i++)
         peri_watch_destroy(host->watches[i]);
     free(host->watches);
+    peri_selves_close(host);
     peri_workers_stop(host);
     peri_host_collect(host);
     for (int rounds = 0; host->commits && rounds < COMMIT_MS / 10; rounds++)
         peri_loop_once(host->options.loop, 10);
     peri_job_fail_all(host);
     peri_workers_forget(host);
-    for (int rounds = 0; host->posted && rounds < 10; rounds++) /* a posted function still has the host's address */
+    for (int rounds = 0; (host->posted || host->self_posted) && rounds < 10;
+         rounds++) /* a posted function still has the host's address */
         peri_loop_once(host->options.loop, 0);
     while (host->watched)
         peri_cell_unwatch(host->watched);
@@ -197,10 +205,12 @@ void peri_host_destroy(struct peri_host *host)
     free(host->policy_file);
     free(host->crumb);
     free(host->crumb_old);
+    free(host->probe_program);
     pthread_cond_destroy(&host->wake);
     pthread_mutex_destroy(&host->lock);
     pthread_mutex_destroy(&host->shared_lock);
     peri_costs_finish(host);
+    peri_selves_finish(host);
     free(host);
 }
 
@@ -335,6 +345,8 @@ static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **
         st = peri_usage_put(p, v);
     if (!st)
         st = peri_care_put(p, v);
+    if (!st)
+        st = peri_self_put(p->self, v);
     if (!st && p->error.status)
         st = put_error(v, p->state == PERI_PLUGIN_BLOCKED ? "refusal" : "error", &p->error);
     if (!st)

@@ -75,6 +75,7 @@ struct peri_host_options {
     const char *policy_file;        /* the operator's policy.yaml; may not exist; NULL: none */
     int64_t health_ms;  /* between questions about a plugin's health, before a first restart; 0: 30 s, 5 s */
     const char *crumb;  /* a file that names the C plugin being loaded, should that end the process; or NULL */
+    const char *probe_program; /* perigee itself: tries C plugins in a process of their own first; NULL: they are not */
     bool note_usage;    /* of permissions, in the store */
     bool leave_bundled; /* load the plugins of plugin_path only; bundled_path still lends its Lua library */
     bool approve_all;   /* grant what manifests ask for: development and tests */

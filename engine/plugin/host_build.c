@@ -11,8 +11,11 @@
 #include "data/json.h"
 #include "lang/rule.h"
 #include "plugin/host_build.h"
+#include "plugin/native_call.h"
 
 #define DESCRIPTION_MAX 4096
+#define WEB_PATH_MAX 512
+#define PROBE_MS 15000
 
 static bool id_ok(const char *id)
 {
@@ -107,57 +110,39 @@ enum peri_status peri_plugin_add_operator(
     return PERI_OK;
 }
 
-static enum peri_status describe_more(struct peri_plugin *p, struct peri_error *err)
+enum peri_status peri_plugin_add_webhook(
+    struct peri_plugin *p, const char *at, const char *const *methods, struct peri_error *err)
 {
-    struct peri_native_more more = peri_native_more(p->native);
+    struct peri_web_def def = {0};
     size_t n = 0;
-    p->has_health = more.health;
-    if (!more.before && !more.after)
-        return PERI_OK;
-    if (!peri_grants_has(p->grants, "actions:intercept"))
-        return peri_error_set(
-            err, PERI_EDENIED, "native.operator", "before and after need the permission actions:intercept");
-    while (more.intercepts && more.intercepts[n])
+    while (methods[n])
         n++;
-    p->intercept =
-        (struct peri_intercept){.before = more.before, .after = more.after, .deadline_ms = PERI_HOST_INTERCEPT_MS};
-    if (n && !(p->intercept.globs = calloc(n + 1, sizeof(char *))))
-        return peri_error_nomem(err);
-    for (size_t i = 0; i < n; i++)
-        if (!(p->intercept.globs[i] = peri_strdup(more.intercepts[i])))
-            return peri_error_nomem(err);
-    return PERI_OK;
-}
-
-static enum peri_status describe_native(struct peri_plugin *p, struct peri_error *err)
-{
-    for (size_t i = 0; i < peri_native_count(p->native); i++) {
-        struct peri_native_operator op;
-        struct peri_value *params = NULL;
-        peri_native_operator(p->native, i, &op);
-        enum peri_status st = op.params_schema
-                                  ? peri_json_parse_strict(op.params_schema, strlen(op.params_schema), &params, err)
-                                  : PERI_OK;
-        if (st) {
-            peri_error_prefix(err, "params of %s", op.id);
-            return st;
-        }
-        struct peri_op_plan plan = {.id = op.id,
-            .description = op.description,
-            .is_condition = op.is_condition,
-            .params = params,
-            .delivery = op.repeat ? PERI_DELIVERY_REPEAT : PERI_DELIVERY_ONCE,
-            .native = i};
-        st = peri_plugin_add_operator(p, &plan, err);
-        peri_value_unref(params);
-        if (st)
-            return st;
+    if (at[0] != '/' || strlen(at) > WEB_PATH_MAX || !peri_text_is_plain(at))
+        return peri_error_set(err, PERI_EINVAL, "plugin.package",
+            "webhooks: a path begins with / and has at most %d bytes and no control characters", WEB_PATH_MAX);
+    for (size_t i = 0; i < n; i++) /* it becomes a header of an answer */
+        if (!*methods[i] || strspn(methods[i], "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(methods[i]))
+            return peri_error_set(
+                err, PERI_EINVAL, "plugin.package", "webhooks[\"%s\"]: methods are words in capitals: \"POST\"", at);
+    def.path = peri_strdup(at);
+    def.methods = calloc(n + 1, sizeof(char *));
+    bool ok = def.path && def.methods && peri_vec_grow(&p->webs, &p->web_cap, p->web_count + 1, sizeof(*p->webs));
+    for (size_t i = 0; ok && i < n; i++)
+        ok = (def.methods[i] = peri_strdup(methods[i])) != NULL;
+    if (ok) {
+        p->webs[p->web_count++] = def;
+        return PERI_OK;
     }
-    return describe_more(p, err);
+    for (char **m = def.methods; m && *m; m++)
+        free(*m);
+    free(def.methods);
+    free(def.path);
+    return peri_error_nomem(err);
 }
 
-/* A shared object that crashes while it is loaded takes the service with it. Its name is written down before, so that
- * the next start leaves it out instead of dying again; whoever says reload tries it once more. */
+/* A shared object that crashes while it is loaded takes the service with it. It is tried by another process first; what
+ * goes well there may still not go well here. So its name is written down, and the next start leaves it out instead of
+ * dying again; whoever says reload tries it once more. */
 static bool crashed_before(const struct peri_plugin *p)
 {
     char line[256] = "", own[256];
@@ -186,12 +171,17 @@ static enum peri_status open_native(struct peri_plugin *p, const char *path, str
         return peri_error_set(err, PERI_ESTATE, "native.crashed",
             "the service ended while %s was being loaded; it is left out until `perigee plugins reload %s`", p->id,
             p->id);
+    const char *program = p->bundled ? NULL : p->host->probe_program; /* what came with perigee was tried */
+    enum peri_status st = program ? peri_native_probe(program, path, PROBE_MS, err) : PERI_OK;
+    if (st)
+        return st;
     FILE *out = crumb ? fopen(crumb, "we") : NULL;
     if (out) {
         fprintf(out, "%s %s", p->id, peri_package_hash(p->package));
         fclose(out);
     }
-    enum peri_status st = peri_native_open(path, &p->native, err);
+    p->self = peri_self_create(p);
+    st = p->self ? peri_native_open(path, p->self, NULL, &p->native, err) : peri_error_nomem(err);
     if (out)
         unlink(crumb);
     return st;
@@ -209,7 +199,7 @@ enum peri_status peri_plugin_build(struct peri_plugin *p, struct peri_error *err
         return peri_error_nomem(err);
     st = open_native(p, path, err);
     free(path);
-    return st ? st : describe_native(p, err);
+    return st ? st : peri_native_offer(p, err);
 }
 
 enum peri_status peri_plugin_rebuild(struct peri_plugin *p, struct peri_error *err)

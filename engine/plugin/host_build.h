@@ -18,4 +18,10 @@ struct peri_op_plan {
 enum peri_status peri_plugin_add_operator(
     struct peri_plugin *plugin, const struct peri_op_plan *plan, struct peri_error *err) PERI_MUST_CHECK;
 
+/* Copies. methods: NULL-ended. */
+enum peri_status peri_plugin_add_webhook(
+    struct peri_plugin *plugin, const char *path, const char *const *methods, struct peri_error *err) PERI_MUST_CHECK;
+/* host_native_offer.c */
+enum peri_status peri_native_offer(struct peri_plugin *plugin, struct peri_error *err) PERI_MUST_CHECK;
+
 #endif

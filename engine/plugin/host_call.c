@@ -175,6 +175,24 @@ void peri_lookup_failed(struct peri_error *error)
     error->outcome_unknown = true;
 }
 
+enum peri_status peri_job_sent(struct peri_job *job, struct peri_error *err)
+{
+    if (!job->value || peri_value_is(job->value, PERI_NULL)) {
+        peri_value_unref(job->value);
+        job->value = peri_value_map();
+        return job->value ? peri_map_put_bool(job->value, "ok", true) : peri_error_nomem(err);
+    }
+    if (!peri_value_is(job->value, PERI_MAP))
+        return peri_error_set(err, PERI_EINVAL, "bad_result", "send must return a table");
+    if (peri_map_bool(job->value, "ok", true))
+        return PERI_OK;
+    const char *code = peri_map_text(job->value, "code"), *message = peri_map_text(job->value, "message");
+    peri_error_set(err, PERI_EIO, code ? code : "channel.refused", "%s",
+        message ? message : "the channel did not take the message");
+    err->retryable = peri_map_bool(job->value, "retryable", false);
+    return PERI_EIO;
+}
+
 static void call_finished(struct peri_job *job, const struct peri_call_result *result);
 
 /* The call itself, after its lookup has found nothing. */

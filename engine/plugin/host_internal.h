@@ -22,6 +22,9 @@
 struct peri_vm;
 struct peri_vm_call;
 struct peri_cell;
+struct perigee_self;
+struct perigee_call;
+struct peri_push;
 struct peri_job;
 struct peri_plugin;
 
@@ -101,8 +104,11 @@ struct peri_op_def {
     bool asks;     /* has a function lookup */
     char *channel; /* of an operator whose class is its channel's; else NULL */
     struct peri_schema *schema;
-    size_t native; /* index in the shared object */
+    size_t native; /* index in the shared object, or one of ... */
 };
+#define PERI_NATIVE_SYNC (SIZE_MAX - 1) /* the connector's own */
+#define PERI_NATIVE_EXECUTE (SIZE_MAX - 2)
+#define PERI_CONNECTOR_SYNC "connector.sync" /* the schedule of sync, and what it runs */
 
 struct peri_web_def {
     char *path;
@@ -176,7 +182,7 @@ struct peri_plugin {
     bool channel_repeats; /* sending twice under one key does no harm */
     bool channel_asks;    /* has a function lookup, and says so */
     bool has_incoming;    /* the channel takes requests that no webhook is named for */
-    bool has_init, has_ready, has_stop, has_enable, has_disable, has_health;
+    bool has_init, has_ready, has_stop, has_enable, has_disable, has_health, has_listen;
     struct peri_intercept intercept;
 
     /* loop: what it hears (host_events.c) */
@@ -195,6 +201,7 @@ struct peri_plugin {
     struct peri_vm *vm; /* with a cell: its mirror */
     struct peri_cell *cell;
     struct peri_native *native;
+    struct perigee_self *self; /* of a C plugin: its own of the host's selves. borrow */
     struct peri_job *suspended;
     int told_pid; /* process that the loop was told of */
     bool retired;       /* its process ends with the last call under way */
@@ -233,7 +240,15 @@ const char *peri_plugin_state_name(enum peri_plugin_state state);
 
 /* --- what a job can wait for --- */
 
-enum peri_op_kind { PERI_OP_NONE, PERI_OP_FLUSH, PERI_OP_HTTP, PERI_OP_SMTP, PERI_OP_SEND, PERI_OP_CALL };
+enum peri_op_kind {
+    PERI_OP_NONE,
+    PERI_OP_FLUSH,
+    PERI_OP_HTTP,
+    PERI_OP_SMTP,
+    PERI_OP_SEND,
+    PERI_OP_CALL,
+    PERI_OP_DEFER
+};
 
 /* A text, or a prefix and the secret of a name; resolved only when it leaves. */
 struct peri_secret_text {
@@ -305,6 +320,7 @@ enum peri_job_kind {
     PERI_JOB_SCHEDULE,
     PERI_JOB_INTERCEPT,
     PERI_JOB_HEALTH,
+    PERI_JOB_PUSH, /* an item that a C plugin has heard */
     PERI_JOB_HOOK
 };
 enum peri_job_outcome { PERI_JOB_DONE, PERI_JOB_SUSPENDED, PERI_JOB_FAILED };
@@ -383,6 +399,7 @@ struct peri_job {
     int64_t http_calls, http_us, http_begun; /* host_cost.c; begun: ns, 0: no request is under way. Loop */
 
     /* the plugin's worker */
+    struct perigee_call *native_call;
     struct peri_vm_call *vm_call; /* with a cell: of the host function that waits */
     uint32_t cell_call;
     bool suspended;
@@ -428,6 +445,8 @@ struct peri_host {
     struct peri_ledger *ledger;
     struct peri_map *plugin_costs, *rule_costs; /* host_cost.c; NULL: none yet */
     struct peri_map *cares;                     /* plugin id -> struct peri_care; NULL: none yet */
+    char *probe_program;
+    struct peri_metric *late_completions;
 
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -437,6 +456,10 @@ struct peri_host {
     bool posted, stopping;
     struct peri_worker *workers;
     int worker_count;
+    /* native_self.c, with the lock */
+    struct perigee_self *selves;
+    struct peri_push *pushes, *push_tail;
+    bool self_posted, closing_selves;
     /* library modules that were read: guarded by shared_lock, which workers take */
     pthread_mutex_t shared_lock;
     struct peri_map *libraries;
@@ -500,6 +523,8 @@ enum peri_status peri_operator_params(const struct peri_operator *op, const stru
 bool peri_lookup_found(const struct peri_value *value);
 struct peri_value *peri_lookup_result(const struct peri_value *value);
 void peri_lookup_failed(struct peri_error *error);
+/* What send returned, in job->value: nothing is {ok: true}, {ok: false, code, message, retryable} a refusal. */
+enum peri_status peri_job_sent(struct peri_job *job, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def) PERI_MUST_CHECK;
 enum peri_status peri_host_call_nested(struct peri_job *parent, const char *operator_id,
     const struct peri_value *params, struct peri_error *err) PERI_MUST_CHECK;
@@ -595,6 +620,8 @@ void peri_plans_finish(struct peri_host *host);
 /* host_plan.c, on a worker. spec: see host_schedule.c; NULL cancels. */
 enum peri_status peri_job_plan(
     struct peri_job *job, const char *name, const struct peri_value *spec, struct peri_error *err) PERI_MUST_CHECK;
+/* The schedule of a connector's sync: its own, so it needs no permission. 0: none. */
+enum peri_status peri_job_plan_sync(struct peri_job *job, int64_t every_ms, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_job_plans(struct peri_job *job, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 /* host_data.c, on a worker: what both kinds of plugin may do with the model. Permission checks are in here. */
@@ -655,6 +682,9 @@ void peri_host_scripts_finish(struct peri_host *host);
 
 /* host_native.c, on a worker */
 void peri_native_job(struct peri_job *job);
+void peri_native_resume(struct peri_job *job);
+void peri_native_abort(struct peri_job *job); /* nobody waits any more for what it waits for */
+void peri_native_free(struct peri_job *job);
 
 /* lua_job.c, on a worker: the parts that know Lua. */
 bool peri_plugin_spoilt(const struct peri_plugin *plugin);

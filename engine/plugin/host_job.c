@@ -99,6 +99,7 @@ void peri_job_free(struct peri_job *job)
     if (job->trial && !job->answered) /* it never started */
         job->plugin->breaker.trial = false;
     peri_gate_leave(job);
+    peri_native_free(job);
     peri_timer_cancel(job->timer);
     peri_batch_destroy(job->batch);
     peri_op_finish(&job->op);

@@ -199,6 +199,8 @@ static void stop_old(struct peri_plugin *old, const char *reason)
         peri_care_gone(old);
     give_up_claims(old);
     old->state = PERI_PLUGIN_DISABLED; /* calls under way finish on it, unless ... */
+    if (active && revoked && old->has_listen)
+        (void)!peri_plugin_hook(old, "unlisten", false, NULL);
     if (active && revoked)
         cut_off(old);
     else if (active && old->has_stop)
@@ -221,6 +223,22 @@ static void recheck_neighbours(const struct peri_plugin *p)
         other->error = err;
         tell_blocked(host, other);
     }
+}
+
+/* A connector that hears nothing is not in service, though its operators would be. */
+static void listens(struct peri_plugin *p, const struct peri_error *err)
+{
+    struct peri_host *host = p->host;
+    if (!err || p->state != PERI_PLUGIN_ACTIVE || host->closing)
+        return;
+    p->error = *err;
+    peri_error_prefix(&p->error, "listen failed");
+    peri_err(host->options.log, p->area, "%s [%s]", p->error.message, p->error.code);
+    p->state = PERI_PLUGIN_FAILED;
+    give_up_claims(p);
+    peri_host_audit(p, "plugin.failed");
+    peri_host_tell_failed(p);
+    peri_care_failed(p);
 }
 
 static void activate(struct peri_plugin *p)
@@ -248,6 +266,8 @@ static void activate(struct peri_plugin *p)
     peri_info(host->options.log, p->area, "%s %s is active", p->manifest->name, p->manifest->version);
     peri_care_active(p);
     recheck_neighbours(p);
+    if (p->has_listen)
+        (void)!peri_plugin_hook(p, "listen", false, listens);
     if (candidate && p->has_ready)
         (void)!peri_plugin_hook(p, "ready", false, NULL);
     if (candidate && p->enabling && p->has_enable)

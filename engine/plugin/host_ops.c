@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "lang/rule.h"
 #include "plugin/grants.h"
-#include "plugin/host_internal.h"
+#include "plugin/native_call.h"
 
 static void fail(struct peri_job *job, const struct peri_error *err)
 {
@@ -658,6 +658,10 @@ void peri_op_perform(struct peri_job *job)
     case PERI_OP_CALL:
         st = start_call(job, &err);
         break;
+    case PERI_OP_DEFER:
+        if (peri_self_armed(job->plugin->self, job->native_call->token))
+            peri_job_resume(job);
+        return;
     }
     if (st) {
         err.status = st;

@@ -163,12 +163,9 @@ static enum peri_status may_plan(
     return st ? st : peri_job_batch(job, err);
 }
 
-enum peri_status peri_job_plan(
+static enum peri_status add_plan(
     struct peri_job *job, const char *name, const struct peri_value *spec, struct peri_error *err)
 {
-    enum peri_status st = may_plan(job, name, spec, err);
-    if (st)
-        return st;
     struct peri_plan_change change = {
         .name = peri_strdup(name), .anchor_ms = peri_clock_wall_ms(&job->host->options.clock)};
     char *id = peri_asprintf("plugin:%s/%s", job->plugin->id, name);
@@ -185,6 +182,27 @@ enum peri_status peri_job_plan(
     }
     job->plans[job->plan_count++] = change;
     return PERI_OK;
+}
+
+enum peri_status peri_job_plan(
+    struct peri_job *job, const char *name, const struct peri_value *spec, struct peri_error *err)
+{
+    enum peri_status st = may_plan(job, name, spec, err);
+    return st ? st : add_plan(job, name, spec, err);
+}
+
+enum peri_status peri_job_plan_sync(struct peri_job *job, int64_t every_ms, struct peri_error *err)
+{
+    struct peri_value *spec = every_ms ? peri_value_map() : NULL;
+    enum peri_status st = peri_job_batch(job, err);
+    if (!st && every_ms &&
+        (!spec || peri_map_put_text(spec, "kind", "every") || peri_map_put_int(spec, "every_ms", every_ms) ||
+            peri_map_put_text(spec, "run", PERI_CONNECTOR_SYNC)))
+        st = peri_error_nomem(err);
+    if (!st)
+        st = add_plan(job, PERI_CONNECTOR_SYNC, spec, err);
+    peri_value_unref(spec);
+    return st;
 }
 
 /* The spec, with when it comes next in words of time. */

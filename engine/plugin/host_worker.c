@@ -195,8 +195,11 @@ static void run_job(struct peri_worker *w, struct peri_plugin *p, struct peri_it
     job->worker = w;
     if (item->kind == PERI_ITEM_ABORT) {
         peri_lua_abort(job);
+        peri_native_abort(job);
     } else if (item->kind == PERI_ITEM_RESUME) {
-        if (job->vm_call)
+        if (job->native_call)
+            peri_native_resume(job);
+        else if (job->vm_call)
             peri_lua_resume(job);
         else
             lost(job);

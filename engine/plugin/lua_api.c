@@ -386,6 +386,7 @@ static int push_arguments(lua_State *L, struct peri_job *job, bool late)
         push_ctx(L, job, late);
         peri_vm_push_value(L, job->params, false);
         return 2;
+    case PERI_JOB_PUSH:
     case PERI_JOB_HOOK:
     case PERI_JOB_HEALTH:
         break;
@@ -443,6 +444,7 @@ int peri_lua_push_answer(lua_State *L, void *user)
         else
             lua_pushnil(L);
         return 1;
+    case PERI_OP_DEFER:
     case PERI_OP_NONE:
         break;
     }

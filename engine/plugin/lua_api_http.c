@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/json.h"
+#include "plugin/form.h"
 #include "plugin/lua_api.h"
 
 #define REQUEST_BYTES (1u << 20)
@@ -42,61 +43,6 @@ static void check_keys(lua_State *L, int t)
         }
         lua_pop(L, 1);
     }
-}
-
-static void percent(struct peri_buf *out, const char *s, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        if (isalnum(c) || c == '-' || c == '_' || c == '.' || c == '~')
-            peri_buf_putc(out, (char)c);
-        else
-            peri_buf_printf(out, "%%%02X", c);
-    }
-}
-
-static void one_pair(struct peri_buf *out, const char *key, const struct peri_value *v, bool *first)
-{
-    size_t len;
-    char *text = peri_value_is(v, PERI_STRING) ? NULL : peri_json_text(v, PERI_JSON_COMPACT);
-    const char *s = text ? text : peri_value_textn(v, &len);
-    if (text)
-        len = strlen(text);
-    if (!*first)
-        peri_buf_putc(out, '&');
-    *first = false;
-    percent(out, key, strlen(key));
-    peri_buf_putc(out, '=');
-    if (s)
-        percent(out, s, len);
-    free(text);
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* name=value&..., names sorted so that the same request is the same text; a list repeats its name. */
-static void encode_form(struct peri_buf *out, const struct peri_value *map)
-{
-    size_t n = peri_value_count(map), i = 0;
-    const char **keys = calloc(n + 1, sizeof(*keys));
-    bool first = true;
-    for (void *it = peri_map_first(map); keys && it; it = peri_map_next(map, it))
-        keys[i++] = peri_map_key(it, NULL);
-    if (keys && n)
-        qsort(keys, n, sizeof(*keys), by_text);
-    for (i = 0; keys && i < n; i++) {
-        const struct peri_value *v = peri_map_at(map, keys[i]);
-        if (!peri_value_is(v, PERI_LIST))
-            one_pair(out, keys[i], v, &first);
-        for (size_t k = 0; peri_value_is(v, PERI_LIST) && k < peri_value_count(v); k++)
-            one_pair(out, keys[i], peri_list_at(v, k), &first);
-    }
-    if (!keys)
-        out->failed = PERI_ENOMEM;
-    free(keys);
 }
 
 /* --- parts of the request --- */
@@ -252,7 +198,7 @@ static const char *read_body(lua_State *L, int t, struct peri_job *job, struct p
         if (!peri_value_is(v, PERI_MAP))
             peri_vm_raisef(L, "bad_argument", "form must be a table of names and values");
         peri_buf_init(&buf, REQUEST_BYTES);
-        encode_form(&buf, v);
+        peri_form_encode(&buf, v);
         take_body(L, op, &buf);
         suggested = "application/x-www-form-urlencoded";
     }
@@ -275,7 +221,7 @@ static void read_url(lua_State *L, int t, struct peri_op *op)
     peri_buf_puts(&buf, url);
     if (peri_value_count(query)) {
         peri_buf_putc(&buf, strchr(url, '?') ? '&' : '?');
-        encode_form(&buf, query);
+        peri_form_encode(&buf, query);
     }
     if (buf.failed) {
         peri_buf_finish(&buf);

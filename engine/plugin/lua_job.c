@@ -15,7 +15,6 @@
 
 #define LIBRARY_MAX 65536
 #define EXPLANATION_BYTES 16384
-#define WEB_PATH_MAX 512
 
 /* --- building --- */
 
@@ -247,38 +246,23 @@ static enum peri_status describe_webhook(struct peri_plugin *p, const char *at, 
 {
     const char *const path[] = {"webhooks", at, "methods", NULL};
     struct peri_value *methods = NULL;
-    struct peri_web_def def = {0};
-    if (at[0] != '/' || strlen(at) > WEB_PATH_MAX || !peri_text_is_plain(at) || !has(p, "webhooks", at, "handle"))
-        return peri_error_set(err, PERI_EINVAL, "plugin.package",
-            "webhooks: a path begins with / and has a function handle, at most %d bytes and no control characters",
-            WEB_PATH_MAX);
+    if (!has(p, "webhooks", at, "handle"))
+        return peri_error_set(
+            err, PERI_EINVAL, "plugin.package", "webhooks: a path begins with / and has a function handle");
     enum peri_status st = peri_vm_peek(p->vm, path, &methods, err);
-    if (st)
-        return st;
     size_t n = peri_value_count(methods);
-    def.path = peri_strdup(at);
-    def.methods = calloc((n ? n : 1) + 1, sizeof(char *));
-    bool ok = def.path && def.methods && peri_vec_grow(&p->webs, &p->web_cap, p->web_count + 1, sizeof(*p->webs));
-    if (ok && !n)
-        ok = (def.methods[0] = peri_strdup("POST")) != NULL;
-    for (size_t i = 0; ok && i < n; i++) {
+    const char **names = st ? NULL : calloc((n ? n : 1) + 1, sizeof(*names));
+    if (names && !n)
+        names[0] = "POST";
+    for (size_t i = 0; names && i < n; i++) {
         const char *m = peri_value_text(peri_list_at(methods, i));
-        if (!m || !*m || strspn(m, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != strlen(m)) /* it becomes a header of an answer */
-            st = peri_error_set(
-                err, PERI_EINVAL, "plugin.package", "webhooks[\"%s\"]: methods are words in capitals: \"POST\"", at);
-        ok = (def.methods[i] = peri_strdup(m ? m : "")) != NULL;
+        names[i] = m ? m : "";
     }
-    ok = ok && !st;
+    if (!st)
+        st = names ? peri_plugin_add_webhook(p, at, names, err) : peri_error_nomem(err);
+    free(names);
     peri_value_unref(methods);
-    if (!ok) {
-        for (char **m = def.methods; m && *m; m++)
-            free(*m);
-        free(def.methods);
-        free(def.path);
-        return st ? st : peri_error_nomem(err);
-    }
-    p->webs[p->web_count++] = def;
-    return PERI_OK;
+    return st;
 }
 
 static enum peri_status describe_webhooks(struct peri_plugin *p, struct peri_error *err)
@@ -421,26 +405,10 @@ static enum peri_status read_condition(struct peri_job *job)
     return st;
 }
 
-/* {ok = false, code, message, retryable} is a refusal of the channel. */
 static enum peri_status read_sent(struct peri_job *job)
 {
     enum peri_status st = peri_vm_call_result(job->vm_call, 0, PERI_HOST_RESULT_BYTES, &job->value, &job->error);
-    if (st)
-        return st;
-    if (!job->value || peri_value_is(job->value, PERI_NULL)) {
-        peri_value_unref(job->value);
-        job->value = peri_value_map();
-        return job->value ? peri_map_put_bool(job->value, "ok", true) : peri_error_nomem(&job->error);
-    }
-    if (!peri_value_is(job->value, PERI_MAP))
-        return bad_result(job, "send must return a table");
-    if (peri_map_bool(job->value, "ok", true))
-        return PERI_OK;
-    const char *code = peri_map_text(job->value, "code"), *message = peri_map_text(job->value, "message");
-    peri_error_set(&job->error, PERI_EIO, code ? code : "channel.refused", "%s",
-        message ? message : "the channel did not take the message");
-    job->error.retryable = peri_map_bool(job->value, "retryable", false);
-    return PERI_EIO;
+    return st ? st : peri_job_sent(job, &job->error);
 }
 
 /* nothing or true: yes. false, "why not", or {allow = false, code =, message =}: no. */
@@ -491,6 +459,7 @@ static enum peri_status read_result(struct peri_job *job)
         return peri_vm_call_result(job->vm_call, 0, PERI_HOST_BODY_BYTES, &job->value, &job->error);
     case PERI_JOB_EVENT:
     case PERI_JOB_SCHEDULE:
+    case PERI_JOB_PUSH:
     case PERI_JOB_HOOK:
         break;
     }

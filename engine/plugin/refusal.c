@@ -26,9 +26,15 @@ const char *const peri_refusal_codes[] = {
     "plugin.duplicate",
     "plugin.id",
     "native.load",
+    "native.format",
+    "native.arch",
+    "native.library",
+    "native.symbol",
     "native.entry",
     "native.version",
     "native.init",
+    "native.crashed",
+    "native.hangs",
     "native.operator",
     "limit.instructions",
     "limit.time",
@@ -57,16 +63,24 @@ static const char *const remedies[] = {
     "give the operator another id, or disable the other plugin",
     "remove one of the two folders",
     "give the other plugin a folder of its own",
-    "perigee plugins reload ID",
-    "build the shared object for this system",
+    "build the shared object for this system: perigee plugins probe FILE.so",
+    "build it with -shared: perigee plugins probe FILE.so",
+    "build it for this machine",
+    "install the library that it needs: ldd FILE.so",
+    "link the library that has it, or install the version it was built with",
     "export perigee_plugin_init",
     "install the version of the plugin made for this perigee",
     "see the plugin's own message",
-    "correct the operator: perigee plugins check DIR",
+    "ask its author; perigee plugins probe FILE.so shows it again; once it is corrected: perigee plugins reload ID",
+    "let init return at once: what takes time belongs into start",
+    "correct what it registers: perigee plugins check DIR",
     "do less while loading, or ask for a higher limit in plugin.json",
     "do less while loading, or ask for a higher limit in plugin.json",
     "need less memory, or ask for a higher limit in plugin.json",
 };
+
+_Static_assert(sizeof(peri_refusal_codes) / sizeof(peri_refusal_codes[0]) == sizeof(remedies) / sizeof(remedies[0]) + 1,
+    "each code has its remedy");
 
 const char *peri_refusal_remedy(const char *code)
 {

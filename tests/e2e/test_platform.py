@@ -227,14 +227,35 @@ class Updates(Platform):
 
 
 class CPlugins(Platform):
-    def test_one_that_crashes_in_init_is_left_out_at_the_next_start(self):
+    def begin_with(self, **mocks):
+        """A service that has not started, with a plugin test.<name> for each shared object."""
         s = self.service("plugin_path: [plugins]\n", start=False)
-        folder = os.path.join(s.dir, "plugins", "bad")
-        os.makedirs(folder)
-        shutil.copy(os.path.join(os.path.dirname(os.path.dirname(harness.BIN)), "tests/mocks/mock6.so"), folder)
-        with open(os.path.join(folder, "plugin.json"), "w", encoding="utf-8") as f:
-            json.dump({"id": "test.bad", "name": "bad", "version": "1.0.0", "type": "operator", "apiVersion": "1.0", "entrypoint": "./mock6.so"}, f)
-        s.cli("plugins", "approve", "test.bad", "--yes", expect=None)
+        for name, mock in mocks.items():
+            folder = os.path.join(s.dir, "plugins", name)
+            os.makedirs(folder)
+            shutil.copy(os.path.join(os.path.dirname(os.path.dirname(harness.BIN)), "tests/mocks", mock), folder)
+            with open(os.path.join(folder, "plugin.json"), "w", encoding="utf-8") as f:
+                json.dump({"id": "test." + name, "name": name, "version": "1.0.0", "type": "operator", "apiVersion": "1.0", "entrypoint": "./" + mock,
+                           "permissions": ["data:write:task", "event:publish:mock.*"]}, f)
+        return s
+
+    def test_what_ends_a_process_in_init_does_not_end_the_service(self):
+        s = self.begin_with(aborts="mock6.so", exits="mock8.so", faults="mock7.so", good="mock0.so", other="mock1.so")
+        s.start("--approve-all")
+        states = {p["id"]: (p["state"], p.get("error", {}).get("code")) for p in s.get("/v1/plugins?limit=1000")["items"] if p["id"].startswith("test.")}
+        self.assertEqual(states, {"test.aborts": ("failed", "native.crashed"), "test.exits": ("failed", "native.crashed"), "test.faults": ("failed", "native.crashed"),
+                                  "test.good": ("active", None), "test.other": ("failed", "native.version")})
+        shown = s.cli("plugins", "show", "test.aborts", expect=0).stdout
+        self.assertIn("signal 6", shown)
+        self.assertIn("mock: nothing works", shown)
+        self.assertIn("perigee plugins probe", shown)
+        probed = s.cli("plugins", "probe", os.path.join(s.dir, "plugins/other/mock1.so"), expect=1)
+        self.assertEqual(json.loads(probed.stdout.splitlines()[-1])["error"]["code"], "native.version")
+        checked = s.cli("plugins", "check", os.path.join(s.dir, "plugins/exits"), expect=1)
+        self.assertIn("exit status 3", checked.stdout + checked.stderr)
+
+    def test_one_that_crashes_the_service_is_left_out_at_the_next_start(self):
+        s = self.begin_with(bad="mock15.so")
         s.start("--approve-all", ready=False)
         self.assertNotEqual(s.process.wait(harness.DEADLINE), 0)
         s.start("--approve-all")

@@ -14,7 +14,7 @@ static void refused(const char *name, const char *code, const char *part)
     struct peri_native *native = NULL;
     struct peri_error err = {0};
     snprintf(path, sizeof(path), "%s/%s.so", TEST_MOCKS, name);
-    assert_int_not_equal(peri_native_open(path, &native, &err), PERI_OK);
+    assert_int_not_equal(peri_native_open(path, NULL, NULL, &native, &err), PERI_OK);
     assert_string_equal(err.code, code);
     if (!strstr(err.message, part))
         fail_msg("%s lacks %s", err.message, part);
@@ -27,6 +27,119 @@ static void what_can_not_work_is_refused(void **state)
     refused("mock2", "native.init", "no coffee");
     refused("mock3", "native.operator", "id");
     refused("mock4", "native.entry", "perigee_plugin_init");
+    refused("mock10", "native.symbol", "mock_nobody_has_this");
+    refused("mock12", "native.operator", "size");
+    refused("mock14", "native.operator", "channel");
+}
+
+static void put_file(const struct files *files, const char *name, const void *bytes, size_t len, char path[256])
+{
+    snprintf(path, 256, "%s/%s", files->dir, name);
+    FILE *out = fopen(path, "w");
+    assert_non_null(out);
+    assert_int_equal(fwrite(bytes, 1, len, out), len);
+    assert_int_equal(fclose(out), 0);
+}
+
+static void file_is(const char *path, const char *code, const char *part)
+{
+    struct peri_native *native = NULL;
+    struct peri_error err = {0};
+    assert_int_not_equal(peri_native_open(path, NULL, NULL, &native, &err), PERI_OK);
+    assert_string_equal(err.code, code);
+    if (!strstr(err.message, part))
+        fail_msg("%s lacks %s", err.message, part);
+}
+
+/* What was put in place of a shared object. */
+static void files_that_are_none_say_what_they_are(void **state)
+{
+    struct files files;
+    char path[256], head[64];
+    files_init(&files);
+    put_file(&files, "empty.so", "", 0, path);
+    file_is(path, "native.format", "too short");
+    memset(head, '-', sizeof(head));
+    put_file(&files, "text.so", head, sizeof(head), path);
+    file_is(path, "native.format", "not an ELF file");
+    FILE *own = fopen(TEST_MOCKS "/mock0.so", "r");
+    assert_non_null(own);
+    assert_int_equal(fread(head, 1, sizeof(head), own), sizeof(head));
+    fclose(own);
+    head[16] = 1; /* e_type: an object that was not linked */
+    put_file(&files, "object.so", head, sizeof(head), path);
+    file_is(path, "native.format", "-shared");
+    head[18] = (char)0xf3; /* e_machine */
+    put_file(&files, "riscv.so", head, sizeof(head), path);
+    file_is(path, "native.arch", "risc-v");
+    files_finish(&files);
+}
+
+/* Structs of an older header lack members, those of a newer one have some that nobody knows here. */
+static void structs_may_be_of_another_size(void **state)
+{
+    struct peri_native *native = NULL;
+    struct peri_error err = {0};
+    assert_int_equal(peri_native_open(TEST_MOCKS "/mock11.so", NULL, NULL, &native, &err), PERI_OK);
+    assert_int_equal(native->operator_count, 2);
+    assert_string_equal(native->operators[0].id, "mock.old");
+    assert_null(native->operators[0].lookup);
+    assert_string_equal(native->operators[1].id, "mock.new");
+    peri_native_close(native);
+}
+
+static void tried(int mock, const char *code, const char *part)
+{
+    char path[512];
+    struct peri_error err = {0};
+    snprintf(path, sizeof(path), "%s/mock%d.so", TEST_MOCKS, mock);
+    enum peri_status st = peri_native_probe(TEST_PERIGEE, path, mock == 9 ? 1500 : 60000, &err);
+    assert_string_equal(err.code, code);
+    assert_int_equal(st == PERI_OK, !*code);
+    if (!strstr(err.message, part))
+        fail_msg("%s lacks %s", err.message, part);
+}
+
+/* What would end or stop the service ends another process. */
+static void a_process_of_its_own_tries_first(void **state)
+{
+    struct peri_error err = {0};
+    tried(0, "", "");
+    tried(2, "native.init", "no coffee");
+    tried(4, "native.entry", "perigee_plugin_init");
+    tried(6, "native.crashed", "crashed while its init ran: signal 6");
+    tried(6, "native.crashed", "(mock: nothing works)");
+    tried(7, "native.crashed", "signal 11");
+    tried(8, "native.crashed", "exit status 3");
+    tried(9, "native.hangs", "did not come to an end");
+    tried(13, "native.crashed", "while its constructors ran: signal 4");
+    assert_int_not_equal(peri_native_probe("/nowhere/perigee", TEST_MOCKS "/mock0.so", 1000, &err), PERI_OK);
+    assert_string_equal(err.code, "native.probe");
+}
+
+/* The service goes on, and so do other plugins. */
+static void a_crash_in_init_is_a_refusal(void **state)
+{
+    struct rig rig;
+    struct peri_value *list = NULL;
+    rig_init(&rig);
+    rig.options.probe_program = TEST_PERIGEE;
+    files_put(&rig.files, "plugins/bad/plugin.json",
+        "{\"id\":\"test.bad\",\"name\":\"b\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
+        "\"entrypoint\":\"./bad.so\"}");
+    char command[1024];
+    snprintf(command, sizeof(command), "cp '%s/mock7.so' '%s/plugins/bad/bad.so'", TEST_MOCKS, rig.files.dir);
+    assert_int_equal(system(command), 0);
+    rig_plugin(&rig, "good", "[]", "", "return { actions = { ['g.do'] = { execute = function() return 1 end } } }");
+    rig_load(&rig);
+    rig_gives(&rig, "g.do", "{}", "1");
+    assert_int_equal(peri_host_plugins(rig.host, &list), PERI_OK);
+    const struct peri_value *bad = peri_list_at(list, 0), *why = peri_map_at(bad, "error");
+    assert_string_equal(peri_map_text(bad, "state"), "failed");
+    assert_string_equal(peri_map_text(why, "code"), "native.crashed");
+    assert_non_null(strstr(peri_map_text(why, "remedy"), "perigee plugins probe"));
+    peri_value_unref(list);
+    rig_finish(&rig);
 }
 
 static void copy(struct rig *rig, const char *from, const char *to)
@@ -112,7 +225,8 @@ static void c_plugins_have_a_health_and_intercept(void **state)
         "\"entrypoint\":\"./mock5.so\",\"permissions\":[\"actions:intercept\"]}");
     copy(&rig, "mock5.so", "plugins/mock/mock5.so");
     rig_plugin(&rig, "w", "[]", "",
-        "return { actions = { ['w.do'] = { execute = function(p) return p.n end }, ['v.do'] = { execute = function(p) return "
+        "return { actions = { ['w.do'] = { execute = function(p) return p.n end }, ['v.do'] = { execute = function(p) "
+        "return "
         "p.n end } } }");
     rig_load_clean(&rig);
     rig_gives(&rig, "w.do", "{\"n\":3}", "3");
@@ -138,6 +252,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(c_plugins_have_a_health_and_intercept),
         cmocka_unit_test(what_can_not_work_is_refused),
+        cmocka_unit_test(files_that_are_none_say_what_they_are),
+        cmocka_unit_test(structs_may_be_of_another_size),
+        cmocka_unit_test(a_process_of_its_own_tries_first),
+        cmocka_unit_test(a_crash_in_init_is_a_refusal),
         cmocka_unit_test(c_operators_follow_the_same_rules),
         cmocka_unit_test(bundled_plugins_load),
     };
