@@ -21,7 +21,7 @@
 #include "plugin/package.h"
 #include "plugin/policy.h"
 
-enum { YES, SETTINGS, HOST, ISOLATION, TYPE, LANG, FOLDER, UNUSED, ACTION, LIMIT };
+enum { YES, SETTINGS, HOST, ISOLATION, TYPE, LANG, FOLDER, UNUSED, ACTION, LIMIT, SPEC };
 
 static const struct argp_option options[] = {
     {"yes", PERI_OPTION(YES), 0, 0, "approve: without asking", 0},
@@ -33,6 +33,7 @@ static const struct argp_option options[] = {
     {"type", PERI_OPTION(TYPE), "TYPE", 0, "new: operator, connector or channel", 0},
     {"lang", PERI_OPTION(LANG), "LANG", 0, "new: lua (the default) or c (operators only)", 0},
     {"dir", PERI_OPTION(FOLDER), "DIR", 0, "new: makes the plugin's folder in DIR (default: the current folder)", 0},
+    {"spec", PERI_OPTION(SPEC), "FILE", 0, "test: runs this file of specs for the plugin in DIR, and nothing else", 0},
     {"unused", PERI_OPTION(UNUSED), 0, 0, "audit: permissions that were granted and never used", 0},
     {"action", PERI_OPTION(ACTION), "PREFIX", 0, "audit: entries whose action begins so (plugin.outbound)", 0},
     {"limit", PERI_OPTION(LIMIT), "N", 0, "audit: at most N entries (default 50)", 0},
@@ -43,7 +44,8 @@ static const struct peri_usage_text usage = {"list | show ID | new NAME | check 
                                              "audit [ID]",
     "Plugin packages. `new' makes the folder of a plugin that works, to be changed. `check' validates a package: "
     "manifest, files, Lua, operators. `test' runs its specs "
-    "(spec/*_spec.lua, with busted) and then, in the sandbox, its examples (examples.json). `probe' loads the shared "
+    "(spec/*_spec.lua, with busted), which load it into the sandbox on a clock of their own, and then its examples "
+    "(examples.json). `probe' loads the shared "
     "object of a C plugin and runs its init, as the service does in a process of its own before it loads it itself, "
     "and "
     "prints what came of it. `approve' shows what it "
@@ -266,7 +268,7 @@ static int make(struct peri_cli *cli, const struct peri_args *args)
 
 static int test(struct peri_cli *cli, const struct peri_args *args)
 {
-    return peri_plugin_test(cli, args->words[0]);
+    return peri_plugin_test(cli, args->words[0], args->value[SPEC]);
 }
 
 static void print_permissions(const char *title, const struct peri_value *list)

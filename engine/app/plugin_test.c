@@ -3,7 +3,9 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,11 +15,18 @@
 
 #include "app/call_view.h"
 #include "app/paths.h"
+#include "app/spec_package.h"
+#include "app/spec_talk.h"
 #include "app/workbench.h"
 #include "base/str.h"
 #include "data/json.h"
 
 #define MAX_EXAMPLES ((size_t)1 << 20) /* bytes */
+/* The specs' process finds its ends of the two pipes here. */
+#define SPEC_READS 8
+#define SPEC_WRITES 9
+#define TEXT_OF(number) TEXT(number)
+#define TEXT(number) #number
 
 /* ---- the specs ---- */
 
@@ -58,34 +67,99 @@ static bool set_environment(void)
     const char *own = getenv("LUA_PATH");
     char *lua_path = share ? peri_asprintf("%s/lua/?.lua;%s/lua/?/init.lua;%s", share, share, own ? own : ";") : NULL;
     exe[n > 0 ? n : 0] = '\0';
-    bool good =
-        lua_path && setenv("LUA_PATH", lua_path, 1) == 0 && setenv("PERIGEE_BIN", n > 0 ? exe : "perigee", 1) == 0;
+    bool good = lua_path && setenv("LUA_PATH", lua_path, 1) == 0 &&
+                setenv("PERIGEE_BIN", n > 0 ? exe : "perigee", 1) == 0 &&
+                setenv("PERIGEE_SPEC_READS", "/dev/fd/" TEXT_OF(SPEC_READS), 1) == 0 &&
+                setenv("PERIGEE_SPEC_WRITES", "/dev/fd/" TEXT_OF(SPEC_WRITES), 1) == 0;
     free(lua_path);
     free(share);
     return good;
 }
 
-/* Exit code of busted in dir; -1 when it could not be started. With JSON its words go to standard error. */
-static int run_busted(const struct peri_cli *cli, const char *dir, const char *lua, const char *busted)
+struct pipes {
+    int to[2], from[2]; /* to the specs, from them */
+};
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void close_pipes(struct pipes *p)
+{
+    for (int i = 0; i < 2; i++) {
+        close_fd(&p->to[i]);
+        close_fd(&p->from[i]);
+    }
+}
+
+static bool open_pipes(struct pipes *p)
+{
+    *p = (struct pipes){{-1, -1}, {-1, -1}};
+    if (pipe2(p->to, O_CLOEXEC) == 0 && pipe2(p->from, O_CLOEXEC) == 0)
+        return true;
+    close_pipes(p);
+    return false;
+}
+
+/* Starts busted in dir. With JSON its words go to standard error. */
+static bool start_busted(const struct peri_cli *cli, const char *dir, const char *spec, const char *lua,
+    const char *busted, const struct pipes *pipes, pid_t *ret_pid)
 {
     char *argv[] = {(char *)(uintptr_t)lua, (char *)(uintptr_t)busted, (char *)(uintptr_t) "--output=TAP",
-        (char *)(uintptr_t) "--pattern=_spec", (char *)(uintptr_t) "spec", NULL};
+        (char *)(uintptr_t) "--pattern=_spec", (char *)(uintptr_t)(spec ? spec : "spec"), NULL};
     posix_spawn_file_actions_t actions;
-    pid_t pid;
-    int status = 0;
     if (!set_environment() || posix_spawn_file_actions_init(&actions))
-        return -1;
+        return false;
     fflush(stdout);
     bool good = posix_spawn_file_actions_addchdir_np(&actions, dir) == 0 &&
+                posix_spawn_file_actions_adddup2(&actions, pipes->to[0], SPEC_READS) == 0 &&
+                posix_spawn_file_actions_adddup2(&actions, pipes->from[1], SPEC_WRITES) == 0 &&
                 (!cli->json || posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO) == 0) &&
-                posix_spawn(&pid, lua, &actions, NULL, argv, environ) == 0;
+                posix_spawn(ret_pid, lua, &actions, NULL, argv, environ) == 0;
     posix_spawn_file_actions_destroy(&actions);
+    return good;
+}
+
+/* Exit code of busted; -1 when it could not be started. In between its specs are served. */
+static int run_busted(
+    const struct peri_cli *cli, const char *dir, const char *spec, const char *lua, const char *busted)
+{
+    struct pipes pipes;
+    struct peri_error err;
+    char *folder = NULL;
+    pid_t pid;
+    int status = 0;
+    if (!open_pipes(&pipes))
+        return -1;
+    bool good =
+        peri_spec_folder_make(&folder, &err) == PERI_OK && start_busted(cli, dir, spec, lua, busted, &pipes, &pid);
+    close_fd(&pipes.to[0]);
+    close_fd(&pipes.from[1]);
+    FILE *in = fdopen(pipes.from[0], "r"), *out = fdopen(pipes.to[1], "w");
+    if (good && in && out) {
+        void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+        char *here = getcwd(NULL, 0);
+        good = here && chdir(dir) == 0; /* a spec's folders are seen from there */
+        if (good)
+            peri_spec_talk(in, out, folder);
+        good = here && chdir(here) == 0 && good;
+        free(here);
+        (void)signal(SIGPIPE, before);
+    }
+    if (in)
+        fclose(in);
+    if (out)
+        fclose(out);
     while (good && waitpid(pid, &status, 0) < 0)
         good = errno == EINTR;
+    peri_spec_folder_remove(folder);
     return good && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static bool specs_pass(struct peri_cli *cli, const char *dir)
+static bool specs_pass(struct peri_cli *cli, const char *dir, const char *spec)
 {
     bool good = false;
     char *lua = find_program("lua5.4"), *busted = find_program("busted");
@@ -93,8 +167,10 @@ static bool specs_pass(struct peri_cli *cli, const char *dir)
         peri_cli_fail(cli, PERI_EXIT_NO,
             "%s is not installed: the specs need lua5.4 and busted (Debian: apt install lua5.4 lua-busted)",
             lua ? "busted" : "lua5.4");
-    else if (run_busted(cli, dir, lua, busted) == 0)
+    else if (run_busted(cli, dir, spec, lua, busted) == 0)
         good = true;
+    else if (spec)
+        peri_cli_fail(cli, PERI_EXIT_NO, "%s does not pass", spec);
     else
         peri_cli_fail(cli, PERI_EXIT_NO, "the specs in %s/spec do not pass", dir);
     free(lua);
@@ -294,12 +370,27 @@ static bool run_examples(struct peri_cli *cli, const char *dir, const struct exa
     return good && bad == 0;
 }
 
-int peri_plugin_test(struct peri_cli *cli, const char *dir)
+/* One file, wherever it lies; the examples are of no concern then. */
+static int test_spec(struct peri_cli *cli, const char *dir, const char *spec)
+{
+    char *path = realpath(dir, NULL), *file = realpath(spec, NULL);
+    bool good = path && file;
+    if (!good)
+        peri_cli_fail(cli, PERI_EXIT_NO, "cannot read %s: %s", path ? spec : dir, strerror(errno));
+    good = good && specs_pass(cli, path, file);
+    free(path);
+    free(file);
+    return good ? PERI_EXIT_OK : PERI_EXIT_NO;
+}
+
+int peri_plugin_test(struct peri_cli *cli, const char *dir, const char *spec)
 {
     struct examples examples = {0};
     struct peri_error err;
     if (!peri_cli_config(cli))
         return PERI_EXIT_NO;
+    if (spec)
+        return test_spec(cli, dir, spec);
     char *path = realpath(dir, NULL);
     if (!path)
         return peri_cli_fail(cli, PERI_EXIT_NO, "cannot read %s: %s", dir, strerror(errno));
@@ -308,7 +399,7 @@ int peri_plugin_test(struct peri_cli *cli, const char *dir)
         good = false;
         peri_cli_fail_error(cli, &err);
     }
-    if (specs && !specs_pass(cli, path))
+    if (specs && !specs_pass(cli, path, NULL))
         good = false;
     else if (!specs && !cli->json)
         printf("# no specs (spec/*_spec.lua)\n");

@@ -28,6 +28,8 @@ struct peri_log {
     bool journal; /* standard error is the systemd journal: it adds the time, we give the priority */
     bool (*filter)(void *ctx, const char *text, char **ret);
     void *filter_ctx;
+    void (*sink)(void *ctx, enum peri_log_level level, const char *area, const char *text);
+    void *sink_ctx;
 };
 
 /* sd-daemon(3): JOURNAL_STREAM is "device:inode" of the stream that leads to the journal. */
@@ -146,6 +148,21 @@ void peri_log_set_filter(struct peri_log *log, bool (*fn)(void *ctx, const char 
     log->filter = fn;
 }
 
+void peri_log_set_sink(struct peri_log *log,
+    void (*fn)(void *ctx, enum peri_log_level level, const char *area, const char *text), void *ctx)
+{
+    if (!log)
+        return;
+    log->sink = NULL;
+    log->sink_ctx = ctx;
+    log->sink = fn;
+}
+
+const char *peri_log_level_name(enum peri_log_level level)
+{
+    return level_names[level];
+}
+
 void peri_log_write(struct peri_log *log, enum peri_log_level level, const char *area, const char *fmt, ...)
 {
     if (!peri_log_enabled(log, level))
@@ -155,6 +172,10 @@ void peri_log_write(struct peri_log *log, enum peri_log_level level, const char 
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    if (log->sink) {
+        log->sink(log->sink_ctx, level, area, text);
+        return;
+    }
     struct peri_buf line;
     peri_buf_init(&line, LOG_LINE_MAX);
     char *other = NULL;

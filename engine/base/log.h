@@ -29,6 +29,10 @@ void peri_log_destroy(struct peri_log *log);
 /* Called with each record's text, from any thread: true and a malloc'ed text to be written instead. Set before threads
  * log, taken back (NULL) before ctx goes. */
 void peri_log_set_filter(struct peri_log *log, bool (*fn)(void *ctx, const char *text, char **ret), void *ctx);
+/* Records go to fn instead of the descriptor, from any thread; the same rules. */
+void peri_log_set_sink(struct peri_log *log,
+    void (*fn)(void *ctx, enum peri_log_level level, const char *area, const char *text), void *ctx);
+const char *peri_log_level_name(enum peri_log_level level);
 void peri_log_set_level(struct peri_log *log, enum peri_log_level level);
 bool peri_log_enabled(const struct peri_log *log, enum peri_log_level level);
 /* area is the module ("rules", "plugin.comms"). Control characters in the text are escaped, lines cut at 4 KiB. */

@@ -408,6 +408,15 @@ enum peri_status http_call_answer(struct peri_http_call *call, const struct peri
     call->answer.status = st;
     call->connected = st == PERI_OK || call->answer.outcome_unknown;
     call->reply_code = response.status;
+    call->answer_ms = response.elapsed_ms;
+    if (call->answer_ms > call->timeout_ms) { /* it is not heard any more */
+        call->answer_ms = call->timeout_ms;
+        call->answer.status = st = PERI_ETIMEOUT;
+        peri_error_set(&call->answer, st, call->smtp ? "smtp.timeout" : "http.timeout",
+            "no answer from \"%s\" within %lld ms", call->url_host, (long long)call->timeout_ms);
+        call->answer.retryable = true;
+        call->answer.outcome_unknown = true;
+    }
     for (size_t i = 0; st == PERI_OK && i < response.header_count; i++) {
         const char *name = response.headers[i].name, *value = response.headers[i].value;
         (void)peri_buf_append(&call->response_head, name, strlen(name) + 1);
@@ -423,7 +432,7 @@ static bool begin(struct peri_http_call *call)
 {
     struct peri_http_client *client = call->client;
     if (call->stub) /* done() is never called before send has returned */
-        return peri_loop_after(client->loop, 0, on_answer, call, &call->soon) == PERI_OK;
+        return peri_loop_after(client->loop, call->answer_ms, on_answer, call, &call->soon) == PERI_OK;
     if (call->smtp)
         return http_thread_start(call);
     return curl_multi_add_handle(client->multi, call->easy) == CURLM_OK;

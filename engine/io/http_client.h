@@ -21,7 +21,8 @@ struct peri_http_send;
 struct peri_http_response;
 
 /* Stands in for the network. *ret is zero before; what it points to must live until the next call. A mail comes as
- * method "SMTP" and url "smtp://host:port", its body is the message. */
+ * method "SMTP" and url "smtp://host:port", its body is the message, headers `from` and `to` its envelope. With
+ * elapsed_ms the answer comes that much later, or the call's time is over before. */
 typedef enum peri_status (*peri_http_stub)(
     void *ctx, const struct peri_http_send *request, struct peri_http_response *ret, struct peri_error *err);
 

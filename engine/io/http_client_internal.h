@@ -53,6 +53,7 @@ struct peri_http_call {
     bool ended; /* done() is being or was called */
     bool stub;  /* the client's answer() has answered, with `answer` */
     struct peri_error answer;
+    int64_t answer_ms; /* after so long */
     struct peri_timer *soon;
     char blocked[64]; /* the address that was refused last, "" for none */
     char text[CURL_ERROR_SIZE];

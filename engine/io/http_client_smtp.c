@@ -144,6 +144,32 @@ static bool set_options(struct peri_http_call *call, const struct peri_smtp_send
     return good;
 }
 
+/* As the client's answer() sees it: the envelope stands in headers. */
+static enum peri_status answer(struct peri_http_call *call, const struct peri_smtp_send *mail, const char *url)
+{
+    size_t n = 0;
+    while (mail->to && mail->to[n])
+        n++;
+    struct peri_http_field *fields = calloc(n + 1, sizeof(*fields));
+    if (!fields)
+        return PERI_ENOMEM;
+    fields[0] = (struct peri_http_field){"from", mail->from ? mail->from : ""};
+    for (size_t i = 0; i < n; i++)
+        fields[i + 1] = (struct peri_http_field){"to", mail->to[i]};
+    struct peri_http_send as_http = {.method = "SMTP",
+        .url = url,
+        .headers = fields,
+        .header_count = n + 1,
+        .body = mail->message,
+        .body_len = mail->message_len,
+        .user = mail->user,
+        .password = mail->password,
+        .timeout_ms = call->timeout_ms};
+    enum peri_status st = http_call_answer(call, &as_http);
+    free(fields);
+    return st;
+}
+
 enum peri_status peri_smtp_client_send(struct peri_http_client *client, const struct peri_smtp_send *mail,
     peri_http_done done, void *arg, struct peri_http_call **ret_call, struct peri_error *err)
 {
@@ -169,9 +195,7 @@ enum peri_status peri_smtp_client_send(struct peri_http_client *client, const st
     }
     char url[300];
     snprintf(url, sizeof(url), "smtp://%.255s:%d", mail->host, mail->port);
-    struct peri_http_send as_http = {
-        .method = "SMTP", .url = url, .body = mail->message, .body_len = mail->message_len};
-    if (http_call_answer(call, &as_http) != PERI_OK) {
+    if (answer(call, mail, url) != PERI_OK) {
         http_call_free(call);
         return peri_error_nomem(err);
     }

@@ -26,7 +26,9 @@ struct post {
 struct peri_timer {
     struct peri_timer *prev, *next; /* of all pending timers, so that destroying the loop frees them */
     struct peri_loop *loop;
-    struct event *event;
+    struct event *event; /* NULL: by the loop's clock, ... */
+    int64_t due_ns;      /* ... when that says so */
+    uint64_t serial;
     void (*fn)(void *arg);
     void *arg;
     bool firing;
@@ -52,6 +54,8 @@ struct peri_loop {
     atomic_bool stop;
     _Atomic(pthread_t) thread;
     struct peri_timer *timers;
+    bool by_clock;
+    uint64_t serial; /* of the newest timer */
     struct sig *signals;
     struct post spares[SPARE_POSTS];
 };
@@ -193,10 +197,50 @@ static void on_nothing(evutil_socket_t fd, short what, void *arg)
 {
 }
 
+static void on_timer(evutil_socket_t fd, short what, void *arg);
+
+/* Of those that go by the clock: by time, then in the order in which they were made. */
+static struct peri_timer *first_timer(const struct peri_loop *loop)
+{
+    struct peri_timer *first = NULL;
+    for (struct peri_timer *t = loop->timers; t; t = t->next)
+        if (!t->firing &&
+            (!first || t->due_ns < first->due_ns || (t->due_ns == first->due_ns && t->serial < first->serial)))
+            first = t;
+    return first;
+}
+
+/* What these timers start themselves waits for the next round. */
+static bool fire_due(struct peri_loop *loop)
+{
+    uint64_t newest = loop->serial;
+    int64_t now = peri_clock_mono(&loop->clock).ns;
+    bool fired = false;
+    struct peri_timer *t;
+    while ((t = first_timer(loop)) && t->due_ns <= now && t->serial <= newest) {
+        on_timer(-1, 0, t);
+        fired = true;
+    }
+    return fired;
+}
+
+void peri_loop_by_clock(struct peri_loop *loop)
+{
+    loop->by_clock = true;
+}
+
+int64_t peri_loop_next_due(const struct peri_loop *loop)
+{
+    const struct peri_timer *t = loop->by_clock ? first_timer(loop) : NULL;
+    int64_t left = t ? t->due_ns - peri_clock_mono(&loop->clock).ns : 0;
+    return !t ? -1 : left <= 0 ? 0 : (left + 999999) / 1000000;
+}
+
 void peri_loop_once(struct peri_loop *loop, int64_t max_wait_ms)
 {
     loop->thread = pthread_self();
-    if (max_wait_ms <= 0) {
+    bool fired = loop->by_clock && fire_due(loop);
+    if (max_wait_ms <= 0 || fired) {
         event_base_loop(loop->base, EVLOOP_NONBLOCK);
         return;
     }
@@ -261,7 +305,8 @@ static void free_timer(struct peri_timer *timer)
         timer->loop->timers = timer->next;
     if (timer->next)
         timer->next->prev = timer->prev;
-    event_free(timer->event);
+    if (timer->event)
+        event_free(timer->event);
     free(timer);
 }
 
@@ -279,16 +324,20 @@ enum peri_status peri_loop_after(
     struct peri_timer *timer = calloc(1, sizeof(*timer));
     if (!timer)
         return PERI_ENOMEM;
-    *timer = (struct peri_timer){.loop = loop, .fn = fn, .arg = arg, .next = loop->timers};
-    timer->event = evtimer_new(loop->base, on_timer, timer);
+    *timer = (struct peri_timer){.loop = loop, .fn = fn, .arg = arg, .next = loop->timers, .serial = ++loop->serial};
     if (delay_ms < 0)
         delay_ms = 0;
-    struct timeval tv = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
-    if (!timer->event || evtimer_add(timer->event, &tv) < 0) {
-        if (timer->event)
-            event_free(timer->event);
-        free(timer);
-        return PERI_ENOMEM;
+    if (loop->by_clock) {
+        timer->due_ns = peri_clock_mono(&loop->clock).ns + delay_ms * 1000000;
+    } else {
+        timer->event = evtimer_new(loop->base, on_timer, timer);
+        struct timeval tv = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
+        if (!timer->event || evtimer_add(timer->event, &tv) < 0) {
+            if (timer->event)
+                event_free(timer->event);
+            free(timer);
+            return PERI_ENOMEM;
+        }
     }
     if (loop->timers)
         loop->timers->prev = timer;

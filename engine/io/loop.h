@@ -32,6 +32,12 @@ enum peri_status peri_loop_after(struct peri_loop *loop, int64_t delay_ms, void 
     struct peri_timer **ret) PERI_MUST_CHECK;
 void peri_timer_cancel(struct peri_timer *timer); /* NULL is fine */
 
+/* Before the first timer: timers go by the loop's clock instead of the machine's, and fire in peri_loop_once when they
+ * are due by it. For worlds whose time stands still until somebody moves it. */
+void peri_loop_by_clock(struct peri_loop *loop);
+/* ms until the first timer of such a loop is due; 0: one is, -1: there is none. */
+int64_t peri_loop_next_due(const struct peri_loop *loop);
+
 /* Signals (SIGTERM, SIGINT, SIGHUP) on the loop. */
 enum peri_status peri_loop_on_signal(
     struct peri_loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg) PERI_MUST_CHECK;

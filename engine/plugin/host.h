@@ -212,6 +212,9 @@ size_t peri_host_webhooks(const struct peri_host *host);
 void peri_host_journaled(struct peri_host *host, struct peri_event *event);
 /* Is an event being handed to a plugin, or about to be? Not when it failed and waits to be tried again. */
 bool peri_host_delivers(struct peri_host *host);
+/* Is all that is under way waiting for time to pass (an answer from outside, a pause)? For worlds whose clock somebody
+ * moves. */
+bool peri_host_is_quiet(struct peri_host *host);
 /* For rule checking: do plugins, active or not, declare such a member of the data of this event? near gets the name
  * that was meant, or "". */
 enum peri_field_known peri_host_event_field(

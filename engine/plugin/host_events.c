@@ -270,6 +270,22 @@ bool peri_host_delivers(struct peri_host *host)
     return delivers;
 }
 
+static bool is_pending(const char *key, void *value, void *arg)
+{
+    const struct peri_sub *sub = value;
+    bool *pending = arg;
+    *pending = sub->owner && sub->owner->state == PERI_PLUGIN_ACTIVE && sub->count > 0 && !sub->job && !sub->timer;
+    return !*pending;
+}
+
+bool peri_subs_pending(struct peri_host *host)
+{
+    bool pending = false;
+    if (peri_map_count(host->subs))
+        peri_map_each(host->subs, is_pending, &pending);
+    return pending;
+}
+
 struct question {
     const char *type;
     bool yes;

@@ -607,6 +607,7 @@ void peri_subs_bind(struct peri_plugin *plugin);   /* it is active: it hears fro
 void peri_subs_unbind(struct peri_plugin *plugin); /* it is no longer */
 void peri_subs_mark(struct peri_job *job);         /* puts the event's position into the batch that it wrote */
 void peri_subs_flush(struct peri_host *host);
+bool peri_subs_pending(struct peri_host *host);                       /* an event is about to be handed over */
 struct peri_value *peri_subs_value(const struct peri_plugin *plugin); /* [{event, after}] */
 void peri_subs_finish(struct peri_host *host);
 

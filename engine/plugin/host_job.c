@@ -455,6 +455,29 @@ void peri_job_fail_all(struct peri_host *host)
     }
 }
 
+/* Does a worker build or run something, or has it handed something over? */
+static bool works(struct peri_host *host)
+{
+    pthread_mutex_lock(&host->lock);
+    bool busy = host->run_head || host->finished.head || host->posted;
+    for (size_t i = 0; !busy && i < host->plugin_count; i++)
+        busy = host->plugins[i]->running || host->plugins[i]->queued;
+    pthread_mutex_unlock(&host->lock);
+    for (size_t i = 0; !busy && i < host->plugin_count; i++)
+        busy = host->plugins[i]->state == PERI_PLUGIN_LOADING;
+    return busy;
+}
+
+bool peri_host_is_quiet(struct peri_host *host)
+{
+    if (host->commits || host->load_pending || host->loading || peri_subs_pending(host) || works(host))
+        return false;
+    for (const struct peri_job *job = host->jobs; job; job = job->next)
+        if (job->on_worker || job->flushing)
+            return false;
+    return true;
+}
+
 /* --- life-cycle handlers --- */
 
 static void hook_finished(struct peri_job *job, const struct peri_call_result *result)

@@ -564,6 +564,16 @@ void peri_lua_secret_text(lua_State *L, int idx, const char *what, struct peri_s
             lua_pop(L, 2);
             return;
         }
+        if (lua_type(L, -1) == LUA_TSTRING) { /* a setting that may be either */
+            const char *text = peri_lua_text(L, -1, what), *prefix = "";
+            lua_pushliteral(L, "prefix");
+            if (lua_rawget(L, idx) == LUA_TSTRING)
+                prefix = peri_lua_text(L, -1, "prefix");
+            const char *whole = lua_pushfstring(L, "%s%s", prefix, text);
+            to->text = peri_lua_dup(L, whole, strlen(whole));
+            lua_pop(L, 3);
+            return;
+        }
     }
     peri_vm_raisef(L, "bad_argument", "%s must be a string, a secret, or {secret, prefix = \"...\"}", what);
 }

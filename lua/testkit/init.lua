@@ -1,211 +1,117 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A fake host for specs: loads a plugin's package and gives its handlers a ctx with a fake clock, data in memory, and
---- recorded messages, events and HTTP requests. It grants everything; what a real host refuses is tested with the program.
+--- Specs for plugins. `perigee plugins test DIR` runs them with busted; the plugin itself runs where it always does, in
+--- the sandbox of the program: the same globals, limits, permissions and errors, on a clock that stands still until the
+--- spec moves it, with answers of the spec in place of the network.
 ---
 ---   local kit = require("testkit")
----   local plugin = kit.load("operators/comms")
----   local ctx = kit.context({ data = { contact = { { id = "ada", tags = { "vip" } } } } })
----   local holds, why = plugin.conditions["contact.HasTag"].evaluate({ tag = "vip" }, ctx)
+---   local host = kit.host({ config = { greeting = "Hi" }, data = { contact = { { id = "ada", tags = { "vip" } } } } })
+---   local result = host:call("greeter.greet", { name = "Ada" })
+---   host:advance("10m")
+---
+--- docs/plugins.md describes all of it.
 
-local dkjson = require("dkjson")
-local memory = require("testkit.memory")
-local plans = require("testkit.plans")
-local real = require("testkit.real")
-local storage = require("testkit.storage")
-local times = require("testkit.times")
+local Host = require("testkit.host")
+local fakes = require("testkit.fakes")
+local wire = require("testkit.wire")
 
---- real(id, params, options): the operator as the program itself runs it.
-local M = { real = real.call }
+local M = { null = wire.null, list = wire.list }
 
---- Runs the package's init.lua as the host does: its own modules and lua/perigee by require, fresh each time.
----@param folder string "." in the specs of a package
----@return table package
----@return fun(name: string): any require the package's own require
-function M.load(folder)
-  local loaded = {}
-  local function inner_require(name)
-    if loaded[name] ~= nil then
-      return loaded[name]
+-- A host that was opened in a test ends with it; one of a `setup` ends with the run.
+local of_test
+local good, busted = pcall(require, "busted")
+if good and busted.subscribe then
+  busted.subscribe({ "test", "start" }, function()
+    of_test = {}
+    return nil, true
+  end)
+  busted.subscribe({ "test", "end" }, function()
+    for _, host in ipairs(of_test or {}) do
+      host:close()
     end
-    local path = folder .. "/" .. name:gsub("%.", "/") .. ".lua"
-    local file = io.open(path, "r")
-    if not file then
-      path = assert(package.searchpath(name, package.path), "no module " .. name)
-      file = assert(io.open(path, "r"))
-    end
-    local text = file:read("a")
-    file:close()
-    local env = setmetatable({ require = inner_require }, { __index = _G })
-    loaded[name] = assert(load(text, "@" .. path, "t", env))() or true
-    return loaded[name]
-  end
-  return inner_require("init"), inner_require
+    of_test = nil
+    return nil, true
+  end)
 end
 
---- Text through a program; both are ours, so quoting is enough.
-local function pipe(command, input)
-  local name = os.tmpname()
-  local file = assert(io.open(name, "wb"))
-  file:write(input)
-  file:close()
-  local process = assert(io.popen(command .. " < " .. name, "r"))
-  local output = process:read("a")
-  process:close()
-  os.remove(name)
-  return output
+local function noted(host)
+  if of_test then
+    of_test[#of_test + 1] = host
+  end
+  return host
 end
 
-local function hex_to_bytes(hex)
-  return (hex:gsub("%x%x", function(pair)
-    return string.char(tonumber(pair, 16))
-  end))
+---@class testkit.Options
+---@field folder? string the package (default: the folder that is tested)
+---@field files? table<string, string> files added to a copy of it, or all of a package without a folder
+---@field manifest? table members that replace those of plugin.json
+---@field permissions? string[] in place of those of plugin.json
+---@field config? table the plugin's settings
+---@field configs? table<string, table> settings of others, by id
+---@field secrets? table<string, string> values of secrets; settings name them with kit.secret(name)
+---@field data? table<string, table[]> entities by type
+---@field now? string RFC 3339 (default: 2026-01-10T12:00:00.000Z)
+---@field timezone? string
+---@field http? table|fun(request: table): table? the answer, or answers by "host/path*" or "POST host/path"
+---@field smtp? fun(mail: table): table?
+---@field send? table<string, fun(message: table): table?> fake channels by type; without one messages go to the outbox
+---@field operators? table<string, fun(params: table): any> fake actions for ctx.call
+---@field conditions? table<string, fun(params: table): boolean> fake conditions for ctx.call
+---@field also? table[] more packages: {folder =, files =, manifest =}
+---@field isolation? "process"
+---@field may_fail? boolean do not raise when the plugin does not load: host.row says why
+
+--- Loads the plugin.
+---@param options? testkit.Options
+function M.host(options)
+  return noted(Host.open(options or {}))
 end
 
-local function encode(bytes, form)
-  if form == "raw" then
-    return bytes
+--- An empty plugin with these permissions that runs what host:run(text, args) gives it. With folder: in that package.
+function M.sandbox(options)
+  local given = {}
+  for key, value in pairs(options or {}) do
+    given[key] = value
   end
-  if form == "base64" then
-    return (pipe("openssl base64 -A", bytes))
+  local probe = fakes.probe(given.permissions)
+  if given.folder then
+    probe.folder = given.folder
+    local permissions = probe.manifest.permissions
+    probe.manifest = { id = "spec.probe", type = "operator", entrypoint = "./init.lua", permissions = permissions }
+    probe.manifest.configSchema = { type = "object" }
   end
-  return (bytes:gsub(".", function(c)
-    return string.format("%02x", c:byte())
-  end))
+  for name, text in pairs(given.files or {}) do
+    probe.files[name] = text
+  end
+  for key, value in pairs(given.manifest or {}) do
+    probe.manifest[key] = value
+  end
+  given.package = probe
+  return noted(Host.open(given))
 end
 
-local uuids = 0
-
-local crypto = {
-  hmac = function(algorithm, key, data, form)
-    local hex = pipe("openssl dgst -" .. algorithm .. " -hmac '" .. key .. "' -r", data):match("^%x+")
-    return encode(hex_to_bytes(hex), form or "hex")
-  end,
-  sha256 = function(data, form)
-    return encode(hex_to_bytes(pipe("openssl dgst -sha256 -r", data):match("^%x+")), form or "hex")
-  end,
-  base64 = setmetatable({
-    encode = function(data)
-      return encode(data, "base64")
-    end,
-    decode = function(text)
-      return pipe("openssl base64 -d -A", text)
-    end,
-  }, {
-    __call = function(_, data)
-      return encode(data, "base64")
-    end,
-  }),
-  uuid = function()
-    uuids = uuids + 1
-    return string.format("00000000-0000-4000-8000-%012d", uuids)
-  end,
-  equals = function(a, b)
-    return a == b
-  end,
-}
-
---- Fills defaults of a params schema, as the host does before a call.
----@param schema table
----@param params table
----@return table
-function M.params(schema, params)
-  local copy = {}
-  for key, value in pairs(params) do
-    copy[key] = value
-  end
-  for key, property in pairs(schema.properties or {}) do
-    if copy[key] == nil and type(property) == "table" then
-      copy[key] = property.default
-    end
-  end
-  return copy
+--- In config: the secret of this name.
+function M.secret(name)
+  return { ["$secret"] = name }
 end
 
---- Calls a condition or action by id with defaults filled.
-function M.call(plugin, id, params, ctx)
-  local condition, action = (plugin.conditions or {})[id], (plugin.actions or {})[id]
-  local operator = assert(condition or action, "no operator " .. id)
-  return (operator.evaluate or operator.execute)(M.params(operator.params or {}, params), ctx)
+local helper
+
+--- As ctx.crypto.hmac: for the signatures of webhooks.
+function M.hmac(algorithm, key, data, form)
+  helper = helper or Host.open({ package = fakes.probe() })
+  return helper:run("return ctx.crypto.hmac(table.unpack(args))", { algorithm, key, data, form or "hex" })
 end
 
---- Asks an action of delivery "lookup" what became of an earlier attempt.
-function M.lookup(plugin, id, params, ctx)
-  local action = assert((plugin.actions or {})[id], "no action " .. id)
-  return action.lookup(M.params(action.params or {}, params), ctx)
-end
-
-local function http(kit, options)
-  local api = {}
-  function api.request(request)
-    kit.requests[#kit.requests + 1] = request
-    return assert(options.http, "this spec has no http")(request)
+--- Calls an action or condition, a webhook, ... that must fail, and returns the error {code, message, retryable, ...}.
+function M.fails(fn, ...)
+  local ok, err = pcall(fn, ...)
+  if ok then
+    error("it went well", 2)
   end
-  for _, method in ipairs({ "GET", "POST" }) do
-    api[method:lower()] = function(url, more)
-      local request = { method = method, url = url }
-      for key, value in pairs(more or {}) do
-        request[key] = value
-      end
-      return api.request(request)
-    end
+  if type(err) ~= "table" then
+    error(err, 0)
   end
-  return api
-end
-
---- A ctx. Options: now (RFC 3339), config, event (envelope; data is its payload), data ({type = {entities}}), idempotency_key,
---- http (function(request) -> response), send (function(type, message) -> result), smtp (function(mail) -> answer).
---- call (function(operator_id, params) -> result), files ({path = content}), plugin (the package, for the jobs of schedules).
---- ctx.kit.hear(type, data) hands an event to those that subscribed, ctx.kit.advance(gap) moves the clock and runs what is due.
---- Afterwards ctx.kit has sent, emitted, calls, requests, mails, logged and store.
-function M.context(options)
-  options = options or {}
-  local clock = { ms = times.parse(options.now or "2026-01-10T12:00:00.000Z") }
-  local kit = { sent = {}, emitted = {}, calls = {}, requests = {}, mails = {}, logged = {}, clock = clock }
-  kit.store = memory.new(options.data or {}, clock)
-  local ctx = {
-    kit = kit,
-    id = "spec",
-    config = options.config or {},
-    event = options.event,
-    idempotency_key = options.idempotency_key or "key.1/1",
-    crypto = crypto,
-    data = kit.store,
-    storage = storage.new(clock),
-    json = { null = dkjson.null, encode = dkjson.encode, decode = dkjson.decode, array = function(list) return list end },
-    log = {},
-  }
-  for _, level in ipairs({ "debug", "info", "warn", "error" }) do
-    ctx.log[level] = function(message, data)
-      kit.logged[#kit.logged + 1] = { level = level, message = message, data = data }
-    end
-  end
-  ctx.time = times.api(clock)
-  ctx.emit = function(type, data, more)
-    kit.emitted[#kit.emitted + 1] = { type = type, data = data, options = more or {} }
-  end
-  ctx.send = function(type, message)
-    kit.sent[#kit.sent + 1] = { type = type, message = message }
-    return options.send and options.send(type, message) or { messageId = "m" .. #kit.sent, channel = "fake" }
-  end
-  ctx.http = http(kit, options)
-  ctx.call = function(id, params)
-    kit.calls[#kit.calls + 1] = { operator = id, params = params }
-    return assert(options.call, "this spec has no call")(id, params or {})
-  end
-  ctx.secret = function(name)
-    return setmetatable({}, { __tostring = function() return "secret" end, __name = name })
-  end
-  ctx.events = plans.events(kit, ctx)
-  ctx.schedule = plans.schedule(kit, ctx, clock, options)
-  ctx.mappings = plans.mappings(clock)
-  ctx.files = plans.files(options.files or {})
-  ctx.smtp = {
-    send = function(mail)
-      kit.mails[#kit.mails + 1] = mail
-      return options.smtp and options.smtp(mail) or { code = 250, text = "queued" }
-    end,
-  }
-  return ctx
+  return err
 end
 
 return M

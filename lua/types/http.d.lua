@@ -7,7 +7,7 @@
 ---@class perigee.Http
 local http = {}
 
----@alias perigee.SecretText string|perigee.Secret|{[1]: perigee.Secret, prefix?: string}
+---@alias perigee.SecretText string|perigee.Secret|{[1]: string|perigee.Secret, prefix?: string}
 
 ---@class perigee.HttpOptions
 ---@field headers? table<string, perigee.SecretText>

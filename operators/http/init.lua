@@ -54,7 +54,7 @@ actions["http.request"] = {
     required = { "url" },
   },
   execute = function(params, ctx)
-    if not ctx.http then
+    if not ctx.http or #ctx.config.hosts == 0 then
       error({ code = "denied", message = "no host is allowed: list it under plugins.http.config.hosts in perigee.yaml" })
     end
     local response = ctx.http.request({

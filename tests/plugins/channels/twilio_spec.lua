@@ -1,35 +1,38 @@
 -- SPDX-License-Identifier: Apache-2.0
 local kit = require("testkit")
 
-local plugin, inner = kit.load("channels/twilio")
-local webhooks = inner("webhooks")
 local SID = "AC" .. ("0123456789abcdef"):rep(2)
+local MG, SK = "MG" .. SID:sub(3), "SK" .. SID:sub(3)
 
-local function context(options)
-  options.config = options.config or { accountSid = SID, authToken = "12345", from = "+15005550006", baseUrl = "https://api.twilio.com" }
-  return kit.context(options)
+local function host_of(options)
+  local config = { accountSid = SID, authToken = "12345", from = "+15005550006", baseUrl = "https://api.twilio.com" }
+  for key, value in pairs(options.config or {}) do
+    config[key] = value or nil
+  end
+  options.config = config
+  return kit.host(options)
 end
 
 describe("sending", function()
   local function send(status, json, config)
-    local ctx = context({ config = config, http = function() return { status = status, headers = {}, json = json } end })
-    return ctx, pcall(plugin.channel.send, ctx, { to = "+14155550101", body = "hi" })
+    local host = host_of({ config = config, http = { status = status, json = json } })
+    return host, pcall(host.send, host, { to = "+14155550101", body = "hi" })
   end
 
   it("posts the form with Basic auth", function()
-    local ctx, ok, result = send(201, { sid = "SM1", status = "queued" })
+    local host, ok, result = send(201, { sid = "SM1", status = "queued" })
     assert.is_true(ok)
-    assert.same({ ok = true, messageId = "SM1", status = "queued" }, result)
-    local request = ctx.kit.requests[1]
+    assert.same({ true, "SM1", "queued", "twilio" }, { result.ok, result.messageId, result.status, result.channel })
+    local request = host.requests[1]
     assert.equal("https://api.twilio.com/2010-04-01/Accounts/" .. SID .. "/Messages.json", request.url)
     assert.same({ To = "+14155550101", From = "+15005550006", Body = "hi" }, request.form)
     assert.same({ user = SID, password = "12345" }, request.auth)
   end)
 
   it("prefers a messaging service and an API key", function()
-    local ctx = send(201, {}, { accountSid = SID, authToken = "t", messagingServiceSid = "MG1", apiKeySid = "SK1", apiKeySecret = "s", baseUrl = "http://x/" })
-    assert.equal("MG1", ctx.kit.requests[1].form.MessagingServiceSid)
-    assert.same({ user = "SK1", password = "s" }, ctx.kit.requests[1].auth)
+    local host = send(201, {}, { messagingServiceSid = MG, apiKeySid = SK, apiKeySecret = "s", baseUrl = "http://x/" })
+    assert.equal(MG, host.requests[1].form.MessagingServiceSid)
+    assert.same({ user = SK, password = "s" }, host.requests[1].auth)
   end)
 
   it("sorts refusals", function()
@@ -43,7 +46,7 @@ describe("sending", function()
   end)
 
   it("needs a sender", function()
-    local _, ok, err = send(201, {}, { accountSid = SID, authToken = "t", baseUrl = "http://x" })
+    local _, ok, err = send(201, {}, { from = false })
     assert.is_false(ok)
     assert.equal("twilio.no_sender", err.code)
   end)
@@ -52,10 +55,13 @@ end)
 describe("the lookup after a lost answer", function()
   local SENT = "Sat, 10 Jan 2026 12:00:05 +0000"
 
+  --- What the send came to, and the requests: the question alone, or the message after it.
   local function lookup(messages, data)
-    local ctx = context({ data = data, http = function() return { status = 200, headers = {}, json = { messages = messages } } end })
-    local message = { to = "+14155550101", body = "hi", since = "2026-01-10T12:00:00.000Z" }
-    return plugin.channel.lookup(ctx, message), ctx
+    local host = host_of({ data = data, http = {
+      ["GET api.twilio.com/*"] = { json = { messages = messages } },
+      ["POST api.twilio.com/*"] = { status = 201, json = { sid = "NEW", status = "queued" } },
+    } })
+    return host:send({ to = "+14155550101", body = "hi" }, { lookup = true, first = "2026-01-10T12:00:00.000Z", idempotency_key = "k/1" }), host
   end
 
   local function sms(fields)
@@ -66,32 +72,43 @@ describe("the lookup after a lost answer", function()
     return all
   end
 
-  it("finds the message", function()
-    local found, ctx = lookup({ sms({ sid = "SM2" }), sms() })
-    assert.same({ ok = true, messageId = "SM1", status = "sent" }, found)
-    assert.same({ To = "+14155550101", PageSize = "50" }, ctx.kit.requests[1].query)
+  it("finds the message and does not send it again", function()
+    local found, host = lookup({ sms({ sid = "SM2" }), sms() })
+    assert.same({ "SM1", "sent", true }, { found.messageId, found.status, found.found })
+    assert.equal(1, #host.requests)
+    assert.same({ To = "+14155550101", PageSize = "50" }, host.requests[1].query)
   end)
 
   it("takes no other one for it", function()
-    assert.is_nil((lookup({})))
-    assert.is_nil((lookup({ sms({ body = "other" }) })))
-    assert.is_nil((lookup({ sms({ direction = "inbound" }) })))
-    assert.is_nil((lookup({ sms({ date_created = "Sat, 10 Jan 2026 11:58:59 +0000" }) })))
-    assert.is_nil((lookup({ sms() }, { message = { { id = "m1", providerId = "SM1" } } })))
+    local function is_sent(messages, data)
+      local result, host = lookup(messages, data)
+      assert.same({ "NEW", 2 }, { result.messageId, #host.requests })
+    end
+    is_sent(kit.list())
+    is_sent({ sms({ body = "other" }) })
+    is_sent({ sms({ direction = "inbound" }) })
+    is_sent({ sms({ date_created = "Sat, 10 Jan 2026 11:58:59 +0000" }) })
+    is_sent({ sms() }, { message = { { id = "m1", providerId = "SM1" } } })
   end)
 
-  it("fails when Twilio does", function()
-    local ctx = context({ http = function() return { status = 503, headers = {}, json = {} } end })
-    local ok, err = pcall(plugin.channel.lookup, ctx, { to = "+1", body = "hi", since = "2026-01-10T12:00:00.000Z" })
-    assert.same({ false, true }, { ok, err.retryable })
+  it("fails when Twilio does, and sends nothing", function()
+    local host = host_of({ http = { status = 503, json = {} } })
+    local err = kit.fails(host.send, host, { to = "+1", body = "hi" }, { lookup = true, idempotency_key = "k/1" })
+    assert.is_true(err.retryable)
+    assert.equal("GET", host.requests[#host.requests].method)
   end)
 end)
 
 --- Published vectors of the provider's signature.
 describe("the signature", function()
+  local host
+  setup(function()
+    host = kit.sandbox({ folder = ".", config = { authToken = "12345" } })
+  end)
+
   local function signed(request)
     request.headers = { ["x-twilio-signature"] = request.signature }
-    return webhooks.signed(context({}), request)
+    return host:run('return require("webhooks").signed(ctx, args)', request)
   end
 
   local FORM = {
@@ -128,76 +145,82 @@ describe("the signature", function()
   end)
 
   it("is tried with and without the default port", function()
-    assert.same({ "https://x.org:443/a", "https://x.org/a" }, webhooks.url_forms("https://x.org:443/a"))
-    assert.same({ "http://x.org/a", "http://x.org:80/a" }, webhooks.url_forms("http://x.org/a"))
-    assert.same({ "http://x.org:8420/a" }, webhooks.url_forms("http://x.org:8420/a"))
+    local function forms(url)
+      return host:run('return require("webhooks").url_forms(args.url)', { url = url })
+    end
+    assert.same({ "https://x.org:443/a", "https://x.org/a" }, forms("https://x.org:443/a"))
+    assert.same({ "http://x.org/a", "http://x.org:80/a" }, forms("http://x.org/a"))
+    assert.same({ "http://x.org:8420/a" }, forms("http://x.org:8420/a"))
   end)
 
   it("is missing: refused", function()
-    assert.is_false(webhooks.signed(context({}), { url = "https://x.org/", headers = {}, params_list = {} }))
+    assert.is_false(signed({ url = "https://x.org/", params_list = kit.list() }))
   end)
 end)
 
 describe("webhooks", function()
-  local function post(ctx, path, form, forged)
-    local params = {}
-    for name, value in pairs(form) do
-      params[#params + 1] = { name = name, value = value }
+  --- Signed as Twilio does: the URL, then the fields by name.
+  local function post(host, path, form, forged)
+    local names, text = {}, "https://perigee.test/hooks/twilio" .. path
+    for name in pairs(form) do
+      names[#names + 1] = name
     end
-    local url = "https://hooks.example.com/hooks/twilio" .. path
-    local mac = ctx.crypto.hmac("sha1", forged and "guess" or ctx.config.authToken, webhooks.signed_text(url, params), "base64")
-    return plugin.webhooks[path].handle(ctx, { path = path, url = url, headers = { ["x-twilio-signature"] = mac }, params_list = params, form = form })
+    table.sort(names)
+    for _, name in ipairs(names) do
+      text = text .. name .. form[name]
+    end
+    local mac = kit.hmac("sha1", forged and "guess" or "12345", text, "base64")
+    return host:webhook(path, { headers = { ["X-Twilio-Signature"] = mac }, form = form })
   end
 
   local CALL = { CallSid = "CA1", From = "+14155550101", To = "+15005550006", Direction = "inbound", CallStatus = "no-answer", Timestamp = "Sat, 10 Jan 2026 11:00:00 +0000" }
 
   local function fresh()
-    return context({ data = { contact = { { id = "ada", phoneNumbers = { "+14155550101" } } } } })
+    return host_of({ data = { contact = { { id = "ada", phoneNumbers = { "+14155550101" } } } } })
   end
 
   it("makes a missed call an entity and an event, once", function()
-    local ctx = fresh()
-    assert.equal(204, post(ctx, "/call-status", CALL).status)
-    assert.equal(204, post(ctx, "/call-status", CALL).status)
-    assert.equal(1, #ctx.kit.store.rows.call)
-    local call = ctx.kit.store.rows.call[1]
+    local host = fresh()
+    assert.equal(204, post(host, "/call-status", CALL).status)
+    assert.equal(204, post(host, "/call-status", CALL).status)
+    assert.equal(1, #host.data.query("call"))
+    local call = host.data.query("call")[1]
     assert.same({ "ada", true, "2026-01-10T11:00:00.000Z" }, { call.contactId, call.missed, call.startedAt })
-    assert.equal(1, #ctx.kit.emitted)
-    local event = ctx.kit.emitted[1]
+    assert.equal(1, #host.emitted)
+    local event = host.emitted[1]
     assert.equal("comms.CallMissed", event.type)
     assert.equal("ada", event.data.fromContactId)
-    assert.equal("CA1:no-answer", event.options.id)
   end)
 
   it("tells an answered call from a missed one", function()
-    local ctx = fresh()
+    local host = fresh()
     local form = {}
     for key, value in pairs(CALL) do
       form[key] = value
     end
     form.CallStatus = "ringing"
-    post(ctx, "/call-status", form)
-    assert.same({}, ctx.kit.emitted)
+    post(host, "/call-status", form)
+    assert.same({}, host.emitted)
     form.CallStatus, form.CallDuration = "completed", "42"
-    post(ctx, "/call-status", form)
-    assert.equal("comms.CallEnded", ctx.kit.emitted[1].type)
-    assert.same({ false, 42 }, { ctx.kit.store.rows.call[1].missed, ctx.kit.store.rows.call[1].durationSeconds })
+    post(host, "/call-status", form)
+    assert.equal("comms.CallEnded", host.emitted[1].type)
+    assert.same({ false, 42 }, { host.data.query("call")[1].missed, host.data.query("call")[1].durationSeconds })
   end)
 
   it("makes an SMS a message and an event", function()
-    local ctx = fresh()
-    local answer = post(ctx, "/message", { MessageSid = "SM1", From = "+14155550101", To = "+15005550006", Body = "Hallo ☎" })
+    local host = fresh()
+    local answer = post(host, "/message", { MessageSid = "SM1", From = "+14155550101", To = "+15005550006", Body = "Hallo ☎" })
     assert.same({ 200, "<Response/>" }, { answer.status, answer.body })
-    assert.equal("Hallo ☎", ctx.kit.store.rows.message[1].body)
-    assert.equal("comms.MessageReceived", ctx.kit.emitted[1].type)
-    assert.equal("ada", ctx.kit.emitted[1].data.fromContactId)
+    assert.equal("Hallo ☎", host.data.query("message")[1].body)
+    assert.equal("comms.MessageReceived", host.emitted[1].type)
+    assert.equal("ada", host.emitted[1].data.fromContactId)
   end)
 
   it("refuses a forged signature and changes nothing", function()
-    local ctx = fresh()
-    assert.equal(403, post(ctx, "/call-status", CALL, true).status)
-    assert.is_nil(ctx.kit.store.rows.call)
-    assert.same({}, ctx.kit.emitted)
+    local host = fresh()
+    assert.equal(403, post(host, "/call-status", CALL, true).status)
+    assert.same({}, host.data.query("call"))
+    assert.same({}, host.emitted)
   end)
 
   it("asks for what it needs", function()

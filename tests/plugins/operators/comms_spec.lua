@@ -1,8 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local kit = require("testkit")
 
-local plugin = kit.load("operators/comms")
-
 local function call_row(id, fields)
   local row = { id = id, contactId = "ada", direction = "inbound", missed = true, startedAt = "2026-01-09T12:00:00.000Z" }
   for key, value in pairs(fields or {}) do
@@ -20,7 +18,7 @@ end
 
 describe("comms.missedCalls", function()
   local function ask(params, calls, event)
-    return kit.call(plugin, "comms.missedCalls", params, kit.context({ data = { call = calls }, event = event }))
+    return kit.host({ data = { call = calls } }):call("comms.missedCalls", params, { event = event })
   end
 
   it("holds from the wanted number on and says what it compared", function()
@@ -44,21 +42,19 @@ describe("comms.missedCalls", function()
   end)
 
   it("ends the window at the event, not at the clock", function()
-    local event = { time = "2026-01-08T00:00:00.000Z", data = {} }
+    local event = { type = "a.B", time = "2026-01-08T00:00:00.000Z", data = {} }
     assert.is_false((ask({}, { call_row("1") }, event)))
   end)
 
   it("refuses a window given twice", function()
-    local ok, err = pcall(ask, { window = "1h", windowDays = 2 }, {})
-    assert.is_false(ok)
-    assert.equal("bad_params", err.code)
+    assert.equal("bad_params", kit.fails(ask, { window = "1h", windowDays = 2 }, {}).code)
   end)
 end)
 
 describe("comms.callCount", function()
   local function ask(params, calls)
     params.contactId = "ada"
-    return kit.call(plugin, "comms.callCount", params, kit.context({ data = { call = calls } }))
+    return kit.host({ data = { call = calls } }):call("comms.callCount", params)
   end
 
   it("tells directions apart", function()
@@ -85,7 +81,7 @@ describe("comms.lastContact", function()
 
   local function ask(params)
     params.contactId = "ada"
-    return kit.call(plugin, "comms.lastContact", params, kit.context({ data = data }))
+    return kit.host({ data = data }):call("comms.lastContact", params)
   end
 
   it("takes the newest trace of any kind", function()
@@ -105,7 +101,7 @@ end)
 
 describe("comms.hasVoicemail", function()
   local function ask(params, rows)
-    return (kit.call(plugin, "comms.hasVoicemail", params, kit.context({ data = { voicemail = rows } })))
+    return (kit.host({ data = { voicemail = rows } }):call("comms.hasVoicemail", params))
   end
 
   it("asks for one that nobody has listened to", function()
@@ -117,41 +113,53 @@ describe("comms.hasVoicemail", function()
 end)
 
 describe("comms.sendSms", function()
+  local function sms(message)
+    return { ok = true, messageId = "m-" .. message.to }
+  end
+
   it("sends to the contact's number and keeps the message", function()
-    local ctx = kit.context({ data = { contact = contacts() } })
-    local result = kit.call(plugin, "comms.sendSms", { to = "ada", body = "hi" }, ctx)
-    assert.same({ type = "sms", message = { to = "+14155550101", body = "hi", contactId = "ada" } }, ctx.kit.sent[1])
-    assert.equal("m1", result.messageId)
-    local kept = ctx.data.get("message", result.id)
+    local host = kit.host({ data = { contact = contacts() }, send = { sms = sms } })
+    local result = host:call("comms.sendSms", { to = "ada", body = "hi" })
+    local sent = host.sent[1]
+    assert.same({ "sms", "+14155550101", "hi", "ada" }, { sent.channel_type, sent.to, sent.body, sent.contactId })
+    assert.equal("m-+14155550101", result.messageId)
+    local kept = host.data.get("message", result.id)
     assert.equal("outbound", kept.direction)
     assert.equal("ada", kept.contactId)
   end)
 
   it("takes a number as it is and finds its contact", function()
-    local ctx = kit.context({ data = { contact = contacts() } })
-    kit.call(plugin, "comms.sendSms", { to = "+14155550101", body = "hi" }, ctx)
-    assert.equal("ada", ctx.kit.sent[1].message.contactId)
-    kit.call(plugin, "comms.sendSms", { to = "+4930123456", body = "hi" }, ctx)
-    assert.is_nil(ctx.kit.sent[2].message.contactId)
+    local host = kit.host({ data = { contact = contacts() } })
+    host:call("comms.sendSms", { to = "+14155550101", body = "hi" })
+    assert.equal("ada", host.sent[1].contactId)
+    host:call("comms.sendSms", { to = "+4930123456", body = "hi" })
+    assert.is_nil(host.sent[2].contactId)
+  end)
+
+  it("keeps nothing of what the channel refused, and passes its words on", function()
+    local host = kit.host({ data = { contact = contacts() }, send = { sms = function()
+      error({ code = "sms.refused", message = "no such number", retryable = false })
+    end } })
+    local err = kit.fails(host.call, host, "comms.sendSms", { to = "ada", body = "hi" })
+    assert.same({ "sms.refused", "no such number", false }, { err.code, err.message, err.retryable })
+    assert.same({}, host.data.query("message"))
   end)
 
   it("says when there is nobody or no number", function()
-    local ctx = kit.context({ data = { contact = contacts() } })
-    local _, err = pcall(kit.call, plugin, "comms.sendSms", { to = "nobody", body = "x" }, ctx)
-    assert.equal("contact_not_found", err.code)
-    _, err = pcall(kit.call, plugin, "comms.sendSms", { to = "bare", body = "x" }, ctx)
-    assert.equal("no_address", err.code)
-    assert.same({}, ctx.kit.sent)
+    local host = kit.host({ data = { contact = contacts() } })
+    assert.equal("contact_not_found", kit.fails(host.call, host, "comms.sendSms", { to = "nobody", body = "x" }).code)
+    assert.equal("no_address", kit.fails(host.call, host, "comms.sendSms", { to = "bare", body = "x" }).code)
+    assert.same({}, host.sent)
   end)
 end)
 
 describe("comms.sendEmail", function()
   it("sends text, html, copies and a reply", function()
-    local ctx = kit.context({ data = { contact = contacts() } })
-    kit.call(plugin, "comms.sendEmail", {
+    local host = kit.host({ data = { contact = contacts() } })
+    host:call("comms.sendEmail", {
       to = "ada", subject = "s", body = "b", html = "<b>", cc = "ada", bcc = { "x@example.org" }, replyToMessageId = "<1@x>",
-    }, ctx)
-    local message = ctx.kit.sent[1].message
+    })
+    local message = host.sent[1]
     assert.equal("ada@example.org", message.to)
     assert.same({ "ada@example.org" }, message.cc)
     assert.same({ "x@example.org" }, message.bcc)
@@ -160,27 +168,28 @@ describe("comms.sendEmail", function()
   end)
 
   it("refuses what could inject headers", function()
-    local ctx = kit.context({ data = { contact = {} } })
-    local ok, err = pcall(kit.call, plugin, "comms.sendEmail", { to = "a@b.org\r\nBcc: x@y.org", subject = "s", body = "b" }, ctx)
-    assert.is_false(ok)
+    local host = kit.host()
+    local err = kit.fails(host.call, host, "comms.sendEmail", { to = "a@b.org\r\nBcc: x@y.org", subject = "s", body = "b" })
     assert.equal("contact_not_found", err.code)
   end)
 end)
 
 describe("comms.createFollowUp", function()
   it("makes one pending task for one run and step", function()
-    local ctx = kit.context()
-    local first = kit.call(plugin, "comms.createFollowUp", { contactId = "ada", dueAt = "2d", note = "n" }, ctx)
-    local again = kit.call(plugin, "comms.createFollowUp", { contactId = "ada", dueAt = "2d", note = "n" }, ctx)
+    local host = kit.host()
+    local step = { idempotency_key = "run-1/1" }
+    local first = host:call("comms.createFollowUp", { contactId = "ada", dueAt = "2d", note = "n" }, step)
+    local again = host:call("comms.createFollowUp", { contactId = "ada", dueAt = "2d", note = "n" }, step)
     assert.equal(first.taskId, again.taskId)
-    local task = ctx.data.get("task", first.taskId)
+    assert.equal(1, #host.data.query("task"))
+    local task = host.data.get("task", first.taskId)
     assert.equal("follow_up", task.kind)
     assert.equal("pending", task.status)
     assert.equal("2026-01-12T12:00:00.000Z", task.dueAt)
   end)
 
   it("takes an instant and normalises it", function()
-    local result = kit.call(plugin, "comms.createFollowUp", { contactId = "ada", dueAt = "2026-02-01T10:00:00+02:00" }, kit.context())
+    local result = kit.host():call("comms.createFollowUp", { contactId = "ada", dueAt = "2026-02-01T10:00:00+02:00" })
     assert.equal("2026-02-01T08:00:00.000Z", result.dueAt)
   end)
 end)
