@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/privacy.h"
 #include "base/str.h"
 #include "data/json.h"
 
@@ -188,12 +189,15 @@ struct question {
     peri_lookup_fn fn;
     void *arg;
     void (*free_arg)(void *);
+    bool hide; /* personal data */
+    uint64_t event;
 };
 
 static enum peri_status ask(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
 {
     struct question *q = arg;
-    return q->fn(reader, q->arg, ret, err);
+    enum peri_status st = q->fn(reader, q->arg, ret, err);
+    return st == PERI_OK && q->hide ? peri_privacy_hide(reader, q->event, ret, err) : st;
 }
 
 /* Lists are pages: the id of the last item is the cursor of the next page when the page is full. */
@@ -227,12 +231,15 @@ static void asked(void *arg, enum peri_status st, const struct peri_value *value
     free(q);
 }
 
-void peri_api_ask(struct peri_api_op *op, peri_lookup_fn fn, void *question, void (*free_question)(void *))
+static void put_question(const struct question *ready)
 {
+    struct peri_api_op *op = ready->op;
+    void *question = ready->arg;
+    void (*free_question)(void *) = ready->free_arg;
     struct question *q = calloc(1, sizeof(*q));
     enum peri_status st = PERI_ENOMEM;
     if (q) {
-        *q = (struct question){op, fn, question, free_question};
+        *q = *ready;
         st = peri_lookup_ask(op->service->lookup, ask, asked, q);
     }
     if (st == PERI_OK)
@@ -242,6 +249,36 @@ void peri_api_ask(struct peri_api_op *op, peri_lookup_fn fn, void *question, voi
         free_question(question);
     peri_api_problem(
         op, st == PERI_EBUSY ? 503 : 500, st == PERI_EBUSY ? "too many questions at once" : "out of memory");
+}
+
+void peri_api_ask(struct peri_api_op *op, peri_lookup_fn fn, void *question, void (*free_question)(void *))
+{
+    put_question(&(struct question){.op = op, .fn = fn, .arg = question, .free_arg = free_question});
+}
+
+static enum peri_status audit_shown(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    return peri_tx_audit(tx, "api", "personal.shown", arg, NULL, err);
+}
+
+static void audit_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    free(arg);
+}
+
+void peri_api_ask_hidden(
+    struct peri_api_op *op, uint64_t event, peri_lookup_fn fn, void *question, void (*free_question)(void *))
+{
+    bool show = peri_streq(peri_http_query(op->req, "personal"), "show");
+    char *path = show ? peri_strdup(peri_http_path(op->req)) : NULL;
+    if (show && (!path || peri_store_submit(op->service->store, 256, audit_shown, audit_done, path))) {
+        free(path);
+        if (free_question)
+            free_question(question);
+        peri_api_problem(op, 503, "that personal data is shown could not be noted: it is not shown");
+        return;
+    }
+    put_question(&(struct question){op, fn, question, free_question, !show, event});
 }
 
 size_t peri_api_limit(const struct peri_api_op *op)

@@ -60,6 +60,10 @@ void peri_api_account_changed(void *ctx, const char *action, const char *provide
 
 /* Asks the lookup thread and answers with what it finds: a list becomes {"items": [...], "next": cursor?}. */
 void peri_api_ask(struct peri_api_op *op, peri_lookup_fn fn, void *question, void (*free_question)(void *));
+/* The same for what is shown of events and runs: personal data is hidden, but with ?personal=show, which is audited.
+ * event: the one that it all belongs to, or 0. */
+void peri_api_ask_hidden(
+    struct peri_api_op *op, uint64_t event, peri_lookup_fn fn, void *question, void (*free_question)(void *));
 /* ?limit= (1 to 1000, default 50). */
 size_t peri_api_limit(const struct peri_api_op *op);
 /* For peri_change_done: answers 200 or 202 with the value. */

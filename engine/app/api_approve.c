@@ -66,7 +66,7 @@ static void list_approvals(struct peri_api_op *op)
         peri_api_problem(op, 400, "\"after\" must be a run id such as run-7");
         return;
     }
-    peri_api_ask(op, find_approvals, q, free);
+    peri_api_ask_hidden(op, 0, find_approvals, q, free);
 }
 
 /* --- by the API --- */

@@ -268,7 +268,7 @@ static void ask_outbox(struct peri_api_op *op, const char *id, peri_lookup_fn fn
     }
     q->limit = peri_api_limit(op);
     if (!id || outbox_id(id, &q->id)) {
-        peri_api_ask(op, fn, q, free);
+        peri_api_ask_hidden(op, 0, fn, q, free);
         return;
     }
     free(q);

@@ -131,7 +131,7 @@ static void list_events(struct peri_api_op *op)
         peri_api_problem(op, 400, "\"after\" must be an event id such as ev-12");
         return;
     }
-    peri_api_ask(op, find_events, q, event_list_free);
+    peri_api_ask_hidden(op, 0, find_events, q, event_list_free);
 }
 
 static enum peri_status find_event(
@@ -154,7 +154,7 @@ static void ask_event(struct peri_api_op *op, peri_lookup_fn fn)
         return;
     }
     if (peri_event_id_parse(op->params[0], seq)) {
-        peri_api_ask(op, fn, seq, free);
+        peri_api_ask_hidden(op, *seq, fn, seq, free);
         return;
     }
     free(seq);

@@ -107,7 +107,7 @@ static void list(struct peri_api_op *op, bool errors)
     if (!q)
         return;
     q->filter.before = before;
-    peri_api_ask(op, find_all, q, query_free);
+    peri_api_ask_hidden(op, 0, find_all, q, query_free);
 }
 
 static void show(struct peri_api_op *op, bool errors)
@@ -117,7 +117,7 @@ static void show(struct peri_api_op *op, bool errors)
     if (!q)
         return;
     q->id = id;
-    peri_api_ask(op, find_one, q, query_free);
+    peri_api_ask_hidden(op, 0, find_one, q, query_free);
 }
 
 static void list_dead(struct peri_api_op *op)
@@ -157,7 +157,7 @@ static void stats(struct peri_api_op *op)
 {
     struct ledger_query *q = read_query(op, true, of_query);
     if (q)
-        peri_api_ask(op, find_stats, q, query_free);
+        peri_api_ask_hidden(op, 0, find_stats, q, query_free);
 }
 
 static void trends(struct peri_api_op *op)

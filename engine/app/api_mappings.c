@@ -317,6 +317,27 @@ static void list_audit(struct peri_api_op *op)
     peri_host_ledger_flush(op->service->host, ask_audit, q);
 }
 
+/* A command has read the database itself, and shows personal data. */
+static enum peri_status note_shown(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    const struct peri_api_op *op = arg;
+    return peri_tx_audit(tx, "local", "personal.shown", peri_map_text(op->body, "what"), NULL, err);
+}
+
+static void noted(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    if (st)
+        peri_api_error(arg, st, err);
+    else
+        peri_api_take_answer(arg, 200, peri_value_map());
+}
+
+static void post_shown(struct peri_api_op *op)
+{
+    if (peri_store_submit(op->service->store, 256, note_shown, noted, op))
+        peri_api_problem(op, 503, "the store is busy");
+}
+
 const struct peri_api_route peri_api_mappings[] = {
     {"GET", "/v1/mappings", list_mappings, false, false},
     {"POST", "/v1/mappings", put_mapping, false, true},
@@ -325,5 +346,6 @@ const struct peri_api_route peri_api_mappings[] = {
     {"GET", "/v1/mappings/{}", show_mapping, false, false},
     {"DELETE", "/v1/mappings/{}", delete_mapping, false, false},
     {"GET", "/v1/audit", list_audit, false, false},
+    {"POST", "/v1/audit/personal", post_shown, false, true},
     {0},
 };

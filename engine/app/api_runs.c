@@ -41,7 +41,7 @@ static void list_runs(struct peri_api_op *op)
         peri_api_problem(op, 400, "\"after\" must be a run id such as run-7, \"event\" an event id such as ev-12");
         return;
     }
-    peri_api_ask(op, find_runs, q, run_list_free);
+    peri_api_ask_hidden(op, 0, find_runs, q, run_list_free);
 }
 
 static enum peri_status find_run(struct peri_reader *reader, void *arg, struct peri_value **ret, struct peri_error *err)
@@ -68,7 +68,7 @@ static void show_run(struct peri_api_op *op)
         return;
     }
     *q = id;
-    peri_api_ask(op, find_run, q, free);
+    peri_api_ask_hidden(op, 0, find_run, q, free);
 }
 
 static void retry_run(struct peri_api_op *op)

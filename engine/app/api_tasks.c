@@ -83,7 +83,7 @@ static void list_tasks(struct peri_api_op *op)
     if (!q)
         return;
     q->filter.before = before;
-    peri_api_ask(op, find_all, q, query_free);
+    peri_api_ask_hidden(op, 0, find_all, q, query_free);
 }
 
 static void show_task(struct peri_api_op *op)
@@ -93,7 +93,7 @@ static void show_task(struct peri_api_op *op)
     if (!q)
         return;
     q->id = id;
-    peri_api_ask(op, find_one, q, query_free);
+    peri_api_ask_hidden(op, 0, find_one, q, query_free);
 }
 
 /* --- making one --- */

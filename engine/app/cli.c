@@ -13,7 +13,7 @@
 
 #include "base/str.h"
 
-enum { OPT_JSON = 0x100, OPT_CONFIG, OPT_COLOUR, OPT_RULES, OPT_PLUGINS, OPT_APPROVE, OPT_STATE };
+enum { OPT_JSON = 0x100, OPT_CONFIG, OPT_COLOUR, OPT_RULES, OPT_PLUGINS, OPT_APPROVE, OPT_STATE, OPT_PERSONAL };
 
 static const struct argp_option common_options[] = {
     {"json", OPT_JSON, 0, 0, "machine-readable output: one document, or one object a line", 90},
@@ -23,6 +23,8 @@ static const struct argp_option common_options[] = {
     {"rules", OPT_RULES, "DIR", 0, "rule folder or file instead of the configured ones; may be repeated", 90},
     {"plugins", OPT_PLUGINS, "DIR", 0, "adds a plugin folder; may be repeated", 90},
     {"approve-all", OPT_APPROVE, 0, 0, "grant what plugin manifests ask for (development and tests only)", 90},
+    {"show-personal", OPT_PERSONAL, 0, 0, "show personal data where it would be hidden; the audit trail tells of it",
+        90},
     {"color", OPT_COLOUR, "WHEN", 0, "always, never or auto", 90},
     {0},
 };
@@ -62,6 +64,9 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
         break;
     case OPT_APPROVE:
         cli->approve_all = true;
+        break;
+    case OPT_PERSONAL:
+        cli->show_personal = true;
         break;
     case OPT_COLOUR:
         if (!peri_streq(arg, "always") && !peri_streq(arg, "never") && !peri_streq(arg, "auto"))
@@ -118,9 +123,12 @@ void peri_cli_parse(
     struct parse_state state = {cli, args, usage};
     char name[128];
     snprintf(name, sizeof(name), "perigee %s", argv[0]);
+    snprintf(cli->command, sizeof(cli->command), "%s", argv[0]);
     argv[0] = name;
     memset(args, 0, sizeof(*args));
     argp_parse(&argp, argc, argv, 0, NULL, &state);
+    for (size_t i = 0, n = strlen(cli->command); i < args->count && n < sizeof(cli->command); i++)
+        n += (size_t)snprintf(cli->command + n, sizeof(cli->command) - n, " %s", args->words[i]);
     argv[0] = NULL;
     cli->rules[cli->rule_count] = NULL;
     cli->plugins[cli->plugin_count] = NULL;

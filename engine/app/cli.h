@@ -32,6 +32,8 @@ struct peri_cli {
     const char *rules[32], *plugins[32]; /* --rules, --plugins; NULL-ended */
     size_t rule_count, plugin_count;
     bool approve_all;
+    bool show_personal, shown_told; /* told: to the audit trail */
+    char command[200];              /* with its words, for the audit trail */
     bool config_loaded;
     struct peri_config config;
 };

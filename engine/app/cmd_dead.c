@@ -5,6 +5,7 @@
 #include "app/client.h"
 #include "app/commands.h"
 #include "app/ledger_view.h"
+#include "app/privacy.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "io/store_ledger.h"
@@ -52,7 +53,7 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
         code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    if (reader && peri_reader_dead(reader, &filter, &rows, &err))
+    if (reader && (peri_reader_dead(reader, &filter, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
         code = peri_cli_fail_error(cli, &err);
     else
         peri_print_list(cli, rows, columns, "no dead letters");

@@ -7,6 +7,7 @@
 #include "app/commands.h"
 #include "app/event_file.h"
 #include "app/paths.h"
+#include "app/privacy.h"
 #include "app/progress.h"
 #include "app/rulebook.h"
 #include "base/str.h"
@@ -151,6 +152,7 @@ struct comparison {
     struct feed feed;
     struct side old, new;
     struct peri_progress progress;
+    struct peri_privacy *privacy; /* NULL: nothing is hidden */
     int64_t busy_us;
 };
 
@@ -268,16 +270,37 @@ static void print_json(
     peri_value_unref(v);
 }
 
+static void print(struct comparison *c, const struct peri_backtest_run *old, const struct peri_backtest_run *new,
+    struct peri_value *v)
+{
+    if (c->cli->json)
+        print_json(old, new, v);
+    else
+        print_text(old, new, v);
+}
+
+static void hide(struct comparison *c, const struct side *side, uint64_t seq, struct peri_value **v)
+{
+    struct peri_error err;
+    if (*v && peri_privacy_hide_by(c->privacy, side->test.reader, c->stage.recorded, seq, v, &err))
+        *v = NULL;
+}
+
 static void tell(struct comparison *c, const struct peri_backtest_run *old, const struct peri_backtest_run *new)
 {
-    const struct side *other = new ? &c->old : &c->new;
+    const struct side *other = new ? &c->old : &c->new, *side = new ? &c->new : &c->old;
+    struct peri_backtest_run before = old ? *old : (struct peri_backtest_run){0}, after = new ? *new : before;
     const struct peri_backtest_run *run = new ? new : old;
     struct peri_value *verdict =
         old && new ? NULL : peri_backtest_verdict(&other->test, &other->result, run->event, run->rule);
-    if (c->cli->json)
-        print_json(old, new, verdict);
-    else
-        print_text(old, new, verdict);
+    before.effects = peri_value_ref(before.effects);
+    after.effects = new ? peri_value_ref(after.effects) : NULL;
+    hide(c, &c->old, before.seq, &before.effects);
+    hide(c, &c->new, after.seq, &after.effects);
+    hide(c, side, run->seq, &verdict);
+    print(c, old ? &before : NULL, new ? &after : NULL, verdict);
+    peri_value_unref(before.effects);
+    peri_value_unref(after.effects);
     peri_value_unref(verdict);
 }
 
@@ -328,6 +351,8 @@ static int run(struct comparison *c, struct peri_error *err)
         st = play(c, &c->new, c->feed.count, err);
     peri_progress_end(&c->progress);
     if (st)
+        return peri_cli_fail_error(c->cli, err);
+    if (peri_privacy_here(c->cli, c->stage.bench.host, c->stage.recorded, &c->privacy, err))
         return peri_cli_fail_error(c->cli, err);
     size_t same = compare(c, counts);
     peri_map_each(c->new.test.not_comparable, tell_not_comparable, NULL);
@@ -401,6 +426,7 @@ int peri_cmd_diff(struct peri_cli *cli, int argc, char **argv)
     side_finish(&c.old);
     side_finish(&c.new);
     feed_finish(&c.feed);
+    peri_privacy_destroy(c.privacy);
     peri_backtest_stage_close(&c.stage);
     return code;
 }

@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/ledger_view.h"
+#include "app/privacy.h"
 #include "base/str.h"
 
 enum { KIND, OPERATOR, RULE, CODE, SINCE, STATE, LIMIT, AFTER, ALL, NOTE, BY };
@@ -68,6 +69,8 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
     if (code)
         return code;
     enum peri_status st = reader ? peri_reader_failures(reader, &filter, &rows, &err) : PERI_OK;
+    if (!st)
+        st = peri_cli_hide(cli, reader, 0, &rows, &err);
     return print(cli, reader, st, rows, columns, &err);
 }
 
@@ -98,6 +101,8 @@ static int counted(struct peri_cli *cli, const struct peri_args *args, bool by_t
         st = peri_reader_failure_trends(reader, since, peri_streq(by, "day"), args->value[OPERATOR], &rows, &err);
     else if (reader)
         st = peri_reader_failure_stats(reader, since, &rows, &err);
+    if (!st)
+        st = peri_cli_hide(cli, reader, 0, &rows, &err);
     return print(cli, reader, st, rows, by_time ? trend_columns : stat_columns, &err);
 }
 

@@ -5,6 +5,7 @@
 
 #include "app/client.h"
 #include "app/commands.h"
+#include "app/privacy.h"
 #include "app/run_view.h"
 #include "base/str.h"
 #include "io/store_events.h"
@@ -46,6 +47,8 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
     if (code)
         return code;
     enum peri_status st = reader ? peri_reader_events(reader, &filter, &rows, &err) : PERI_OK;
+    if (!st)
+        st = peri_cli_hide(cli, reader, 0, &rows, &err);
     if (st)
         code = peri_cli_fail_error(cli, &err);
     else
@@ -70,6 +73,10 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
                                  : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no event %s", args->words[0]);
     if (st == PERI_OK)
         st = peri_verdicts_read(reader, seq, NULL, &verdicts, &err);
+    if (st == PERI_OK)
+        st = peri_cli_hide(cli, reader, seq, &verdicts, &err);
+    if (st == PERI_OK)
+        st = peri_cli_hide(cli, reader, seq, &event, &err);
     if (st == PERI_OK && cli->json)
         st = peri_map_put_ref(event, "verdicts", verdicts);
     if (st)

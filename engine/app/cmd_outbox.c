@@ -4,6 +4,7 @@
 
 #include "app/client.h"
 #include "app/commands.h"
+#include "app/privacy.h"
 #include "base/str.h"
 #include "io/store_data.h"
 
@@ -30,7 +31,8 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    if (reader && peri_reader_outbox(reader, 0, (size_t)limit, &rows, &err))
+    if (reader &&
+        (peri_reader_outbox(reader, 0, (size_t)limit, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
         code = peri_cli_fail_error(cli, &err);
     else
         peri_print_list(cli, rows, columns, "the outbox is empty");

@@ -5,6 +5,7 @@
 
 #include "app/client.h"
 #include "app/commands.h"
+#include "app/privacy.h"
 #include "app/run_view.h"
 #include "base/str.h"
 #include "data/json.h"
@@ -58,7 +59,7 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    if (reader && peri_reader_runs(reader, &filter, &rows, &err))
+    if (reader && (peri_reader_runs(reader, &filter, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
         code = peri_cli_fail_error(cli, &err);
     else
         peri_print_list(cli, rows, columns, "no runs");
@@ -153,7 +154,7 @@ static int list_approvals(struct peri_cli *cli)
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    if (reader && peri_reader_approvals(reader, 0, 1000, &rows, &err))
+    if (reader && (peri_reader_approvals(reader, 0, 1000, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
         code = peri_cli_fail_error(cli, &err);
     else
         peri_print_list(cli, rows, approval_columns, "nothing waits for an answer");

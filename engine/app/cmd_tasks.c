@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "app/commands.h"
+#include "app/privacy.h"
 #include "base/str.h"
 #include "io/store_runs.h"
 #include "io/store_tasks.h"
@@ -40,7 +41,7 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
     int code = peri_cli_reader(cli, &reader);
     if (code)
         return code;
-    if (reader && peri_reader_tasks(reader, &filter, &rows, &err))
+    if (reader && (peri_reader_tasks(reader, &filter, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
         code = peri_cli_fail_error(cli, &err);
     else
         peri_print_list(cli, rows, columns, "no tasks");

@@ -3,6 +3,7 @@
 
 #include "app/commands.h"
 #include "app/paths.h"
+#include "app/privacy.h"
 #include "app/run_view.h"
 #include "app/why_again.h"
 #include "app/why_silent.h"
@@ -65,6 +66,8 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
     if (event) {
         (void)peri_event_id_parse(event, &seq);
         st = peri_verdicts_read(reader, seq, rule, &verdicts, &err);
+        if (!st)
+            st = peri_cli_hide(cli, reader, seq, &verdicts, &err);
         const struct peri_value *v = verdict_of(verdicts, rule);
         int code = st  ? peri_cli_fail_error(cli, &err)
                    : v ? print(cli, event, v)
@@ -79,7 +82,11 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
         const char *id = peri_map_text(peri_list_at(events, i), "id");
         if (!peri_event_id_parse(id, &seq) || peri_verdicts_read(reader, seq, rule, &verdicts, &err))
             continue;
-        const struct peri_value *v = verdict_of(verdicts, rule);
+        const struct peri_value *v = NULL;
+        if (verdict_of(verdicts, rule) && peri_cli_hide(cli, reader, seq, &verdicts, &err))
+            code = peri_cli_fail_error(cli, &err);
+        else
+            v = verdict_of(verdicts, rule);
         if (v)
             code = print(cli, id, v);
         peri_value_unref(verdicts);

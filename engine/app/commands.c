@@ -9,6 +9,7 @@
 
 #include "app/client.h"
 #include "app/paths.h"
+#include "app/privacy.h"
 #include "base/str.h"
 #include "data/json.h"
 #include "io/secrets.h"
@@ -96,6 +97,8 @@ int peri_cli_show(struct peri_cli *cli, const char *noun, const char *word, uint
         return code;
     enum peri_status st = reader ? read(reader, id, &v, &err)
                                  : peri_error_set(&err, PERI_ENOTFOUND, NULL, "there is no %s %s", noun, word);
+    if (!st)
+        st = peri_cli_hide(cli, reader, 0, &v, &err);
     if (st)
         code = peri_cli_fail_error(cli, &err);
     else if (cli->json)

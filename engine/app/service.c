@@ -17,6 +17,7 @@
 #include "app/cli.h"
 #include "app/notify.h"
 #include "app/paths.h"
+#include "app/privacy_watch.h"
 #include "app/reload.h"
 #include "app/workbench.h"
 #include "base/failpoint.h"
@@ -181,8 +182,10 @@ static void load_rules(struct peri_service *s)
 static void rules_changed(void *arg)
 {
     struct peri_service *s = arg;
-    if (s->ready && !s->draining)
+    if (s->ready && !s->draining) {
+        peri_privacy_watch_update(s->privacy);
         peri_reload(s->reload, NULL, NULL);
+    }
 }
 
 struct disabled_write {
@@ -260,8 +263,10 @@ static void policy_changed(void *arg)
 static void settings_changed(void *arg)
 {
     struct peri_service *s = arg;
-    if (s->ready && !s->draining && peri_settings_reload(s))
-        peri_host_rescan(s->host);
+    if (!s->ready || s->draining || !peri_settings_reload(s))
+        return;
+    peri_privacy_watch_update(s->privacy);
+    peri_host_rescan(s->host);
 }
 
 static void watch_folders(struct keeper *k)
@@ -293,6 +298,7 @@ static void finish_start(void *arg)
     struct peri_error err;
     peri_config_check_plugins(s->config, s->host, &s->findings);
     log_findings(s);
+    peri_privacy_watch_update(s->privacy);
     watch_folders(k); /* before they are read: no edit is missed */
     load_rules(s);
     if (peri_pipeline_start(s->pipeline, s->host, &err)) {
@@ -528,6 +534,8 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .channel_for = peri_config_channel,
         .fallback_for = peri_config_fallback,
         .channel_ctx = (void *)(uintptr_t)c,
+        .reads = peri_privacy_watch_entity,
+        .reads_ctx = s->privacy,
         .ops = {peri_pipeline_host_submit, s->pipeline, announce},
         .workers = (int)c->limits.workers,
         .watch = true,
@@ -605,10 +613,19 @@ static char *make_link(void *ctx, uint64_t run, const char *step)
     return peri_link_make(&s->links, run, step, peri_clock_wall_ms(&s->clock) + PERI_LINK_LIFE_MS);
 }
 
-static bool hide_secrets(void *ctx, const char *text, char **ret)
+static bool hide(void *ctx, const char *text, char **ret)
 {
+    const struct peri_service *s = ctx;
     size_t len;
-    return peri_secrets_hide(ctx, text, strlen(text), ret, &len);
+    char *once = NULL;
+    bool secret = peri_secrets_hide(s->secrets, text, strlen(text), &once, &len);
+    if (peri_privacy_watch_hide(s->privacy, secret ? once : text, ret)) {
+        free(once);
+        return true;
+    }
+    if (secret)
+        *ret = once;
+    return secret;
 }
 
 static enum peri_status assemble(struct keeper *k, struct peri_error *err)
@@ -627,9 +644,11 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
         st = peri_lookup_create(s->loop, s->store, &s->lookup, err);
     if (st == PERI_OK)
         st = peri_secrets_open(s->config->state_dir, &s->secrets, err);
+    if (st == PERI_OK)
+        st = peri_privacy_watch_open(s, &s->privacy, err);
     if (st == PERI_OK) {
         peri_secrets_also(s->secrets, "http.token", s->token);
-        peri_log_set_filter(s->log, hide_secrets, s->secrets);
+        peri_log_set_filter(s->log, hide, s);
     }
     if (st == PERI_OK)
         st = peri_http_client_create(
@@ -644,6 +663,8 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
             .clock = s->clock,
             .tz = &s->tz,
             .timezone = s->config->timezone,
+            .seen = peri_privacy_watch_event,
+            .seen_ctx = s->privacy,
             .worked = worked,
             .worked_ctx = k,
             .max_event_bytes = (size_t)s->config->limits.max_event_bytes,
@@ -701,6 +722,7 @@ static void dismantle(struct keeper *k)
         peri_loop_once(s->loop, 0); /* the last completions */
     peri_log_set_filter(s->log, NULL, NULL);
     peri_secrets_destroy(s->secrets);
+    peri_privacy_watch_close(s->privacy);
     peri_api_destroy(s->api);
     peri_rulebook_destroy(s->rulebook);
     peri_loop_destroy(s->loop);

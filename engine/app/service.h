@@ -20,6 +20,7 @@
 
 struct peri_api;
 struct peri_reload;
+struct peri_privacy_watch;
 
 /* The running service: one of each part, wired together. Loop thread only. */
 struct peri_service {
@@ -41,6 +42,7 @@ struct peri_service {
     struct peri_reload *reload;
     struct peri_tz_source tz;
     struct peri_news news;
+    struct peri_privacy_watch *privacy;
     struct peri_diag findings;   /* of the last load of rules and plugins */
     struct peri_value *disabled; /* rule ids switched off by `rules disable`: {id: true} */
     char *token;

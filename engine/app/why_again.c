@@ -7,6 +7,7 @@
 
 #include "app/backtest.h"
 #include "app/event_file.h"
+#include "app/privacy.h"
 #include "app/rulebook.h"
 #include "app/why_silent.h"
 #include "base/str.h"
@@ -53,12 +54,27 @@ static void end(struct asking *a)
     peri_backtest_stage_close(&a->stage);
 }
 
+/* This world has the event alone; the entities that it names are in the other. */
+static enum peri_status hide(struct asking *a, uint64_t seq, struct peri_value **list, struct peri_error *err)
+{
+    struct peri_privacy *privacy = NULL;
+    if (a->cli->show_personal && a->stage.recorded)
+        return peri_cli_hide(a->cli, a->stage.recorded, seq, list, err);
+    enum peri_status st = peri_privacy_here(a->cli, a->stage.bench.host, a->stage.recorded, &privacy, err);
+    if (!st)
+        st = peri_privacy_hide_by(privacy, a->test.reader, a->stage.recorded, seq, list, err);
+    peri_privacy_destroy(privacy);
+    return st;
+}
+
 static enum peri_status tell(
     struct asking *a, const char *name, const struct peri_event *event, uint64_t seq, struct peri_error *err)
 {
     struct peri_value *list = NULL;
     enum peri_status st = peri_verdicts_read(a->test.reader, seq, a->rule->id, &list, err);
     int code = PERI_EXIT_NO;
+    if (!st)
+        st = hide(a, seq, &list, err);
     struct peri_value *verdict = peri_value_copy(peri_list_at(list, 0));
     peri_map_drop(verdict, "run"); /* of this world, that ends here */
     if (st == PERI_OK && verdict)

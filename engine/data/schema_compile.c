@@ -243,7 +243,7 @@ static enum peri_status on_format(
                                     "uri-reference, uuid, regex");
 }
 
-/* Annotations are let through when they have the type that is in arg. */
+/* Annotations are let through when they have the type that is in arg. ("personal" is read by run/privacy.c.) */
 static enum peri_status on_annotation(
     struct compiler *c, struct peri_schema_node *node, const struct peri_value *v, int arg)
 {
@@ -298,6 +298,7 @@ static const struct keyword {
     {"deprecated", on_annotation, PERI_BOOL},
     {"readOnly", on_annotation, PERI_BOOL},
     {"writeOnly", on_annotation, PERI_BOOL},
+    {"personal", on_annotation, PERI_BOOL},
 };
 
 #define KEYWORDS (sizeof(keywords) / sizeof(keywords[0]))

@@ -105,6 +105,9 @@ void peri_reader_close(struct peri_reader *reader);
 /* Small facts. value is text. The store itself keeps "instance" (a ULID made with the database), "created", "clean". */
 enum peri_status peri_tx_meta_set(
     struct peri_tx *tx, const char *key, const char *value, struct peri_error *err) PERI_MUST_CHECK;
+/* Only if nothing is kept under that key. */
+enum peri_status peri_tx_meta_once(
+    struct peri_tx *tx, const char *key, const char *value, struct peri_error *err) PERI_MUST_CHECK;
 /* malloc'ed; PERI_ENOTFOUND when absent. */
 enum peri_status peri_reader_meta(
     struct peri_reader *reader, const char *key, char **ret, struct peri_error *err) PERI_MUST_CHECK;

@@ -140,6 +140,7 @@ enum peri_status peri_reader_failure(
 
 static enum peri_status stat_form(struct peri_stmt *q, struct peri_value **ret, struct peri_error *err)
 {
+    char id[PERI_ID_TEXT];
     struct peri_value *map = peri_value_map();
     bool bad = !map || peri_map_put_text(map, "operator", peri_stmt_get_text(q, 0)) ||
                peri_map_put_text(map, "code", peri_stmt_get_text(q, 1)) ||
@@ -149,6 +150,10 @@ static enum peri_status stat_form(struct peri_stmt *q, struct peri_value **ret, 
         bad = peri_map_put_time(map, "first", peri_stmt_get_int(q, 4)) ||
               peri_map_put_time(map, "last", peri_stmt_get_int(q, 5)) ||
               peri_map_put_text(map, "message", peri_stmt_get_text(q, 6));
+    if (!bad && peri_stmt_get_int(q, 7))
+        bad = peri_map_put_text(map, "run", peri_run_id((uint64_t)peri_stmt_get_int(q, 7), id));
+    if (!bad && peri_stmt_get_int(q, 8))
+        bad = peri_map_put_text(map, "event", peri_event_id((uint64_t)peri_stmt_get_int(q, 8), id));
     if (bad) {
         peri_value_unref(map);
         return peri_error_nomem(err);
@@ -163,9 +168,10 @@ enum peri_status peri_reader_failure_stats(
     struct peri_stmt q;
     peri_db_limit(&reader->db, PERI_READ_NS);
     enum peri_status st = peri_stmt_open(&q, &reader->db,
-        "WITH kept AS (SELECT op,code,sum(resolved=0) AS open,min(ts) AS first,max(ts) AS last,message FROM errors"
+        "WITH kept AS (SELECT op,code,sum(resolved=0) AS open,min(ts) AS first,max(ts) AS last,message,run,event FROM "
+        "errors"
         " WHERE ts>=?1 GROUP BY op,code)"
-        " SELECT h.op,h.code,sum(h.n),coalesce(k.open,0),coalesce(k.first,0),coalesce(k.last,0),k.message"
+        " SELECT h.op,h.code,sum(h.n),coalesce(k.open,0),coalesce(k.first,0),coalesce(k.last,0),k.message,k.run,k.event"
         " FROM errors_hour h LEFT JOIN kept k ON k.op=h.op AND k.code=h.code WHERE h.hour>=?2"
         " GROUP BY h.op,h.code ORDER BY 3 DESC,1,2 LIMIT 1000",
         err);

@@ -61,6 +61,17 @@ enum peri_status peri_tx_meta_set(struct peri_tx *tx, const char *key, const cha
     return peri_db_meta_set(tx->db, key, value, err);
 }
 
+enum peri_status peri_tx_meta_once(struct peri_tx *tx, const char *key, const char *value, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT OR IGNORE INTO meta(k,v) VALUES(?,?)", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, key);
+    peri_stmt_text(&q, value);
+    return peri_stmt_exec(&q, err);
+}
+
 enum peri_status peri_reader_meta(struct peri_reader *reader, const char *key, char **ret, struct peri_error *err)
 {
     peri_db_limit(&reader->db, PERI_READ_NS);

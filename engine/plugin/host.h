@@ -90,6 +90,9 @@ struct peri_host_options {
     /* A plugin is about to deliver a message over its channel; for tests of rules, may be NULL. */
     void (*sends)(void *ctx, const char *plugin_id, const struct peri_value *message);
     void *sends_ctx;
+    /* A plugin is given an entity; on a worker's thread, may be NULL. */
+    void (*reads)(void *ctx, const char *type, const struct peri_value *entity);
+    void *reads_ctx;
     struct peri_host_ops ops;
     int workers;                  /* default 2 */
     const char *cell_program;     /* runs plugins that stand alone (`isolation: process`); NULL: the installed one */
@@ -219,6 +222,8 @@ bool peri_host_is_quiet(struct peri_host *host);
  * that was meant, or "". */
 enum peri_field_known peri_host_event_field(
     struct peri_host *host, const char *type, const char *field, char near[PERI_FIELD_NEAR]);
+/* Every event schema in a manifest, active or not: a list of [type, schema]; new reference. */
+enum peri_status peri_host_event_schemas(struct peri_host *host, struct peri_value **ret) PERI_MUST_CHECK;
 /* Does an active plugin hear events of this type? */
 bool peri_host_hears(struct peri_host *host, const char *type);
 

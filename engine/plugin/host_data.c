@@ -152,7 +152,10 @@ enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *r
         *ret = count ? NULL : peri_value_list();
         return PERI_OK;
     }
-    return peri_reader_query(reader, &q, ret, ret_count, err);
+    st = peri_reader_query(reader, &q, ret, ret_count, err);
+    for (size_t i = 0; !st && *ret && job->host->options.reads && i < peri_value_count(*ret); i++)
+        job->host->options.reads(job->host->options.reads_ctx, q.type, peri_list_at(*ret, i));
+    return st;
 }
 
 enum peri_status peri_job_get(
@@ -164,7 +167,10 @@ enum peri_status peri_job_get(
     if (st)
         return st;
     struct peri_reader *reader = peri_job_reader(job);
-    return reader ? peri_reader_entity(reader, peri_entity_type_singular(type), id, ret, err) : PERI_ENOTFOUND;
+    st = reader ? peri_reader_entity(reader, peri_entity_type_singular(type), id, ret, err) : PERI_ENOTFOUND;
+    if (!st && job->host->options.reads)
+        job->host->options.reads(job->host->options.reads_ctx, peri_entity_type_singular(type), *ret);
+    return st;
 }
 
 /* The id that the entity will have: known before the commit, so that the handler can refer to it. */

@@ -71,3 +71,26 @@ enum peri_field_known peri_host_event_field(
     free(names.items);
     return declared ? known : PERI_FIELD_OPEN;
 }
+
+enum peri_status peri_host_event_schemas(struct peri_host *host, struct peri_value **ret)
+{
+    struct peri_value *list = peri_value_list();
+    bool good = list != NULL;
+    for (size_t i = 0; i < host->plugin_count && good; i++) {
+        const struct peri_manifest *m = host->plugins[i]->manifest;
+        for (size_t k = 0; m && k < m->event_count && good; k++) {
+            const struct peri_value *schema = m->events[k].schema ? peri_schema_source(m->events[k].schema) : NULL;
+            struct peri_value *pair = schema ? peri_value_list() : NULL;
+            if (schema)
+                good = peri_list_push(list, pair) == PERI_OK &&
+                       peri_list_push(pair, peri_value_str(m->events[k].name)) == PERI_OK &&
+                       peri_list_push(pair, peri_value_ref(schema)) == PERI_OK;
+        }
+    }
+    if (!good) {
+        peri_value_unref(list);
+        return PERI_ENOMEM;
+    }
+    *ret = list;
+    return PERI_OK;
+}

@@ -120,6 +120,7 @@ void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
         p->seen_seq = event->seq;
     if (event->seq > p->counted_seq)
         p->unmatched++;
+    pipe_saw(p, event);
     pipe_notify_event(p, event, "journaled");
     match_offer(p, event);
     if (p->ops.journaled)

@@ -352,8 +352,10 @@ static void free_row(struct row_copy *copy)
 static struct peri_event *load_event(struct peri_pipeline *p, uint64_t seq)
 {
     struct peri_event *event = NULL;
-    if (peri_reader_event(p->reader, seq, &event, NULL) == PERI_OK)
+    if (peri_reader_event(p->reader, seq, &event, NULL) == PERI_OK) {
+        pipe_saw(p, event);
         return event;
+    }
     event = peri_event_create();
     if (!event)
         return NULL;

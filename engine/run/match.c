@@ -50,6 +50,7 @@ void match_offer(struct peri_pipeline *p, struct peri_event *event)
 static enum peri_status refill_one(void *arg, struct peri_event *event)
 {
     struct peri_pipeline *p = arg;
+    pipe_saw(p, event);
     return window_push(p, event) ? PERI_OK : PERI_ENOMEM;
 }
 

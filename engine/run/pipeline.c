@@ -384,6 +384,12 @@ void peri_pipeline_on_change(struct peri_pipeline *p, peri_notify fn, void *ctx)
     p->notify_ctx = ctx;
 }
 
+void pipe_saw(struct peri_pipeline *p, const struct peri_event *event)
+{
+    if (p->options.seen)
+        p->options.seen(p->options.seen_ctx, event);
+}
+
 void pipe_notify(struct peri_pipeline *p, const char *kind, struct peri_value *value)
 {
     if (p->notify && value)

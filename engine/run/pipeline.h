@@ -47,6 +47,9 @@ struct peri_pipeline_options {
     /* The address under which somebody may answer a step `approve`; malloc'ed. NULL: there is none. */
     char *(*link)(void *ctx, uint64_t run, const char *step);
     void *link_ctx;
+    /* An event is in memory and will be worked with; may be NULL. */
+    void (*seen)(void *ctx, const struct peri_event *event);
+    void *seen_ctx;
     int64_t max_live_runs; /* runs that are not final, above which matching pauses; default 100,000 */
     /* Events a second that one source may send from outside, 0: any number, and how many at once (0: those of two
      * seconds). source_limits (borrowed) has sources with a rate of their own. */

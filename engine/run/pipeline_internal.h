@@ -231,6 +231,8 @@ enum peri_status pipe_commit_repeatable(
     struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn);
 void pipe_retry_failed(struct peri_pipeline *p);
 void pipe_drop_failed(struct peri_pipeline *p);
+/* For options.seen. */
+void pipe_saw(struct peri_pipeline *p, const struct peri_event *event);
 /* take value */
 void pipe_notify(struct peri_pipeline *p, const char *kind, struct peri_value *value);
 void pipe_notify_run(struct peri_pipeline *p, uint64_t id, const char *rule, uint64_t event, enum peri_run_state state);

@@ -244,6 +244,7 @@ class Answers(harness.Case):
         self.assertFalse(self.ask("/v1/rules/{rule}/disable", "post")["enabled"])
         self.assertTrue(self.ask("/v1/rules/{rule}/enable", "post")["enabled"])
         self.ask("/v1/reload", "post")
+        self.ask("/v1/audit/personal", "post", {"what": "events show ev-1"})
         self.ask("/v1/plugins/{plugin}/disable", "post", plugin="core")
         self.ask("/v1/plugins/{plugin}/enable", "post", plugin="core")
         harness.wait_for(lambda: self.ask("/v1/plugins/{plugin}", plugin="core")["state"] == "active", "the plugin to be active")
