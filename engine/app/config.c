@@ -16,7 +16,6 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "lang/duration.h"
-#include "lang/glob.h"
 #include "lang/tz.h"
 
 enum kind { INTEGER, DURATION, NUMBER, TEXT, PATH, ZONE, LEVEL, FORMAT, BUS }; /* texts from TEXT on */
@@ -435,73 +434,6 @@ static bool check_channels(struct loader *l, const struct peri_node *map)
     return good;
 }
 
-/* [path] or a single path. */
-static struct peri_value *read_paths(struct loader *l, const struct peri_node *node)
-{
-    struct peri_value *list = peri_value_list();
-    size_t n = node->kind == PERI_NODE_LIST ? node->count : 1;
-    for (size_t i = 0; i < n; i++) {
-        const struct peri_node *item = node->kind == PERI_NODE_LIST ? node->items[i] : node;
-        const char *path = is_word(item) ? item->text : NULL;
-        if (path && peri_str_starts(path, "event."))
-            finding(l, item, "wrong-value", NULL, "paths start below \"event\": leave \"event.\" out");
-        else if (path && list && peri_list_push(list, peri_value_str(path)) == PERI_OK)
-            continue;
-        else
-            finding(l, item, "wrong-type", NULL, "must be a path such as caller.name, or a list of paths");
-        break;
-    }
-    return list;
-}
-
-/* {type: [path]} */
-static struct peri_value *read_marks(struct loader *l, const struct peri_node *map, bool events)
-{
-    struct peri_value *marks = peri_value_map();
-    struct peri_error err;
-    if (map->kind != PERI_NODE_MAP)
-        finding(l, map, "wrong-type", NULL,
-            events ? "must be a mapping from event types to lists of paths"
-                   : "must be a mapping from types of data to lists of fields");
-    for (size_t i = 0; map->kind == PERI_NODE_MAP && i < map->count; i++) {
-        const struct peri_node *type = map->pairs[i].key;
-        if (events && peri_glob_check(type->text, &err))
-            finding(l, type, "wrong-value", NULL, err.message);
-        struct peri_value *paths = read_paths(l, map->pairs[i].value);
-        if (!marks || !paths || peri_map_put(marks, type->text, paths))
-            finding(l, type, "wrong-value", NULL, "out of memory");
-    }
-    return marks;
-}
-
-static void read_privacy(struct loader *l, const struct peri_node *map)
-{
-    static const char *const outer[] = {"personal", NULL}, *const inner[] = {"events", "data", NULL};
-    if (map->kind != PERI_NODE_MAP) {
-        finding(l, map, "wrong-type", NULL, "\"privacy\" must be a mapping with \"personal\"");
-        return;
-    }
-    for (size_t i = 0; i < map->count; i++) {
-        const struct peri_node *personal = map->pairs[i].value;
-        if (!one_of(map->pairs[i].key->text, outer)) {
-            unknown_key(l, map->pairs[i].key, outer);
-            continue;
-        }
-        if (personal->kind != PERI_NODE_MAP)
-            finding(l, personal, "wrong-type", NULL, "\"personal\" must be a mapping with \"events\" and \"data\"");
-        peri_value_unref(l->config->personal);
-        l->config->personal = peri_value_map();
-        for (size_t k = 0; personal->kind == PERI_NODE_MAP && k < personal->count; k++) {
-            const struct peri_node *key = personal->pairs[k].key, *value = personal->pairs[k].value;
-            if (!one_of(key->text, inner))
-                unknown_key(l, key, inner);
-            else if (peri_map_put(
-                         l->config->personal, key->text, read_marks(l, value, peri_streq(key->text, "events"))))
-                finding(l, key, "wrong-value", NULL, "out of memory");
-        }
-    }
-}
-
 static void read_top(struct loader *l, const struct peri_node *key, const struct peri_node *value)
 {
     struct peri_error err;
@@ -525,7 +457,7 @@ static void read_top(struct loader *l, const struct peri_node *key, const struct
     } else if (peri_streq(key->text, "accounts")) {
         peri_config_accounts(value, resolve_tag, &l->config->accounts, l->diag);
     } else if (peri_streq(key->text, "privacy")) {
-        read_privacy(l, value);
+        peri_config_privacy(value, &l->config->personal, l->diag);
     } else if (peri_streq(key->text, "plugins")) {
         if (value->kind != PERI_NODE_MAP)
             finding(l, value, "wrong-type", NULL, "\"plugins\" must be a mapping from plugin ids to their settings");
@@ -754,8 +686,7 @@ char *peri_config_adopt(struct peri_config *live, struct peri_config *fresh, boo
 {
     char *names = left_alone(live, fresh);
     *ret_changed = plugins_differ(live, fresh) || value_differs(live->channels, fresh->channels) ||
-                   value_differs(live->accounts, fresh->accounts) ||
-                   value_differs(live->personal, fresh->personal);
+                   value_differs(live->accounts, fresh->accounts) || value_differs(live->personal, fresh->personal);
     struct peri_config *former = *ret_changed ? malloc(sizeof(*former)) : NULL;
     if (!former) {
         *ret_changed = false;

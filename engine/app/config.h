@@ -80,6 +80,8 @@ const struct peri_value *peri_config_fallback(void *config, const char *type);
 /* --- for config_*.c --- */
 
 void peri_config_unknown_key(struct peri_diag *diag, const struct peri_node *key, const char *const *known);
+/* `privacy:`; what it marks goes to *ret, findings to diag. */
+void peri_config_privacy(const struct peri_node *map, struct peri_value **ret, struct peri_diag *diag);
 /* `accounts:`; resolve opens tags. */
 void peri_config_accounts(
     const struct peri_node *map, peri_tag_resolver resolve, struct peri_value **ret, struct peri_diag *diag);
