@@ -2,6 +2,7 @@
 /* ctx.crypto. Keys may be secrets: their value is used here and goes no further. */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/id.h"
@@ -201,6 +202,8 @@ static int crypto_equals(lua_State *L)
     for (int i = 0; i < 2; i++)
         if (revealed[i])
             peri_secret_free(revealed[i], len[i]);
+    if (st == PERI_ENOTFOUND) /* as hmac says it */
+        snprintf(err.code, sizeof(err.code), "secret.missing");
     peri_lua_check(L, st, &err);
     lua_pushboolean(L, equal);
     return 1;

@@ -56,7 +56,8 @@ static int plan(lua_State *L, struct peri_job *job, struct peri_value *spec)
     bool kept = lua_isfunction(L, 3);
     if (!kept)
         check(L, peri_map_put_text(spec, "run", lua_isnil(L, 3) ? name : peri_lua_text(L, 3, "run")));
-    if (!kept && !peri_vm_is_handler(L, "jobs", peri_map_text(spec, "run")))
+    bool here = !job->plugin->isolated; /* else its process has looked, and has the functions */
+    if (!kept && here && !peri_vm_is_handler(L, "jobs", peri_map_text(spec, "run")))
         peri_vm_raisef(L, "bad_argument", "the package has no jobs[\"%s\"]", peri_map_text(spec, "run"));
     read_options(L, spec);
     peri_vm_charge(L, 300);

@@ -15,6 +15,7 @@
 #define CODE_LIST 1   /* json.array: marks the table that it is given */
 #define CODE_LOG 2    /* the first argument becomes text here, where its metatable is */
 #define CODE_PRINT 4  /* does nothing while the plugin is loaded */
+#define CODE_JOB 8    /* (name, when, run): whether `jobs` has it is seen here, where the plugin may have changed it */
 #define RESULTS_MAX 8 /* of a handler */
 #define ARGUMENTS_MAX 50
 
@@ -158,6 +159,13 @@ static int ask(lua_State *L, struct inside *inside, uint32_t number)
     return push_outcome(L, inside->in.kind, &inside->in);
 }
 
+static void check_job(lua_State *L)
+{
+    int at = lua_isnoneornil(L, 3) ? 1 : 3;
+    if (lua_type(L, at) == LUA_TSTRING && !peri_vm_is_handler(L, "jobs", lua_tostring(L, at)))
+        peri_vm_raisef(L, "bad_argument", "the package has no jobs[\"%s\"]", lua_tostring(L, at));
+}
+
 static int stub(lua_State *L)
 {
     struct inside *inside = peri_vm_user(L);
@@ -176,6 +184,8 @@ static int stub(lua_State *L)
         return 0;
     if (loading)
         return peri_vm_raisef(L, "not_now", "not available while the plugin is loaded");
+    if (code & CODE_JOB)
+        check_job(L);
     if (code & CODE_LOG) {
         lua_settop(L, 2);
         peri_vm_tostring(L, 1, NULL);
@@ -192,6 +202,8 @@ static int code_of(const char *area, const char *name)
 {
     if (area && !strcmp(area, "json") && !strcmp(name, "array"))
         return CODE_LIST;
+    if (area && !strcmp(area, "schedule") && strcmp(name, "cancel") && strcmp(name, "list"))
+        return CODE_JOB;
     return area && !strcmp(area, "log") ? CODE_LOG : 0;
 }
 
