@@ -6,7 +6,7 @@
 #include "base/str.h"
 
 static const struct peri_code *const tables[] = {
-    peri_codes_file, peri_codes_rule, peri_codes_pattern, peri_codes_plugin};
+    peri_codes_file, peri_codes_rule, peri_codes_blueprint, peri_codes_pattern, peri_codes_plugin};
 #define TABLE_COUNT (sizeof(tables) / sizeof(tables[0]))
 
 const struct peri_code *peri_code_at(size_t i)

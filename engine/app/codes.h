@@ -25,7 +25,7 @@ struct peri_code {
 };
 
 /* The tables, each ended by an empty entry. */
-extern const struct peri_code peri_codes_file[], peri_codes_rule[], peri_codes_pattern[], peri_codes_plugin[];
+extern const struct peri_code peri_codes_file[], peri_codes_rule[], peri_codes_blueprint[], peri_codes_pattern[], peri_codes_plugin[];
 
 /* NULL when there is none. */
 const struct peri_code *peri_code_find(const char *code);

@@ -55,6 +55,8 @@ struct peri_value *peri_rule_value(const struct peri_rule *rule, bool enabled, b
         st = peri_map_put_text(v, "file", rule->place.file);
     if (st == PERI_OK)
         st = peri_map_put_int(v, "line", rule->place.line);
+    if (st == PERI_OK)
+        st = peri_map_put_text(v, "blueprint", rule->blueprint);
     if (st == PERI_OK && full)
         st = peri_map_put_text(v, "hash", rule->hash);
     if (st == PERI_OK && full)

@@ -28,6 +28,7 @@ struct folder {
 struct peri_rulebook {
     struct folder *folders;
     size_t folder_count;
+    const char **paths;  /* of the folders, NULL-ended */
     struct file **files; /* sorted by path, but not while folders are scanned */
     size_t count, cap;
     struct peri_map *by_path;
@@ -46,9 +47,10 @@ struct peri_rulebook *peri_rulebook_create(const char *const *folders)
         n++;
     if (book) {
         book->folders = calloc(n + 1, sizeof(*book->folders));
+        book->paths = calloc(n + 1, sizeof(*book->paths));
         book->by_path = peri_map_create();
     }
-    if (!book || !book->folders || !book->by_path) {
+    if (!book || !book->folders || !book->paths || !book->by_path) {
         peri_rulebook_destroy(book);
         return NULL;
     }
@@ -57,8 +59,10 @@ struct peri_rulebook *peri_rulebook_create(const char *const *folders)
         bool known = false;
         for (size_t k = 0; k < book->folder_count; k++)
             known |= peri_streq(book->folders[k].path, folders[i]);
-        if (!known)
-            book->folders[book->folder_count++].path = peri_strdup(folders[i]);
+        if (!known && (book->folders[book->folder_count].path = peri_strdup(folders[i]))) {
+            book->paths[book->folder_count] = book->folders[book->folder_count].path;
+            book->folder_count++;
+        }
     }
     return book;
 }
@@ -86,6 +90,7 @@ void peri_rulebook_destroy(struct peri_rulebook *book)
     peri_rule_list_finish(&book->rules);
     peri_map_destroy(book->by_path, NULL);
     free(book->folders);
+    free(book->paths);
     free(book->files);
     free(book);
 }
@@ -284,10 +289,13 @@ enum peri_status peri_rulebook_step(
     struct peri_rulebook *book, const struct peri_rule_env *env, struct peri_diag *diag, bool *ret_more)
 {
     enum peri_status st = PERI_OK;
+    struct peri_rule_env mine = env ? *env : (struct peri_rule_env){0};
+    mine.folders[1] = mine.folders[0];
+    mine.folders[0] = book->paths;
     if (!book->scanned)
         look_for_files(book, diag);
     else if (book->next < book->count && peri_path_is_file(book->files[book->next]->path))
-        st = read_file(book->files[book->next++], book->slim, env, diag);
+        st = read_file(book->files[book->next++], book->slim, &mine, diag);
     else if (book->next < book->count)
         book->next++;
     *ret_more = book->next < book->count;

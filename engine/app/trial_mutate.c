@@ -11,12 +11,13 @@
 #include "lang/rule_mutate.h"
 
 /* The same change of the same rule is one, whichever test file comes to it. */
-static struct peri_mutation *find(struct peri_mutations *all, const char *file, const struct peri_mutant *m)
+static struct peri_mutation *find(struct peri_mutations *all, const struct peri_rule *rule, const struct peri_mutant *m)
 {
     for (size_t i = 0; i < all->count; i++) {
         struct peri_mutation *x = &all->items[i];
-        if (x->line == m->place.line && x->column == m->place.column && x->change == m->change &&
-            strcmp(x->path, m->path) == 0 && strcmp(x->file, file) == 0)
+        bool there =
+            rule->blueprint ? strcmp(x->rule, rule->id) == 0 : x->line == m->place.line && x->column == m->place.column;
+        if (there && x->change == m->change && strcmp(x->path, m->path) == 0 && strcmp(x->file, rule->place.file) == 0)
             return x;
     }
     return NULL;
@@ -30,8 +31,8 @@ static struct peri_mutation *add(struct peri_mutations *all, const struct peri_r
         .path = peri_strdup(m->path),
         .rule = peri_strdup(rule->id),
         .change = m->change,
-        .line = m->place.line,
-        .column = m->place.column};
+        .line = rule->blueprint ? rule->place.line : m->place.line,
+        .column = rule->blueprint ? rule->place.column : m->place.column};
     if (!x.file || !x.path || !x.rule) {
         free(x.file);
         free(x.path);
@@ -78,7 +79,7 @@ static enum peri_status try(
     struct peri_trial_bed *bed, struct peri_mutations *all, size_t at, const struct peri_mutant *m)
 {
     struct peri_rule *rule = bed->rules.items[at], *changed = NULL;
-    struct peri_mutation *known = find(all, rule->place.file, m);
+    struct peri_mutation *known = find(all, rule, m);
     if (known && known->noticed)
         return PERI_OK;
     enum peri_status st = load(bed, rule, m, &changed);
@@ -129,9 +130,12 @@ enum peri_status peri_trial_mutate(struct peri_trial_bed *bed, struct peri_mutat
         struct peri_yaml_doc *doc = NULL;
         struct peri_diag diag;
         peri_diag_init(&diag);
-        st = peri_yaml_load(bed->rules.items[i]->place.file, tags, &doc, &diag);
+        const struct peri_rule *rule = bed->rules.items[i];
+        /* of a rule made of a blueprint the file holds but a few words: its text is what can be changed */
+        st = rule->blueprint ? peri_yaml_parse(rule->place.file, rule->text, strlen(rule->text), tags, &doc, &diag)
+                             : peri_yaml_load(rule->place.file, tags, &doc, &diag);
         for (size_t k = 0; st == PERI_OK && k < doc->count; k++) {
-            const struct peri_node *map = find_map(doc->roots[k], bed->rules.items[i]);
+            const struct peri_node *map = rule->blueprint ? doc->roots[k] : find_map(doc->roots[k], rule);
             if (map)
                 st = try_all(bed, all, i, map);
         }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/blueprint_files.h"
 #include "app/paths.h"
 #include "app/zones.h"
 #include "base/str.h"
@@ -45,7 +46,8 @@ struct peri_rule_env peri_rule_env_of(struct peri_host *host, const struct peri_
         .tz = tz,
         .timezone = timezone,
         .event_field = event_field,
-        .check_lua = peri_host_check_lua};
+        .check_lua = peri_host_check_lua,
+        .find_blueprint = peri_blueprint_find_file};
 }
 
 struct scratch_write {
@@ -150,6 +152,7 @@ enum peri_status peri_workbench_open(
     if (st == PERI_OK) {
         bench->env = peri_rule_env_of(bench->host, &bench->tz, cli->config.timezone);
         peri_rule_env_locate(&bench->env, cli->config.latitude, cli->config.longitude);
+        bench->env.folders[0] = (const char *const *)cli->config.rules;
     } else {
         peri_workbench_close(bench);
     }

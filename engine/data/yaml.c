@@ -258,6 +258,8 @@ static void check_key(struct builder *b, struct frame *f, const struct peri_node
     } else if (key->plain && strcmp(key->text, "<<") == 0) {
         complain(b, key->place, "merge-key", "write the keys out, or use an alias for the whole value",
             "merge keys (<<) are not supported");
+    } else if (key->tag && strcmp(key->tag, "!input") == 0 && key->len > 0) {
+        f->bad_key = false; /* its text comes from elsewhere */
     } else if (key->tag) {
         complain(b, key->place, "bad-key", NULL, "a key cannot have a tag");
     } else if (key->plain && key->len == 0) {

@@ -22,7 +22,7 @@ enum peri_node_kind { PERI_NODE_SCALAR, PERI_NODE_LIST, PERI_NODE_MAP };
 struct peri_node;
 
 struct peri_pair {
-    struct peri_node *key; /* always a scalar */
+    struct peri_node *key; /* always a scalar; its tag is !input or NULL */
     struct peri_node *value;
 };
 

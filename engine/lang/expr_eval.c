@@ -122,7 +122,7 @@ static enum peri_status eval_path(struct run *r, const struct expr_node *n, stru
 {
     struct peri_value *base = NULL; /* owned; v borrows from it or from the scope */
     enum peri_status st = PERI_OK;
-    if (!n->root) {
+    if (n->count > 0) {
         st = eval(r, n->items[0], &base);
     } else if (strcmp(n->root, "now") == 0) {
         char text[PERI_TIME_TEXT];

@@ -49,7 +49,7 @@ struct expr_node {
     int depth;
     size_t offset;
     struct peri_value *literal;
-    char *root; /* PATH: the name it starts with; NULL when it hangs on items[0] */
+    char *root; /* PATH: the name it starts with; NULL when it has none. It hangs on items[0] if that is there */
     struct expr_part *parts;
     size_t part_count, part_cap;
     struct expr_node **items;

@@ -316,6 +316,19 @@ static enum peri_status check_root(struct parser *p, const struct expr_node *n)
     return st;
 }
 
+/* A root with a value of its own carries it. */
+static enum peri_status add_constant(struct parser *p, struct expr_node *n)
+{
+    const struct peri_value *v = p->names && p->names->constant ? p->names->constant(p->names->ctx, n->root) : NULL;
+    if (!v)
+        return PERI_OK;
+    struct expr_node *literal = node_create(EXPR_LITERAL, n->offset);
+    if (!literal)
+        return PERI_ENOMEM;
+    literal->literal = peri_value_ref(v);
+    return node_add(p, n, literal);
+}
+
 /* At a name: a call when "(" follows, else the root of a path. */
 static enum peri_status parse_name(struct parser *p, struct expr_node **ret)
 {
@@ -329,6 +342,8 @@ static enum peri_status parse_name(struct parser *p, struct expr_node **ret)
         return PERI_ENOMEM;
     n->root = peri_strndup(p->lx.text + offset, size);
     enum peri_status st = n->root ? check_root(p, n) : PERI_ENOMEM;
+    if (st == PERI_OK)
+        st = add_constant(p, n);
     if (st == PERI_OK)
         st = next(p);
     if (st != PERI_OK) {

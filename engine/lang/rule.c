@@ -125,6 +125,8 @@ static void rule_destroy(struct peri_rule *rule)
     free(rule->name);
     free(rule->description);
     free(rule->text);
+    free(rule->blueprint);
+    free(rule->blueprint_file);
     for (size_t i = 0; i < rule->flow.cancel_count; i++) {
         free(rule->flow.cancels[i].event);
         peri_pattern_destroy(rule->flow.cancels[i].match);

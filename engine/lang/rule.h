@@ -241,6 +241,8 @@ struct peri_rule {
     struct peri_flow flow;
     uint32_t awaits; /* system events that its wait_for and cancel_on name: see peri_system_events_named */
     struct peri_place place; /* of the rule's mapping; file is owned by the rule */
+    char *blueprint;         /* the path that its use_blueprint names, or NULL */
+    char *blueprint_file;    /* where that was read, for places; NULL for a stored rule */
     struct peri_trigger *triggers;
     size_t trigger_count;
     bool scripted;                    /* has lua: scripts, whose errors name the lines of its file: stays as it is */
@@ -279,6 +281,13 @@ struct peri_rule_env {
     bool has_location;    /* of the sun, where a trigger names none */
     double latitude, longitude;
     bool stored; /* the rule was loaded before: what it took from here may be gone */
+    /* The file of the blueprint that a rule in the file `from` names as path, to be freed. PERI_EINVAL: not such a
+     * path; PERI_ENOTFOUND; err says why, near (a buffer of 256) what was meant or "". NULL: there are no blueprints.
+     */
+    enum peri_status (*find_blueprint)(const struct peri_rule_env *env, const char *from, const char *path,
+        char **ret_file, char *near, struct peri_error *err);
+    const char *const *folders[2]; /* for find_blueprint: the rule folders, NULL-ended; each list may be NULL */
+    void *find_ctx;                /* for those who put their own find_blueprint here */
     /* near gets the field that was meant, or "". NULL: nothing is declared. */
     enum peri_field_known (*event_field)(void *ctx, const char *type, const char *field, char near[PERI_FIELD_NEAR]);
     /* Compiles an inline script without running it: PERI_EINVAL, what is wrong with it and *ret_line (from 1). NULL:

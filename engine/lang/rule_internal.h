@@ -23,6 +23,7 @@
 #define PERI_RULE_FOR_EACH_DEFAULT 1000
 #define PERI_RULE_FOR_EACH_MAX 10000
 #define PERI_RULE_PARALLEL_MAX 100 /* branches, or items at the same time */
+#define PERI_BLUEPRINT_INPUTS 100  /* of one blueprint */
 
 struct rule_names {
     const char **items;
@@ -30,10 +31,12 @@ struct rule_names {
 };
 
 struct peri_system_event;
+struct rule_loader;
 struct rule_reader {
     struct peri_diag *diag;
     const struct peri_rule_env *env; /* or NULL */
     struct peri_rule *rule;
+    struct rule_loader *loader;   /* knows the ids of the file; NULL: they do not count */
     struct peri_expr_names names; /* what templates may name, at the place being read */
     struct rule_names bound;      /* by `as`, borrowed from the tree */
     struct rule_names refused;    /* unknown names already reported */
@@ -52,6 +55,9 @@ struct rule_reader {
     bool members_doubtful; /* the same for steps.x and vars.x, anywhere in the rule */
     const struct peri_system_event *told[4]; /* when only these start the rule: what `event` holds is known */
     size_t told_count;
+    const struct peri_value *inputs;                 /* what input.x is; NULL: the rule is from no blueprint */
+    void (*read_input)(void *ctx, const char *name); /* told of each input.x, and of all with "*"; NULL: nobody */
+    void *read_input_ctx;
     bool head_doubtful; /* so is an unknown key of the rule's head */
     size_t steps;
     int nesting;
@@ -88,7 +94,8 @@ extern const struct rule_key peri_rule_head_keys[], peri_rule_trigger_keys[], pe
     peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[], peri_rule_wait_keys[],
     peri_rule_approve_keys[], peri_rule_cancel_keys[], peri_rule_rate_limit_keys[], peri_rule_quiet_hours_keys[],
     peri_rule_count_keys[], peri_rule_absence_keys[], peri_rule_sequence_keys[], peri_rule_sequence_step_keys[],
-    peri_rule_sun_keys[];
+    peri_rule_sun_keys[], peri_blueprint_use_keys[], peri_blueprint_head_keys[], peri_blueprint_input_keys[],
+    peri_blueprint_section_keys[];
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
 void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,
@@ -120,6 +127,11 @@ char *peri_rule_path(struct rule_reader *r, const char *fmt, ...) PERI_PRINTF(2,
 struct peri_place peri_rule_place(const struct rule_reader *r, const struct peri_node *node);
 /* Compiles with the names known here; NULL when wrong. */
 struct peri_template *peri_rule_template(struct rule_reader *r, const struct peri_node *node);
+
+/* rule_parse.c: a rule from its tree, which has no !input left. NULL with findings, or when memory is out
+ * (r->failed). file: of the rule; other: where the rest of its tree comes from, or NULL. */
+struct peri_rule *peri_rule_read_tree(
+    struct rule_reader *r, const char *file, const char *other, const struct peri_node *map) PERI_MUST_CHECK;
 
 /* rule_flow.c: key, mode, throttle and what else says when runs may start and go on */
 void peri_rule_read_flow(struct rule_reader *r, const struct peri_node *map);

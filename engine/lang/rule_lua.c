@@ -52,8 +52,11 @@ static enum peri_status add_names(struct rule_reader *r, const struct peri_node 
         while (p + n < end && (isalnum((unsigned char)p[n]) || p[n] == '_'))
             n++;
         bool field = before == '.' || before == ':';
-        if (n > 0 && !field && peri_rule_names_bound(r, p, n) && !seen(&words, p, n))
+        if (n > 0 && !field && peri_rule_names_bound(r, p, n) && !seen(&words, p, n)) {
             st = add_name(r, names, p, n);
+            if (r->read_input && n == 5 && memcmp(p, "input", n) == 0)
+                r->read_input(r->read_input_ctx, "*");
+        }
         if (n > 0)
             before = ' ';
         else if (!isspace((unsigned char)*p))

@@ -153,7 +153,7 @@ static void walk_limits(struct walker *w, const struct peri_node *map, const cha
 static void walk_pair(struct walker *w, const struct peri_node *map, const struct peri_pair *pair, const char *path)
 {
     /* What these hold is data of the author's own. */
-    static const char *const data[] = {"params", "data", "set", "lua", "expr", "retry", "schema", NULL};
+    static const char *const data[] = {"params", "data", "set", "lua", "expr", "retry", "schema", "expanded_from", NULL};
     static const char *const whole[] = {"quiet_hours", "rate_limit", "cancel_on", "for", NULL};
     static const char *const lists[] = {"conditions", "all", "any", NULL};
     const char *key = pair->key->text;

@@ -10,7 +10,8 @@
 #include "lang/rule_internal.h"
 #include "lang/system_event.h"
 
-static const char *const roots[] = {"event", "events", "trigger", "steps", "vars", "rule", "run", "now", "error"};
+static const char *const roots[] = {
+    "event", "events", "trigger", "steps", "vars", "rule", "run", "now", "error", "input"};
 #define ROOT_COUNT (sizeof(roots) / sizeof(roots[0]))
 
 bool peri_rule_names_push(struct rule_names *names, const char *name)
@@ -33,6 +34,8 @@ static bool is_root(const struct rule_reader *r, const char *name, size_t len)
 {
     for (size_t i = 0; i < ROOT_COUNT; i++)
         if (strlen(roots[i]) == len && memcmp(roots[i], name, len) == 0) {
+            if (strcmp(roots[i], "input") == 0)
+                return r->inputs != NULL;
             bool of_run =
                 strcmp(roots[i], "steps") == 0 || strcmp(roots[i], "vars") == 0 || strcmp(roots[i], "run") == 0;
             return strcmp(roots[i], "error") == 0 ? r->in_on_error : !of_run || !r->in_conditions;
@@ -106,11 +109,43 @@ static void find_told(struct rule_reader *r, const struct peri_node *rule_node)
     }
 }
 
+/* input.x is what the blueprint asks for. */
+static bool input_member(struct rule_reader *r, const char *field, struct peri_expr_problem *problem)
+{
+    const char *names[PERI_BLUEPRINT_INPUTS + 1];
+    size_t n = 0;
+    if (r->read_input)
+        r->read_input(r->read_input_ctx, field);
+    if (peri_map_at(r->inputs, field))
+        return true;
+    for (void *it = peri_map_first(r->inputs); it && n < PERI_BLUEPRINT_INPUTS; it = peri_map_next(r->inputs, it))
+        names[n++] = peri_map_key(it, NULL);
+    names[n] = NULL;
+    const char *near = peri_nearest(field, names);
+    snprintf(problem->code, sizeof(problem->code), "unknown-input");
+    snprintf(problem->message, sizeof(problem->message), "the blueprint has no input \"%.64s\"", field);
+    if (near) {
+        snprintf(problem->hint, sizeof(problem->hint), "did you mean \"%s\"?", near);
+        peri_expr_problem_fix(problem, field, near);
+    } else {
+        snprintf(problem->hint, sizeof(problem->hint), "declare it: input: {%.64s: {type: ...}}", field);
+    }
+    return false;
+}
+
+static const struct peri_value *constant(void *ctx, const char *root)
+{
+    struct rule_reader *r = ctx;
+    return strcmp(root, "input") == 0 && !peri_rule_names_has(&r->bound, root, 5) ? r->inputs : NULL;
+}
+
 /* steps.x and vars.x exist only where some step says so. */
 static bool member(void *ctx, const char *root, const char *field, struct peri_expr_problem *problem)
 {
     struct rule_reader *r = ctx;
     bool step = strcmp(root, "steps") == 0;
+    if (r->inputs && strcmp(root, "input") == 0)
+        return input_member(r, field, problem);
     if (strcmp(root, "events") == 0) {
         if (r->members_doubtful || r->head_doubtful || peri_rule_names_has(&r->heard_as, field, strlen(field)))
             return true;
@@ -218,7 +253,7 @@ void peri_rule_names_init(struct rule_reader *r, const struct peri_node *rule_no
     for (size_t i = 0; many && many->kind == PERI_NODE_LIST && i < many->count; i++)
         collect_heard(r, many->items[i]);
     r->names = (struct peri_expr_names){
-        .known = known, .list = list, .ctx = r, .member = member, .seen = seen, .enter = enter};
+        .known = known, .list = list, .ctx = r, .member = member, .seen = seen, .enter = enter, .constant = constant};
     collect(r, rule_node, 0);
     find_told(r, rule_node);
     peri_rule_fields_init(r, rule_node);
@@ -264,7 +299,7 @@ bool peri_rule_names_check(struct rule_reader *r, const struct peri_node *node, 
     }
     bool taken = false;
     for (size_t i = 0; i < ROOT_COUNT; i++)
-        taken = taken || strcmp(roots[i], name) == 0;
+        taken = taken || (strcmp(roots[i], name) == 0 && (r->inputs || strcmp(name, "input") != 0));
     for (size_t i = 0; words[i]; i++)
         taken = taken || strcmp(words[i], name) == 0;
     if (taken)

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/plain_secret.h"
+#include "lang/blueprint_internal.h"
 #include "lang/rule_internal.h"
 
 /* When you change a key table of rule_*.c, change all_keys and docs/rules.md. */
@@ -14,13 +15,14 @@ const struct rule_key peri_rule_head_keys[] = {{"name", KEY_KNOWN}, {"id", KEY_K
     {"enabled", KEY_KNOWN}, {"tags", KEY_KNOWN}, {"priority", KEY_KNOWN}, {"trigger", KEY_KNOWN},
     {"triggers", KEY_KNOWN}, {"conditions", KEY_KNOWN}, {"actions", KEY_KNOWN}, {"on_error", KEY_KNOWN},
     {"key", KEY_KNOWN}, {"mode", KEY_KNOWN}, {"max", KEY_KNOWN}, {"max_exceeded", KEY_KNOWN}, {"throttle", KEY_KNOWN},
-    {"timeout", KEY_KNOWN}, {"cancel_on", KEY_KNOWN}, {"on_change", KEY_KNOWN}, {"blueprint", KEY_LATER},
-    {"use_blueprint", KEY_LATER}, {NULL, KEY_END}};
+    {"timeout", KEY_KNOWN}, {"cancel_on", KEY_KNOWN}, {"on_change", KEY_KNOWN}, {"blueprint", KEY_KNOWN},
+    {"use_blueprint", KEY_KNOWN}, {"expanded_from", KEY_KNOWN}, {NULL, KEY_END}};
 static const struct rule_key file_keys[] = {{"rules", KEY_KNOWN}, {NULL, KEY_END}};
 
 static const char *const all_keys[] = {"rule.name", "rule.id", "rule.description", "rule.enabled", "rule.tags",
     "rule.priority", "rule.trigger", "rule.triggers", "rule.conditions", "rule.actions", "rule.on_error", "rule.key",
     "rule.mode", "rule.max", "rule.max_exceeded", "rule.throttle", "rule.timeout", "rule.cancel_on", "rule.on_change",
+    "rule.blueprint", "rule.use_blueprint", "use_blueprint.path", "use_blueprint.input", "rule.expanded_from",
     "cancel_on.event", "cancel_on.match", "step.parallel", "for_each.parallel", "step.wait_for", "step.approve",
     "approve.prompt", "approve.schema", "approve.timeout", "approve.default", "wait_for.event", "wait_for.match",
     "wait_for.timeout", "throttle.once_within", "throttle.once_after", "trigger.id", "trigger.event", "trigger.match",
@@ -48,14 +50,15 @@ struct seen_id {
     int line;
 };
 
-struct loader {
+struct rule_loader {
     const char *file;
     const struct peri_rule_env *env;
     struct peri_rule_list *list;
     struct peri_diag *diag;
     struct seen_id *seen;
     size_t seen_count, seen_cap;
-    size_t rules;
+    size_t rules, documents;
+    struct blueprint_uses uses;
     enum peri_status failed;
 };
 
@@ -177,7 +180,7 @@ static void read_body(struct rule_reader *r, const struct peri_node *map)
 
 /* ---- rules of a file ---- */
 
-static void check_same_id(struct rule_reader *r, struct loader *l, const struct peri_node *node)
+static void check_same_id(struct rule_reader *r, struct rule_loader *l, const struct peri_node *node)
 {
     const char *id = r->rule->id;
     for (size_t i = 0; id && i < l->seen_count; i++) {
@@ -198,14 +201,39 @@ static void check_same_id(struct rule_reader *r, struct loader *l, const struct 
     l->seen[l->seen_count++] = (struct seen_id){copy, r->rule->place.line};
 }
 
-static void read_fields(struct rule_reader *r, struct loader *l, const struct peri_node *map)
+/* Where a rule that was a blueprint's is from, and what its inputs were. */
+static struct peri_value *read_origin(struct rule_reader *r, const struct peri_node *map)
+{
+    static const struct rule_key keys[] = {{"blueprint", KEY_KNOWN}, {"input", KEY_KNOWN}, {NULL, KEY_END}};
+    const struct peri_node *origin = peri_node_get(map, "expanded_from", NULL), *path, *input;
+    struct peri_value *values = NULL;
+    if (!origin || !peri_rule_expect(r, origin, PERI_NODE_MAP, "expanded_from") ||
+        peri_rule_check_keys(r, origin, keys, "expanded_from") > 0)
+        return NULL;
+    path = peri_node_get(origin, "blueprint", NULL);
+    input = peri_node_get(origin, "input", NULL);
+    if (path && peri_rule_text(r, path, "blueprint"))
+        r->rule->blueprint = peri_rule_dup(r, path->text);
+    if (!input || peri_rule_expect(r, input, PERI_NODE_MAP, "input")) {
+        values = peri_blueprint_values(input);
+        if (!values)
+            peri_rule_nomem(r);
+    }
+    return values;
+}
+
+static void read_fields(struct rule_reader *r, const struct peri_node *map)
 {
     const struct peri_node *id_node = map;
+    struct peri_value *values = read_origin(r, map);
+    if (values)
+        r->inputs = values;
     r->head_doubtful = peri_rule_check_keys(r, map, peri_rule_head_keys, "a rule") > 0;
     if (peri_node_get(map, "name", NULL) || !has_unknown(map))
         read_name(r, map);
     read_id(r, map, &id_node);
-    check_same_id(r, l, id_node);
+    if (r->loader)
+        check_same_id(r, r->loader, id_node);
     read_head(r, map);
     peri_rule_names_init(r, map);
     read_body(r, map);
@@ -215,12 +243,53 @@ static void read_fields(struct rule_reader *r, struct loader *l, const struct pe
         if (peri_node_get(map, parts[i], NULL))
             peri_plain_secrets(peri_node_get(map, parts[i], NULL),
                 "`perigee secrets set NAME' keeps it, !secret NAME names it", r->diag);
+    peri_value_unref(values);
 }
 
-static void read_rule(struct loader *l, const struct peri_node *map)
+struct peri_rule *peri_rule_read_tree(
+    struct rule_reader *r, const char *file, const char *other, const struct peri_node *map)
 {
-    struct rule_reader r = {.diag = l->diag, .env = l->env};
-    size_t before = l->diag->errors;
+    size_t before = r->diag->errors;
+    struct peri_rule *rule = r->rule = peri_rule_create();
+    char *copy = rule ? peri_strdup(file) : NULL;
+    if (copy)
+        rule->place = (struct peri_place){copy, map->place.line, map->place.column};
+    if (copy && other)
+        rule->blueprint_file = peri_strdup(other);
+    if (!copy || (other && !rule->blueprint_file)) {
+        peri_rule_nomem(r);
+    } else {
+        read_fields(r, map);
+        if (r->failed == PERI_OK && r->diag->errors == before)
+            peri_rule_write_text(r, map);
+    }
+    r->rule = NULL;
+    if (r->failed == PERI_OK && r->diag->errors == before)
+        return rule;
+    peri_rule_unref(rule);
+    return NULL;
+}
+
+/* NULL with findings. */
+static struct peri_rule *make_rule(struct rule_loader *l, struct rule_reader *r, const struct peri_node *map)
+{
+    size_t before = r->diag->errors;
+    peri_blueprint_refuse_inputs(r, map, "only the rule of a blueprint has inputs");
+    if (r->diag->errors > before)
+        return NULL;
+    if (peri_node_get(map, "use_blueprint", NULL))
+        return peri_blueprint_use(&l->uses, r, l->file, map);
+    if (peri_rule_key_node(map, "blueprint")) {
+        peri_rule_fault(r, peri_rule_key_node(map, "blueprint")->place, "misplaced-key",
+            "a rule names it in use_blueprint:", "a blueprint stands in a file of its own");
+        return NULL;
+    }
+    return peri_rule_read_tree(r, l->file, NULL, map);
+}
+
+static void read_rule(struct rule_loader *l, const struct peri_node *map)
+{
+    struct rule_reader r = {.diag = l->diag, .env = l->env, .loader = l};
     if (++l->rules > PERI_RULE_MAX_RULES) {
         if (l->rules == PERI_RULE_MAX_RULES + 1)
             peri_rule_fault(&r, map->place, "too-many", NULL, "more than %d rules in one file", PERI_RULE_MAX_RULES);
@@ -228,35 +297,42 @@ static void read_rule(struct loader *l, const struct peri_node *map)
     }
     if (!peri_rule_expect(&r, map, PERI_NODE_MAP, "a rule"))
         return;
-    r.rule = peri_rule_create();
-    char *file = r.rule ? peri_strdup(l->file) : NULL;
-    if (!file) {
-        peri_rule_unref(r.rule);
-        l->failed = PERI_ENOMEM;
-        return;
-    }
-    r.rule->place = (struct peri_place){file, map->place.line, map->place.column};
-    read_fields(&r, l, map);
-    if (r.failed == PERI_OK && l->diag->errors == before)
-        peri_rule_write_text(&r, map);
+    struct peri_rule *rule = make_rule(l, &r, map);
     if (r.failed != PERI_OK)
         l->failed = r.failed;
-    else if (l->diag->errors == before) {
-        if (peri_vec_grow(&l->list->items, &l->list->cap, l->list->count + 1, sizeof(struct peri_rule *)))
-            l->list->items[l->list->count++] = peri_rule_ref(r.rule);
-        else
-            l->failed = PERI_ENOMEM;
-    }
-    peri_rule_unref(r.rule);
+    else if (rule && peri_vec_grow(&l->list->items, &l->list->cap, l->list->count + 1, sizeof(struct peri_rule *)))
+        l->list->items[l->list->count++] = peri_rule_ref(rule);
+    else if (rule)
+        l->failed = PERI_ENOMEM;
+    peri_rule_unref(rule);
 }
 
-static void read_document(struct loader *l, const struct peri_node *root)
+/* It makes no rule by itself. */
+static void read_blueprint(struct rule_loader *l, const struct peri_node *root)
+{
+    struct rule_reader r = {.diag = l->diag, .env = l->env};
+    struct blueprint b = {0};
+    if (l->documents > 1) {
+        peri_rule_fault(&r, peri_rule_key_node(root, "blueprint")->place, "misplaced-key", NULL,
+            "a blueprint stands in a file of its own");
+        return;
+    }
+    if (peri_blueprint_read(&b, l->file, root, l->env, l->diag) == PERI_ENOMEM)
+        l->failed = PERI_ENOMEM;
+    peri_blueprint_finish(&b);
+}
+
+static void read_document(struct rule_loader *l, const struct peri_node *root)
 {
     struct rule_reader r = {.diag = l->diag, .env = l->env};
     const struct peri_node *rules = peri_node_get(root, "rules", NULL);
     if (root->kind == PERI_NODE_LIST) {
         peri_rule_fault(&r, root->place, "wrong-type",
             "a list of rules stands under rules:", "a file holds one rule or a list under \"rules\", not a bare list");
+        return;
+    }
+    if (!rules && peri_blueprint_is(root)) {
+        read_blueprint(l, root);
         return;
     }
     if (!rules) {
@@ -273,13 +349,14 @@ static void read_document(struct loader *l, const struct peri_node *root)
 static enum peri_status read_documents(const char *file, struct peri_yaml_doc *doc, const struct peri_rule_env *env,
     struct peri_rule_list *list, struct peri_diag *diag)
 {
-    struct loader l = {.file = file, .env = env, .list = list, .diag = diag};
+    struct rule_loader l = {.file = file, .env = env, .list = list, .diag = diag, .documents = doc->count};
     size_t before = diag->errors;
     for (size_t i = 0; i < doc->count && l.failed == PERI_OK; i++)
         read_document(&l, doc->roots[i]);
     for (size_t i = 0; i < l.seen_count; i++)
         free(l.seen[i].id);
     free(l.seen);
+    peri_blueprint_uses_finish(&l.uses);
     if (l.failed != PERI_OK)
         return l.failed;
     return diag->errors > before || diag->lost ? PERI_EINVAL : PERI_OK;

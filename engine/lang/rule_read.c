@@ -267,7 +267,9 @@ char *peri_rule_path(struct rule_reader *r, const char *fmt, ...)
 
 struct peri_place peri_rule_place(const struct rule_reader *r, const struct peri_node *node)
 {
-    return (struct peri_place){r->rule->place.file, node->place.line, node->place.column};
+    const char *file = node->place.file, *other = r->rule->blueprint_file;
+    bool elsewhere = other && file && strcmp(file, other) == 0;
+    return (struct peri_place){elsewhere ? other : r->rule->place.file, node->place.line, node->place.column};
 }
 
 struct peri_template *peri_rule_template(struct rule_reader *r, const struct peri_node *node)

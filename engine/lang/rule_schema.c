@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "data/json.h"
+#include "lang/blueprint.h"
 #include "lang/rule_internal.h"
 
 #define REF(name) "{\"$ref\": \"#/definitions/" name "\"}"
@@ -48,6 +49,12 @@ static const struct shape rule_shapes[] = {
         "All must hold. Without it every trigger fires."},
     {"actions", REF("block"), "The steps, carried out in order."},
     {"on_error", REF("block"), "Steps for when a step failed and nothing else took care of it."},
+    {"blueprint", "false", "A blueprint stands in a file of its own."},
+    {"use_blueprint", REF("use_blueprint"), "The rule is made of a blueprint, and says what goes into it."},
+    {"expanded_from",
+        "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {\"blueprint\": {\"type\": "
+        "\"string\"}, \"input\": {\"type\": \"object\"}}}",
+        "Written by the engine: the blueprint that the rule was made of, and what input.x is."},
     {0},
 };
 
@@ -257,6 +264,50 @@ static const struct shape retry_shapes[] = {
     {0},
 };
 
+static const struct shape use_shapes[] = {
+    {"path", "{\"type\": \"string\", \"maxLength\": 512, \"pattern\": \"^[^./~][^\\\\\\\\]*\\\\.ya?ml$\"}",
+        "Where the blueprint lies below the rule folder."},
+    {"input", "{\"type\": \"object\"}", "What goes into the blueprint, by the names of its inputs."},
+    {0},
+};
+
+static const struct shape blueprint_shapes[] = {
+    {"name", REF("text"), "What it is for, in a few words."},
+    {"description", REF("text"), "For people."},
+    {"author", REF("text"), "Who made it."},
+    {"homepage", REF("text"), "Where it comes from."},
+    {"version", REF("text"), "Of the blueprint, for people."},
+    {"input", REF("inputs"), "What a rule that uses it says: name: {type: ...}."},
+    {0},
+};
+
+static const struct shape input_shapes[] = {
+    {"type", "{\"type\": \"string\"}", "What fits."}, /* put_types */
+    {"name", REF("text"), "How people call it."},
+    {"description", REF("text"), "For people."},
+    {"default", "true", "What it is when a rule says nothing."},
+    {"required", "{\"type\": \"boolean\", \"default\": true}", "false without a default: what holds it is left out."},
+    {"min", "{\"type\": [\"number\", \"string\"]}",
+        "The least: of a number, a duration, the length of a text or a list."},
+    {"max", "{\"type\": [\"number\", \"string\"]}",
+        "The most: of a number, a duration, the length of a text or a list."},
+    {"pattern", REF("text"), "A regular expression that a text matches."},
+    {"options",
+        "{\"type\": \"array\", \"minItems\": 1, \"maxItems\": 100, \"items\": {\"type\": [\"string\", "
+        "\"number\", \"boolean\"]}}",
+        "What an enum may be."},
+    {"items", REF("input"), "What the elements of a list are."},
+    {"schema", "{\"type\": \"object\"}", "The JSON Schema of an object."},
+    {0},
+};
+
+static const struct shape section_shapes[] = {
+    {"name", REF("text"), "How people call these inputs together."},
+    {"description", REF("text"), "For people."},
+    {"input", REF("inputs"), "The inputs of the section."},
+    {0},
+};
+
 /* more: members beside properties. */
 static const struct mapping {
     const char *name, *definition;
@@ -265,8 +316,14 @@ static const struct mapping {
     const char *more;
 } mappings[] = {
     {"rule", "rule", peri_rule_head_keys, rule_shapes,
-        "{\"required\": [\"name\", \"actions\"], \"oneOf\": [{\"required\": [\"trigger\"]}, {\"required\": "
-        "[\"triggers\"]}]}"},
+        "{\"required\": [\"name\"], \"oneOf\": [{\"required\": [\"trigger\", \"actions\"]}, {\"required\": "
+        "[\"triggers\", \"actions\"]}, {\"required\": [\"use_blueprint\"]}], \"dependencies\": {\"use_blueprint\": "
+        "{\"propertyNames\": {\"enum\": [\"name\", \"id\", \"description\", \"enabled\", \"tags\", \"priority\", "
+        "\"use_blueprint\"]}}}}"},
+    {"use_blueprint", "use_blueprint", peri_blueprint_use_keys, use_shapes, "{\"required\": [\"path\"]}"},
+    {"blueprint", "blueprint", peri_blueprint_head_keys, blueprint_shapes, "{\"required\": [\"name\"]}"},
+    {"input", "input", peri_blueprint_input_keys, input_shapes, "{\"required\": [\"type\"]}"},
+    {"input_section", "input_section", peri_blueprint_section_keys, section_shapes, "{\"required\": [\"input\"]}"},
     {"trigger", "trigger", peri_rule_trigger_keys, trigger_shapes,
         "{\"oneOf\": [{\"required\": [\"event\"]}, {\"required\": [\"schedule\"]}, {\"required\": [\"sun\"]}, "
         "{\"required\": [\"count\"]}, "
@@ -315,6 +372,11 @@ static const struct shape parts[] = {
         "\"^(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$\"}",
         "A duration such as 90s, 10m, 1h30m or 2d."},
     {"block", LIST_OF(REF("step")), NULL},
+    {"inputs",
+        "{\"type\": \"object\", \"propertyNames\": " REF("name") ", \"additionalProperties\": {\"if\": "
+                                                                 "{\"required\": [\"input\"]}, \"then\": " REF(
+                                                                     "input_section") ", \"else\": " REF("input") "}}",
+        NULL},
     {"condition",
         "{\"type\": [\"string\", \"boolean\", \"array\", \"object\"], \"pattern\": \"\\\\S\", \"minItems\": 1, "
         "\"items\": " REF("condition") ", \"if\": {\"type\": \"object\"}, \"then\": " REF("condition_mapping") "}",
@@ -602,6 +664,43 @@ static bool put_operators(struct peri_value *mapping, const struct peri_rule_env
     return good;
 }
 
+/* The types of inputs, from the table that reads them. */
+static bool put_types(struct peri_value *definitions)
+{
+    struct peri_value *type = parse("{\"enum\": []}"), *list = peri_map_at(type, "enum");
+    const char *name;
+    bool good = list != NULL;
+    for (size_t i = 0; good && (name = peri_blueprint_type_at(i, NULL)); i++)
+        good = peri_list_push(list, peri_value_str(name)) == PERI_OK;
+    good = good && peri_map_put_text(type, "description", "What fits.") == PERI_OK &&
+           peri_map_put_ref(peri_map_at(peri_map_at(definitions, "input"), "properties"), "type", type) == PERI_OK;
+    peri_value_unref(type);
+    return good;
+}
+
+/* A rule with holes, of which a schema can say nothing but which keys it has. */
+static bool put_blueprint_file(struct peri_value *definitions)
+{
+    static const char *const not_here[] = {"name", "id", "enabled", "use_blueprint", "expanded_from", "blueprint"};
+    struct peri_value *file =
+        parse("{\"type\": \"object\", \"additionalProperties\": false, \"required\": "
+              "[\"blueprint\", \"actions\"], \"oneOf\": [{\"required\": [\"trigger\"]}, "
+              "{\"required\": [\"triggers\"]}], \"properties\": {\"blueprint\": " REF("blueprint") "}}");
+    struct peri_value *properties = peri_map_at(file, "properties");
+    bool good = properties != NULL;
+    for (const struct rule_key *k = peri_rule_head_keys; good && k->kind != KEY_END; k++) {
+        bool here = true;
+        for (size_t i = 0; i < sizeof(not_here) / sizeof(not_here[0]); i++)
+            here = here && strcmp(not_here[i], k->name) != 0;
+        if (here)
+            good = peri_map_put(properties, k->name, describe(parse("{}"), find_shape(rule_shapes, k->name)->help)) ==
+                   PERI_OK;
+    }
+    good = good && peri_map_put_ref(definitions, "blueprint_file", file) == PERI_OK;
+    peri_value_unref(file);
+    return good;
+}
+
 static bool put_definitions(struct peri_value *definitions, const struct peri_rule_env *env)
 {
     bool good = true;
@@ -609,8 +708,8 @@ static bool put_definitions(struct peri_value *definitions, const struct peri_ru
         good = peri_map_put(definitions, parts[i].key, describe(parse(parts[i].schema), parts[i].help)) == PERI_OK;
     for (size_t i = 0; good && i < MAPPING_COUNT; i++)
         good = peri_map_put(definitions, mappings[i].definition, mapping_schema(&mappings[i])) == PERI_OK;
-    return good && put_kinds(peri_map_at(definitions, "step")) &&
-           put_operators(peri_map_at(definitions, "step"), env, false) &&
+    return good && put_types(definitions) && put_blueprint_file(definitions) &&
+           put_kinds(peri_map_at(definitions, "step")) && put_operators(peri_map_at(definitions, "step"), env, false) &&
            put_operators(peri_map_at(definitions, "condition_mapping"), env, true);
 }
 
@@ -621,7 +720,8 @@ struct peri_value *peri_rule_schema(const struct peri_rule_env *env)
               "\"description\": \"One rule, or a list of them under rules:.\", \"type\": \"object\", "
               "\"if\": {\"required\": [\"rules\"]}, "
               "\"then\": {\"properties\": {\"rules\": {\"type\": \"array\", \"items\": " REF(
-                  "rule") "}}, \"additionalProperties\": false}, \"else\": " REF("rule") ", \"definitions\": {}}");
+                  "rule") "}}, \"additionalProperties\": false}, \"else\": {\"if\": {\"required\": [\"blueprint\"]}, "
+                          "\"then\": " REF("blueprint_file") ", \"else\": " REF("rule") "}, \"definitions\": {}}");
     if (schema && put_definitions(peri_map_at(schema, "definitions"), env))
         return schema;
     peri_value_unref(schema);

@@ -331,8 +331,7 @@ static enum peri_status compile_scalar(struct maker *m, const struct peri_node *
         return *ret ? PERI_OK : PERI_ENOMEM;
     }
     if (node->tag) {
-        peri_diag_add(
-            m->diag, node->place, PERI_SEV_ERROR, "not-supported-yet", NULL, "%s is not supported yet", node->tag);
+        peri_diag_add(m->diag, node->place, PERI_SEV_ERROR, "input-outside", NULL, "%s cannot be used here", node->tag);
         return PERI_EINVAL;
     }
     if (node->type == PERI_STRING)

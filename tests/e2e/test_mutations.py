@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import re
+import shutil
 
 import harness
 
@@ -17,9 +18,10 @@ KEYS = HEAD_KEYS + ("event match schedule cron every at timezone dst catch_up al
 def sources():
     for folder in (os.path.join(harness.SOURCE, "tests/e2e/corpus"), os.path.join(harness.SOURCE, "rules")):
         for path in sorted(glob.glob(folder + "/*.yaml")):
-            if not path.endswith(".test.yaml"):
-                with open(path) as f:
-                    yield os.path.basename(path)[:-5], f.read()
+            with open(path) as f:
+                text = f.read()
+            if not path.endswith(".test.yaml") and not re.search(r"^rules:", text, re.M):
+                yield os.path.basename(path)[:-5], text
 
 
 class Mutant:
@@ -83,6 +85,9 @@ def mutants(text):
         if "params" in path:
             if path[-1] == "params" and key not in ("data",):
                 yield Mutant("misspelt parameter", swap(text, at, key, new), at, ["param-unknown"])
+        elif path and path[-1] == "input":
+            if key in ("then", "only"):
+                yield Mutant("misspelt input", swap(text, at, key, new), at, ["unknown-input"])
         elif key in KEYS and new != key and "data" not in path:
             yield Mutant("misspelt key", swap(text, at, key, new), at, ["unknown-key"])
         if key in HEAD_KEYS and not path:
@@ -119,7 +124,7 @@ def mutants(text):
     for m in each(text, r"(?:priority|max): (\d+)"):
         yield Mutant("number in quotes", swap(text, m.start(1), m.group(1), f'"{m.group(1)}"'), m.start(1), ["wrong-type"])
     for m in each(text, r"(?:message|body|subject|title): (\"[^\"]*\")"):
-        yield Mutant("number as text", swap(text, m.start(1), m.group(1), "12"), m.start(1), ["param-type"])
+        yield Mutant("number as text", swap(text, m.start(1), m.group(1), "12"), m.start(1), ["param-type", "input-type"])
     for m in each(text, r"cron: \"(\d+) \d+ "):
         yield Mutant("minute 61", swap(text, m.start(1), m.group(1), "61"), m.start(1), ["cron-syntax"])
     for m in each(text, r"timezone: ([A-Z][A-Za-z_]+/[A-Za-z_]+)"):
@@ -153,6 +158,7 @@ class Mutations(harness.Case):
     def write_all(self):
         """{file: mutant}; each file has an id of its own, at its end, where it moves nothing."""
         self.p = self.service(start=False)
+        shutil.copytree(os.path.join(harness.SOURCE, "rules", "blueprints"), os.path.join(self.p.rules, "blueprints"))
         made = {}
         count = 0
         for name, text in sources():

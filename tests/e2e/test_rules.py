@@ -5,6 +5,7 @@ Schedules and delays are brought forward by editing the text; everything else ru
 import datetime
 import http.server
 import os
+import shutil
 import threading
 
 import harness
@@ -24,7 +25,12 @@ class Rules(harness.Case):
         for old, new in edits:
             self.assertIn(old, text)
             text = text.replace(old, new)
-        return self.service(config, rules={name: text})
+        if "use_blueprint:" not in text:
+            return self.service(config, rules={name: text})
+        p = self.service(config, rules={name: text}, start=False)
+        shutil.copytree(os.path.join(harness.SOURCE, "rules", "blueprints"), os.path.join(p.rules, "blueprints"))
+        p.start()
+        return p
 
     def ada(self, p):
         p.put("contact", {"id": "ada", "phoneNumbers": [NUMBER], "emails": ["ada@example.org"]})
@@ -152,6 +158,22 @@ class Rules(harness.Case):
         p = self.one("sensor-silent.yaml", ("for: 30m", "for: 1s"))
         self.bodies(p, 2)
         self.assertEqual({m["subject"] for m in p.outbox()}, {"No news from freezer", "No news from cellar"})
+
+    def test_readings_above(self):
+        p = self.one("readings-above.yaml")
+        for data in ({"sensorId": "freezer", "celsius": -20}, {"sensorId": "freezer", "celsius": -12}, {"sensorId": "cellar", "humidity": 80.5}):
+            p.runs_of(p.emit("sensor.Reading", data))
+        self.bodies(p, 2)
+        self.assertEqual({m["subject"] for m in p.outbox()}, {"Freezer above -15", "Cellar above 75.5"})
+
+    def test_family_missed_calls(self):
+        p = self.one("family-missed-calls.yaml", ("delay: 4h", "delay: 10ms"), ("<= 5", "<= 7"))
+        p.put("contact", {"id": "ada", "phoneNumbers": [NUMBER], "tags": ["family"]})
+        now = datetime.datetime.now(datetime.timezone.utc)
+        for minutes in (20, 10):
+            p.put("call", {"contactId": "ada", "direction": "inbound", "missed": True, "startedAt": (now - datetime.timedelta(minutes=minutes)).isoformat()})
+        p.runs_of(p.emit("comms.CallMissed", {"fromContactId": "ada"}))
+        self.assertEqual(self.bodies(p, 2), ["Busy right now, I will call back tonight.", "ada has called 2 times or more"])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import harness
 from test_check import lines, whole
 
 RULES = sorted(f for f in glob.glob(os.path.join(harness.SOURCE, "rules", "*.yaml")) if not f.endswith(".test.yaml"))
-FREE = {"match", "data", "set", "json", "where", "headers", "query"}  # mappings whose keys the author chooses
+FREE = {"match", "input", "data", "set", "json", "where", "headers", "query"}  # mappings whose keys the author chooses
 # What a schema can see of the mistakes that the engine finds.
 SEEN = {"unknown-key", "missing-key", "misplaced-key", "misplaced-item", "conflicting-keys", "not-supported-yet", "wrong-type", "bad-value", "out-of-range", "empty-text",
         "empty-list", "bad-name", "duration", "unknown-operator", "operator-kind", "param-missing", "param-unknown", "param-type", "event-type",
@@ -30,6 +30,7 @@ for tag, regex, first in (("null", r"^(~|null|Null|NULL|)$", "~nN"), ("bool", r"
                           ("int", r"^[-+]?[0-9]+$", "-+0123456789"), ("float", r"^[-+]?([0-9]*\.[0-9]+|[0-9]+\.?)([eE][-+]?[0-9]+)?$", "-+.0123456789")):
     Loader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(regex), list(first) + ([""] if tag == "null" else []))
 Loader.add_constructor("!secret", lambda loader, node: node.value)
+Loader.add_constructor("!input", lambda loader, node: node.value)
 
 
 def documents(text):

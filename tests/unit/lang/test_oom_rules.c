@@ -5,8 +5,11 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/str.h"
 #include "data/json.h"
 #include "lang/expr.h"
 #include "lang/index.h"
@@ -53,8 +56,52 @@ static void test_each_allocation_fails_once(void **state)
     assert_true(n > 100);
 }
 
+static const char blueprint[] =
+    "blueprint:\n  name: B\n  input:\n    n: {type: integer, min: 1}\n    k: {type: string, default: key}\n    s: {type: list, min: 1, items: {type: string, pattern: \"^a\"}, "
+    "default: [ab]}\ntrigger: {event: a.B, match: {x: !input s}}\nconditions: [\"{{ event.n > input.n }}\"]\nactions:\n"
+    "  - {operator: core.log, params: {message: {!input k: [!input n, !input s]}}}\n";
+static const char use[] = "name: R\nuse_blueprint: {path: b.yaml, input: {n: 3}}\n";
+static char file[] = "/tmp/perigee-oom-rules-XXXXXX";
+
+static enum peri_status find_blueprint(const struct peri_rule_env *env, const char *from, const char *path,
+    char **ret_file, char *near, struct peri_error *err)
+{
+    near[0] = '\0';
+    *ret_file = peri_strdup(file);
+    return *ret_file ? PERI_OK : peri_error_nomem(err);
+}
+
+static bool one_blueprint_round(long n)
+{
+    struct peri_rule_list list = {0};
+    struct peri_rule_env env = {.find_blueprint = find_blueprint};
+    struct peri_diag diag;
+    peri_diag_init(&diag);
+    oom_at(n);
+    enum peri_status st = peri_rules_load_text("r.yaml", use, strlen(use), &env, &list, &diag);
+    bool hit = oom_over();
+    if (!hit && st != PERI_OK)
+        fail_msg("allocation %ld: %s", n, diag.count ? diag.items[0].message : peri_status_name(st));
+    assert_int_equal(list.count, st == PERI_OK ? 1 : 0);
+    peri_rule_list_finish(&list);
+    peri_diag_finish(&diag);
+    return hit;
+}
+
+static void test_each_allocation_of_a_blueprint_fails_once(void **state)
+{
+    int fd = mkstemp(file);
+    assert_true(fd >= 0 && write(fd, blueprint, sizeof(blueprint) - 1) == (ssize_t)sizeof(blueprint) - 1 && close(fd) == 0);
+    long n = 1;
+    while (one_blueprint_round(n))
+        n++;
+    unlink(file);
+    assert_true(n > 100);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_allocation_fails_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_allocation_fails_once),
+        cmocka_unit_test(test_each_allocation_of_a_blueprint_fails_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,7 +125,7 @@ static const struct mutation {
     {"priority: 5", "key: \"{{ steps.mail.x }}\"", 6, 10, "unknown-root", NULL},
     {"priority: 5", "key: \"{{ event.x\"", 6, 7, "expr-syntax", NULL},
     {"priority: 5", "key: 7", 6, 6, "wrong-type", NULL},
-    {"priority: 5", "use_blueprint: {path: x}", 6, 1, "not-supported-yet", NULL},
+    {"priority: 5", "use_blueprint: {path: x.yaml}", 6, 1, "conflicting-keys", NULL},
     {"priority: 5", "trigger: {event: a.B}", 7, 1, "conflicting-keys", NULL},
     /* triggers */
     {"triggers:\n", "tiggers:\n", 7, 1, "unknown-key", "triggers"},

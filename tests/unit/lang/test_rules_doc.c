@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/json.h"
 #include "lang/expr_internal.h"
@@ -44,22 +45,48 @@ static int read_page(void **state)
     return n > 0 && n < sizeof(page) - 1 ? 0 : -1;
 }
 
+/* The blueprint that the page showed last. */
+static char blueprint[64] = "/tmp/perigee-rules-doc-XXXXXX";
+
+static enum peri_status find_blueprint(const struct peri_rule_env *env, const char *from, const char *path,
+    char **ret_file, char *near, struct peri_error *err)
+{
+    near[0] = '\0';
+    *ret_file = strdup(blueprint);
+    return *ret_file ? PERI_OK : PERI_ENOMEM;
+}
+
+static void keep_blueprint(const char *text)
+{
+    FILE *f = fopen(blueprint, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
+    fclose(f);
+}
+
 static void test_rules_load(void **state)
 {
+    int fd = mkstemp(blueprint);
+    assert_true(fd >= 0 && close(fd) == 0);
     char *at = page, *text;
     size_t n = 0;
     read_page(state);
     for (; (text = next_block(&at, "yaml")); n++) {
         struct peri_rule_list list = {0};
-        struct peri_rule_env env = {.timezone = "UTC"};
+        struct peri_rule_env env = {.timezone = "UTC", .find_blueprint = find_blueprint};
         struct peri_diag diag;
+        bool is_blueprint = strncmp(text, "blueprint:", 10) == 0;
+        if (is_blueprint)
+            keep_blueprint(text);
         peri_diag_init(&diag);
         if (peri_rules_load_text("rules.md", text, strlen(text), &env, &list, &diag) != PERI_OK)
             fail_msg("%s\n%d:%d %s", text, diag.items[0].line, diag.items[0].column, diag.items[0].message);
-        assert_int_equal(list.count, 1);
+        assert_int_equal(list.count, is_blueprint ? 0 : 1);
+        assert_int_equal(diag.count, 0);
         peri_rule_list_finish(&list);
         peri_diag_finish(&diag);
     }
+    assert_int_equal(unlink(blueprint), 0);
     assert_true(n >= 4);
 }
 

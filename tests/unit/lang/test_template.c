@@ -150,7 +150,7 @@ static void test_findings_point_into_the_text(void **state)
         {"a: \"{{ event.x | uper }}\"", 1, 18, "unknown-filter"},
         {"a: \"{{ }}\"", 1, 7, "expr-syntax"},
         {"a: \"{{ 'x }} {{ event.x }}\"", 1, 8, "expr-syntax"},
-        {"a: !input x", 1, 4, "not-supported-yet"},
+        {"a: !input x", 1, 4, "input-outside"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct peri_diag diag;

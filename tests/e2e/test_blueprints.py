@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Blueprints through the program: rules made of one, a service that reloads them, what may and may not be named as one."""
+import json
+import os
+import shutil
+
+import harness
+from test_check import lines
+
+BLUEPRINT = """blueprint:
+  name: Greet
+  input:
+    tag: {type: string, min: 1}
+    text: {type: string, default: "Hello {{ event.name }}"}
+    wait: {type: duration, required: false}
+    secret: {type: secret, required: false}
+trigger: {event: t.Arrived, match: {tag: [!input tag]}}
+actions:
+  - operator: notify.send
+    params: {message: !input text}
+"""
+USES = """rules:
+  - {name: Ada, use_blueprint: {path: blueprints/greet.yaml, input: {tag: a}}}
+  - {name: Bob, use_blueprint: {path: blueprints/greet.yaml, input: {tag: b, text: Hi}}}
+"""
+
+
+class Case(harness.Case):
+    def blueprint(self, text, name="greet.yaml"):
+        os.makedirs(os.path.join(self.p.rules, "blueprints"), exist_ok=True)
+        self.p.write_rule("blueprints/" + name, text)
+
+    def codes(self, *arguments):
+        return [(f["code"], f["file"][len(self.p.rules) + 1:], f["line"]) for f in lines(self.p.cli("check", *arguments, "--json").stdout)]
+
+
+class Service(Case):
+    def setUp(self):
+        self.p = self.service(start=False)
+        self.blueprint(BLUEPRINT)
+        self.p.write_rule("uses.yaml", USES)
+
+    def reload(self):
+        answer = self.p.request("POST", "/v1/reload", {})
+        self.assertEqual(answer.status, 200)
+        return answer.json
+
+    def greet(self, tag):
+        before = len(self.p.outbox())
+        runs = self.p.runs_of(self.p.emit("t.Arrived", {"tag": tag, "name": "you"}))
+        if not runs:
+            return None
+        return harness.wait_for(lambda: len(self.p.outbox()) > before and self.p.outbox(), "a message")[-1]["body"]
+
+    def test_two_rules_of_one_blueprint_and_an_edit(self):
+        self.p.start()
+        self.assertEqual((self.greet("a"), self.greet("b"), self.greet("c")), ("Hello you", "Hi", None))
+        ada, = [r for r in self.p.get("/v1/rules")["items"] if r["id"] == "ada"]
+        self.assertEqual((ada["blueprint"], os.path.basename(ada["file"]), ada["line"]), ("blueprints/greet.yaml", "uses.yaml", 2))
+        self.blueprint(BLUEPRINT.replace("Hello {{", "Good day {{"))  # the watcher sees it, in a folder below
+        harness.wait_for(lambda: self.greet("a") == "Good day you", "the edit")
+        self.assertEqual(self.greet("b"), "Hi")
+        self.blueprint(BLUEPRINT.replace("!input text", "!input txet"))
+        found = self.reload()
+        self.assertEqual([f["code"] for f in found["items"]], ["unknown-input", "broken-blueprint", "broken-blueprint"])
+        self.assertEqual((self.greet("a"), self.greet("b")), ("Good day you", "Hi"), "they run on as they were")
+        os.unlink(os.path.join(self.p.rules, "blueprints", "greet.yaml"))
+        self.assertEqual([f["code"] for f in self.reload()["items"]], ["no-blueprint", "no-blueprint"])
+        self.assertEqual(self.greet("a"), "Good day you")
+
+    def test_a_run_that_waits_goes_on_with_what_it_began_with(self):
+        text = BLUEPRINT.replace("actions:\n", "actions:\n  - {wait_for: {event: t.Go}}\n")
+        self.blueprint(text)
+        self.p.start()
+        event = self.p.emit("t.Arrived", {"tag": "a", "name": "you"})
+        run, = self.p.runs_of(event, ended=False)
+        self.blueprint(text.replace("Hello", "Good day"))
+        self.reload()
+        self.p.restart()
+        os.unlink(os.path.join(self.p.rules, "blueprints", "greet.yaml"))
+        self.p.emit("t.Go")
+        harness.wait_for(lambda: self.p.outbox(), "the message")
+        self.assertEqual([m["body"] for m in self.p.outbox()], ["Hello you"])
+
+    def test_why_and_traces_name_the_rule(self):
+        self.p.start()
+        event = self.p.emit("t.Arrived", {"tag": "a", "name": "you"})
+        run, = self.p.runs_of(event)
+        self.assertIn("notify.send", self.p.cli("runs", "show", run["id"], expect=0).stdout)
+        self.assertIn("bob: no, at match: tag", self.p.cli("why", "bob", "--event", event, expect=1).stdout)
+        self.assertIn("ada: fired", self.p.cli("why", "ada", "--event", event, expect=0).stdout)
+
+
+class Tools(Case):
+    def setUp(self):
+        self.p = self.service(start=False)
+
+    def test_findings_have_the_place_of_the_user(self):
+        self.blueprint(BLUEPRINT)
+        self.p.write_rule("uses.yaml", USES.replace("tag: a", "tga: a").replace("text: Hi", "text: 7"))
+        self.assertEqual(self.codes(), [("unused-input", "blueprints/greet.yaml", 6), ("unused-input", "blueprints/greet.yaml", 7), ("unknown-input", "uses.yaml", 2),
+                                        ("input-type", "uses.yaml", 3)])
+        text = self.p.cli("check", expect=1).stdout
+        self.assertIn("uses.yaml:2:70: error: the blueprint has no input \"tga\" [unknown-input]", text)
+        self.assertIn('did you mean "tag"?', text)
+
+    def test_fix_mends_the_use_and_leaves_the_blueprint_whole(self):
+        self.blueprint(BLUEPRINT)
+        self.p.write_rule("uses.yaml", "# kept\n" + USES.replace("tag: a", "tga: a").replace("greet.yaml, input: {tag: b", "gret.yaml, input: {tag: b"))
+        self.p.cli("check", "--fix", expect=0)
+        with open(os.path.join(self.p.rules, "uses.yaml")) as f:
+            self.assertEqual(f.read(), "# kept\n" + USES)
+        with open(os.path.join(self.p.rules, "blueprints", "greet.yaml")) as f:
+            self.assertEqual(f.read(), BLUEPRINT)
+        self.blueprint(BLUEPRINT.replace("!input text", "!input txet").replace("{type: string, min", "{type: strin, min"))
+        self.p.cli("check", "--fix")
+        with open(os.path.join(self.p.rules, "blueprints", "greet.yaml")) as f:
+            self.assertIn("{type: string, min", f.read())
+
+    def test_paths_do_not_lead_out(self):
+        outside = os.path.join(self.p.dir, "outside.yaml")
+        with open(outside, "w") as f:
+            f.write(BLUEPRINT)
+        self.blueprint(BLUEPRINT)
+        os.symlink(outside, os.path.join(self.p.rules, "blueprints", "link.yaml"))
+        os.symlink(self.p.dir, os.path.join(self.p.rules, "up"))
+        self.blueprint("name: X\ntrigger: {event: a.B}\nactions: [{stop: true}]\n", "rule.yaml")
+        for path, said in (("../outside.yaml", "out of the rule folder"), (outside, "relative to the rule folder"), ("blueprints/link.yaml", "symbolic link"),
+                           ("up/outside.yaml", "symbolic link"), ("blueprints/../../outside.yaml", "out of the rule folder"), ("blueprints", ".yaml file"),
+                           ("blueprints/rule.yaml", "this file is no blueprint"), ("blueprints/gone.yaml", "there is no blueprint"), ("./x.yaml", "dot")):
+            self.p.write_rule("uses.yaml", json.dumps({"name": "X2", "use_blueprint": {"path": path, "input": {"tag": "a"}}}))
+            text = self.p.cli("check", os.path.join(self.p.rules, "uses.yaml"), expect=1).stdout
+            self.assertIn(said, text, path)
+            self.assertIn("uses.yaml:1:42", text)
+
+    def test_another_rule_folder_lends_its_blueprints(self):
+        own = os.path.join(self.p.dir, "own")
+        os.mkdir(own)
+        self.blueprint(BLUEPRINT)
+        self.p.write_config("", [own, self.p.rules])
+        with open(os.path.join(own, "uses.yaml"), "w") as f:
+            f.write(USES)
+        self.assertEqual(sorted(r["id"] for r in lines(self.p.cli("rules", "list", "--json", expect=0).stdout)), ["ada", "bob"])
+        os.mkdir(os.path.join(own, "blueprints"))  # one's own comes first
+        with open(os.path.join(own, "blueprints", "greet.yaml"), "w") as f:
+            f.write(BLUEPRINT.replace("t.Arrived", "t.Own"))
+        self.assertIn("t.Own", self.p.cli("rules", "show", "ada", expect=0).stdout)
+
+    def test_tests_mutation_and_coverage(self):
+        self.blueprint(BLUEPRINT)
+        self.p.write_rule("uses.yaml", USES)
+        self.p.write_rule("uses.test.yaml", """tests:
+  - name: t
+    steps:
+      - event: t.Arrived
+        data: {tag: a, name: you}
+        expect: {verdicts: {ada: fired, bob: no}, messages: [{body: Hello you}]}
+""")
+        file = os.path.join(self.p.rules, "uses.test.yaml")
+        self.p.cli("test", file, expect=0)
+        changes = lines(self.p.cli("test", file, "--mutate", "--json", expect=1).stdout)
+        changes = [c for c in changes if "change" in c]
+        self.assertEqual([(c["rule"], c["path"], c["noticed"], os.path.basename(c["file"]), c["line"]) for c in changes],
+                         [("ada", "trigger.match.tag", False, "uses.yaml", 2), ("bob", "trigger.match.tag", True, "uses.yaml", 3)])
+
+    def test_backtest_sees_what_an_edit_of_the_blueprint_changes(self):
+        self.blueprint(BLUEPRINT)
+        self.p.write_rule("uses.yaml", USES)
+        self.p.start()
+        self.p.runs_of(self.p.emit("t.Arrived", {"tag": "a", "name": "you"}))
+        self.p.stop()
+        other = os.path.join(self.p.dir, "other")
+        shutil.copytree(self.p.rules, other)
+        self.assertEqual(self.p.cli("diff", other, "--since", "1d", expect=0).returncode, 0)
+        with open(os.path.join(other, "blueprints", "greet.yaml"), "w") as f:
+            f.write(BLUEPRINT.replace("Hello", "Good day"))
+        text = self.p.cli("diff", other, "--since", "1d", expect=1).stdout
+        self.assertIn("ada", text)
+        self.assertIn("Good day you", text)
+
+    def test_a_secret_stays_one(self):
+        canary = "canary-7f3a9"
+        self.blueprint(BLUEPRINT.replace("params: {message: !input text}", "params: {message: \"{{ input.text }}\"}"))
+        self.p.write_rule("uses.yaml", USES.replace("text: Hi", "text: !secret pin"))
+        self.p.cli("secrets", "set", "pin", stdin=canary, expect=0)
+        self.assertIn(("input-dynamic", "uses.yaml", 3), self.codes(), "what a template computes with would be written out")
+        self.blueprint(BLUEPRINT)
+        self.assertNotIn("input-dynamic", [c for c, _, _ in self.codes()])
+        self.assertNotIn(canary, self.p.cli("rules", "show", "bob", expect=0).stdout)
+        self.p.start()
+        self.p.runs_of(self.p.emit("t.Arrived", {"tag": "b"}))
+        for command in (("runs", "list", "--json"), ("rules", "show", "bob", "--json"), ("runs", "show", "run-1", "--json")):
+            self.assertNotIn(canary, self.p.cli(*command).stdout)
+
+
+if __name__ == "__main__":
+    harness.main()
