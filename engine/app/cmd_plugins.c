@@ -31,7 +31,7 @@ static const struct argp_option options[] = {
     {"isolation", PERI_OPTION(ISOLATION), "process|none", 0,
         "approve: run it in a process of its own, or (none) in the service's sandbox; default: as it is", 0},
     {"type", PERI_OPTION(TYPE), "TYPE", 0, "new: operator, connector or channel", 0},
-    {"lang", PERI_OPTION(LANG), "LANG", 0, "new: lua (the default) or c (operators only)", 0},
+    {"lang", PERI_OPTION(LANG), "LANG", 0, "new: lua (the default) or c", 0},
     {"dir", PERI_OPTION(FOLDER), "DIR", 0, "new: makes the plugin's folder in DIR (default: the current folder)", 0},
     {"spec", PERI_OPTION(SPEC), "FILE", 0, "test: runs this file of specs for the plugin in DIR, and nothing else", 0},
     {"unused", PERI_OPTION(UNUSED), 0, 0, "audit: permissions that were granted and never used", 0},

@@ -203,9 +203,6 @@ static enum peri_status check(const struct peri_plugin_plan *plan, struct peri_e
             err, PERI_EINVAL, "plugin.new", "--type takes operator, connector or channel, not \"%s\"", plan->type);
     if (!one_of(plan->lang, langs))
         return peri_error_set(err, PERI_EINVAL, "plugin.new", "--lang takes lua or c, not \"%s\"", plan->lang);
-    if (peri_streq(plan->lang, "c") && !peri_streq(plan->type, "operator"))
-        return peri_error_set(
-            err, PERI_EINVAL, "plugin.new", "there is a template in C for operators only, not for a %s", plan->type);
     return PERI_OK;
 }
 

@@ -55,8 +55,18 @@ static void drop(void *user)
     atomic_fetch_add(&dropped, 1);
 }
 
-/* how: yes, false, fail, unknown, twice; at-once: answers before it returns; never; forgets: says PENDING for nothing
- */
+/* The first time there is no such file: it is made. */
+static int has_been_here(struct perigee_call *call)
+{
+    const char *file = text_of(host->call_config(call), "file");
+    FILE *mark = file && access(file, F_OK) ? fopen(file, "w") : NULL;
+    if (mark)
+        fclose(mark);
+    return !mark;
+}
+
+/* how: yes, false, fail, unknown, twice; at-once: answers before it returns; never; second: the first time never;
+ * forgets: says PENDING for nothing */
 static enum perigee_status later(void *state, struct perigee_call *call, const struct perigee_value *params,
     int *ret_holds, struct perigee_value **ret_value)
 {
@@ -69,7 +79,7 @@ static enum perigee_status later(void *state, struct perigee_call *call, const s
     enum perigee_status st = host->defer(call, &token, drop, NULL);
     if (st != PERIGEE_PENDING)
         return st;
-    if (!strcmp(how, "never")) {
+    if (!strcmp(how, "never") || (!strcmp(how, "second") && !has_been_here(call))) {
         kept = token;
         return PERIGEE_PENDING;
     }
