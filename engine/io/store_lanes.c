@@ -3,6 +3,8 @@
  * in a lane and not final, so a lane costs what it holds now, whatever its history. */
 #include <inttypes.h>
 #include <stdlib.h>
+
+#include "base/str.h"
 #include "base/vec.h"
 #include "io/store_db.h"
 #include "io/store_runs.h"
@@ -61,6 +63,28 @@ enum peri_status peri_tx_run_stop(
     peri_stmt_int(&q, (int64_t)id);
     peri_stmt_int(&q, PERI_ATTEMPT_STARTED);
     return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_run_brief(struct peri_tx *tx, uint64_t id, char **ret_rule, uint64_t *ret_event,
+    int64_t *ret_created_ms, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT rule,event,created FROM runs WHERE id=?", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)id);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && !row)
+        st = peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no run-%" PRIu64, id);
+    if (!st) {
+        *ret_rule = peri_strdup(peri_stmt_get_text(&q, 0));
+        *ret_event = (uint64_t)peri_stmt_get_int(&q, 1);
+        *ret_created_ms = peri_stmt_get_int(&q, 2);
+        st = *ret_rule ? PERI_OK : peri_error_nomem(err);
+    }
+    peri_stmt_close(&q);
+    return st;
 }
 
 static enum peri_status take_ids(struct peri_stmt *q, struct peri_run_ids *ids, struct peri_error *err)

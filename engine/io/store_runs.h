@@ -85,6 +85,9 @@ enum peri_status peri_tx_run_insert(
 enum peri_status peri_tx_run_update(struct peri_tx *tx, const struct peri_run_row *row, enum peri_run_state expected,
     struct peri_error *err) PERI_MUST_CHECK;
 /* A paused run gets back the state it was paused in. PERI_ESTATE: it is not paused, PERI_ENOTFOUND. */
+/* What is told of a run that has ended: rule is malloc'ed. PERI_ENOTFOUND: there is none. */
+enum peri_status peri_tx_run_brief(struct peri_tx *tx, uint64_t id, char **ret_rule, uint64_t *ret_event,
+    int64_t *ret_created_ms, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_tx_run_resume(struct peri_tx *tx, uint64_t id, struct peri_error *err) PERI_MUST_CHECK;
 /* Inserts or replaces (run, n, attempt). */
 enum peri_status peri_tx_step_put(

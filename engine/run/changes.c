@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "io/store_ledger.h"
 #include "io/store_tasks.h"
+#include "run/system.h"
 #include "run/lane.h"
 #include "run/pipeline_internal.h"
 #include "run/scope.h"
@@ -215,7 +216,7 @@ static void free_retry(struct retry *r)
     free(r->trigger);
     free(r->rule_id);
     free(r->key);
-    free(r->stops.items);
+    peri_lane_stops_finish(&r->stops);
     free(r->pos);
     free(r->vars);
     free(r);
@@ -238,7 +239,7 @@ static enum peri_status retry_admit(struct peri_tx *tx, struct retry *r, struct 
     char text[PERI_LANE_TEXT] = "";
     struct peri_lane_decision decision;
     r->made = PERI_RUN_READY;
-    r->stops.count = 0;
+    peri_lane_stops_begin(&r->stops);
     if (r->rule->flow.mode == PERI_MODE_NONE)
         return PERI_OK;
     enum peri_status st = peri_lane_admit(tx, r->rule, &r->rule->flow, r->key, &decision, &r->stops, text, err);
@@ -321,6 +322,7 @@ static void retry_done(void *arg, enum peri_status st, const struct peri_error *
         }
         if (r->made == PERI_RUN_READY)
             changes_begin(p, r->id, behind);
+        system_stops_told(p, &r->stops);
     }
     answer(r->done, r->arg, st, peri_run_id(r->id, id), err);
     free_retry(r);
@@ -375,6 +377,7 @@ enum peri_status peri_pipeline_retry(
     r->p = p;
     r->retry_of = run;
     r->now_ms = pipe_now(p);
+    system_stops_prepare(p, &r->stops);
     r->done = done;
     r->arg = arg;
     st = peri_reader_run_row(p->reader, run, retry_row, r, err);

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "base/vec.h"
+#include "run/system.h"
 #include "run/lane.h"
 #include "run/pipeline_internal.h"
 
@@ -51,7 +52,7 @@ static void free_edit(struct edit *e)
 {
     free_runs(e);
     free(e->runs);
-    free(e->stops.items);
+    peri_lane_stops_finish(&e->stops);
     peri_map_destroy(e->rules, unref_rule);
     free(e);
 }
@@ -103,7 +104,7 @@ static enum peri_status edit_tx(struct peri_tx *tx, void *arg, struct peri_error
 {
     struct edit *e = arg;
     free_runs(e);
-    e->stops.count = 0;
+    peri_lane_stops_begin(&e->stops);
     enum peri_status st = peri_tx_runs_changeable(tx, look_at, e, err);
     if (st == PERI_ENOMEM)
         return peri_error_nomem(err);
@@ -151,6 +152,8 @@ static void edit_done(void *arg, enum peri_status st, const struct peri_error *e
         if (e->runs[i].made)
             begin(p, &e->runs[i], behind);
     }
+    if (st == PERI_OK)
+        system_stops_told(p, &e->stops);
     if (st == PERI_OK && e->count > 0) {
         peri_info(
             p->options.log, "run", "%zu runs of rules that were edited or removed were ended (on_change)", e->count);
@@ -183,6 +186,7 @@ void edits_sweep(struct peri_pipeline *p)
     if (e) {
         e->p = p;
         e->now_ms = pipe_now(p);
+        system_stops_prepare(p, &e->stops);
     }
     if (e && prepare(e)) {
         p->committing++;

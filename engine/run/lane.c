@@ -9,6 +9,7 @@
 #include "base/vec.h"
 #include "data/json.h"
 #include "io/store_ledger.h"
+#include "run/system.h"
 
 int64_t peri_lane_room(const struct peri_flow *flow)
 {
@@ -91,9 +92,25 @@ enum peri_status peri_lane_stop(struct peri_tx *tx, uint64_t run, enum peri_run_
     }
     enum peri_status st = peri_tx_run_stop(tx, run, state, text, err);
     free(text);
-    if (st == PERI_OK)
-        stops->items[stops->count++] = (struct peri_lane_stop){.run = run, .state = state};
-    return st;
+    if (st != PERI_OK)
+        return st;
+    stops->items[stops->count++] = (struct peri_lane_stop){.run = run, .state = state};
+    return system_tell_stopped(tx, run, state, code, message, stops, err);
+}
+
+void peri_lane_stops_begin(struct peri_lane_stops *stops)
+{
+    stops->count = stops->hits.count = 0;
+    while (stops->told_count > 0)
+        peri_event_unref(stops->told[--stops->told_count]);
+}
+
+void peri_lane_stops_finish(struct peri_lane_stops *stops)
+{
+    peri_lane_stops_begin(stops);
+    free(stops->items);
+    free(stops->told);
+    free(stops->hits.items);
 }
 
 /* max_exceeded: that is a dead letter too. */

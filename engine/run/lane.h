@@ -4,6 +4,7 @@
 
 #include "io/store_runs.h"
 #include "lang/rule.h"
+#include "run/wait.h"
 
 /* A lane holds the runs of one rule and one rendered key. Who may start is decided inside the transaction that makes
  * the run, from stored state only; who follows, inside the one that ends a run. */
@@ -39,7 +40,16 @@ struct peri_lane_stop {
 struct peri_lane_stops {
     struct peri_lane_stop *items; /* malloc'ed */
     size_t count, cap;
+    /* system.h: what is told of them, in the same transaction */
+    bool tell_finished, tell_failed; /* somebody hears them */
+    int64_t now_ms;                  /* wall */
+    struct peri_event **told;
+    size_t told_count, told_cap;
+    struct peri_wait_hits hits;
 };
+/* A transaction begins, perhaps anew; it is over. */
+void peri_lane_stops_begin(struct peri_lane_stops *stops);
+void peri_lane_stops_finish(struct peri_lane_stops *stops);
 
 /* Decides for a run that is about to be inserted, and ends those that must go. text (may be NULL, at least
  * PERI_LANE_TEXT bytes) gets what a verdict says, or "". */

@@ -247,7 +247,6 @@ uint64_t live_stopped(struct peri_pipeline *p, const struct peri_lane_stop *stop
     p->live_runs--;
     p->counts.runs_ended[slot]++;
     peri_metric_add(p->metrics.ended[slot], 1);
-    system_run_stopped(p, stop->run, stop->state);
     if (!live)
         return 0;
     uint64_t behind = live_pass_on(p, live->behind, stop->by);
@@ -471,12 +470,14 @@ struct burial {
     enum peri_run_state stored;
     struct peri_error error;
     int64_t now_ms;
+    struct peri_lane_stops stops; /* only what is told */
 };
 
 static enum peri_status bury_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct burial *b = arg;
     struct peri_value *value = peri_value_map();
+    peri_lane_stops_begin(&b->stops);
     bool bad = !value || peri_map_put_text(value, "code", b->error.code) != PERI_OK ||
                peri_map_put_text(value, "message", b->error.message) != PERI_OK;
     char *text = bad ? NULL : peri_json_text(value, PERI_JSON_COMPACT);
@@ -492,6 +493,8 @@ static enum peri_status bury_tx(struct peri_tx *tx, void *arg, struct peri_error
         st = peri_tx_tracks_drop(tx, b->run, err);
     if (st == PERI_OK)
         st = peri_tx_waits_drop(tx, b->run, err);
+    if (st == PERI_OK)
+        st = system_tell_stopped(tx, b->run, PERI_RUN_FAILED, b->error.code, b->error.message, &b->stops, err);
     free(text);
     peri_value_unref(value);
     return st;
@@ -505,8 +508,9 @@ static void bury_done(void *arg, enum peri_status st, const struct peri_error *e
         b->p->counts.runs_ended[1]++;
         peri_metric_add(b->p->metrics.ended[1], 1);
         lanes_sweep(b->p, NULL, NULL);
-        system_run_stopped(b->p, b->run, PERI_RUN_FAILED);
+        system_stops_told(b->p, &b->stops);
     }
+    peri_lane_stops_finish(&b->stops);
     free(b);
 }
 
@@ -517,6 +521,7 @@ void exec_bury(struct peri_pipeline *p, uint64_t run, enum peri_run_state stored
     if (!b)
         return;
     *b = (struct burial){.p = p, .run = run, .stored = stored, .error = *error, .now_ms = pipe_now(p)};
+    system_stops_prepare(p, &b->stops);
     if (pipe_commit(p, 512, bury_tx, bury_done, b, true) != PERI_OK)
         free(b);
 }

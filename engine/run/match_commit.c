@@ -5,6 +5,7 @@
 #include "base/failpoint.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "run/system.h"
 #include "run/match_internal.h"
 #include "run/verdict.h"
 
@@ -191,7 +192,7 @@ static void free_tx(struct match_tx *mt)
         free(mt->items[i].verdicts);
     match_drop_found(mt);
     free(mt->found);
-    free(mt->stops.items);
+    peri_lane_stops_finish(&mt->stops);
     free(mt->cancelled.items);
     free(mt->promoted.items);
     free(mt->items);
@@ -257,6 +258,7 @@ static void stored(void *arg, enum peri_status st, const struct peri_error *err)
             forget_stored(&mt->items[i]);
         for (size_t i = 0; i < mt->found_count; i++)
             pipe_journaled(p, mt->found[i]);
+        system_stops_told(p, &mt->stops);
     }
     free_tx(mt);
 }
@@ -362,6 +364,7 @@ void match_commit(struct peri_pipeline *p)
         mt->now_ms = pipe_now(p);
         mt->steady_ms = pipe_steady(p);
         mt->kprefix = p->kprefix;
+        system_stops_prepare(p, &mt->stops);
         p->match_in_tx = mt->count;
         if (pipe_commit_repeatable(p, bytes, match_store, stored, mt, true) == PERI_OK)
             return;

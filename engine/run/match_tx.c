@@ -269,7 +269,7 @@ enum peri_status match_store(struct peri_tx *tx, void *arg, struct peri_error *e
     struct match_tx *mt = arg;
     enum peri_status st = PERI_OK;
     mt->tries++;
-    mt->stops.count = 0;
+    peri_lane_stops_begin(&mt->stops);
     mt->promoted.count = 0;
     mt->next_due = INT64_MAX;
     mt->evicted = 0;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "base/vec.h"
 #include "data/json.h"
 #include "lang/index.h"
 #include "lang/system_event.h"
@@ -48,8 +49,8 @@ static bool about_work(const struct peri_event *event)
 }
 
 /* take data */
-static struct peri_event *make_event(struct peri_pipeline *p, const char *type, struct peri_value *data,
-    const struct peri_event *about, const char *cause)
+static struct peri_event *make_event(
+    int64_t now_ms, const char *type, struct peri_value *data, const struct peri_event *about, const char *cause)
 {
     struct peri_event *event = data ? peri_event_create() : NULL;
     if (event) {
@@ -59,7 +60,7 @@ static struct peri_event *make_event(struct peri_pipeline *p, const char *type, 
         event->data_len = event->data ? strlen(event->data) : 0;
         event->cause = peri_strdup(cause);
         event->hops = about ? about->hops + 1 : 0;
-        event->received_ms = event->time_ms = pipe_now(p);
+        event->received_ms = event->time_ms = now_ms;
         if (!event->source || !event->type || !event->data || (cause && !event->cause)) {
             peri_event_unref(event);
             event = NULL;
@@ -127,7 +128,7 @@ void peri_pipeline_announce(
         return;
     }
     if (pipe_heard(p, type))
-        submit(p, make_event(p, type, data, about, NULL));
+        submit(p, make_event(pipe_now(p), type, data, about, NULL));
     else
         peri_value_unref(data);
 }
@@ -200,7 +201,8 @@ static struct peri_value *ended_data(
 static bool add(struct live *live, struct system_events *to, const char *type, struct peri_value *data)
 {
     char cause[PERI_ID_TEXT];
-    struct peri_event *event = make_event(live->p, type, data, live->event, peri_run_id(live->run->id, cause));
+    struct peri_event *event =
+        make_event(pipe_now(live->p), type, data, live->event, peri_run_id(live->run->id, cause));
     struct peri_event **more = event ? realloc(to->items, (to->count + 1) * sizeof(struct peri_event *)) : NULL;
     if (!more) {
         peri_event_unref(event);
@@ -292,34 +294,69 @@ bool system_transition(struct live *live, const struct peri_run_effects *effects
     return add_actions(live, effects, to) && (!peri_run_is_final(now) || add_end(live, to));
 }
 
-struct stopped {
-    struct peri_pipeline *p;
-    enum peri_run_state state;
-    struct peri_event *event;
-};
+/* --- runs that others end --- */
 
-static enum peri_status tell_stopped(void *arg, const struct peri_run_row *row)
+void system_stops_prepare(const struct peri_pipeline *p, struct peri_lane_stops *stops)
 {
-    struct stopped *stopped = arg;
-    struct peri_pipeline *p = stopped->p;
-    struct peri_event *about = NULL;
-    if (peri_reader_event(p->reader, row->event, &about, NULL) || about_work(about)) {
-        peri_event_unref(about);
-        return PERI_OK;
-    }
-    char cause[PERI_ID_TEXT];
-    struct peri_value *data = ended_data(run_data(row->id, row->rule, row->event), peri_run_state_name(stopped->state),
-        row->ended_ms - row->created_ms, NULL);
-    stopped->event = make_event(p, "run.Finished", data, about, peri_run_id(row->id, cause));
-    peri_event_unref(about);
-    return PERI_OK;
+    stops->tell_finished = pipe_heard(p, "run.Finished");
+    stops->tell_failed = pipe_heard(p, "run.Failed");
+    stops->now_ms = pipe_now(p);
 }
 
-void system_run_stopped(struct peri_pipeline *p, uint64_t run, enum peri_run_state state)
+static struct peri_value *why_value(const char *code, const char *message)
 {
-    struct stopped stopped = {p, state, NULL};
-    if (!p->started || !pipe_heard(p, "run.Finished"))
-        return;
-    if (peri_reader_run_row(p->reader, run, tell_stopped, &stopped, NULL) == PERI_OK)
-        submit(p, stopped.event);
+    struct peri_value *v = peri_value_map();
+    if (v && !peri_map_put_text(v, "code", code) && !peri_map_put_text(v, "message", message))
+        return v;
+    peri_value_unref(v);
+    return NULL;
+}
+
+/* take data */
+static enum peri_status tell_in(struct peri_tx *tx, const char *type, struct peri_value *data,
+    const struct peri_event *about, uint64_t run, struct peri_lane_stops *stops, struct peri_error *err)
+{
+    char cause[PERI_ID_TEXT];
+    struct peri_event *event = make_event(stops->now_ms, type, data, about, peri_run_id(run, cause));
+    if (!event || !peri_vec_grow(&stops->told, &stops->told_cap, stops->told_count + 1, sizeof(*stops->told))) {
+        peri_event_unref(event);
+        return peri_error_nomem(err);
+    }
+    stops->told[stops->told_count++] = event;
+    enum peri_status st = peri_tx_event_insert(tx, event, err);
+    return st == PERI_OK ? peri_waits_hear(tx, &event, 1, &stops->hits, err) : st;
+}
+
+enum peri_status system_tell_stopped(struct peri_tx *tx, uint64_t run, enum peri_run_state state, const char *code,
+    const char *message, struct peri_lane_stops *stops, struct peri_error *err)
+{
+    char *rule = NULL;
+    uint64_t seq = 0;
+    int64_t created = 0;
+    struct peri_event *about = NULL;
+    bool failed = stops->tell_failed && state == PERI_RUN_FAILED;
+    if (!stops->tell_finished && !failed)
+        return PERI_OK;
+    enum peri_status st = peri_tx_run_brief(tx, run, &rule, &seq, &created, err);
+    if (st == PERI_OK)
+        st = peri_tx_event(tx, seq, &about, err);
+    bool tells = st == PERI_OK && !about_work(about);
+    int64_t took = stops->now_ms - created;
+    if (tells && stops->tell_finished)
+        st = tell_in(tx, "run.Finished",
+            ended_data(run_data(run, rule, seq), peri_run_state_name(state), took, why_value(code, message)), about,
+            run, stops, err);
+    if (st == PERI_OK && tells && failed)
+        st = tell_in(tx, "run.Failed", ended_data(run_data(run, rule, seq), NULL, took, why_value(code, message)),
+            about, run, stops, err);
+    peri_event_unref(about);
+    free(rule);
+    return st;
+}
+
+void system_stops_told(struct peri_pipeline *p, const struct peri_lane_stops *stops)
+{
+    for (size_t i = 0; i < stops->told_count; i++)
+        pipe_journaled(p, stops->told[i]);
+    live_heard(p, &stops->hits);
 }

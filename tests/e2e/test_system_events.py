@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the service tells about itself, heard by rules and by a plugin."""
+import http.client
 import json
 import os
+import signal
 import unittest
 
 import harness
@@ -122,6 +124,29 @@ actions:
         s.runs_of(s.emit("t.Break"))
         run, = s.runs_of(go)
         self.assertEqual((run["state"], run["error"]["code"]), ("cancelled", "cancel_on"))
+
+    def dies_at(self, s, failpoint, act):
+        """Starts it so that it ends by SIGKILL at that place, lets act happen, and starts it as usual."""
+        s.stop()
+        s.env["PERIGEE_FAILPOINT"] = failpoint
+        s.start("--approve-all")
+        try:
+            act()
+        except (OSError, http.client.HTTPException, AssertionError):
+            pass
+        self.assertEqual(s.process.wait(harness.DEADLINE), -signal.SIGKILL)
+        del s.env["PERIGEE_FAILPOINT"]
+        s.start("--approve-all")
+
+    def test_a_run_that_another_replaces_is_told_of_in_the_same_transaction(self):
+        s = self.start_with("run.Finished", work=False)
+        s.write_rule("job.yaml", "name: Job\ntrigger: {event: t.Go}\nmode: restart\nactions: [{delay: 1h}]\n")
+        harness.wait_for(lambda: s.request("GET", "/v1/rules/job").status == 200, "the rule")
+        s.matched(s.emit("t.Go"))
+        self.dies_at(s, "t2.done@1", lambda: s.emit("t.Go"))
+        told, = self.notes(s, "run.Finished")
+        self.assertEqual((told["rule"], told["state"], told["error"]["code"]), ("job", "cancelled", "mode"))
+        self.assertEqual([r["state"] for r in s.get("/v1/runs?rule=job")["items"]], ["sleeping", "cancelled"])
 
     def test_nothing_is_kept_when_nobody_listens(self):
         s = self.start_with()
