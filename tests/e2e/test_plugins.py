@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
 import unittest
@@ -61,13 +62,39 @@ class Templates(harness.Case):
 
         flags = run("pkg-config", "--cflags", "perigee").strip()
         self.assertEqual(os.path.realpath(flags.removeprefix("-I")), os.path.realpath(os.path.join(prefix, "include")))
-        run(perigee, "plugins", "new", "word-count", "--type", "operator", "--lang", "c")
-        run("cmake", "-S", "word-count", "-B", "word-count/.build", "-DCMAKE_C_FLAGS=-Werror")
-        run("cmake", "--build", "word-count/.build")
-        run(perigee, "plugins", "check", "word-count", "--config", self.s.config_file)
-        told = run(perigee, "plugins", "test", "word-count", "--config", self.s.config_file)
-        self.assertIn("ok 2 - wordCount.count needs a text", told)
-        self.assertIn("ok 3 - examples.json: wordCount.isLonger", told)
+        for kind, told_of in self.TOLD_IN_C.items():
+            name = f"my-{kind}"
+            run(perigee, "plugins", "new", name, "--type", kind, "--lang", "c")
+            run("cmake", "-S", name, "-B", f"{name}/.build", "-DCMAKE_C_FLAGS=-Werror")
+            run("cmake", "--build", f"{name}/.build")
+            run(perigee, "plugins", "check", name, "--config", self.s.config_file)
+            told = run(perigee, "plugins", "test", name, "--config", self.s.config_file)
+            self.assertNotIn("not ok", told)
+            for line in told_of:
+                self.assertIn(line, told)
+        self.listens()
+
+    TOLD_IN_C = {
+        "operator": ("ok 2 - myOperator.count needs a text", "ok 3 - examples.json: myOperator.isLonger"),
+        "channel": ("ok 1 - sending posts the message", "ok 5 - after an attempt of unknown outcome does not send what did"),
+        "connector": ("ok 1 - fetching stores tickets and tells rules", "ok 3 - examples.json: my-connector.execute"),
+    }
+
+    def listens(self):
+        """The connector that was just built, in a service: what it hears fires a rule."""
+        heard = "name: Heard\ntrigger: {event: myConnector.Ticket}\nactions: [{operator: core.log, params: {message: '{{ event.title }}'}}]\n"
+        path = os.path.join(self.s.dir, "tickets.sock")
+        s = self.service(f"plugin_path: [{json.dumps(os.path.join(self.s.dir, 'my-connector'))}]\nplugins: {{my-connector: {{config: {{socket: {json.dumps(path)}}}}}}}",
+                         rules={"heard.yaml": heard}, start=False)
+        s.cli("plugins", "approve", "my-connector", "--yes", expect=0)
+        s.start()
+        harness.wait_for(lambda: os.path.exists(path), "the socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.sendto(b'no JSON', path)
+            out.sendto(b'{"id": "7", "title": "No heating"}', path)
+        event = harness.wait_for(lambda: next((e for e in s.get("/v1/events")["items"] if e["type"] == "myConnector.Ticket"), None), "the ticket")
+        self.assertEqual([r["state"] for r in s.runs_of(event["id"])], ["succeeded"])
+        self.assertIn("what came in is no JSON", s.log_text())
 
 
 class Tests(harness.Case):
