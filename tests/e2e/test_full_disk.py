@@ -16,6 +16,7 @@ RULES = {
     "late.yaml": "name: Late\ntrigger: {event: t.Late}\nactions:\n  - delay: 1s\n  - operator: notify.send\n    params: {message: late}\n",
 }
 MIB = 1 << 20
+SHIM = os.path.join(os.path.dirname(harness.BIN), "../tests/shims/readonly.so")
 
 
 class FullDisk(harness.Case):
@@ -126,6 +127,50 @@ class FullDisk(harness.Case):
             ballast += 1
             if p.request("GET", "/readyz").status == 503:
                 return answer
+
+    def test_a_disk_that_turns_read_only(self):
+        """As file systems do after a fault: nothing is accepted, everything is kept, and it goes on when writing goes again."""
+        p = self.service(rules=RULES, start=False)
+        flag = os.path.join(p.dir, "read-only")
+        p.env.update({"LD_PRELOAD": SHIM, "READONLY_FLAG": flag, "READONLY_FOLDER": p.state,
+                      "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"})
+        p.start()
+        acknowledged = {n: p.emit("load.Tick", {"n": n}, source="disk", id=str(n)) for n in range(20)}
+        late = p.emit("t.Late")
+        harness.wait_for(lambda: p.get("/v1/status")["unmatched"] == 0, "the events to be matched")
+        open(flag, "w").close()
+        answer = harness.wait_for(lambda: self.refused(p), "a refusal")
+        self.check_refusal(p, answer)
+        why = p.get("/v1/status")["store"]["reason"]
+        self.assertRegex(why, "does not take writes|[Rr]ead-only")
+        self.assertIn(why, p.cli("doctor", expect=None).stdout)
+        self.assertEqual(p.get(f"/v1/events/{acknowledged[7]}")["data"]["n"], 7)  # what is stored can be read
+        self.assertNotEqual(p.get(f"/v1/runs?event={late}")["items"][0]["state"], "failed")
+        self.assertGreaterEqual(self.lines(p, "no event is accepted"), 1)
+        os.unlink(flag)
+        self.check_goes_on(p, acknowledged)
+        harness.wait_for(lambda: p.get(f"/v1/runs?event={late}")["items"][0]["state"] == "succeeded", "the run that slept")
+
+    def refused(self, p):
+        answer = p.request("POST", "/v1/events?type=load.Tick&source=disk&id=refused", {"n": 999})
+        return answer if answer.status != 202 else None
+
+    @unittest.skipUnless(os.geteuid() == 0, "only the superuser can mount a small file system")
+    def test_a_start_on_a_read_only_disk(self):
+        p = self.service(rules=RULES, start=False)
+        self.small_disk(p, "64m")
+        p.start()
+        acknowledged = {0: p.emit("load.Tick", {"n": 0}, source="disk", id="0")}
+        p.kill()
+        subprocess.run(["mount", "-o", "remount,ro", p.state], check=True)
+        done = subprocess.run([harness.BIN, "run", "--config", p.config_file], env=p.env, capture_output=True, text=True, timeout=harness.DEADLINE)
+        self.assertEqual(done.returncode, 1, done)
+        last = done.stderr.splitlines()[-1]
+        self.assertIn(p.state, last)
+        self.assertRegex(last, "(?i)read-only")
+        subprocess.run(["mount", "-o", "remount,rw", p.state], check=True)
+        p.start()
+        self.check_goes_on(p, acknowledged)
 
     def test_a_limit_on_the_size_of_files(self):
         p = self.service(rules=RULES)
