@@ -59,6 +59,8 @@ static const struct key keys[] = {
     {"retention.audit", DURATION, AT(retention.audit_ms), "365d"},
     {"retention.max_events", INTEGER, AT(retention.max_events), "5000000"},
     {"retention.max_runs", INTEGER, AT(retention.max_runs), "0"},
+    {"retention.max_audit", INTEGER, AT(retention.max_audit), "1000000"},
+    {"retention.max_messages", INTEGER, AT(retention.max_messages), "1000000"},
     {"retention.max_bytes", INTEGER, AT(retention.max_bytes), "0"},
 };
 #define KEY_COUNT (sizeof(keys) / sizeof(keys[0]))

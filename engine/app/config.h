@@ -50,7 +50,7 @@ struct peri_config {
         size_t source_count, source_cap;
     } limits;
     struct {
-        int64_t events_ms, runs_ms, audit_ms, max_events, max_runs, max_bytes;
+        int64_t events_ms, runs_ms, audit_ms, max_events, max_runs, max_audit, max_messages, max_bytes;
     } retention;
     struct peri_value *personal; /* {events: {type: [path]}, data: {type: [path]}}, or NULL */
     struct peri_value *channels; /* {type: plugin id or {plugin?, fallback?}}, or NULL */

@@ -15,6 +15,7 @@
 
 #include "app/api.h"
 #include "app/cli.h"
+#include "app/forget.h"
 #include "app/notify.h"
 #include "app/paths.h"
 #include "app/privacy_watch.h"
@@ -337,12 +338,13 @@ struct prune_job {
     struct keeper *keeper;
     struct peri_retention retention;
     bool more;
+    int64_t rows;
 };
 
 static enum peri_status prune_write(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct prune_job *job = arg;
-    enum peri_status st = peri_tx_prune(tx, &job->retention, &job->more, err);
+    enum peri_status st = peri_tx_prune(tx, &job->retention, &job->more, &job->rows, err);
     PERI_FAILPOINT("prune.rows");
     return st;
 }
@@ -351,12 +353,18 @@ static void prune_done(void *arg, enum peri_status st, const struct peri_error *
 {
     struct prune_job *job = arg;
     PERI_FAILPOINT("prune.done");
-    if (st)
+    if (st && st != PERI_ECORRUPT) /* of damage the store has told */
         peri_warn(job->keeper->s.log, "retention", "%s", err->message);
     struct keeper *k = job->keeper;
+    if (!st)
+        peri_metric_add(
+            peri_metrics_counter(k->s.metrics, "pruned_rows_total", NULL, "Rows that retention has deleted."),
+            job->rows);
     k->prune_idle = st == PERI_OK && !job->more && !k->worked;
     prune_later(k, st == PERI_OK && job->more ? 100 : k->prune_idle ? PRUNE_IDLE_MS : PRUNE_EVERY_MS);
     k->worked = false;
+    if (!st && !job->more)
+        peri_forget_gone(&k->s);
     free(job);
 }
 
@@ -386,6 +394,8 @@ static void prune(void *arg)
                 .audit_ms = c->retention.audit_ms,
                 .max_events = c->retention.max_events,
                 .max_runs = c->retention.max_runs,
+                .max_audit = c->retention.max_audit,
+                .max_outbox = c->retention.max_messages,
                 .max_bytes = c->retention.max_bytes}};
         if (peri_store_submit(k->s.store, 64, prune_write, prune_done, job) == PERI_OK)
             return;

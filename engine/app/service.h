@@ -48,7 +48,7 @@ struct peri_service {
     char *token;
     struct peri_links links;
     char *address; /* "http://127.0.0.1:8420" */
-    int64_t started_ms;
+    int64_t started_ms, forgot_ms; /* forgot_ms: when rules that are gone were last looked for */
     bool ready, draining;
     int exit_code;
 };

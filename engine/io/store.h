@@ -125,9 +125,12 @@ struct peri_retention {
     int64_t max_events;         /* 0: any number */
     int64_t max_runs;           /* ended ones and live ones together; 0: any number */
     int64_t audit_ms;           /* 0: a year */
+    int64_t max_audit;          /* 0: a million */
+    int64_t max_outbox;         /* messages of the outbox; 0: a million */
     int64_t max_bytes; /* of used pages; above it the oldest events and ended runs go, whatever their age. 0: any */
 };
-enum peri_status peri_tx_prune(
-    struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err) PERI_MUST_CHECK;
+/* *ret_rows (may be NULL): how many rows went. */
+enum peri_status peri_tx_prune(struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more,
+    int64_t *ret_rows, struct peri_error *err) PERI_MUST_CHECK;
 
 #endif

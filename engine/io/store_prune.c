@@ -10,9 +10,16 @@
  * that none is used twice when the newest rows go. */
 
 #define PAGE_ROWS 1000
-#define SCAN_ROWS 5000
+#define SCAN_ROWS 2000 /* looked at for a page, when most of them have to stay */
 #define DEDUPE_MS (INT64_C(7) * 86400000)
 #define AUDIT_MS (INT64_C(365) * 86400000)
+#define AUDIT_MAX 1000000
+#define OUTBOX_MAX 1000000
+
+/* Rows that have to stay (a million runs may wait) must not hide those behind them: a walk goes on where the page
+ * before has ended, and begins anew at its end. */
+#define EVENT_MARK "prune_event"
+#define RUN_MARK "prune_run"
 
 struct victim {
     int64_t seq;
@@ -96,24 +103,36 @@ static enum peri_status is_over(
     return st;
 }
 
+/* Where the walk goes on. */
+static enum peri_status move_mark(
+    struct peri_tx *tx, const char *mark, int64_t before, int64_t now, struct peri_error *err)
+{
+    return now == before ? PERI_OK : peri_db_meta_set_int(tx->db, mark, now, err);
+}
+
 /* Oldest first; stops at the first that is to stay because of its age and number. *ret_end: nothing more is to be
  * found. */
 static enum peri_status old_events(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v,
     bool *ret_end, struct peri_error *err)
 {
     struct peri_stmt q;
-    int64_t newest = 0, cutoff = r->events_ms > 0   ? tx->now_ms - r->events_ms
-                                 : r->events_ms < 0 ? INT64_MAX
-                                                    : INT64_MIN;
+    int64_t newest = 0, mark = 0, before, scanned = 0,
+            cutoff = r->events_ms > 0   ? tx->now_ms - r->events_ms
+                     : r->events_ms < 0 ? INT64_MAX
+                                        : INT64_MIN;
     enum peri_status st = peri_db_int(tx->db, "SELECT max(seq) FROM events", 0, &newest, err);
+    if (!st)
+        st = peri_db_meta_int(tx->db, EVENT_MARK, 0, &mark, err);
+    before = mark;
     if (!st)
         st = peri_stmt_open(&q, tx->db,
             "SELECT seq,src,xid,received,state,EXISTS(SELECT 1 FROM runs WHERE event=events.seq AND"
             " state<10) OR EXISTS(SELECT 1 FROM dead WHERE event=events.seq AND event>0 AND resolved=0) FROM events "
-            "ORDER BY seq LIMIT ?",
+            "WHERE seq>? ORDER BY seq LIMIT ?",
             err);
     if (st)
         return st;
+    peri_stmt_int(&q, mark);
     peri_stmt_int(&q, SCAN_ROWS);
     *ret_end = false;
     while (!st && (int64_t)v->count < max) {
@@ -121,16 +140,20 @@ static enum peri_status old_events(struct peri_tx *tx, const struct peri_retenti
         st = peri_stmt_row(&q, &row, err);
         if (st)
             break;
-        if (!row || !(peri_stmt_get_int(&q, 3) < cutoff ||
-                        (r->max_events > 0 && peri_stmt_get_int(&q, 0) <= newest - r->max_events))) {
-            *ret_end = true;
+        bool old = row && (peri_stmt_get_int(&q, 3) < cutoff ||
+                              (r->max_events > 0 && peri_stmt_get_int(&q, 0) <= newest - r->max_events));
+        if (!old) {
+            *ret_end = row || scanned < SCAN_ROWS;
+            mark = *ret_end ? 0 : mark;
             break;
         }
+        mark = peri_stmt_get_int(&q, 0);
+        scanned++;
         if (peri_stmt_get_int(&q, 4) != 0 && peri_stmt_get_int(&q, 5) == 0)
             st = victim_add(v, &q, err);
     }
     peri_stmt_close(&q);
-    return st;
+    return st ? st : move_mark(tx, EVENT_MARK, before, mark, err);
 }
 
 static enum peri_status prune_events(
@@ -148,8 +171,7 @@ static enum peri_status prune_events(
         if (!st)
             st = one(tx, "DELETE FROM events WHERE seq=?", v.items[i].seq, rows, err);
     }
-    /* Full of events that have to stay: a page without a victim does not ask for another. */
-    *more = *more || (!end && v.count > 0);
+    *more = *more || !end;
     victims_finish(&v);
     return st;
 }
@@ -188,27 +210,37 @@ static enum peri_status prune_duplicates(struct peri_tx *tx, int64_t *rows, bool
     return st;
 }
 
-/* Ended runs beyond the number that is kept, oldest first. Live ones among them stay. */
-static enum peri_status surplus_runs(
-    struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v, struct peri_error *err)
+/* Ended runs beyond the number that is kept, oldest first. Live ones among them stay, and those of open letters. */
+static enum peri_status surplus_runs(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v,
+    bool *more, struct peri_error *err)
 {
     struct peri_stmt q;
+    int64_t mark = 0, before, scanned = 0;
     bool row = true;
     if (r->max_runs <= 0 || (int64_t)tx->next_run - 1 <= r->max_runs)
         return PERI_OK;
-    enum peri_status st = peri_stmt_open(&q, tx->db,
-        "SELECT id,NULL,NULL FROM (SELECT id,state FROM runs WHERE id<? ORDER BY id LIMIT ?) WHERE state>=10 LIMIT ?",
-        err);
+    enum peri_status st = peri_db_meta_int(tx->db, RUN_MARK, 0, &mark, err);
+    before = mark;
+    if (!st)
+        st = peri_stmt_open(&q, tx->db,
+            "SELECT id,NULL,NULL,state>=10 AND NOT EXISTS(SELECT 1 FROM dead WHERE run=runs.id AND run>0 AND"
+            " resolved=0) FROM runs WHERE id>? AND id<? ORDER BY id LIMIT ?",
+            err);
     if (st)
         return st;
+    peri_stmt_int(&q, mark);
     peri_stmt_int(&q, (int64_t)tx->next_run - r->max_runs);
     peri_stmt_int(&q, SCAN_ROWS);
-    peri_stmt_int(&q, max);
-    while (!(st = peri_stmt_row(&q, &row, err)) && row)
-        if ((st = victim_add(v, &q, err)))
+    while ((int64_t)v->count < max && !(st = peri_stmt_row(&q, &row, err)) && row) {
+        mark = peri_stmt_get_int(&q, 0);
+        scanned++;
+        if (peri_stmt_get_int(&q, 3) && (st = victim_add(v, &q, err)))
             break;
+    }
     peri_stmt_close(&q);
-    return st;
+    bool end = !row && scanned < SCAN_ROWS;
+    *more = *more || !end;
+    return st ? st : move_mark(tx, RUN_MARK, before, end ? 0 : mark, err);
 }
 
 static enum peri_status old_runs(
@@ -233,44 +265,53 @@ static enum peri_status old_runs(
     return st;
 }
 
-/* A run's steps go first, as many as the page has room for; the run when none is left. */
+/* Its steps go first, as many as the page has room for; the run when none is left. */
+static enum peri_status drop_run(struct peri_tx *tx, int64_t id, int64_t *rows, bool *ret_whole, struct peri_error *err)
+{
+    struct peri_stmt q;
+    int64_t room = *rows - 1;
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "DELETE FROM steps WHERE (run,n,attempt) IN (SELECT run,n,attempt FROM steps WHERE run=? LIMIT ?)", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, id);
+    peri_stmt_int(&q, room);
+    st = peri_stmt_exec(&q, err);
+    if (st)
+        return st;
+    int64_t gone = peri_db_changes(tx->db);
+    *rows -= gone;
+    *ret_whole = gone < room;
+    return *ret_whole ? one(tx, "DELETE FROM runs WHERE id=?", id, rows, err) : PERI_OK;
+}
+
 static enum peri_status prune_runs(
     struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
 {
     struct victims v = {0};
+    bool surplus = false;
     if ((r->runs_ms == 0 && r->max_runs == 0) || *rows <= 0)
         return PERI_OK;
     int64_t max = *rows / 2 + 1;
     enum peri_status st = old_runs(tx, r, max, &v, err);
-    if (!st && v.count == 0)
-        st = surplus_runs(tx, r, max, &v, err);
+    surplus = !st && v.count == 0;
+    if (surplus)
+        st = surplus_runs(tx, r, max, &v, more, err);
     if (!st && v.count)
         st = peri_db_meta_set_int(tx->db, "run_floor", (int64_t)tx->next_run - 1, err);
     *more = *more || (int64_t)v.count >= max;
-    for (size_t i = 0; !st && i < v.count; i++) {
-        if (*rows <= 1) {
-            *more = true;
+    size_t gone = 0;
+    while (!st && gone<v.count && * rows> 1) {
+        bool whole = false;
+        st = drop_run(tx, v.items[gone].seq, rows, &whole, err);
+        if (!whole)
             break;
-        }
-        struct peri_stmt q;
-        int64_t room = *rows - 1;
-        st = peri_stmt_open(&q, tx->db,
-            "DELETE FROM steps WHERE (run,n,attempt) IN (SELECT run,n,attempt FROM steps WHERE run=?"
-            " LIMIT ?)",
-            err);
-        if (st)
-            break;
-        peri_stmt_int(&q, v.items[i].seq);
-        peri_stmt_int(&q, room);
-        st = peri_stmt_exec(&q, err);
-        if (st)
-            break;
-        int64_t gone = peri_db_changes(tx->db);
-        *rows -= gone;
-        if (gone < room)
-            st = one(tx, "DELETE FROM runs WHERE id=?", v.items[i].seq, rows, err);
-        else
-            *more = true;
+        gone++;
+    }
+    if (!st && gone < v.count) { /* the next page goes on with it */
+        *more = true;
+        if (surplus)
+            st = peri_db_meta_set_int(tx->db, RUN_MARK, v.items[gone].seq - 1, err);
     }
     victims_finish(&v);
     return st;
@@ -334,8 +375,36 @@ static enum peri_status shrink(struct peri_tx *tx, struct peri_error *err)
     return peri_db_exec(tx->db, "PRAGMA incremental_vacuum(256)", err);
 }
 
-enum peri_status peri_tx_prune(
-    struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more, struct peri_error *err)
+static enum peri_status prune_audit(
+    struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
+{
+    enum peri_status st =
+        peri_tx_prune_page(tx, "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE ts<? ORDER BY seq LIMIT ?)",
+            tx->now_ms - (r->audit_ms > 0 ? r->audit_ms : AUDIT_MS), rows, more, err);
+    return st ? st
+              : peri_tx_prune_page(tx,
+                    "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE seq<=(SELECT max(seq) FROM audit)-?"
+                    " ORDER BY seq LIMIT ?)",
+                    r->max_audit > 0 ? r->max_audit : AUDIT_MAX, rows, more, err);
+}
+
+static enum peri_status prune_outbox(
+    struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    if (r->runs_ms > 0)
+        st = peri_tx_prune_page(tx,
+            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created<? ORDER BY id LIMIT ?)",
+            tx->now_ms - r->runs_ms, rows, more, err);
+    return st ? st
+              : peri_tx_prune_page(tx,
+                    "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE id<=(SELECT max(id) FROM outbox)-?"
+                    " ORDER BY id LIMIT ?)",
+                    r->max_outbox > 0 ? r->max_outbox : OUTBOX_MAX, rows, more, err);
+}
+
+enum peri_status peri_tx_prune(struct peri_tx *tx, const struct peri_retention *retention, bool *ret_more,
+    int64_t *ret_rows, struct peri_error *err)
 {
     int64_t rows = PAGE_ROWS;
     bool more = false, over = false;
@@ -357,20 +426,19 @@ enum peri_status peri_tx_prune(
             " expires<=? LIMIT ?)",
             tx->now_ms, &rows, &more, err);
     if (!st)
-        st = peri_tx_prune_page(tx,
-            "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE ts<? ORDER BY seq LIMIT ?)",
-            tx->now_ms - (retention->audit_ms > 0 ? retention->audit_ms : AUDIT_MS), &rows, &more, err);
-    if (!st && retention->runs_ms > 0)
-        st = peri_tx_prune_page(tx,
-            "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE created<? ORDER BY id LIMIT ?)",
-            tx->now_ms - retention->runs_ms, &rows, &more, err);
+        st = prune_audit(tx, retention, &rows, &more, err);
+    if (!st)
+        st = prune_outbox(tx, retention, &rows, &more, err);
     if (!st)
         st = prune_watches(tx, &rows, &more, err);
     if (!st)
         st = peri_tx_ledger_prune(tx, &rows, &more, err);
     if (!st && !more)
         st = shrink(tx, err);
-    if (!st)
-        *ret_more = more;
-    return st;
+    if (st)
+        return st;
+    *ret_more = more;
+    if (ret_rows)
+        *ret_rows = PAGE_ROWS - rows;
+    return PERI_OK;
 }

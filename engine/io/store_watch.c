@@ -70,6 +70,11 @@ static enum peri_status find_watch(struct peri_tx *tx, const char *rule, const c
     return st;
 }
 
+enum peri_status peri_tx_watch_give_up(struct peri_tx *tx, int64_t wid, struct peri_error *err)
+{
+    return change(tx, "UPDATE watches SET rule='',trig=CAST(wid AS TEXT) WHERE wid=?", wid, err);
+}
+
 enum peri_status peri_tx_watch(struct peri_tx *tx, const char *rule, const char *trigger, const char *spec,
     int64_t *ret_wid, struct peri_error *err)
 {
@@ -82,7 +87,7 @@ enum peri_status peri_tx_watch(struct peri_tx *tx, const char *rule, const char 
         return PERI_OK;
     }
     if (!st && wid)
-        st = change(tx, "UPDATE watches SET rule='',trig=CAST(wid AS TEXT) WHERE wid=?", wid, err);
+        st = peri_tx_watch_give_up(tx, wid, err);
     if (!st)
         st = peri_stmt_open(
             &q, tx->db, "INSERT INTO watches(rule,trig,spec,keys,evicted) VALUES(?,?,?,0,0) RETURNING wid", err);

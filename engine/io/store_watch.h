@@ -19,6 +19,17 @@ enum peri_status peri_tx_throttle_put(struct peri_tx *tx, const char *rule, cons
  * remembered is deleted in the background. */
 enum peri_status peri_tx_watch(struct peri_tx *tx, const char *rule, const char *trigger, const char *spec,
     int64_t *ret_wid, struct peri_error *err) PERI_MUST_CHECK;
+/* Nobody asks for it any more: pruning deletes what it remembers. */
+enum peri_status peri_tx_watch_give_up(struct peri_tx *tx, int64_t wid, struct peri_error *err) PERI_MUST_CHECK;
+
+/* What is kept for rules that are gone and has not changed since before_ms: watches are given up, schedules dropped. */
+struct peri_gone {
+    bool (*there)(void *ctx, const char *rule); /* on the store's thread */
+    void *ctx;
+    int64_t before_ms;
+};
+enum peri_status peri_tx_forget_gone(
+    struct peri_tx *tx, const struct peri_gone *gone, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
 
 struct peri_keyed {
     int64_t wid;

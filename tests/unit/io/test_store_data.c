@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/store_fixture.h"
+#include "io/store_watch.h"
 
 #include "io/store_db.h"
 
@@ -359,7 +360,7 @@ struct prune {
 static enum peri_status prune_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct prune *p = arg;
-    return peri_tx_prune(tx, &p->r, &p->more, err);
+    return peri_tx_prune(tx, &p->r, &p->more, NULL, err);
 }
 
 static int64_t rows(struct fixture *f, const char *sql)
@@ -489,6 +490,137 @@ static void test_retention_by_size_keeps_what_is_needed(void **state)
     assert_int_equal(rows(f, "SELECT count(*) FROM runs WHERE state=3"), 1);
 }
 
+/* 5,000 runs wait, for longer than events are kept: what lies behind their events is pruned all the same, and theirs
+ * are when they have ended. */
+static enum peri_status waiting_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct peri_run_row row = {.rule = "r", .trigger = "t", .state = PERI_RUN_SLEEPING, .created_ms = T0};
+    enum peri_status st = PERI_OK;
+    uint64_t id;
+    for (row.event = 1; !st && row.event <= 5000; row.event++)
+        st = peri_tx_run_insert(tx, &row, &id, err);
+    return st;
+}
+
+static void prune_all(struct fixture *f, struct peri_retention r)
+{
+    struct prune p = {r, true};
+    for (int pages = 0; p.more; pages++) {
+        assert_true(pages < 200);
+        ok(f, peri_store_run(f->store, prune_fn, &p, &f->err));
+    }
+}
+
+static enum peri_status sql_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    return peri_db_exec(tx->db, arg, err);
+}
+
+static void sql(struct fixture *f, const char *text)
+{
+    ok(f, peri_store_run(f->store, sql_fn, (void *)(uintptr_t)text, &f->err));
+}
+
+static void test_rows_that_stay_do_not_hide_those_behind_them(void **state)
+{
+    struct fixture *f = *state;
+    int n = 8000;
+    struct peri_retention r = {.events_ms = 14 * DAY, .runs_ms = 30 * DAY, .max_runs = 1000};
+    ok(f, peri_store_run(f->store, many_fn, &n, &f->err));
+    ok(f, peri_store_run(f->store, waiting_fn, NULL, &f->err));
+    peri_clock_fake_advance(&f->fake, 20 * DAY);
+    prune_all(f, r);
+    assert_int_equal(rows(f, "SELECT count(*) FROM events"), 5000);
+    assert_int_equal(rows(f, "SELECT max(seq) FROM events"), 5000);
+    assert_int_equal(rows(f, "SELECT count(*) FROM runs"), 5000);
+    /* One in the middle and those that came last end: more than 1,000 are there, so they may go. */
+    sql(f, "UPDATE runs SET state=10,ended=created WHERE id=2500 OR id>3500");
+    prune_all(f, r); /* the walk before has ended where the young ones begin */
+    assert_int_equal(rows(f, "SELECT count(*) FROM runs WHERE id=2500"), 0);
+    assert_int_equal(rows(f, "SELECT count(*) FROM runs"), 4499);
+    prune_all(f, r);
+    assert_int_equal(rows(f, "SELECT count(*) FROM events"), 3499);
+    assert_int_equal(rows(f, "SELECT count(*) FROM runs WHERE state<10"), 3499);
+}
+
+/* Oldest first, by number too. */
+static void test_audit_and_outbox_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    sql(f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000)"
+           " INSERT INTO audit(ts,actor,action,target,detail) SELECT i,'a','b','c',NULL FROM n;"
+           "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i<3000)"
+           " INSERT INTO outbox(key,created,message) SELECT NULL,i,'{}' FROM n");
+    prune_all(f, (struct peri_retention){.audit_ms = T0 * 2, .max_audit = 500, .max_outbox = 700});
+    assert_int_equal(rows(f, "SELECT count(*) FROM audit"), 500);
+    assert_int_equal(rows(f, "SELECT min(seq) FROM audit"), 2501);
+    assert_int_equal(rows(f, "SELECT count(*) FROM outbox"), 700);
+    assert_int_equal(rows(f, "SELECT min(id) FROM outbox"), 2301);
+}
+
+static bool is_there(void *ctx, const char *rule)
+{
+    return strcmp(rule, ctx) == 0;
+}
+
+static enum peri_status gone_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    char name[] = "there";
+    struct peri_gone gone = {.there = is_there, .ctx = name, .before_ms = T0};
+    size_t count = 0;
+    enum peri_status st = peri_tx_forget_gone(tx, &gone, &count, err);
+    *(size_t *)arg = count;
+    return st;
+}
+
+static void test_what_rules_that_are_gone_left_behind_is_deleted(void **state)
+{
+    struct fixture *f = *state;
+    size_t count = 0;
+    char text[512];
+    snprintf(text, sizeof(text),
+        "INSERT INTO watches "
+        "VALUES(1,'there','a','s',1,0),(2,'gone','a','s',1,0),(3,'gone','b','s',1,0),(4,'gone','c','s',0,0);"
+        "INSERT INTO keyed VALUES(1,'k',5,0,0,0,0,0,NULL),(2,'k',5,0,0,0,0,0,NULL),(3,'k',%lld,0,0,0,0,0,NULL);"
+        "INSERT INTO win VALUES(2,'k',5,1,1);"
+        "INSERT INTO schedules VALUES('there/a','s',5,5),('gone/a','s',5,5),('gone/b','s',%lld,5)",
+        (long long)T0 + 1, (long long)T0 + 1);
+    sql(f, text);
+    ok(f, peri_store_run(f->store, gone_fn, &count, &f->err));
+    assert_int_equal(count, 3);
+    prune_all(f, (struct peri_retention){.audit_ms = DAY});
+    /* The rule is there, or something of it is young. */
+    assert_int_equal(rows(f, "SELECT group_concat(wid,'') FROM (SELECT wid FROM watches ORDER BY wid)"), 13);
+    assert_int_equal(rows(f, "SELECT count(*) FROM keyed"), 2);
+    assert_int_equal(rows(f, "SELECT count(*) FROM win"), 0);
+    assert_int_equal(rows(f, "SELECT count(*) FROM schedules"), 2);
+}
+
+/* Whoever adds a table says in engine/doc/store.md what bounds it. */
+static void test_every_table_says_what_bounds_it(void **state)
+{
+    struct fixture *f = *state;
+    char line[512], name[64];
+    size_t told = 0;
+    bool inside = false;
+    FILE *doc = fopen(TEST_SOURCE_DIR "/engine/doc/store.md", "r");
+    assert_non_null(doc);
+    while (fgets(line, sizeof(line), doc)) {
+        if (line[0] == '#')
+            inside = strcmp(line, "## What bounds each table\n") == 0;
+        if (!inside || sscanf(line, "| `%63[a-z_]` | %*c", name) != 1)
+            continue;
+        char query[160];
+        snprintf(query, sizeof(query), "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name='%s'", name);
+        if (rows(f, query) != 1)
+            fail_msg("there is no table %s", name);
+        told++;
+    }
+    fclose(doc);
+    assert_int_equal(
+        told, rows(f, "SELECT count(*) FROM sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite%'"));
+}
+
 #define M(name) cmocka_unit_test_setup_teardown(name, fixture_setup_memory, fixture_teardown)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
@@ -507,6 +639,10 @@ int main(void)
         T(test_retention),
         T(test_retention_by_number_never_reuses_one),
         T(test_retention_by_size_keeps_what_is_needed),
+        M(test_rows_that_stay_do_not_hide_those_behind_them),
+        M(test_audit_and_outbox_are_bounded),
+        M(test_what_rules_that_are_gone_left_behind_is_deleted),
+        M(test_every_table_says_what_bounds_it),
     };
     return cmocka_run_group_tests_name("store_data", tests, NULL, NULL);
 }

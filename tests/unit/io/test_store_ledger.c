@@ -61,7 +61,7 @@ static enum peri_status prune(struct peri_tx *tx, void *arg, struct peri_error *
 {
     bool more = false;
     struct peri_retention r = {.events_ms = 1000, .runs_ms = 1000};
-    return peri_tx_prune(tx, &r, &more, err);
+    return peri_tx_prune(tx, &r, &more, NULL, err);
 }
 
 static enum peri_status end_events(struct peri_tx *tx, void *arg, struct peri_error *err)
