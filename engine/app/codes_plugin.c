@@ -279,5 +279,15 @@ const struct peri_code peri_codes_plugin[] = {
     {"out_of_memory", "memory is out", "The machine or a limit of the process gave no more.", PERI_EXAMPLE_NONE, NULL,
         NULL},
     {"internal", "a fault in perigee", "This should not happen: please report it.", PERI_EXAMPLE_NONE, NULL, NULL},
+    {"account_unavailable", "accounts are in the running service only",
+        "A plugin asked for an account in a check or in another program than the service. Call the operator through "
+        "the "
+        "service: POST /v1/operators/<id>/call.",
+        PERI_EXAMPLE_NONE, NULL, NULL},
+    {"account_host", "the token of an account may not be sent there",
+        "A token goes only to the hosts that the provider's description lists (`hosts` under accounts.<provider>), "
+        "over "
+        "TLS, and to servers that the system's authorities vouch for.",
+        PERI_EXAMPLE_NONE, NULL, NULL},
     {0},
 };

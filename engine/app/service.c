@@ -530,6 +530,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .store = s->store,
         .http = s->http,
         .secrets = s->secrets,
+        .accounts = s->accounts,
         .tz = &s->tz,
         .timezone = s->config->timezone,
         .plugin_path = (const char *const *)c->plugin_path,

@@ -231,6 +231,22 @@ static enum peri_status open_store(struct peri_spec_bed *bed, const struct peri_
     return st ? st : lend_secrets(bed, peri_map_at(spec, "secrets"), err);
 }
 
+/* Those that the spec names are connected, and no others. */
+static enum peri_status open_accounts(struct peri_spec_bed *bed, const struct peri_value *spec, struct peri_error *err)
+{
+    struct peri_value *none = peri_value_map(), *given = peri_map_at(spec, "accounts");
+    struct peri_accounts_options options = {.loop = bed->loop,
+        .log = bed->log,
+        .clock = bed->clock,
+        .secrets = bed->secrets,
+        .state_dir = "/nonexistent",
+        .pretend = true,
+        .pretended = given ? given : none};
+    enum peri_status st = none ? peri_accounts_create(&options, &bed->accounts, err) : peri_error_nomem(err);
+    peri_value_unref(none);
+    return st;
+}
+
 static enum peri_status open_host(
     struct peri_spec_bed *bed, const struct peri_value *spec, const char *const *folders, struct peri_error *err)
 {
@@ -241,6 +257,7 @@ static enum peri_status open_host(
         .store = bed->store,
         .http = bed->http,
         .secrets = bed->secrets,
+        .accounts = bed->accounts,
         .tz = &bed->tz,
         .timezone = peri_map_text(spec, "timezone"),
         .plugin_path = folders,
@@ -305,6 +322,8 @@ enum peri_status peri_spec_bed_open(
     if (st == PERI_OK)
         st = peri_pipeline_create(&pipeline, &bed->pipeline, err);
     if (st == PERI_OK)
+        st = open_accounts(bed, spec, err);
+    if (st == PERI_OK)
         st = open_host(bed, spec, folders, err);
     if (st == PERI_OK)
         st = peri_pipeline_set_rules(bed->pipeline, NULL, 0, err);
@@ -317,6 +336,7 @@ void peri_spec_bed_close(struct peri_spec_bed *bed)
 {
     peri_host_destroy(bed->host); /* its stop handlers write */
     peri_pipeline_destroy(bed->pipeline);
+    peri_accounts_destroy(bed->accounts);
     peri_http_client_destroy(bed->http);
     while (bed->call_count)
         peri_spec_bed_drop(bed, bed->calls[0]);

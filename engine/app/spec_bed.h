@@ -30,6 +30,7 @@ struct peri_spec_bed {
     struct peri_store *store;
     struct peri_reader *reader;
     struct peri_secrets *secrets;
+    struct peri_accounts *accounts;
     struct peri_http_client *http;
     struct peri_pipeline *pipeline;
     struct peri_host *host;
@@ -49,7 +50,7 @@ struct peri_spec_bed {
     struct peri_diag diag; /* of loading */
 };
 
-/* spec: {now?, timezone?, config?: {plugin: {...}}, secrets?: {name: text}, data?: {type: [...]}, channels?: {type:
+/* spec: {now?, timezone?, config?: {plugin: {...}}, secrets?: {name: text}, accounts?: {provider: {...}}, data?: {type: [...]}, channels?: {type:
  * plugin}}. folders (NULL-ended) are the plugins'. The bed must not move. */
 enum peri_status peri_spec_bed_open(struct peri_spec_bed *bed, const struct peri_value *spec,
     const char *const *folders, struct peri_error *err) PERI_MUST_CHECK;

@@ -112,6 +112,7 @@ struct peri_trial_bed {
     struct peri_store *store;
     struct peri_reader *reader;
     struct peri_secrets *secrets;
+    struct peri_accounts *accounts;
     struct peri_http_client *http; /* answers from the test file */
     struct peri_host *host;
     struct peri_tz_source tz;

@@ -217,6 +217,7 @@ static enum peri_status open_host(struct peri_trial_bed *bed, struct peri_diag *
         .store = bed->store,
         .http = bed->http,
         .secrets = bed->secrets,
+        .accounts = bed->accounts,
         .sends = sends,
         .sends_ctx = bed,
         .tz = &bed->tz,
@@ -324,6 +325,14 @@ enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli
             .loop = bed->loop, .log = bed->log, .answer = peri_trial_answer_http, .answer_ctx = bed};
         st = peri_http_client_create(&options, &bed->http, err);
     }
+    if (st == PERI_OK) {
+        struct peri_accounts_options options = {.loop = bed->loop,
+            .clock = bed->clock,
+            .secrets = bed->secrets,
+            .state_dir = "/nonexistent",
+            .pretend = true};
+        st = peri_accounts_create(&options, &bed->accounts, err);
+    }
     if (st == PERI_OK)
         st = open_host(bed, diag, err);
     if (st == PERI_OK)
@@ -337,6 +346,7 @@ void peri_trial_bed_close(struct peri_trial_bed *bed)
 {
     peri_trial_bed_end(bed);
     peri_host_destroy(bed->host);
+    peri_accounts_destroy(bed->accounts);
     peri_http_client_destroy(bed->http);
     peri_secrets_destroy(bed->secrets);
     peri_rule_list_finish(&bed->rules);

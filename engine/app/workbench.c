@@ -102,6 +102,7 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
         .database = !bench->empty && peri_path_is_file(config->database) ? config->database : NULL,
         .http = bench->http,
         .secrets = bench->secrets,
+        .accounts = bench->accounts,
         .tz = &bench->tz,
         .plugin_path = (const char *const *)config->plugin_path,
         .bundled_path = share,
@@ -142,6 +143,17 @@ enum peri_status peri_workbench_open(
     if (st == PERI_OK && !bench->no_effects)
         st = peri_http_client_create(
             &(struct peri_http_client_options){.loop = bench->loop, .log = bench->log}, &bench->http, err);
+    if (st == PERI_OK && !bench->no_effects) {
+        struct peri_accounts_options options = {.loop = bench->loop,
+            .log = bench->log,
+            .clock = bench->clock,
+            .secrets = bench->secrets,
+            .state_dir = cli->config.state_dir,
+            .as_is = true};
+        st = peri_accounts_create(&options, &bench->accounts, err);
+    }
+    if (st == PERI_OK && bench->accounts)
+        st = peri_accounts_configure(bench->accounts, cli->config.accounts, err);
     char *share = peri_path_share();
     if (st == PERI_OK)
         st = open_host(bench, share, err);
@@ -162,6 +174,7 @@ enum peri_status peri_workbench_open(
 void peri_workbench_close(struct peri_workbench *bench)
 {
     peri_host_destroy(bench->host);
+    peri_accounts_destroy(bench->accounts);
     peri_http_client_destroy(bench->http);
     peri_secrets_destroy(bench->secrets);
     peri_store_close(bench->scratch);

@@ -26,6 +26,7 @@ struct peri_workbench {
     struct peri_store *scratch;
     struct peri_http_client *http;
     struct peri_secrets *secrets;
+    struct peri_accounts *accounts;
     struct peri_host *host;
     struct peri_tz_source tz;
     struct peri_rule_env env; /* operators of the host */

@@ -215,6 +215,7 @@ enum peri_status peri_accounts_create(
         return peri_error_nomem(err);
     }
     accounts->options = *options;
+    accounts->options.pretended = peri_value_ref(options->pretended);
     pthread_mutex_init(&accounts->lock, NULL);
     enum peri_status st = peri_secrets_open_folder(folder, &accounts->files, err);
     if (!st && !options->pretend)
@@ -243,6 +244,7 @@ void peri_accounts_destroy(struct peri_accounts *accounts)
     }
     free(accounts->items);
     pthread_mutex_destroy(&accounts->lock);
+    peri_value_unref((struct peri_value *)(uintptr_t)accounts->options.pretended);
     peri_secrets_destroy(accounts->files);
     free(accounts);
 }
@@ -312,6 +314,12 @@ enum peri_status account_unknown(const char *name, struct peri_error *err)
         "there is no account \"%.100s\": describe it in perigee.yaml under \"accounts\"", name);
 }
 
+static enum peri_status not_connected(const char *name, struct peri_error *err)
+{
+    return peri_error_set(err, PERI_ESTATE, "account_not_connected",
+        "account %s is not connected: run `perigee accounts connect %s'", name, name);
+}
+
 /* Nothing renews what has expired. */
 static bool is_over(const struct account *a)
 {
@@ -326,8 +334,7 @@ enum peri_status account_check(const struct account *a, struct peri_error *err)
     if (!a->provider)
         return account_unknown(a->name, err);
     if (!a->record.access)
-        return peri_error_set(err, PERI_ESTATE, "account_not_connected",
-            "account %s is not connected: run `perigee accounts connect %s'", a->name, a->name);
+        return not_connected(a->name, err);
     if (a->record.attention || is_over(a))
         return peri_error_set(err, PERI_ESTATE, "account_needs_attention",
             "account %s has to be connected again (%s): run `perigee accounts connect %s'", a->name,
@@ -335,10 +342,36 @@ enum peri_status account_check(const struct account *a, struct peri_error *err)
     return PERI_OK;
 }
 
+/* --- for tests --- */
+
+static enum peri_status check_pretended(
+    const struct peri_accounts *accounts, const char *provider, struct peri_error *err)
+{
+    const struct peri_value *all = accounts->options.pretended;
+    return !all || peri_map_at(all, provider) ? PERI_OK : not_connected(provider, err);
+}
+
+static struct peri_value *pretended(const struct peri_accounts *accounts, const char *name)
+{
+    const struct peri_value *more = peri_map_at(accounts->options.pretended, name);
+    struct peri_value *v = peri_value_map();
+    const char *texts[][2] = {
+        {"id", name}, {"provider", name}, {"kind", "oauth2"}, {"state", "connected"}, {"user", more ? NULL : "test"}};
+    enum peri_status st = v ? PERI_OK : PERI_ENOMEM;
+    for (size_t i = 0; !st && i < sizeof(texts) / sizeof(texts[0]); i++)
+        st = peri_map_put_text(v, texts[i][0], texts[i][1]);
+    for (void *it = peri_map_first(more); !st && it; it = peri_map_next(more, it))
+        st = peri_map_put_ref(v, peri_map_key(it, NULL), peri_map_item(it));
+    if (!st)
+        return v;
+    peri_value_unref(v);
+    return NULL;
+}
+
 enum peri_status peri_account_ready(struct peri_accounts *accounts, const char *provider, struct peri_error *err)
 {
     if (accounts->options.pretend)
-        return PERI_OK;
+        return check_pretended(accounts, provider, err);
     pthread_mutex_lock(&accounts->lock);
     const struct account *a = account_find(accounts, provider);
     enum peri_status st = a ? account_check(a, err) : account_unknown(provider, err);
@@ -424,22 +457,11 @@ static struct peri_value *facts_of(const struct account *a)
     return NULL;
 }
 
-static struct peri_value *pretended(const char *name)
-{
-    struct peri_value *v = peri_value_map();
-    if (v && !peri_map_put_text(v, "id", name) && !peri_map_put_text(v, "provider", name) &&
-        !peri_map_put_text(v, "kind", "oauth2") && !peri_map_put_text(v, "state", "connected") &&
-        !peri_map_put_text(v, "user", "test"))
-        return v;
-    peri_value_unref(v);
-    return NULL;
-}
-
 enum peri_status peri_account_facts(
     struct peri_accounts *accounts, const char *provider, struct peri_value **ret, struct peri_error *err)
 {
     if (accounts->options.pretend)
-        return (*ret = pretended(provider)) ? PERI_OK : peri_error_nomem(err);
+        return (*ret = pretended(accounts, provider)) ? PERI_OK : peri_error_nomem(err);
     pthread_mutex_lock(&accounts->lock);
     const struct account *a = account_find(accounts, provider);
     bool known = a && (a->provider || a->record.access);
@@ -472,7 +494,10 @@ char *peri_account_prefix(struct peri_accounts *accounts, const char *provider)
 {
     pthread_mutex_lock(&accounts->lock);
     const struct account *a = account_find(accounts, provider);
-    const char *text = a ? peri_map_text(a->provider, "prefix") : NULL;
+    const char *own = peri_map_text(peri_map_at(accounts->options.pretended, provider), "prefix"),
+               *text = own ? own
+                       : a ? peri_map_text(a->provider, "prefix")
+                           : NULL;
     char *copy = peri_strdup(text ? text : "Bearer ");
     pthread_mutex_unlock(&accounts->lock);
     return copy;
@@ -526,7 +551,8 @@ enum peri_status peri_account_may_go(struct peri_accounts *accounts, const char 
 {
     const struct account *a = account_find(accounts, provider);
     const struct peri_value *hosts = a ? peri_map_at(a->provider, "hosts") : NULL;
-    if (accounts->options.pretend)
+    if (accounts->options.pretend &&
+        !(hosts = peri_map_at(peri_map_at(accounts->options.pretended, provider), "hosts")))
         return PERI_OK;
     for (size_t i = 0; i < peri_value_count(hosts); i++) {
         if (!entry_fits(peri_value_text(peri_list_at(hosts, i)), host, port))
@@ -541,32 +567,34 @@ enum peri_status peri_account_may_go(struct peri_accounts *accounts, const char 
         port);
 }
 
-static bool is_old(const struct account *a)
+static enum peri_account_age age_of(const struct account *a)
 {
     const struct account_record *r = &a->record;
-    int64_t early = r->life_ms / 10 > EARLY_MS ? r->life_ms / 10 : EARLY_MS;
+    int64_t early = r->life_ms / 10 > EARLY_MS ? r->life_ms / 10 : EARLY_MS, now = account_now(a->accounts);
     if (early > r->life_ms / 2)
         early = r->life_ms / 2; /* a token of a minute is used too */
-    return a->unsaved || (r->expires_ms && account_now(a->accounts) >= r->expires_ms - early);
+    if (a->unsaved || (r->expires_ms && now >= r->expires_ms))
+        return PERI_ACCOUNT_EXPIRED;
+    return r->expires_ms && r->refresh && now >= r->expires_ms - early ? PERI_ACCOUNT_OLD : PERI_ACCOUNT_GOOD;
 }
 
 enum peri_status peri_account_token(struct peri_accounts *accounts, const char *provider, char **ret, size_t *ret_len,
-    uint64_t *ret_serial, bool *ret_old, struct peri_error *err)
+    uint64_t *ret_serial, enum peri_account_age *ret_age, struct peri_error *err)
 {
     struct account *a = account_find(accounts, provider);
-    char *text = accounts->options.pretend ? peri_asprintf("test-token-of-%s", provider) : NULL;
-    if (!accounts->options.pretend) {
-        enum peri_status st = a ? account_check(a, err) : account_unknown(provider, err);
-        if (st)
-            return st;
-        text = peri_strdup(a->record.access);
-    }
+    bool pretend = accounts->options.pretend;
+    enum peri_status st = pretend ? check_pretended(accounts, provider, err)
+                          : a     ? account_check(a, err)
+                                  : account_unknown(provider, err);
+    if (st)
+        return st;
+    char *text = pretend ? peri_asprintf("test-token-of-%s", provider) : peri_strdup(a->record.access);
     if (!text)
         return peri_error_nomem(err);
     *ret = text;
     *ret_len = strlen(text);
     *ret_serial = a ? a->serial : 0;
-    *ret_old = a && !accounts->options.pretend && is_old(a);
+    *ret_age = a && !pretend ? age_of(a) : PERI_ACCOUNT_GOOD;
     return PERI_OK;
 }
 

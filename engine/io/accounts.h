@@ -58,8 +58,11 @@ struct peri_accounts_options {
     struct peri_clock clock;
     struct peri_secrets *secrets; /* client secrets; tokens are told to it, to be hidden where they come back */
     const char *state_dir;
-    /* For tests of rules: every provider is connected with the token "test-token-of-<provider>", nothing is stored. */
+    /* For tests: providers are connected with the token "test-token-of-<provider>", and nothing is stored. */
     bool pretend;
+    const struct peri_value *pretended; /* {provider: {user?, scopes?, hosts?, prefix?, ...}}: only these; NULL: all */
+    /* For a process beside the service: tokens are used as they stand in their files, and never renewed. */
+    bool as_is;
     /* account.connected, .disconnected, .attention; detail (borrow) holds what may be told. May be NULL. */
     void (*changed)(void *ctx, const char *action, const char *provider, const struct peri_value *detail);
     void *changed_ctx;
@@ -96,15 +99,16 @@ char *peri_account_prefix(struct peri_accounts *accounts, const char *provider);
  * machine. */
 enum peri_status peri_account_may_go(struct peri_accounts *accounts, const char *provider, const char *host, int port,
     bool secure, struct peri_error *err) PERI_MUST_CHECK;
-/* The token as it is now: malloc'ed, peri_secret_free. *ret_serial names it. *ret_old: it should be renewed first. */
+enum peri_account_age { PERI_ACCOUNT_GOOD, PERI_ACCOUNT_OLD /* better renewed first */, PERI_ACCOUNT_EXPIRED };
+/* The token as it is now: malloc'ed, peri_secret_free. *ret_serial names it. */
 enum peri_status peri_account_token(struct peri_accounts *accounts, const char *provider, char **ret, size_t *ret_len,
-    uint64_t *ret_serial, bool *ret_old, struct peri_error *err) PERI_MUST_CHECK;
+    uint64_t *ret_serial, enum peri_account_age *ret_age, struct peri_error *err) PERI_MUST_CHECK;
 
 struct peri_account_wait;
 typedef void (*peri_account_done)(void *arg, enum peri_status st, const struct peri_error *err);
 /* Renews the token of that serial, unless there is a newer one; whoever asks meanwhile waits for the same. done is
  * called later, never before this returns. Errors: account_needs_attention (for good), account_renewal (retryable);
- * with the latter a token that has not expired yet may still be used. */
+ * with the latter a token that is only old may still be used. */
 enum peri_status peri_account_renew(struct peri_accounts *accounts, const char *provider, uint64_t serial,
     peri_account_done done, void *arg, struct peri_account_wait **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* done will not be called. */

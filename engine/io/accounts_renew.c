@@ -199,6 +199,9 @@ enum peri_status peri_account_renew(struct peri_accounts *accounts, const char *
     if (!newer && !a->renewal && !a->record.refresh)
         return peri_error_set(err, PERI_ESTATE, "account_needs_attention",
             "the token of account %s cannot be renewed: run `perigee accounts connect %s'", a->name, a->name);
+    if (!newer && accounts->options.as_is)
+        return peri_error_set(err, PERI_EIO, "account_renewal",
+            "the token of account %s has to be renewed, which only the running service does", a->name);
     if (!newer && !a->renewal && account_now(accounts) < a->pause_until_ms) {
         *err = a->pause_error;
         return PERI_EIO;

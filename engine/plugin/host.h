@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "data/schema.h"
+#include "io/accounts.h"
 #include "io/http_client.h"
 #include "io/loop.h"
 #include "io/secrets.h"
@@ -68,6 +69,7 @@ struct peri_host_options {
     const char *database;          /* what the workers read; NULL: the store's own data, or nothing without a store */
     struct peri_http_client *http; /* NULL: network calls fail with "http.unavailable" */
     struct peri_secrets *secrets;
+    struct peri_accounts *accounts; /* NULL: ctx.account fails with "account_unavailable" */
     const struct peri_tz_source *tz;
     const char *timezone;           /* of schedules that name none; NULL: UTC */
     const char *const *plugin_path; /* folders that hold plugin folders; NULL-ended */

@@ -295,6 +295,12 @@ struct peri_op {
     int port;
     enum peri_smtp_security security;
     struct peri_value *to;
+    /* of an account whose token it carries (host_account.c) */
+    char *account;
+    uint64_t account_serial;
+    bool account_as_is;   /* it could not be renewed: what is there is sent */
+    bool account_again;   /* the server did not take it: a newer one is sent, once */
+    bool account_waiting; /* for a renewal: nothing has been sent */
     /* SEND, CALL: channel type or operator id, message or params */
     char *target;
     struct peri_value *value;
@@ -361,6 +367,7 @@ struct peri_job {
     struct peri_job *parent, *child;
     struct peri_timer *timer;
     struct peri_http_call *http;
+    struct peri_account_wait *account_wait;
     struct peri_mono started;
     int64_t wall_ms, deadline_ms; /* deadline: monotonic ms, for children */
     bool answered, on_worker, flushing, finishing;
@@ -541,6 +548,22 @@ void peri_gate_leave(struct peri_job *job);
 void peri_op_perform(struct peri_job *job);
 bool peri_op_is_effect(const struct peri_op *op); /* would change something outside */
 void peri_op_cancel(struct peri_job *job);
+
+/* host_account.c. What a handle's name says before the name of an account; names of secrets have no colon. */
+#define PERI_ACCOUNT_HANDLE "account:"
+const char *peri_account_of(const char *secret); /* the provider, or NULL: it is a secret */
+/* May the operation carry the tokens that it names, to this host, and are they good? *ret_wait: one is being renewed,
+ * and peri_op_perform called again then. Loop. */
+enum peri_status peri_op_accounts(struct peri_job *job, const char *host, int port, bool secure, bool *ret_wait,
+    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_op_account_text(
+    struct peri_job *job, const struct peri_secret_text *t, char **ret, struct peri_error *err) PERI_MUST_CHECK;
+/* After an answer of 401: true when it is dealt with: the request will be sent once more, or its call fails. Loop. */
+bool peri_op_account_refused(struct peri_job *job);
+/* On a worker: what may be told of an account that is connected, and how its token stands in a header. New reference.
+ */
+enum peri_status peri_job_account(
+    struct peri_job *job, const char *provider, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
 /* host_load.c, loop */
 void peri_plugin_loaded(struct peri_plugin *plugin);

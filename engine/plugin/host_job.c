@@ -33,6 +33,7 @@ void peri_op_finish(struct peri_op *op)
     free(op->from);
     free(op->ca_file);
     peri_value_unref(op->to);
+    free(op->account);
     free(op->target);
     peri_value_unref(op->value);
     peri_value_unref(op->answer);

@@ -27,6 +27,8 @@ bool peri_op_is_effect(const struct peri_op *op)
     for (const char *const *m = harmless; op->kind == PERI_OP_HTTP && *m; m++)
         if (peri_streq(op->method, *m))
             return false;
+    if (op->account_waiting)
+        return false;
     return op->kind > PERI_OP_FLUSH;
 }
 
@@ -63,6 +65,8 @@ static enum peri_status reveal(
         *ret = peri_strdup(t->text ? t->text : "");
         return *ret ? PERI_OK : peri_error_nomem(err);
     }
+    if (peri_account_of(t->secret))
+        return peri_op_account_text(job, t, ret, err);
     if (!job->host->options.secrets)
         return peri_error_set(err, PERI_ENOTFOUND, "secret.missing", "there is no secret store for \"%s\"", t->secret);
     enum peri_status st = peri_secrets_get(job->host->options.secrets, t->secret, &secret, &len, err);
@@ -124,6 +128,8 @@ static void network_done(
     peri_cost_http(job, false);
     bool effect = response->connected && peri_op_is_effect(op);
     record(job, st, response, err);
+    if (!st && response->status == 401 && op->kind == PERI_OP_HTTP && peri_op_account_refused(job))
+        return;
     if (effect)
         job->effects++;
     if (st) {
@@ -177,7 +183,8 @@ static void remember_basic(struct peri_job *job, const char *name, const char *u
     peri_buf_init(&coded, 256 * 1024);
     if (peri_buf_printf(&plain, "%s:%s", user, password) == PERI_OK &&
         peri_base64_encode(&coded, plain.data, plain.len) == PERI_OK)
-        peri_secrets_also(job->host->options.secrets, name, peri_buf_text(&coded));
+        (peri_account_of(name) ? peri_secrets_passing : peri_secrets_also)(
+            job->host->options.secrets, name, peri_buf_text(&coded));
     if (plain.data)
         explicit_bzero(plain.data, plain.len);
     if (coded.data)
@@ -189,6 +196,7 @@ static void remember_basic(struct peri_job *job, const char *name, const char *u
 static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
 {
     struct peri_op *op = &job->op;
+    bool wait = false;
     char *host = NULL, *user = NULL, *password = NULL, *agent = NULL, *cert = NULL, *cert_key = NULL, *ca = NULL;
     int port = 0;
     struct peri_http_field *fields = calloc(op->header_count + 1, sizeof(*fields));
@@ -198,6 +206,13 @@ static enum peri_status start_http(struct peri_job *job, struct peri_error *err)
             err, PERI_EINVAL, "http.url", "\"%s\" is not an http or https URL that this can use", op->url);
     if (!st)
         st = check_host(job, host, port, err);
+    if (!st)
+        st = peri_op_accounts(job, host, port, strncasecmp(op->url, "https:", 6) == 0, &wait, err);
+    if (st || wait) {
+        free(fields);
+        free(host);
+        return st;
+    }
     for (size_t i = 0; !st && i < op->header_count; i++) {
         char *value = NULL;
         st = reveal(job, &op->headers[i], &value, err);
@@ -256,11 +271,18 @@ static enum peri_status start_smtp(struct peri_job *job, struct peri_error *err)
 {
     struct peri_op *op = &job->op;
     char *user = NULL, *password = NULL;
+    bool wait = false;
     size_t n = peri_value_count(op->to);
     const char **to = calloc(n + 1, sizeof(*to));
     enum peri_status st = to ? no_network(job, err) : peri_error_nomem(err);
     if (!st)
         st = check_host(job, op->host, op->port, err);
+    if (!st)
+        st = peri_op_accounts(job, op->host, op->port, op->security != PERI_SMTP_PLAIN, &wait, err);
+    if (st || wait) {
+        free(to);
+        return st;
+    }
     for (size_t i = 0; to && i < n; i++)
         to[i] = peri_value_text(peri_list_at(op->to, i));
     bool auth = op->user.text || op->user.secret;
@@ -671,6 +693,8 @@ void peri_op_perform(struct peri_job *job)
 
 void peri_op_cancel(struct peri_job *job)
 {
+    peri_account_wait_cancel(job->account_wait);
+    job->account_wait = NULL;
     if (job->http) {
         peri_http_call_cancel(job->http);
         job->http = NULL;

@@ -9,6 +9,7 @@
 #include "data/json.h"
 
 const char *const peri_lua_api_names[] = {
+    "account",
     "call",
     "crypto.base64",
     "crypto.base64.decode",
@@ -553,7 +554,11 @@ void peri_lua_secret_text(lua_State *L, int idx, const char *what, struct peri_s
         return;
     }
     if (lua_istable(L, idx)) {
-        lua_rawgeti(L, idx, 1);
+        if (lua_rawgeti(L, idx, 1) == LUA_TNIL) { /* an account holds its handle under a name */
+            lua_pop(L, 1);
+            lua_pushliteral(L, "token");
+            lua_rawget(L, idx);
+        }
         if ((secret = peri_vm_secret_name(L, -1))) {
             to->secret = peri_lua_dup(L, secret, strlen(secret));
             lua_pushliteral(L, "prefix");

@@ -25,7 +25,7 @@ void peri_lua_api_files(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_http(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_smtp(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_send(lua_State *L, const struct peri_plugin *plugin);
-void peri_lua_api_secret(lua_State *L, const struct peri_plugin *plugin);
+void peri_lua_api_secret(lua_State *L, const struct peri_plugin *plugin); /* and account */
 void peri_lua_api_crypto(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_json(lua_State *L, const struct peri_plugin *plugin);
 void peri_lua_api_time(lua_State *L, const struct peri_plugin *plugin);
@@ -60,7 +60,7 @@ struct peri_value *peri_lua_kept_value(lua_State *L, int idx, const char *what, 
 struct peri_op *peri_lua_begin(lua_State *L, struct peri_job *job, enum peri_op_kind kind);
 /* A copy in fresh memory for the job's operation; raises out_of_memory. */
 char *peri_lua_dup(lua_State *L, const char *s, size_t len);
-/* A text, a secret, or a table {secret, prefix = "Bearer "}; copied into to. */
+/* A text, a secret, a table {secret, prefix = "Bearer "}, or an account; copied into to. */
 void peri_lua_secret_text(lua_State *L, int idx, const char *what, struct peri_secret_text *to);
 void peri_lua_set_functions(lua_State *L, const luaL_Reg *functions); /* of the table on top */
 

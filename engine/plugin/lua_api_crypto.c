@@ -68,6 +68,8 @@ static int crypto_hmac(lua_State *L)
         return peri_vm_raisef(L, "bad_argument", "algorithm must be \"sha1\" or \"sha256\"");
     const char *data = peri_lua_textn(L, 3, "data", &len);
     const char *secret = peri_vm_secret_name(L, 2);
+    if (peri_account_of(secret))
+        return peri_vm_raisef(L, "bad_argument", "the token of an account is for requests only");
     peri_vm_charge(L, 200 + (int64_t)len / 16);
     if (secret) {
         peri_lua_check(L, hmac_key(job, secret, md, data, len, out, &out_len, &err), &err);
@@ -186,6 +188,8 @@ static int crypto_equals(lua_State *L)
     enum peri_status st = PERI_OK;
     for (int i = 0; i < 2; i++) {
         name[i] = peri_vm_secret_name(L, i + 1);
+        if (peri_account_of(name[i]))
+            return peri_vm_raisef(L, "bad_argument", "the token of an account is for requests only");
         text[i] = name[i] ? NULL : peri_lua_textn(L, i + 1, "both sides", &len[i]);
     }
     peri_vm_charge(L, 200);

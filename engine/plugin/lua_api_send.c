@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ctx.send and ctx.call: other plugins' handlers. */
+/* ctx.send and ctx.call: other plugins' handlers; ctx.secret and ctx.account: handles. */
 #include <string.h>
 
 #include "plugin/lua_api.h"
@@ -70,10 +70,31 @@ static int secret(lua_State *L)
     return peri_vm_raisef(L, "denied", "the manifest of %s does not name the secret \"%s\"", job->plugin->id, name);
 }
 
+/* ctx.account(provider): what may be told of it, its token as a handle, and what stands before that in a header. */
+static int account(lua_State *L)
+{
+    struct peri_job *job = peri_lua_job(L);
+    const char *provider = peri_lua_text(L, 1, "provider");
+    struct peri_error err = {0};
+    struct peri_value **box = peri_vm_push_box(L);
+    peri_vm_charge(L, 200);
+    peri_lua_check(L, peri_job_account(job, provider, box, &err), &err);
+    peri_vm_push_value(L, *box, false);
+    lua_pushfstring(L, PERI_ACCOUNT_HANDLE "%s", provider);
+    peri_vm_push_secret(L, lua_tostring(L, -1));
+    lua_setfield(L, -3, "token");
+    lua_pop(L, 1);
+    return 1;
+}
+
 void peri_lua_api_secret(lua_State *L, const struct peri_plugin *plugin)
 {
-    if (!peri_grants_has(plugin->grants, "secrets:mtls"))
-        return;
-    lua_pushcfunction(L, secret);
-    lua_setfield(L, -2, "secret");
+    if (peri_grants_has(plugin->grants, "secrets:mtls")) {
+        lua_pushcfunction(L, secret);
+        lua_setfield(L, -2, "secret");
+    }
+    if (peri_grants_any(plugin->grants, "accounts:")) {
+        lua_pushcfunction(L, account);
+        lua_setfield(L, -2, "account");
+    }
 }

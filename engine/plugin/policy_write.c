@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/str.h"
 #include "base/timefmt.h"
 #include "data/json.h"
@@ -241,6 +242,22 @@ enum peri_status peri_policy_revoke(const char *path, const char *plugin_id, str
     return st;
 }
 
+/* Whose name it acts in. */
+static enum peri_status warn_of_accounts(struct peri_value *out, const struct peri_manifest *m)
+{
+    struct peri_buf text;
+    enum peri_status st = PERI_OK;
+    peri_buf_init(&text, 8192);
+    for (size_t i = 0; i < m->permission_count; i++)
+        if (peri_str_starts(m->permissions[i], "accounts:"))
+            (void)peri_buf_printf(&text, "%s%s", text.len ? ", " : "it acts for you with your account at ",
+                m->permissions[i] + strlen("accounts:"));
+    if (text.len)
+        st = peri_list_push(out, peri_value_strn(text.data, text.len));
+    peri_buf_finish(&text);
+    return st;
+}
+
 /* Pairs that let data leave, or strangers in: worth a second look before saying yes. */
 static enum peri_status add_warnings(struct peri_value *out, const struct peri_manifest *m)
 {
@@ -261,6 +278,8 @@ static enum peri_status add_warnings(struct peri_value *out, const struct peri_m
             peri_value_str("it is a shared object: it runs outside the sandbox and can do whatever the service can"));
     if (!st && reads && net)
         st = peri_list_push(out, peri_value_str("it reads data and reaches the network: it could send that data away"));
+    if (!st)
+        st = warn_of_accounts(out, m);
     if (!st && any_data)
         st = peri_list_push(out, peri_value_str("it reaches every type of data"));
     if (!st && calls)

@@ -127,7 +127,7 @@ function Host.open(options)
   end
   local reply = ask(host, {
     ["do"] = "open", packages = packages, config = config, now = options.now, timezone = options.timezone, data = options.data,
-    secrets = options.secrets, channels = options.channels,
+    secrets = options.secrets, accounts = options.accounts, channels = options.channels,
     isolate = options.isolation == "process" and { host.id } or nil,
   })
   host.number = reply.host

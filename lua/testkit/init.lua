@@ -48,6 +48,7 @@ end
 ---@field config? table the plugin's settings
 ---@field configs? table<string, table> settings of others, by id
 ---@field secrets? table<string, string> values of secrets; settings name them with kit.secret(name)
+---@field accounts? table<string, table> accounts that are connected, by provider: {user =, scopes =, hosts =, ...}
 ---@field data? table<string, table[]> entities by type
 ---@field now? string RFC 3339 (default: 2026-01-10T12:00:00.000Z)
 ---@field timezone? string

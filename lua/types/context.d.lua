@@ -4,6 +4,20 @@
 
 ---@class perigee.Secret an opaque handle: usable in headers, auth, tls, smtp.send, crypto.hmac and crypto.equals; never readable
 
+--- A connected account. It stands for its token wherever a secret can: `headers = {Authorization = account}`. The token
+--- goes to `hosts` only, over TLS, and is renewed by itself; it is never readable.
+---@class perigee.Account
+---@field provider string
+---@field kind "oauth2"|"key"
+---@field label? string what people call the provider
+---@field state "connected"
+---@field user? string whose account it is, as the provider said
+---@field scopes? string[] what was granted, which may be less than what was asked for
+---@field expires_at? string RFC 3339: the token as it is now
+---@field hosts string[] where the token may be sent
+---@field prefix string what stands before the token in a header: "Bearer "
+---@field token perigee.Secret for another prefix: {account.token, prefix = "token "}
+
 ---@class perigee.Event
 ---@field id string "ev-12"
 ---@field type string
@@ -57,5 +71,12 @@ function ctx.call(operator_id, params) end
 ---@param name string
 ---@return perigee.Secret
 function ctx.secret(name) end
+
+--- An account that the operator has connected (`perigee accounts connect`). Needs accounts:<provider>. Errors:
+--- account_not_connected, account_needs_attention (it has to be connected again), account_unknown, account_unavailable;
+--- of requests that carry it account_host (not a host of the provider) and account_renewal (retryable).
+---@param provider string
+---@return perigee.Account
+function ctx.account(provider) end
 
 return ctx

@@ -3,11 +3,11 @@
 
 --- Requests to the hosts that were granted. Every call waits; redirects are not followed. Errors: denied, http.dns,
 --- http.connect, http.tls, http.timeout, http.too_large, http.blocked (a private address), http.protocol, http.url,
---- secret.missing; with outcome = "unknown" when the request may have arrived.
+--- secret.missing, account_host, account_renewal, account_needs_attention; with outcome = "unknown" when the request may have arrived.
 ---@class perigee.Http
 local http = {}
 
----@alias perigee.SecretText string|perigee.Secret|{[1]: string|perigee.Secret, prefix?: string}
+---@alias perigee.SecretText string|perigee.Secret|{[1]: string|perigee.Secret, prefix?: string}|perigee.Account
 
 ---@class perigee.HttpOptions
 ---@field headers? table<string, perigee.SecretText>

@@ -166,7 +166,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif mode == "echo":
             self.answer(400, {"error": "invalid_request", "error_description": self.body})
             return True
-        elif mode:
+        elif mode and mode != "late":
             self.fail(mode, 401 if mode == "invalid_client" else 400)
             return True
         return False

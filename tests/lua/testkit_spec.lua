@@ -278,4 +278,23 @@ describe("events, data, life", function()
     assert.is_nil(host:call("t.act"):find("0123456789", 1, true))
     assert.equal("Bearer 0123456789", host.requests[1].headers.authorization)
   end)
+
+  it("accounts are those that the spec connects", function()
+    local text = action("local a = ctx.account(params.at) local r = ctx.http.get(params.url, { headers = { Authorization = a, ['X-Key'] = a.token } }) return { tostring(a.user), a.state, r.status }")
+    local options = { accounts = { gmail = { user = "ada", hosts = { "a.example" } }, key = { prefix = "" } }, http = { status = 200 } }
+    local host = plugin(text, { "network:outbound:a.example", "network:outbound:b.example", "accounts:gmail", "accounts:key", "accounts:slack" }, options)
+    assert.same({ "ada", "connected", 200 }, host:call("t.act", { at = "gmail", url = "https://a.example/" }))
+    assert.equal("Bearer test-token-of-gmail", host.requests[1].headers.authorization)
+    assert.equal("test-token-of-gmail", host.requests[1].headers["x-key"])
+    host:call("t.act", { at = "key", url = "https://a.example/" })
+    assert.equal("test-token-of-key", host.requests[2].headers.authorization)
+    local function code(at, url)
+      return kit.fails(host.call, host, "t.act", { at = at, url = url or "https://a.example/" }).code
+    end
+    assert.equal("account_not_connected", code("slack"))
+    assert.equal("denied", code("notion"))
+    assert.equal("account_host", code("gmail", "https://b.example/"))
+    assert.equal("account_host", code("gmail", "http://a.example/"))
+    assert.equal(2, #host.requests)
+  end)
 end)

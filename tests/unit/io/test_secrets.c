@@ -240,10 +240,33 @@ static void test_state_folder_that_cannot_be_written(void **state)
     peri_secrets_destroy(secrets);
 }
 
+/* Values that are replaced: the last ten of a name are known, and those of others stay. */
+static void passing_values_make_room(void **state)
+{
+    struct fixture *f = *state;
+    char text[64], *hidden = NULL;
+    size_t len = 0;
+    peri_secrets_also(f->secrets, "other", "other-value");
+    for (int i = 0; i < 1500; i++) {
+        snprintf(text, sizeof(text), "token-%04d-", i);
+        peri_secrets_passing(f->secrets, "account.x", text);
+        peri_secrets_passing(f->secrets, "account.x", text); /* twice is once */
+    }
+    assert_true(peri_secrets_hide(f->secrets, "a token-1499- b", 15, &hidden, &len));
+    assert_string_equal(hidden, "a [secret account.x] b");
+    free(hidden);
+    assert_true(peri_secrets_hide(f->secrets, "token-1490-", 11, &hidden, &len));
+    free(hidden);
+    assert_false(peri_secrets_hide(f->secrets, "token-1489-", 11, &hidden, &len));
+    assert_true(peri_secrets_hide(f->secrets, "other-value", 11, &hidden, &len));
+    free(hidden);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
+        T(passing_values_make_room),
         T(test_set_get_remove),
         T(test_only_the_owner_reads),
         T(test_credentials_win),

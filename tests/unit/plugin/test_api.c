@@ -11,11 +11,12 @@
 #include "plugin/lua_api.h"
 
 #define ALL                                                                                                            \
-    "[\"filesystem:read:/tmp\",\"scheduler:read\",\"scheduler:write\",\"event:subscribe:**\",\"data:read:*\",\"data:write:*\",\"storage:"       \
+    "[\"filesystem:read:/"                                                                                             \
+    "tmp\",\"scheduler:read\",\"scheduler:write\",\"event:subscribe:**\",\"data:read:*\",\"data:write:*\",\"storage:"  \
     "read\",\"storage:write\",\"network:outbound:"                                                                     \
     "x.test\",\"event:"                                                                                                \
     "publish:**\","                                                                                                    \
-    "\"channels:send:*\",\"operators:call\",\"secrets:mtls\"]"
+    "\"channels:send:*\",\"operators:call\",\"secrets:mtls\",\"accounts:x\"]"
 
 static const char walk[] = "local own = { id = true, manifest = true, config = true }\n"
                            "return { actions = { ['t.walk'] = { execute = function(p, ctx)\n"
@@ -50,8 +51,8 @@ static void without_permissions_the_names_are_gone(void **state)
     rig_plugin(&rig, "none", "[]", "", walk);
     rig_load_clean(&rig);
     struct rig_answer a = rig_call(&rig, "t.walk", "{}");
-    static const char *const gone[] = {
-        "data", "storage", "files", "http", "smtp", "emit", "events", "schedule", "mappings", "send", "call", "secret", NULL};
+    static const char *const gone[] = {"data", "storage", "files", "http", "smtp", "emit", "events", "schedule",
+        "mappings", "send", "call", "secret", "account", NULL};
     for (const char *const *g = gone; *g; g++) {
         char member[40], function[40];
         snprintf(member, sizeof(member), "\"%s.", *g);
@@ -134,7 +135,7 @@ static void odd_arguments_raise(void **state)
         "  go(ctx, '') return bad end } } }\n");
     rig_load_clean(&rig);
     static const char *const areas[] = {
-        "data", "storage", "emit", "http", "smtp", "send", "secret", "crypto", "json", "time", NULL};
+        "data", "storage", "emit", "http", "smtp", "send", "secret", "account", "crypto", "json", "time", NULL};
     for (const char *const *a = areas; *a; a++) {
         char params[64];
         snprintf(params, sizeof(params), "{\"area\":\"%s\"}", *a);

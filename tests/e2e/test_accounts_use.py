@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Plugins act with accounts (test_accounts_process.py: from a process of their own). Tokens reach the provider and nobody else."""
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import harness
+from accounts_case import Users
+
+
+class Use(Users):
+    def test_with_a_plugin(self):
+        p = self.usable()
+        error = self.bad(p, "account_not_connected")
+        self.assertIn("perigee accounts connect fake", error["message"])
+        self.bad(p, "account_unknown", account="nobody")
+        self.bad(p, "denied", account="stranger")
+        self.assertEqual(self.good(p, "other.has"), {"account": False})
+        self.connect(p)
+        p.cli("accounts", "connect", "weather", stdin="k-CaNaRy-weather", expect=0)
+        facts = self.good(p, "acc.facts")
+        self.assertEqual(facts, {"provider": "fake", "user": "ada@fake.example", "scopes": ["read", "https://fake.example/write"], "state": "connected", "kind": "oauth2",
+                                 "expires": "string", "prefix": "Bearer ", "hosts": [self.fake.host], "token": facts["token"], "kind_of": "userdata"})
+        self.assertNotIn("CaNaRy", json.dumps(facts))
+        grant, = self.fake.grants
+        token, = grant.access
+        told = self.good(p)
+        self.assertEqual(told["status"], 200)
+        self.assertEqual(self.fake.api_requests[-1]["token"], token)
+        self.assertEqual(json.loads(told["body"])["echo"], "Bearer [secret account.fake]")
+        self.assertEqual(self.good(p, "acc.named", account="fake")["status"], 200)
+        self.assertEqual(self.fake.api_requests[-1]["headers"]["X-Key"], token)
+        self.assertEqual(self.good(p, "acc.named", account="weather")["status"], 401)  # a key is as it is
+        self.assertEqual(self.fake.api_requests[-1]["headers"]["X-Key"], "k-CaNaRy-weather")
+        self.good(p, "acc.basic")
+        self.assertTrue(self.fake.api_requests[-1]["headers"]["Authorization"].startswith("Basic "))
+        self.good(p, "acc.keep")
+        self.assertEqual(self.good(p, "acc.kept")["status"], 200)
+        self.fake.expire()
+        self.assertEqual(self.good(p, "acc.kept")["status"], 200)  # what is kept is a name, not a token
+
+        # Where it must not go, and what must not be made of it.
+        seen = len(self.fake.api_requests)
+        elsewhere = f"http://127.0.0.1:{self.there.server_port}/"
+        error = self.bad(p, "account_host", url=elsewhere)
+        self.assertIn("hosts", error["message"])
+        self.bad(p, "account_host", url=elsewhere, operator="acc.named", account="weather")
+        self.bad(p, "account_host", "acc.ca")
+        self.bad(p, "bad_argument", "acc.cert")
+        self.bad(p, "bad_argument", "acc.hmac")
+        self.bad(p, "bad_argument", "acc.equals")
+        self.assertFalse(self.call(p, "acc.text")["ok"])
+        self.bad(p, "denied", "acc.lend")
+        self.assertEqual((self.there.seen, len(self.fake.api_requests)), ([], seen))
+        unused = json.loads(p.cli("plugins", "show", "test.acc", "--json", expect=0).stdout)["unused"]
+        self.assertNotIn("accounts:fake", unused)
+        p.cli("accounts", "disconnect", "fake", expect=0)
+        self.bad(p, "account_not_connected", "acc.kept")
+
+    def test_a_token_that_the_server_does_not_take_is_renewed_once(self):
+        p = self.usable()
+        self.connect(p)
+        self.fake.expire()
+        self.assertEqual(self.good(p, method="POST", body="hello")["status"], 200)
+        self.assertEqual([(r["path"], r["body"]) for r in self.fake.api_requests], [("/api", "hello")] * 2)
+        self.assertEqual(len(self.fake.refreshes()), 1)
+        self.assertIn("renewed_at", self.facts(p))
+        self.assertEqual(self.stored(p)["refresh_token"], self.fake.grants[0].refresh)
+        self.fake.grants[0].alive = False  # a new one is of no use either
+        self.fake.mode = "invalid_client"
+        self.bad(p, "account_renewal")
+        self.fake.mode = None
+
+    def test_all_who_wait_are_served_by_one_renewal(self):
+        p = self.usable()
+        self.connect(p)
+        self.assertTrue(self.fake.arrived.acquire(timeout=60))  # with the code
+        self.fake.expire()
+        self.fake.mode = "slow"
+        with ThreadPoolExecutor(8) as pool:
+            calls = [pool.submit(self.good, p) for _ in range(8)]
+            self.assertTrue(self.fake.arrived.acquire(timeout=20))
+            harness.wait_for(lambda: len(self.fake.api_requests) == 8, "all to be refused")
+            self.fake.gate.set()
+            self.assertEqual([c.result()["status"] for c in calls], [200] * 8)
+        self.assertEqual(len(self.fake.refreshes()), 1)
+        self.assertTrue(self.fake.grants[0].alive, "no refresh token was used twice")
+
+    def test_a_provider_that_takes_it_back(self):
+        p = self.usable()
+        self.connect(p)
+        self.fake.revoke_all()
+        error = self.bad(p, "account_needs_attention")
+        self.assertIn("perigee accounts connect fake", error["message"])
+        self.assertFalse(error["retryable"])
+        asked = len(self.fake.token_requests)
+        self.bad(p, "account_needs_attention")
+        self.assertEqual(len(self.fake.token_requests), asked, "it is not asked again")
+        facts = self.facts(p)
+        self.assertEqual((facts["state"], facts["error"]["code"]), ("needs_attention", "invalid_grant"))
+        self.assertNotIn("\x1b", json.dumps(facts["error"]["message"], ensure_ascii=False))
+        self.assertEqual(p.cli("accounts", "status", "fake").returncode, 1)
+        self.assertIn("invalid_grant", p.cli("accounts", "list").stdout)
+        attention, = p.get("/v1/audit?action=account.attention")["items"]
+        self.assertEqual((attention["target"], attention["detail"]["code"]), ("fake", "invalid_grant"))
+        p.restart()
+        self.bad(p, "account_needs_attention")
+        self.connect(p)
+        self.assertEqual(self.good(p)["status"], 200)
+
+    def test_a_provider_that_is_down_for_a_while(self):
+        p = self.usable()
+        self.connect(p)
+        self.fake.expire()
+        self.fake.mode = "html500"
+        error = self.bad(p, "account_renewal")
+        self.assertTrue(error["retryable"])
+        asked = len(self.fake.token_requests)
+        self.bad(p, "account_renewal")
+        self.assertEqual(len(self.fake.token_requests), asked, "it is left alone for a while")
+        self.assertEqual(self.facts(p)["state"], "connected")
+        self.fake.mode = None
+        self.connect(p)  # connecting anew does not wait
+        self.assertEqual(self.good(p)["status"], 200)
+
+
+if __name__ == "__main__":
+    harness.main()
