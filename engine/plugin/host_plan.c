@@ -113,6 +113,8 @@ static enum peri_status check_plan(
     size_t n = strlen(name);
     if (n == 0 || n > NAME_BYTES)
         return peri_error_set(err, PERI_EINVAL, "bad_argument", "the name of a schedule has 1 to %d bytes", NAME_BYTES);
+    if (!peri_text_is_plain(name))
+        return peri_error_set(err, PERI_EINVAL, "bad_argument", "the name of a schedule holds a control character");
     enum peri_status st = spec ? peri_plan_timing(job->host, spec, &timing, err) : PERI_OK;
     if (!st && spec)
         peri_tz_destroy(timing.tz);

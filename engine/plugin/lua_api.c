@@ -488,6 +488,8 @@ const char *peri_lua_text(lua_State *L, int idx, const char *what)
     const char *s = peri_lua_textn(L, idx, what, &len);
     if (strlen(s) != len)
         peri_vm_raisef(L, "bad_argument", "%s must not hold a NUL byte", what);
+    if (!peri_utf8_valid(s, len, NULL))
+        peri_vm_raisef(L, "bad_argument", "%s must be UTF-8 text", what);
     return s;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ctx.files: reading below the paths that were granted. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "plugin/lua_api.h"
 
@@ -38,7 +39,10 @@ static int files_read(lua_State *L)
     struct peri_error err = {0};
     size_t len = 0;
     int64_t size = 0;
-    const char *path = peri_lua_text(L, 1, "path");
+    size_t path_len; /* of any bytes, as names of files are */
+    const char *path = peri_lua_textn(L, 1, "path", &path_len);
+    if (strlen(path) != path_len)
+        peri_vm_raisef(L, "bad_argument", "path must not hold a NUL byte");
     lua_settop(L, 2);
     if (!lua_isnil(L, 2) && !lua_istable(L, 2))
         peri_vm_raisef(L, "bad_argument", "options must be a table {offset =, limit =}");

@@ -57,6 +57,7 @@ static int json_array(lua_State *L)
         return peri_vm_raisef(L, "bad_argument", "json.array takes a table");
     }
     lua_settop(L, 1);
+    peri_vm_check_plain(L, 1);
     peri_vm_mark_list(L, 1);
     return 1;
 }

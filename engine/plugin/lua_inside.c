@@ -177,6 +177,7 @@ static int stub(lua_State *L)
             lua_newtable(L);
         }
         lua_settop(L, 1);
+        peri_vm_check_plain(L, 1);
         peri_vm_mark_list(L, 1);
         return 1;
     }

@@ -149,6 +149,8 @@ void peri_vm_push_null(lua_State *L);
 bool peri_vm_is_null(lua_State *L, int idx);
 /* Marks the table at idx as a list, so that it stays one when it is empty. Lists that come from the host are marked. */
 void peri_vm_mark_list(lua_State *L, int idx);
+/* Raises when the table at idx, the top, has a metatable that the mark would take away (a ctx has one). */
+void peri_vm_check_plain(lua_State *L, int idx);
 /* Pushes what tostring() gives: __tostring and __name are honoured, no address is shown. May run Lua code. */
 const char *peri_vm_tostring(lua_State *L, int idx, size_t *ret_len);
 /* Reads the value at idx (raw) by the rules of peri_vm_call_result; raises bad_argument when it can not be one. New

@@ -329,6 +329,13 @@ void peri_vm_mark_list(lua_State *L, int idx)
     lua_setmetatable(L, idx);
 }
 
+void peri_vm_check_plain(lua_State *L, int idx)
+{
+    if (lua_getmetatable(L, idx) && !peri_vm_is_list(L, idx))
+        peri_vm_raisef(L, "bad_argument", "a table with a metatable of its own can not be marked as a list");
+    lua_settop(L, idx);
+}
+
 /* True when the metatable of the value at idx is the one kept under key. */
 static bool has_kind(lua_State *L, int idx, const void *key)
 {

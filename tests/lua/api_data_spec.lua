@@ -246,6 +246,7 @@ describe("ctx.mappings.set", function()
 
   it("refuses names that can not be", function()
     local host = fresh()
+    assert.equal("bad_argument", fails(host, "ctx.mappings.set('task', '\\255', 'e')"))
     for _, args in ipairs({ "'', 'k', 'e'", "'task', '', 'e'", "'task', 'k', ''", "'task', ('k'):rep(10000), 'e'", "'task', 'k\\0', 'e'", "'task', 'k', {}", "'task', 'k', 'e', print" }) do
       assert.is_truthy(fails(host, "ctx.mappings.set(" .. args .. ")"), args)
     end

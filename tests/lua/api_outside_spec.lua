@@ -284,7 +284,7 @@ local function refuses(area, bad)
   assert.equal("denied", kit.fails(host.ask, host, "ctx.schedule." .. area .. "('x', '10m', print)").code)
 end
 
-local NAMES = { "nil, '1h', print", "'', '1h', print", "('n'):rep(200), '1h', print", "'a\\0b', '1h', print", "{}, '1h', print" }
+local NAMES = { "nil, '1h', print", "'', '1h', print", "('n'):rep(200), '1h', print", "'a\\0b', '1h', print", "{}, '1h', print", "'a\\nb', '1h', print", "'\\255', '1h', print" }
 
 describe("ctx.schedule.every", function()
   it("comes again after each gap, with its data", function()
@@ -304,7 +304,7 @@ describe("ctx.schedule.every", function()
 
   it("takes names as texts", function()
     local host = kit.sandbox(SCHEDULER)
-    for _, name in ipairs({ "../other.plugin/e", "other.plugin/e", "a\nb", "x' OR '1'='1", "plugin:other/e" }) do
+    for _, name in ipairs({ "../other.plugin/e", "other.plugin/e", "x' OR '1'='1", "plugin:other/e" }) do
       local ok = pcall(host.run, host, "ctx.schedule.every(args[1], '1h', print)", { name })
       if ok then
         host:run("ctx.schedule.cancel(args[1])", { name })

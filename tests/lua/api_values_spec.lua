@@ -101,6 +101,8 @@ describe("ctx.json.array", function()
     assert.same({ true, "[]", "[1]" }, { run([[
       local t = { 1 } return ctx.json.array(t) == t, ctx.json.encode(ctx.json.array()), ctx.json.encode(ctx.json.array({ 1 }))]]) })
     assert.equal("bad_argument", fails("return ctx.json.array(7)"))
+    assert.equal("bad_argument", fails("return ctx.json.array(setmetatable({}, { __index = ctx }))"))
+    assert.same({ false, true }, { run("return (pcall(ctx.json.array, ctx)), ctx.json ~= nil") })
   end)
 end)
 
