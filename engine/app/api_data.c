@@ -33,9 +33,14 @@ static struct data_query *data_query_create(struct peri_api_op *op)
     struct data_query *q = calloc(1, sizeof(*q));
     if (!q)
         return NULL;
+    const char *order = peri_http_query(op->req, "order");
     q->type = peri_strdup(peri_entity_type_singular(op->params[0]));
     q->id = peri_strdup(op->params[1]);
-    q->order = peri_strdup(peri_http_query(op->req, "order"));
+    q->order = peri_strdup(order);
+    if (!q->type || (op->params[1] && !q->id) || (order && !q->order)) {
+        data_query_free(q);
+        return NULL;
+    }
     q->query = (struct peri_query){.type = q->type, .order = q->order, .limit = peri_api_limit(op)};
     return q;
 }

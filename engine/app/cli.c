@@ -138,6 +138,20 @@ void peri_cli_parse(
     cli->colour_err = use_colour(cli->colour, STDERR_FILENO);
 }
 
+/* Lines may end in it, but nothing steers the terminal: it may quote what a plugin or a sender wrote. */
+static void put_error(const char *text)
+{
+    char *copy = peri_strdup(text), *rest = copy;
+    fputs("perigee: ", stderr);
+    for (char *line; copy && (line = strsep(&rest, "\n"));) {
+        peri_text_make_plain(line);
+        fprintf(stderr, "%s\n", line);
+    }
+    if (!copy)
+        fputs("out of memory\n", stderr);
+    free(copy);
+}
+
 bool peri_cli_config(struct peri_cli *cli)
 {
     if (cli->config_loaded)
@@ -145,8 +159,10 @@ bool peri_cli_config(struct peri_cli *cli)
     struct peri_diag diag;
     peri_diag_init(&diag);
     cli->config_loaded = peri_config_load(&cli->flags, &cli->config, &diag) == PERI_OK;
-    if (!cli->config_loaded)
+    if (!cli->config_loaded && diag.count > 0)
         peri_print_findings(cli, &diag, cli->json);
+    else if (!cli->config_loaded)
+        put_error("the configuration could not be read: out of memory");
     peri_diag_finish(&diag);
     return cli->config_loaded;
 }
@@ -160,18 +176,6 @@ static void print_json_error(const char *code, const char *message, bool retryab
         peri_print_json(doc);
     peri_value_unref(error);
     peri_value_unref(doc);
-}
-
-/* Lines may end in it, but nothing steers the terminal: it may quote what a plugin or a sender wrote. */
-static void put_error(const char *text)
-{
-    char *copy = peri_strdup(text), *rest = copy;
-    fputs("perigee: ", stderr);
-    for (char *line; copy && (line = strsep(&rest, "\n"));) {
-        peri_text_make_plain(line);
-        fprintf(stderr, "%s\n", line);
-    }
-    free(copy);
 }
 
 int peri_cli_fail(struct peri_cli *cli, int code, const char *fmt, ...)
@@ -273,6 +277,8 @@ int peri_main(int argc, char **argv)
         int code = c->run(&cli, argc - 1, argv + 1);
         if (cli.config_loaded)
             peri_config_finish(&cli.config);
+        if (code == PERI_EXIT_INTERNAL)
+            fputs("perigee: it could not be done (out of memory, or an internal error)\n", stderr);
         return finish_output(code);
     }
     return unknown_command(word);

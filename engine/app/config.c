@@ -175,6 +175,7 @@ static const char *store(
     }
     free(*(char **)slot);
     *(char **)slot = key->kind == PATH ? peri_path_beside(base, text) : peri_strdup(text);
+    config->lost = config->lost || !*(char **)slot;
     return NULL;
 }
 
@@ -267,6 +268,7 @@ static void read_sources(struct loader *l, const struct peri_node *map)
         if (!source || !peri_vec_grow(&c->limits.sources, &c->limits.source_cap, c->limits.source_count + 1,
                            sizeof(*c->limits.sources))) {
             free(source);
+            c->lost = true;
             return;
         }
         c->limits.sources[c->limits.source_count++] = (struct peri_source_limit){source, n};
@@ -338,10 +340,16 @@ static bool list_add(char ***list, char *item)
     return true;
 }
 
+/* take item */
+static void list_keep(struct peri_config *c, char ***list, char *item)
+{
+    c->lost = !list_add(list, item) || c->lost;
+}
+
 static void read_folders(struct loader *l, const char *name, const struct peri_node *node, char ***list)
 {
     if (node->kind == PERI_NODE_SCALAR) {
-        list_add(list, peri_path_beside(l->config->file, node->text));
+        list_keep(l->config, list, peri_path_beside(l->config->file, node->text));
         return;
     }
     if (node->kind != PERI_NODE_LIST) {
@@ -351,7 +359,7 @@ static void read_folders(struct loader *l, const char *name, const struct peri_n
     }
     for (size_t i = 0; i < node->count; i++) {
         if (node->items[i]->kind == PERI_NODE_SCALAR)
-            list_add(list, peri_path_beside(l->config->file, node->items[i]->text));
+            list_keep(l->config, list, peri_path_beside(l->config->file, node->items[i]->text));
         else
             finding(l, node->items[i], "wrong-type", NULL, "a folder must be a text");
     }
@@ -365,10 +373,13 @@ static void read_plugin(struct loader *l, const struct peri_node *id, const stru
         finding(l, entry, "wrong-type", NULL, "a plugin's entry must be a mapping with \"enabled\" and \"config\"");
         return;
     }
-    if (!peri_vec_grow(&c->plugins, &c->plugin_cap, c->plugin_count + 1, sizeof(*c->plugins)))
+    if (!peri_vec_grow(&c->plugins, &c->plugin_cap, c->plugin_count + 1, sizeof(*c->plugins))) {
+        c->lost = true;
         return;
+    }
     struct peri_config_plugin *p = &c->plugins[c->plugin_count++];
     p->id = peri_strdup(id->text);
+    c->lost = c->lost || !p->id;
     p->enabled = true;
     p->node = entry;
     for (size_t i = 0; i < entry->count; i++) {
@@ -498,7 +509,7 @@ static enum peri_status find_file(const struct peri_config_flags *flags, char **
     if (asked && *asked) {
         *ret_file = peri_strdup(asked);
         if (peri_path_is_file(asked))
-            return PERI_OK;
+            return *ret_file ? PERI_OK : PERI_ENOMEM;
         peri_diag_add(diag, (struct peri_place){asked, 0, 0}, PERI_SEV_ERROR, "no-file", NULL,
             "there is no such configuration file");
         return PERI_EINVAL;
@@ -506,7 +517,9 @@ static enum peri_status find_file(const struct peri_config_flags *flags, char **
     char *folder = peri_path_config();
     char *file = peri_path_join(folder, "perigee.yaml");
     free(folder);
-    if (file && peri_path_is_file(file))
+    if (!file)
+        return PERI_ENOMEM;
+    if (peri_path_is_file(file))
         *ret_file = file;
     else
         free(file);
@@ -538,18 +551,18 @@ static void finish_paths(struct peri_config *c, const struct peri_config_flags *
         c->rules = NULL;
     }
     for (size_t i = 0; only_flags && flags->rules[i]; i++)
-        list_add(&c->rules, peri_strdup(flags->rules[i]));
+        list_keep(c, &c->rules, peri_strdup(flags->rules[i]));
     if (!c->rules) {
         char *folder = peri_path_config();
-        list_add(&c->rules, peri_path_join(folder, "rules"));
+        list_keep(c, &c->rules, peri_path_join(folder, "rules"));
         free(folder);
-        list_add(&c->rules, peri_path_bundled_rules());
+        list_keep(c, &c->rules, peri_path_bundled_rules());
     }
     for (size_t i = 0; flags->plugins && flags->plugins[i]; i++)
-        list_add(&c->plugin_path, peri_strdup(flags->plugins[i]));
+        list_keep(c, &c->plugin_path, peri_strdup(flags->plugins[i]));
     if (!c->plugin_path) {
         char *folder = peri_path_config();
-        list_add(&c->plugin_path, peri_path_join(folder, "plugins"));
+        list_keep(c, &c->plugin_path, peri_path_join(folder, "plugins"));
         free(folder);
     }
 }
@@ -578,10 +591,14 @@ enum peri_status peri_config_load(
     if (!config->http.tls_cert != !config->http.tls_key)
         peri_diag_add(diag, (struct peri_place){config->file ? config->file : "environment", 0, 0}, PERI_SEV_ERROR,
             "tls", NULL, "\"http.tls\" needs both \"cert\" and \"key\"");
-    if (st == PERI_OK && diag->errors == errors)
+    bool lost = config->lost || diag->lost || !config->state_dir || !config->database || !config->policy;
+    if (st == PERI_OK && diag->errors == errors && !lost)
         return PERI_OK;
+    if (diag->errors == errors) /* a setting less would be another service */
+        peri_diag_add(diag, (struct peri_place){"perigee.yaml", 0, 0}, PERI_SEV_ERROR, "unreadable", NULL,
+            "the configuration could not be read: out of memory");
     peri_config_finish(config);
-    return PERI_EINVAL;
+    return lost ? PERI_ENOMEM : PERI_EINVAL;
 }
 
 void peri_config_finish(struct peri_config *c)

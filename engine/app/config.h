@@ -53,6 +53,7 @@ struct peri_config {
         int64_t events_ms, runs_ms, audit_ms, max_events, max_runs, max_audit, max_messages, max_bytes;
     } retention;
     struct peri_value *personal; /* {events: {type: [path]}, data: {type: [path]}}, or NULL */
+    bool lost;                   /* memory was out: something of it is missing */
     struct peri_value *channels; /* {type: plugin id or {plugin?, fallback?}}, or NULL */
     struct peri_value *accounts; /* {provider: description as in io/accounts.h}, or NULL */
     struct peri_config_plugin *plugins;

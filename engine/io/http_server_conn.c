@@ -156,7 +156,8 @@ static void read_head(struct conn *conn, const char *data, size_t len, size_t *r
     size_t skip;
     enum peri_http_scan found = peri_http_head_scan(&conn->scan, data, len, ret_used, &skip);
     if (peri_buf_append(&conn->head_text, data + skip, *ret_used - skip) != PERI_OK)
-        refuse_head(conn, is_head(conn), 431, "the header block is too large");
+        refuse_head(conn, is_head(conn), conn->head_text.failed == PERI_ENOMEM ? 503 : 431,
+            conn->head_text.failed == PERI_ENOMEM ? "out of memory" : "the header block is too large");
     else if (found == PERI_HTTP_SCAN_REFUSED)
         refuse_head(conn, is_head(conn), conn->scan.refusal.status, conn->scan.refusal.detail);
     else if (found == PERI_HTTP_SCAN_DONE)

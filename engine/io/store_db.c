@@ -425,7 +425,7 @@ enum peri_status peri_stmt_json(struct peri_stmt *q, int column, struct peri_val
     *ret = NULL;
     const char *s = peri_stmt_get_text(q, column);
     if (!s)
-        return PERI_OK;
+        return sqlite3_column_type(q->raw, column) == SQLITE_NULL ? PERI_OK : peri_error_nomem(err);
     enum peri_status st = peri_json_parse(s, peri_stmt_get_bytes(q, column), ret, err);
     return st == PERI_EINVAL ? peri_db_damage(q->db, err, "corrupt.row", "%s: stored JSON is damaged", q->db->path)
                              : st;

@@ -348,16 +348,20 @@ static void free_row(struct row_copy *copy)
 
 /* The journal keeps the events of live runs. Should one be gone or damaged all the same, templates that need it say so.
  */
-static struct peri_event *load_event(struct peri_pipeline *p, uint64_t seq)
+static enum peri_status load_event(
+    struct peri_pipeline *p, uint64_t seq, struct peri_event **ret, struct peri_error *err)
 {
     struct peri_event *event = NULL;
-    if (peri_reader_event(p->reader, seq, &event, NULL) == PERI_OK) {
+    enum peri_status st = peri_reader_event(p->reader, seq, &event, err);
+    if (st == PERI_OK)
         pipe_saw(p, event);
-        return event;
-    }
+    if (st == PERI_OK)
+        *ret = event;
+    if (st != PERI_ENOTFOUND) /* what cannot be read now is not taken for one that is gone */
+        return st;
     event = peri_event_create();
     if (!event)
-        return NULL;
+        return peri_error_nomem(err);
     event->seq = seq;
     event->source = peri_strdup("perigee:unknown");
     event->type = peri_strdup("unknown");
@@ -365,9 +369,10 @@ static struct peri_event *load_event(struct peri_pipeline *p, uint64_t seq)
     event->data_len = 4;
     if (!event->source || !event->type || !event->data) {
         peri_event_unref(event);
-        return NULL;
+        return peri_error_nomem(err);
     }
-    return event;
+    *ret = event;
+    return PERI_OK;
 }
 
 struct links {
@@ -430,7 +435,12 @@ static enum peri_status build(
         peri_run_destroy(run);
         return st;
     }
-    struct peri_event *event = load_event(p, row->event);
+    struct peri_event *event = NULL;
+    st = load_event(p, row->event, &event, err);
+    if (st != PERI_OK) {
+        peri_run_destroy(run);
+        return st;
+    }
     if (event) {
         run->event = peri_scope_event(event);
         run->trigger = peri_scope_trigger(event, run->event, row->trigger);
@@ -622,21 +632,26 @@ static void post_event(struct live *live, int n, struct peri_value *value)
     live_post(live, &(struct live_message){.kind = PERI_INPUT_EVENT, .n = n, .value = value});
 }
 
-static struct peri_value *event_value(struct peri_pipeline *p, uint64_t seq)
+static enum peri_status event_value(
+    struct peri_pipeline *p, uint64_t seq, struct peri_value **ret, struct peri_error *err)
 {
-    struct peri_event *event = load_event(p, seq);
-    struct peri_value *value = NULL;
-    if (event && peri_event_value(event, &value, NULL) != PERI_OK)
-        value = NULL;
+    struct peri_event *event = NULL;
+    enum peri_status st = load_event(p, seq, &event, err);
+    *ret = NULL;
+    if (st == PERI_OK && peri_event_value(event, ret, NULL) == PERI_ENOMEM)
+        st = peri_error_nomem(err);
     peri_event_unref(event);
-    return value;
+    return st;
 }
 
 static enum peri_status take_hit(void *arg, uint64_t run, int n, uint64_t seq)
 {
     struct live *live = arg;
-    post_event(live, n, event_value(live->p, seq));
-    return PERI_OK;
+    struct peri_value *value = NULL;
+    enum peri_status st = event_value(live->p, seq, &value, NULL);
+    if (st == PERI_OK)
+        post_event(live, n, value);
+    return st;
 }
 
 /* What it has heard while it was not in memory comes before anything else. */
@@ -654,8 +669,11 @@ void live_heard(struct peri_pipeline *p, const struct peri_wait_hits *hits)
     for (size_t i = 0; i < hits->count; i++) {
         const struct peri_wait_hit *hit = &hits->items[i];
         struct live *live = live_find(p, hit->run);
-        if (live)
-            post_event(live, hit->n, event_value(p, hit->seq));
+        struct peri_value *value = NULL;
+        if (live && event_value(p, hit->seq, &value, NULL) == PERI_OK)
+            post_event(live, hit->n, value);
+        else if (live)
+            live_reread(live);
         else if (resume_push(p, hit->run, RESUME_HEARD) != PERI_OK)
             timer_due(p, PIPE_RETRY_MS, DUE_WAKE, hit->run, (uint64_t)RESUME_HEARD);
     }

@@ -271,20 +271,21 @@ static bool read_phase(struct peri_track *track, const char *phase)
     return phase && p < PHASES;
 }
 
-static bool read_track(struct peri_track *track, const struct peri_value *pos)
+/* PERI_EINVAL: it does not fit the rule. */
+static enum peri_status read_track(struct peri_track *track, const struct peri_value *pos)
 {
     const struct peri_value *frames = peri_map_at(pos, "frames"), *list = peri_map_at(pos, "list");
     const char *key = peri_map_text(pos, "key");
     size_t depth = peri_value_count(frames);
     if (!peri_value_is(frames, PERI_LIST) || depth > PERI_RUN_DEPTH_MAX ||
         !read_phase(track, peri_map_text(pos, "phase")) || (list && !peri_value_is(list, PERI_LIST)))
-        return false;
+        return PERI_EINVAL;
     track->depth = 0;
     if (!peri_vec_grow(&track->frames, &track->cap, depth ? depth : 1, sizeof(*track->frames)))
-        return false;
+        return PERI_ENOMEM;
     for (size_t k = 0; k < depth; k++, track->depth++)
         if (!read_frame(track, peri_list_at(frames, k)))
-            return false;
+            return PERI_EINVAL;
     track->n = (int)peri_map_int(pos, "n", 0);
     track->attempt = (int)peri_map_int(pos, "attempt", 0);
     track->free_attempts = (int)peri_map_int(pos, "free", 0);
@@ -308,14 +309,17 @@ static bool read_track(struct peri_track *track, const struct peri_value *pos)
     track->reserved_ms = peri_map_int(pos, "reserved", 0);
     track->key = peri_strdup(key);
     get_error(peri_map_at(pos, "last"), &track->last);
-    return (!key || track->key) && fits_rule(track);
+    if (key && !track->key)
+        return PERI_ENOMEM;
+    return fits_rule(track) ? PERI_OK : PERI_EINVAL;
 }
 
-static bool read_main(struct peri_run *run, const struct peri_value *pos)
+static enum peri_status read_main(struct peri_run *run, const struct peri_value *pos)
 {
     struct peri_track *track = &run->track;
-    if (!read_track(track, pos))
-        return false;
+    enum peri_status st = read_track(track, pos);
+    if (st != PERI_OK)
+        return st;
     run->last_n = (int)peri_map_int(pos, "last_n", track->n);
     run->last_track = (int)peri_map_int(pos, "last_track", 0);
     run->due_ms = peri_map_int(pos, "rule_due", 0);
@@ -329,7 +333,12 @@ static bool read_main(struct peri_run *run, const struct peri_value *pos)
         track->wake_ms = run->wake_ms;
         track->base_ms = run->base_ms;
     }
-    return true;
+    return PERI_OK;
+}
+
+static enum peri_status parse(const char *text, struct peri_value **ret)
+{
+    return text ? peri_json_parse(text, strlen(text), ret, NULL) : PERI_EINVAL;
 }
 
 /* All of with, over what is there. */
@@ -353,19 +362,24 @@ static bool add_members(struct peri_value **map, const struct peri_value *with)
 enum peri_status peri_track_read(struct peri_run *run, int id, const char *text, struct peri_error *err)
 {
     struct peri_value *pos = NULL;
-    if (!text || peri_json_parse(text, strlen(text), &pos, NULL) != PERI_OK)
-        pos = NULL;
+    enum peri_status st = parse(text, &pos);
+    if (st == PERI_ENOMEM)
+        return peri_error_nomem(err);
     struct peri_track *parent = peri_run_track(run, (int)peri_map_int(pos, "parent", -1));
     bool good = parent && parent->id < id && parent->phase == PERI_PHASE_JOIN;
     struct peri_track *track = good ? track_add(run, parent, id) : NULL;
-    enum peri_status st = good && !track ? peri_error_nomem(err) : PERI_OK;
-    good = track && read_track(track, pos) && track->depth > 0;
-    good = good && add_members(&track->steps, peri_map_at(pos, "steps")) &&
-           add_members(&track->bound, peri_map_at(pos, "bound"));
+    st = track ? read_track(track, pos) : good ? PERI_ENOMEM : PERI_EINVAL;
+    if (st == PERI_OK && track->depth == 0)
+        st = PERI_EINVAL;
+    if (st == PERI_OK && (!add_members(&track->steps, peri_map_at(pos, "steps")) ||
+                             !add_members(&track->bound, peri_map_at(pos, "bound"))))
+        st = PERI_ENOMEM;
     if (id > run->last_track)
         run->last_track = id;
     peri_value_unref(pos);
-    if (st == PERI_OK && !good)
+    if (st == PERI_ENOMEM)
+        return peri_error_nomem(err);
+    if (st != PERI_OK)
         st = peri_error_set(err, PERI_ECORRUPT, "run.position",
             "the stored position of branch %d of run %llu does not fit its rule", id, (unsigned long long)run->id);
     return st;
@@ -383,11 +397,6 @@ static bool read_maps(struct peri_run *run, const struct peri_value *all)
         *maps[i] = peri_value_ref(map);
     }
     return true;
-}
-
-static bool parse(const char *text, struct peri_value **ret)
-{
-    return text && peri_json_parse(text, strlen(text), ret, NULL) == PERI_OK;
 }
 
 enum peri_status peri_run_read(
@@ -410,9 +419,20 @@ enum peri_status peri_run_read(
         peri_run_destroy(run);
         return peri_error_nomem(err);
     }
-    if (row->error)
-        (void)parse(row->error, &run->error);
-    if (!parse(row->pos, &pos) || !parse(row->vars, &vars) || !read_main(run, pos) || !read_maps(run, vars)) {
+    if (row->error && parse(row->error, &run->error) == PERI_ENOMEM)
+        st = PERI_ENOMEM;
+    if (st == PERI_OK)
+        st = parse(row->pos, &pos);
+    if (st == PERI_OK)
+        st = parse(row->vars, &vars);
+    if (st == PERI_OK)
+        st = read_main(run, pos);
+    if (st == PERI_OK && !read_maps(run, vars))
+        st = PERI_EINVAL;
+    if (st == PERI_ENOMEM) { /* it fits, as far as one can tell: nothing is declared failed for that */
+        peri_error_nomem(err);
+        peri_run_destroy(run);
+    } else if (st != PERI_OK) {
         st = peri_error_set(err, PERI_ECORRUPT, "run.position", "the stored position of run %llu does not fit its rule",
             (unsigned long long)row->id);
         peri_run_destroy(run);

@@ -10,9 +10,10 @@
 struct peri_value *peri_scope_event(const struct peri_event *event)
 {
     struct peri_value *value = NULL;
-    if (!event->data || peri_json_parse(event->data, event->data_len, &value, NULL) != PERI_OK)
-        return peri_value_null();
-    return value;
+    enum peri_status st = event->data ? peri_json_parse(event->data, event->data_len, &value, NULL) : PERI_EINVAL;
+    if (st == PERI_ENOMEM) /* not null: a template would take its default for what the event says */
+        return NULL;
+    return st == PERI_OK ? value : peri_value_null();
 }
 
 static struct peri_value *finish_map(struct peri_value *map, bool failed)
@@ -82,15 +83,19 @@ struct peri_value *peri_scope_run(uint64_t run, const struct peri_rule *rule, ui
     return finish_map(map, bad);
 }
 
-static char *key_text(const struct peri_value *value)
+static bool may_be_key(const struct peri_value *value)
 {
     size_t len = 0;
     const char *text = peri_value_textn(value, &len);
-    if (text && strlen(text) == len)
-        return peri_strdup(text);
-    if (text || !(peri_value_is_number(value) || peri_value_is(value, PERI_BOOL)))
+    return text ? strlen(text) == len : peri_value_is_number(value) || peri_value_is(value, PERI_BOOL);
+}
+
+static char *key_text(const struct peri_value *value)
+{
+    if (!may_be_key(value))
         return NULL;
-    return peri_json_text(value, PERI_JSON_COMPACT);
+    const char *text = peri_value_text(value);
+    return text ? peri_strdup(text) : peri_json_text(value, PERI_JSON_COMPACT);
 }
 
 enum peri_status peri_scope_key(
@@ -103,7 +108,7 @@ enum peri_status peri_scope_key(
         text = peri_strdup("");
     else if ((st = peri_template_render(key, scope, &value, err)) == PERI_OK)
         text = key_text(value);
-    if (st == PERI_OK && !text && peri_value_is(value, PERI_NULL) && !key)
+    if (st == PERI_OK && !text && (!key || may_be_key(value)))
         st = peri_error_nomem(err);
     else if (st == PERI_OK && !text)
         st = peri_error_set(err, PERI_EINVAL, "key", "the key must be a text or a number, is %s",

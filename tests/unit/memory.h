@@ -2,17 +2,18 @@
 #ifndef PERI_TESTS_MEMORY_H
 #define PERI_TESTS_MEMORY_H
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Lets the n-th allocation of the whole program fail, those of the libraries as well (oom.h: the engine's own only):
  * the program's malloc, calloc and realloc come before all others'. What the C library wants for itself is given (a
- * thread that starts under the sanitizers must have it). Include it in one file of a program. What is allocated while
+ * thread that starts under the sanitizers must have it), and what libevent wants (its HTTP server tidies up what it has
+ * not made yet, and ends the process). Include it in one file of a program. What is allocated while
  * nothing is armed is never refused. */
 #if defined(__SANITIZE_ADDRESS__)
 #define MEMORY_REAL(name) __interceptor_##name
@@ -41,37 +42,40 @@ static struct memory_limit *memory_limit = &memory_own;
 /* Called before the sanitizers are ready. */
 #define MEMORY_PLAIN __attribute__((no_sanitize("address", "undefined")))
 
+/* Code of libraries that are always given what they want. */
 static struct {
     uintptr_t from, to;
-} memory_libc;
+} memory_spared[8];
+static size_t memory_spared_count;
 
-static inline int memory_find(struct dl_phdr_info *info, size_t size, void *base)
+static inline int memory_spare(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)size;
-    if ((void *)info->dlpi_addr != base)
+    (void)unused;
+    if (!strstr(info->dlpi_name, "/libc.so") && !strstr(info->dlpi_name, "/libevent"))
         return 0;
     for (int i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_LOAD && (info->dlpi_phdr[i].p_flags & PF_X)) {
-            memory_libc.from = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
-            memory_libc.to = memory_libc.from + info->dlpi_phdr[i].p_memsz;
+        if (info->dlpi_phdr[i].p_type == PT_LOAD && (info->dlpi_phdr[i].p_flags & PF_X) && memory_spared_count < 8) {
+            uintptr_t from = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+            memory_spared[memory_spared_count].from = from;
+            memory_spared[memory_spared_count++].to = from + info->dlpi_phdr[i].p_memsz;
         }
-    return 1;
+    return 0;
 }
 
-__attribute__((constructor)) static void memory_find_libc(void)
+__attribute__((constructor)) static void memory_spare_all(void)
 {
-    Dl_info info;
-    if (dladdr(dlsym(RTLD_DEFAULT, "pthread_getattr_np"), &info))
-        dl_iterate_phdr(memory_find, info.dli_fbase);
+    dl_iterate_phdr(memory_spare, NULL);
 }
 
 MEMORY_PLAIN static inline bool memory_refused(const void *caller)
 {
     struct memory_limit *m = memory_limit;
-    if ((uintptr_t)caller >= memory_libc.from && (uintptr_t)caller < memory_libc.to)
-        return false;
     if (atomic_load_explicit(&m->left, memory_order_relaxed) <= 0)
         return false;
+    for (size_t i = 0; i < memory_spared_count; i++)
+        if ((uintptr_t)caller >= memory_spared[i].from && (uintptr_t)caller < memory_spared[i].to)
+            return false;
     if (atomic_fetch_sub(&m->left, 1) != 1)
         return false;
     if (atomic_fetch_sub(&m->run, 1) > 1)
