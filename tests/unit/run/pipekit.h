@@ -44,6 +44,7 @@ struct bed {
     size_t max_queue;
     const struct peri_run_ops *ops;  /* instead of those made here */
     const struct peri_rule_env *env; /* of rules; or NULL */
+    const struct peri_tz_source *tz; /* NULL: UTC only */
     struct peri_metrics *metrics;
 };
 
@@ -213,7 +214,7 @@ static inline void kit_start(struct bed *bed, const char *yaml)
         fail_msg("%s", err.message);
     bed->metrics = peri_metrics_create();
     struct peri_pipeline_options po = {
-        .loop = bed->loop, .store = bed->store, .clock = bed->clock, .metrics = bed->metrics};
+        .loop = bed->loop, .store = bed->store, .clock = bed->clock, .metrics = bed->metrics, .tz = bed->tz};
     if (peri_pipeline_create(&po, &bed->pipe, &err) != PERI_OK)
         fail_msg("%s", err.message);
     kit_rules(bed, yaml);

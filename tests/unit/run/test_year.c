@@ -208,6 +208,47 @@ static void test_down_over_the_changes(void **state)
     over_the_change(&places[3], "2026-06-01", "2026-05-31T20:45:00.000Z");
 }
 
+/* A call that the quiet hours of the night of a change hold back, with the service down for the change itself: it
+ * leaves at seven by the clock of the place, not an hour before or after. */
+static void quiet_over_the_change(const struct place *place, const char *date)
+{
+    struct bed bed;
+    char yaml[400];
+    struct peri_tz *tz = zone(place->zone);
+    struct peri_rule_env env = {.tz = &source, .timezone = place->zone};
+    snprintf(yaml, sizeof(yaml),
+        "name: R\ntrigger: {event: a.B}\nactions:\n"
+        "  - {operator: x.ok, quiet_hours: {from: \"22:00\", to: \"07:00\", timezone: %s}}\n",
+        place->zone);
+    memset(&bed, 0, sizeof(bed));
+    bed.env = &env;
+    bed.tz = &source;
+    kit_open_at(&bed, yaml, noon(tz, date, 0) - 13 * HOUR); /* about eleven in the evening before */
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_QUIET(&bed);
+    kit_stop(&bed);
+    bed.fake.wall_ms = noon(tz, date, 0) - 6 * HOUR; /* six in the morning, after the change */
+    kit_start(&bed, yaml);
+    KIT_QUIET(&bed);
+    kit_advance(&bed, HOUR - 1);
+    KIT_QUIET(&bed);
+    assert_int_equal(bed.call_count, 0);
+    kit_advance(&bed, 1);
+    KIT_UNTIL(&bed, kit_run_is(&bed, 1, "succeeded"));
+    assert_int_equal(bed.call_count, 1);
+    kit_close(&bed);
+    peri_tz_destroy(tz);
+}
+
+static void test_quiet_hours_over_the_changes(void **state)
+{
+    for (size_t p = 0; p < 3; p++) {
+        quiet_over_the_change(&places[p], places[p].gap);
+        quiet_over_the_change(&places[p], places[p].fold);
+    }
+    quiet_over_the_change(&places[3], "2026-06-01");
+}
+
 /* --- overlap and jitter --- */
 
 static void test_overlap(void **state)
@@ -271,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_quiet_hours_over_a_year),
         cmocka_unit_test(test_the_sun_over_a_year),
         cmocka_unit_test(test_down_over_the_changes),
+        cmocka_unit_test(test_quiet_hours_over_the_changes),
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_jitter),
     };
