@@ -7,20 +7,27 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/str.h"
+#include "base/timefmt.h"
+#include "data/json.h"
 #include "io/store_data.h"
+#include "io/store_db.h"
 #include "io/store_runs.h"
 #include "lang/rule.h"
 #include "run/run.h"
 
 /* Fills a database for measurements that would take long through the door.
  *
- *   bench_waiting runs FOLDER COUNT SECONDS    COUNT runs that sleep; the last hundred of them are due SECONDS from now,
- *                                              one after the other, ten a second, and emit an event "bench.Woken"
- *   bench_waiting calls FOLDER COUNT           COUNT calls of 100,000 contacts, an eighth of them missed
+ *   bench_waiting runs FOLDER COUNT SECONDS    COUNT runs that sleep; the last hundred of them are due SECONDS from
+ * now, one after the other, ten a second, and emit an event "bench.Woken" bench_waiting calls FOLDER COUNT COUNT calls
+ * of 100,000 contacts, an eighth of them missed; then asks 10,000 times how many of one contact were missed in 30 days
  *
- * FOLDER is a state folder; perigee.db must not exist. A service that is started on it has the rest to do. */
+ * FOLDER is a state folder; perigee.db must not exist. A service that is started on it has the rest to do. The calls of
+ * a contact are written one after the other, as an import does that is sorted, and the index by time is made at the
+ * end: with both indexes there, each group of rows would change as many pages as it has rows, at random places. */
 
-#define GROUP 5000
+#define GROUP 20000
+#define CONTACTS 100000
+#define ASKED 10000
 #define DUE_RUNS 100
 #define DELAY_MS (INT64_C(30) * 86400000)
 
@@ -108,22 +115,82 @@ static enum peri_status fill_runs(struct peri_tx *tx, void *arg, struct peri_err
     return st;
 }
 
+/* As JSON text, in one piece: what the door would have parsed. The calls of a contact are half an hour to weeks old. */
 static enum peri_status fill_calls(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct filling *f = arg;
     enum peri_status st = PERI_OK;
+    long each = f->total / CONTACTS > 0 ? f->total / CONTACTS : 1;
     for (long i = f->first; !st && i < f->first + f->count; i++) {
-        struct peri_value *call = peri_value_map();
-        char id[32], contact[32];
-        snprintf(id, sizeof(id), "call-%ld", i);
-        snprintf(contact, sizeof(contact), "contact-%ld", i % 100000);
-        bool bad = !call || peri_map_put_text(call, "id", id) || peri_map_put_text(call, "contactId", contact) ||
-                   peri_map_put_bool(call, "missed", i % 8 == 0) || peri_map_put_text(call, "direction", "inbound") ||
-                   peri_map_put_time(call, "startedAt", f->now_ms - (f->total - i) * 100);
-        st = bad ? peri_error_nomem(err) : peri_tx_entity_put(tx, "call", call, NULL, NULL, err);
+        char text[256], time[PERI_TIME_TEXT];
+        struct peri_value *call = NULL;
+        long contact = i / each % CONTACTS, nth = i % each;
+        peri_time_format(f->now_ms - (nth + 1) * (INT64_C(40) * 86400000 / each) - contact, time);
+        int n = snprintf(text, sizeof(text),
+            "{\"id\":\"call-%09ld\",\"contactId\":\"contact-%06ld\",\"missed\":%s,\"direction\":\"inbound\","
+            "\"startedAt\":\"%s\"}",
+            i, contact, i % 8 == 0 ? "true" : "false", time);
+        st = peri_json_parse(text, (size_t)n, &call, err);
+        if (!st)
+            st = peri_tx_entity_put(tx, "call", call, NULL, NULL, err);
         peri_value_unref(call);
     }
     return st;
+}
+
+/* What the condition asks the store, as it asks it. Microseconds. */
+static double ask(struct peri_store *store, const struct filling *f)
+{
+    struct peri_error err;
+    struct peri_reader *reader;
+    char since[PERI_TIME_TEXT];
+    size_t found = 0;
+    uint32_t random = 1;
+    if (peri_store_reader(store, &reader, &err))
+        die("reader", &err);
+    peri_time_format(f->now_ms - DELAY_MS, since);
+    double begin = now();
+    for (int i = 0; i < ASKED; i++) {
+        char text[160];
+        struct peri_value *where = NULL;
+        random = random * 1664525 + 1013904223;
+        int n = snprintf(text, sizeof(text),
+            "{\"missed\":true,\"contactId\":\"contact-%06u\",\"startedAt\":{\"gte\":\"%s\"}}", random / 7 % CONTACTS,
+            since);
+        struct peri_query q = {.type = "call", .count_only = true};
+        size_t count = 0;
+        if (peri_json_parse(text, (size_t)n, &where, &err))
+            die("where", &err);
+        q.where = where;
+        if (peri_reader_query(reader, &q, NULL, &count, &err))
+            die("query", &err);
+        found += count;
+        peri_value_unref(where);
+    }
+    double us = (now() - begin) / ASKED * 1e6;
+    peri_reader_close(reader);
+    if (found == 0)
+        die("no call was found", NULL);
+    return us;
+}
+
+/* The index by time goes, and comes back; f->pos keeps its text meanwhile. */
+static enum peri_status swap_index(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    struct filling *f = arg;
+    struct peri_stmt q;
+    bool row = false;
+    if (f->pos)
+        return peri_db_exec(tx->db, f->pos, err);
+    enum peri_status st =
+        peri_stmt_open(&q, tx->db, "SELECT sql FROM sqlite_schema WHERE name='entity_call_started'", err);
+    if (st)
+        return st;
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && row)
+        st = peri_stmt_dup(&q, 0, &f->pos, err);
+    peri_stmt_close(&q);
+    return st || !f->pos ? st : peri_db_exec(tx->db, "DROP INDEX entity_call_started", err);
 }
 
 static void fill(struct peri_store *store, struct filling *f, peri_store_fn fn)
@@ -133,6 +200,8 @@ static void fill(struct peri_store *store, struct filling *f, peri_store_fn fn)
         f->count = f->total - f->first < GROUP ? f->total - f->first : GROUP;
         if (peri_store_run(store, fn, f, &err))
             die("writing", &err);
+        if (isatty(STDERR_FILENO) || (f->first + f->count) % 1000000 < GROUP)
+            fprintf(stderr, "bench_waiting: %ld of %ld\n", f->first + f->count, f->total);
     }
 }
 
@@ -182,9 +251,15 @@ int main(int argc, char **argv)
         f.rule = read_rule(argv[2]);
         make_position(&f, f.now_ms);
     }
+    if (calls && (peri_store_run(store, swap_index, &f, &err) || !f.pos))
+        die("the index by time", &err);
     fill(store, &f, runs ? fill_runs : fill_calls);
+    if (calls && peri_store_run(store, swap_index, &f, &err))
+        die("the index by time", &err);
+    double filled = now() - begin, asked = calls ? ask(store, &f) : 0;
     peri_store_close(store);
-    printf("{\"rows\":%lld,\"seconds\":%.1f,\"due_ms\":%lld}\n", count, now() - begin, (long long)f.due_ms);
+    printf("{\"rows\":%lld,\"seconds\":%.1f,\"due_ms\":%lld,\"query_us\":%.1f}\n", count, filled, (long long)f.due_ms,
+        asked);
     peri_rule_unref(f.rule);
     free(f.pos);
     free(f.vars);

@@ -34,9 +34,9 @@ def memory_kib(pid):
 
 
 def fill(*arguments):
-    done = subprocess.run([BINARIES / "bench_waiting", *map(str, arguments)], capture_output=True, text=True)
+    done = subprocess.run([BINARIES / "bench_waiting", *map(str, arguments)], stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        sys.exit(done.stderr)
+        sys.exit("the database could not be filled")
     return json.loads(done.stdout)
 
 
@@ -77,19 +77,20 @@ def measure_calls(result, count):
     try:
         filled = fill("calls", service.state, count)
         result["calls.fill_s"] = filled["seconds"]
+        result["calls.query_us"] = filled["query_us"]
         result["calls.database_mib"] = os.path.getsize(os.path.join(service.state, "perigee.db")) / 2**20
         start(service, result, "calls.")
         times = []
         for n in range(ASKED):
             begin = time.monotonic()
-            event = service.emit("bench.Call", {"who": f"contact-{n * 331 % 100000}"})
+            event = service.emit("bench.Call", {"who": f"contact-{n * 331 % 100000:06}"})
             harness.wait_for(lambda: service.get(f"/v1/events/{event}")["state"] == "matched", "a verdict")
             times.append((time.monotonic() - begin) * 1000)
         verdict, = service.get(f"/v1/events/{event}/verdicts")["items"]
         result["calls.verdict"] = verdict["verdict"]
         result["calls.event_to_verdict_p50_ms"] = statistics.median(times)
         result["calls.event_to_verdict_p99_ms"] = sorted(times)[int(len(times) * 0.99)]
-        usage = [json.loads(service.cli("operators", "call", "comms.missedCalls", "--params", json.dumps({"contactId": f"contact-{n}", "count": 3}), "--json").stdout)["usage"]["wall_us"] for n in range(5)]
+        usage = [json.loads(service.cli("operators", "call", "comms.missedCalls", "--params", json.dumps({"contactId": f"contact-{n:06}", "count": 3}), "--json").stdout)["usage"]["wall_us"] for n in range(5)]
         result["calls.condition_us"] = statistics.median(usage)
     finally:
         service.close()
