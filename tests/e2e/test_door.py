@@ -73,6 +73,25 @@ class Door(harness.Case):
             for s in idle:
                 s.close()
 
+    def test_listeners_are_counted(self):
+        """The stream of events has room for 32; one more is told so, and there is room again when one has gone."""
+        self.p = self.service(rules={"tick.yaml": RULE})
+        listeners = []
+        def listen():
+            s = socket.create_connection(("127.0.0.1", self.p.port), timeout=harness.DEADLINE)
+            s.sendall(f"GET /v1/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.p.token}\r\n\r\n".encode())
+            listeners.append(s)
+            return s.recv(15).decode()
+        try:
+            for _ in range(32):
+                self.assertIn(" 200", listen())
+            self.assertIn(" 503", listen())
+            listeners[0].close()
+            harness.wait_for(lambda: " 200" in listen(), "room for a listener")
+        finally:
+            for s in listeners:
+                s.close()
+
     def test_a_loop_of_rules_ends_and_tells_its_path(self):
         self.p = self.service(rules={"loop.yaml": LOOP})
         self.p.emit("t.Ping")

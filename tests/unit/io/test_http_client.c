@@ -485,6 +485,32 @@ static void a_cancelled_call_is_never_heard_of_again(void **state)
     free(quick);
 }
 
+/* Whoever asks for more hears so at once, and can try again: nothing is taken and forgotten. */
+static void no_more_requests_wait_than_there_is_room_for(void **state)
+{
+    struct world *w = *state;
+    static struct result r, last; /* most of them end with the client */
+    struct peri_http_call *first = NULL;
+    struct peri_error err = {0};
+    char *url = url_of(w, "127.0.0.1", "/hold"), *quick = url_of(w, "127.0.0.1", "/");
+    struct peri_http_send hold = get(url), request = get(quick);
+    enum peri_status st = PERI_OK;
+    int taken = 0;
+    assert_int_equal(peri_http_client_send(w->client, &hold, on_done, &last, &first, NULL), PERI_OK);
+    assert_int_equal(peri_http_client_send(w->client, &hold, on_done, &last, NULL, NULL), PERI_OK);
+    wait_for(w, &w->kept_count, 2); /* all that the host may have */
+    while (taken < 20000 && (st = peri_http_client_send(w->client, &request, on_done, &r, NULL, &err)) == PERI_OK)
+        taken++;
+    assert_int_equal(st, PERI_EBUSY);
+    assert_int_equal(taken, 10000);
+    assert_string_equal(err.message, "10000 requests are waiting already");
+    peri_http_call_cancel(first);
+    wait_for(w, &r.done, 5); /* it goes on */
+    assert_int_equal(peri_http_client_send(w->client, &request, on_done, &r, NULL, &err), PERI_OK);
+    free(url);
+    free(quick);
+}
+
 static void destroying_the_client_ends_open_calls(void **state)
 {
     struct world *w = *state;
@@ -597,6 +623,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(unusable_requests_are_refused_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(calls_wait_for_their_turn_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cancelled_call_is_never_heard_of_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_more_requests_wait_than_there_is_room_for, setup, teardown),
         cmocka_unit_test_setup_teardown(destroying_the_client_ends_open_calls, setup, teardown),
         cmocka_unit_test_setup_teardown(tls_works_and_strangers_are_refused, setup, teardown),
         cmocka_unit_test(special_addresses_are_told_from_public_ones),

@@ -195,6 +195,25 @@ static void test_rules_take_turns_for_calls(void **state)
     kit_close(&bed);
 }
 
+/* When no more runs may live, events wait in the journal; each starts its run when another has ended. */
+static void test_no_more_runs_live_than_there_is_room_for(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "name: R\ntrigger: {event: a.B}\nactions: [{delay: 1h}]\n");
+    bed.pipe->options.max_live_runs = 5;
+    for (int i = 0; i < 8; i++)
+        (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_status(&bed, "live_runs") == 5 && peri_store_queued(bed.store) == 0);
+    for (int i = 0; i < 10; i++)
+        peri_loop_once(bed.loop, 1);
+    assert_int_equal(kit_run_count(&bed, NULL), 5);
+    assert_int_equal(kit_status(&bed, "unmatched"), 3);
+    kit_advance(&bed, 3600000);
+    KIT_UNTIL(&bed, kit_run_count(&bed, "succeeded") == 5);
+    KIT_UNTIL(&bed, kit_run_count(&bed, NULL) == 8 && kit_status(&bed, "unmatched") == 0);
+    kit_close(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_a_large_batch_passes_once_the_bucket_is_full),
         cmocka_unit_test(test_sources_with_a_limit_of_their_own),
         cmocka_unit_test(test_more_sources_than_buckets_are_bounded),
+        cmocka_unit_test(test_no_more_runs_live_than_there_is_room_for),
         cmocka_unit_test(test_a_backlog_says_how_long_it_takes),
         cmocka_unit_test(test_slow_commits_shed),
         cmocka_unit_test(test_malformed_events_count_as_rejected),
