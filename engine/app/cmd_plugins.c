@@ -29,7 +29,10 @@ static const struct argp_option options[] = {
         "check: also validates these settings (YAML or JSON) against the configSchema", 0},
     {"host", PERI_OPTION(HOST), "HOST[:PORT]", 0, "approve: also lets it reach this host, even a private one", 0},
     {"isolation", PERI_OPTION(ISOLATION), "process|none", 0,
-        "approve: run it in a process of its own, or (none) in the service's sandbox; default: as it is", 0},
+        "approve: run it in a process of its own, or (none) in the service's sandbox; default: as it is. test: the "
+        "same for "
+        "what specs load",
+        0},
     {"type", PERI_OPTION(TYPE), "TYPE", 0, "new: operator, connector or channel", 0},
     {"lang", PERI_OPTION(LANG), "LANG", 0, "new: lua (the default) or c", 0},
     {"dir", PERI_OPTION(FOLDER), "DIR", 0, "new: makes the plugin's folder in DIR (default: the current folder)", 0},
@@ -268,7 +271,10 @@ static int make(struct peri_cli *cli, const struct peri_args *args)
 
 static int test(struct peri_cli *cli, const struct peri_args *args)
 {
-    return peri_plugin_test(cli, args->words[0], args->value[SPEC]);
+    const char *isolation = args->value[ISOLATION];
+    if (isolation && strcmp(isolation, "process") && strcmp(isolation, "none"))
+        return peri_cli_usage(cli, "plugins", "--isolation is process or none");
+    return peri_plugin_test(cli, args->words[0], args->value[SPEC], isolation);
 }
 
 static void print_permissions(const char *title, const struct peri_value *list)

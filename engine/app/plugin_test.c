@@ -108,7 +108,7 @@ static bool open_pipes(struct pipes *p)
 static bool start_busted(const struct peri_cli *cli, const char *dir, const char *spec, const char *lua,
     const char *busted, const struct pipes *pipes, pid_t *ret_pid)
 {
-    char *argv[] = {(char *)(uintptr_t)lua, (char *)(uintptr_t)busted, (char *)(uintptr_t) "--output=TAP",
+    char *argv[] = {(char *)(uintptr_t)lua, (char *)(uintptr_t)busted, (char *)(uintptr_t) "--output=testkit.report",
         (char *)(uintptr_t) "--pattern=_spec", (char *)(uintptr_t)(spec ? spec : "spec"), NULL};
     posix_spawn_file_actions_t actions;
     if (!set_environment() || posix_spawn_file_actions_init(&actions))
@@ -383,12 +383,14 @@ static int test_spec(struct peri_cli *cli, const char *dir, const char *spec)
     return good ? PERI_EXIT_OK : PERI_EXIT_NO;
 }
 
-int peri_plugin_test(struct peri_cli *cli, const char *dir, const char *spec)
+int peri_plugin_test(struct peri_cli *cli, const char *dir, const char *spec, const char *isolation)
 {
     struct examples examples = {0};
     struct peri_error err;
     if (!peri_cli_config(cli))
         return PERI_EXIT_NO;
+    if (isolation && setenv("PERIGEE_SPEC_ISOLATION", isolation, 1))
+        return peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
     if (spec)
         return test_spec(cli, dir, spec);
     char *path = realpath(dir, NULL);

@@ -128,7 +128,7 @@ function Host.open(options)
   local reply = ask(host, {
     ["do"] = "open", packages = packages, config = config, now = options.now, timezone = options.timezone, data = options.data,
     secrets = options.secrets, accounts = options.accounts, channels = options.channels,
-    isolate = options.isolation == "process" and { host.id } or nil,
+    isolate = (options.isolation or os.getenv("PERIGEE_SPEC_ISOLATION")) == "process" and { host.id } or nil,
   })
   host.number = reply.host
   open[host.number] = host

@@ -58,7 +58,7 @@ end
 ---@field operators? table<string, fun(params: table): any> fake actions for ctx.call
 ---@field conditions? table<string, fun(params: table): boolean> fake conditions for ctx.call
 ---@field also? table[] more packages: {folder =, files =, manifest =}
----@field isolation? "process"
+---@field isolation? "process"|"none" (default: what `perigee plugins test --isolation` says)
 ---@field may_fail? boolean do not raise when the plugin does not load: host.row says why
 
 --- Loads the plugin.
