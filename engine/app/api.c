@@ -25,7 +25,7 @@ struct peri_api {
 
 static const struct peri_api_route *const tables[] = {peri_api_events, peri_api_runs, peri_api_rules, peri_api_plugins,
     peri_api_data, peri_api_mappings, peri_api_ledger, peri_api_tasks, peri_api_system, peri_api_approve,
-    peri_api_accounts, NULL};
+    peri_api_accounts, peri_api_hooks, NULL};
 
 enum peri_status peri_api_create(struct peri_service *service, struct peri_api **ret, struct peri_error *err)
 {

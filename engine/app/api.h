@@ -43,7 +43,7 @@ struct peri_api_route {
 /* Each file brings its routes; the tables end with an empty entry. */
 extern const struct peri_api_route peri_api_events[], peri_api_runs[], peri_api_rules[], peri_api_plugins[],
     peri_api_data[], peri_api_mappings[], peri_api_ledger[], peri_api_tasks[], peri_api_system[], peri_api_approve[],
-    peri_api_accounts[];
+    peri_api_accounts[], peri_api_hooks[];
 
 /* These answer and end the operation. */
 void peri_api_answer(struct peri_api_op *op, int status, const struct peri_value *value);
@@ -70,6 +70,8 @@ size_t peri_api_limit(const struct peri_api_op *op);
 void peri_api_changed(void *op, enum peri_status st, const struct peri_value *value, const struct peri_error *err);
 /* True, and answered with 503, when the store takes no changes; grows: or nothing new, because the disk is full. */
 bool peri_api_store_refuses(struct peri_api_op *op, bool grows);
+/* A call of /hooks/rules/<path>. */
+void peri_api_rule_hook(struct peri_api_op *op, const char *path);
 /* To listeners of /v1/stream. */
 void peri_api_publish(void *api, const char *kind, const struct peri_value *value);
 void peri_api_stream(struct peri_api_op *op);

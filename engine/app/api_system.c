@@ -179,6 +179,10 @@ static void hook(struct peri_api_op *op)
         peri_api_problem(op, 503, "nothing new is accepted now");
         return;
     }
+    if (peri_str_starts(rest, "rules/")) {
+        peri_api_rule_hook(op, rest + strlen("rules/"));
+        return;
+    }
     struct fields fields = {0};
     char *plugin = slash ? peri_strndup(rest, (size_t)(slash - rest)) : peri_strdup(rest),
          *url = public_url(op->service, req);

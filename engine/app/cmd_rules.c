@@ -17,12 +17,13 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const struct peri_usage_text usage = {"list | show ID | enable ID | disable ID | reload | graph",
+static const struct peri_usage_text usage = {"list | show ID | enable ID | disable ID | reload | graph | webhooks",
     "The rules. With a running service `list' and `show' print what it runs; without one they read the rule folders. "
     "`disable' keeps a rule from hearing events until `enable', also over restarts; `reload' reads "
     "the rule folders now instead of within a second (both need the service). `graph' reads the rule folders and shows "
     "which rule emits what which rule hears, cycles, "
-    "and the rules that nothing is known to start.",
+    "and the rules that nothing is known to start. `webhooks' (with the service) shows the doors of rules, and who was "
+    "let in.",
     options, 0, 2};
 
 static const struct peri_column columns[] = {{"id", "ID", 40}, {"name", "NAME", 40}, {"enabled", "ENABLED", 0},
@@ -219,11 +220,40 @@ static int graph(struct peri_cli *cli, const struct peri_args *args)
     return PERI_EXIT_OK;
 }
 
+/* The doors of rules, as the service counts them. */
+static int webhooks(struct peri_cli *cli, const struct peri_args *args)
+{
+    static const struct peri_column doors[] = {{"path", "PATH", 40}, {"rules", "RULES", 40}, {"methods", "METHODS", 0},
+        {"proof", "PROOF", 0}, {"accepted", "ACCEPTED", 0}, {"duplicates", "REPEATS", 0}, {"rejected", "REJECTED", 0},
+        {"why", "LAST REJECTED", 60}, {0}};
+    struct peri_client *client = NULL;
+    struct peri_value *doc = NULL;
+    struct peri_error err;
+    if (!peri_cli_config(cli))
+        return PERI_EXIT_NO;
+    enum peri_status st = peri_client_open(cli, &client, &err);
+    if (st == PERI_OK)
+        st = peri_client_call(client, "GET", "/v1/webhooks", NULL, &doc, &err);
+    peri_client_close(client);
+    if (st)
+        return peri_cli_fail_error(cli, &err);
+    struct peri_value *items = peri_map_at(doc, "items");
+    for (size_t i = 0; !cli->json && i < peri_value_count(items); i++) {
+        struct peri_value *row = peri_list_at(items, i);
+        const char *why = peri_map_text(peri_map_at(row, "last_rejected"), "reason");
+        if (peri_map_put_text(row, "why", why ? why : "") != PERI_OK)
+            break;
+    }
+    peri_print_list(cli, items, doors, "no webhooks");
+    peri_value_unref(doc);
+    return PERI_EXIT_OK;
+}
+
 int peri_cmd_rules(struct peri_cli *cli, int argc, char **argv)
 {
     static const struct peri_verb verbs[] = {{"list", list, 0, 0, ""}, {"show", show, 1, 1, "ID"},
         {"enable", enable, 1, 1, "ID"}, {"disable", disable, 1, 1, "ID"}, {"reload", reload, 0, 0, ""},
-        {"graph", graph, 0, 0, ""}, {0}};
+        {"graph", graph, 0, 0, ""}, {"webhooks", webhooks, 0, 0, ""}, {0}};
     struct peri_args args;
     peri_cli_parse(cli, argc, argv, &usage, &args);
     return peri_cli_verb(cli, "rules", verbs, &args);

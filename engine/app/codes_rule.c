@@ -26,10 +26,23 @@ const struct peri_code peri_codes_rule[] = {
         "A step does one thing, a condition is of one kind, a trigger is an event or a schedule, a rule has trigger or "
         "triggers.",
         PERI_EXAMPLE_RULE, "actions:\n  - delay: 10s\n    stop: true", "actions:\n  - delay: 10s\n  - stop: true"},
-    {"not-supported-yet", "a key of the language that this version does not carry out",
-        "It is refused rather than ignored, so that no rule means something else than what it says. docs/rules.md "
-        "lists these keys.",
-        PERI_EXAMPLE_RULE, "trigger:\n  webhook: /doorbell", "trigger:\n  event: demo.Doorbell"},
+    {"webhook-path", "this cannot be the path of a webhook",
+        "Letters, digits, - and _ in parts divided by /. It is called as /hooks/rules/<path>.", PERI_EXAMPLE_RULE,
+        "trigger:\n  webhook: {path: /door.bell, open: true}", "trigger:\n  webhook: {path: door/bell, open: true}"},
+    {"webhook-unprotected", "nothing says who may call a webhook",
+        "Addresses are found out: a token or a signature proves who calls, and open: true says that no proof is "
+        "wanted.",
+        PERI_EXAMPLE_RULE, "trigger:\n  webhook: {path: doorbell}",
+        "trigger:\n  webhook: {path: doorbell, token: !secret doorbell}"},
+    {"webhook-secret", "a secret of a webhook that would not be one",
+        "What proves the caller is named with !secret, and headers that hold such things are no part of the event.",
+        PERI_EXAMPLE_RULE, "trigger:\n  webhook: {path: doorbell, token: open-sesame}",
+        "trigger:\n  webhook: {path: doorbell, token: !secret doorbell}"},
+    {"webhook-conflict", "two rules set up the same webhook in different ways",
+        "They may share a path when they agree in everything that stands under webhook; match is each one's own. "
+        "Another "
+        "rule can also hear the event webhook.<path>.",
+        PERI_EXAMPLE_NONE, NULL, NULL},
     {"lua-syntax", "a script that is no Lua",
         "The text under \"lua\" is compiled when the rule is read; nothing of it runs then. docs/rules.md says what a "
         "script can use.",

@@ -14,6 +14,8 @@ static struct peri_value *trigger_value(const struct peri_trigger *t)
         st = peri_map_put_text(v, "event", t->event);
     if (st == PERI_OK && t->match)
         st = peri_map_put_bool(v, "match", true);
+    if (st == PERI_OK && t->webhook)
+        st = peri_map_put_text(v, "webhook", t->webhook->path);
     if (st == PERI_OK)
         return v;
     peri_value_unref(v);

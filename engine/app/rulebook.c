@@ -226,11 +226,32 @@ static enum peri_status read_file(struct file *f, bool slim, const struct peri_r
     return PERI_OK;
 }
 
+/* Rules that share the path of a webhook agree about who may call it. False with a finding. */
+static bool doors_agree(struct peri_map *doors, const struct peri_rule *rule, struct peri_diag *diag, bool *ret_nomem)
+{
+    for (size_t i = 0; i < rule->trigger_count; i++) {
+        const struct peri_trigger *t = &rule->triggers[i], *first;
+        if (!t->webhook)
+            continue;
+        if (!(first = peri_map_get(doors, t->webhook->path))) {
+            *ret_nomem = !peri_map_set(doors, t->webhook->path, (void *)(uintptr_t)t, NULL) || *ret_nomem;
+        } else if (strcmp(first->webhook->spec, t->webhook->spec) != 0) {
+            peri_diag_add(diag, t->event_place, PERI_SEV_ERROR, "webhook-conflict",
+                "say the same in both, take another path, or hear its event in one: trigger: {event: webhook...}",
+                "the webhook \"%s\" is set up otherwise in %s:%d", t->webhook->path, first->event_place.file,
+                first->event_place.line);
+            return false;
+        }
+    }
+    return true;
+}
+
 /* All good rules in file order; an id that is taken is a finding at the second place. */
 static enum peri_status merge(struct peri_rulebook *book, struct peri_diag *diag)
 {
-    struct peri_map *ids = peri_map_create();
-    enum peri_status st = ids ? PERI_OK : PERI_ENOMEM;
+    struct peri_map *ids = peri_map_create(), *doors = peri_map_create();
+    enum peri_status st = ids && doors ? PERI_OK : PERI_ENOMEM;
+    bool nomem = false;
     struct peri_rule_list all = {0};
     for (size_t i = 0; st == PERI_OK && i < book->count; i++) {
         const struct peri_rule_list *good = &book->files[i]->good;
@@ -242,7 +263,9 @@ static enum peri_status merge(struct peri_rulebook *book, struct peri_diag *diag
                     first->place.file, first->place.line);
                 continue;
             }
-            if (!peri_vec_grow(&all.items, &all.cap, all.count + 1, sizeof(*all.items)) ||
+            if (!doors_agree(doors, rule, diag, &nomem))
+                continue;
+            if (nomem || !peri_vec_grow(&all.items, &all.cap, all.count + 1, sizeof(*all.items)) ||
                 !peri_map_set(ids, rule->id, rule, NULL))
                 st = PERI_ENOMEM;
             else
@@ -250,6 +273,7 @@ static enum peri_status merge(struct peri_rulebook *book, struct peri_diag *diag
         }
     }
     peri_map_destroy(ids, NULL);
+    peri_map_destroy(doors, NULL);
     if (st) {
         peri_rule_list_finish(&all);
         return st;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Start, reload and stop of the service. The order of the start is the order of recovery: lock and store first, then
  * the door (events are journaled from here on), then plugins, rules, and what waits in the store. */
+#include "app/hooks.h"
 #include "app/service.h"
 
 #include <errno.h>
@@ -132,6 +133,9 @@ static enum peri_status swap_rules(struct peri_service *s, struct peri_error *er
     if (st == PERI_OK)
         st = peri_pipeline_set_rules(s->pipeline, active, n, err);
     if (st == PERI_OK && peri_pipeline_set_disabled(s->pipeline, off, off_count))
+        st = peri_error_nomem(err);
+    /* Those that are off too: what comes is stored, and the verdict says that they are. */
+    if (st == PERI_OK && peri_hooks_set(s->hooks, rules->items, rules->count))
         st = peri_error_nomem(err);
     free(active);
     free(off);
@@ -697,6 +701,8 @@ static enum peri_status assemble(struct keeper *k, struct peri_error *err)
     if (st == PERI_OK)
         peri_rulebook_keep_slim(s->rulebook);
     if (st == PERI_OK)
+        st = (s->hooks = peri_hooks_create(s->secrets, s->metrics)) ? PERI_OK : peri_error_nomem(err);
+    if (st == PERI_OK)
         st = (s->reload = peri_reload_create(s)) ? PERI_OK : peri_error_nomem(err);
     if (st == PERI_OK)
         st = open_door(s, err);
@@ -724,6 +730,7 @@ static void dismantle(struct keeper *k)
     peri_lookup_destroy(s->lookup);
     if (s->loop)
         peri_loop_once(s->loop, 0);
+    peri_hooks_destroy(s->hooks);
     peri_host_destroy(s->host);
     peri_pipeline_destroy(s->pipeline);
     peri_accounts_destroy(s->accounts);

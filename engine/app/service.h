@@ -19,6 +19,7 @@
 #include "run/pipeline.h"
 
 struct peri_api;
+struct peri_hooks;
 struct peri_reload;
 struct peri_privacy_watch;
 
@@ -40,6 +41,7 @@ struct peri_service {
     struct peri_api *api;
     struct peri_rulebook *rulebook;
     struct peri_reload *reload;
+    struct peri_hooks *hooks; /* webhooks of rules */
     struct peri_tz_source tz;
     struct peri_news news;
     struct peri_privacy_watch *privacy;

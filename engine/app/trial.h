@@ -120,6 +120,7 @@ struct peri_trial_bed {
     struct peri_rule_list rules;
     struct peri_trial_cover *cover; /* counts what was reached; NULL: nobody asks */
     struct peri_pipeline *pipeline;
+    struct peri_hooks *hooks;          /* webhooks of its rules */
     struct peri_trial_case *now;       /* the case under way */
     struct peri_value *calls;          /* of actions since the last look: [{operator, params, rule, run, time}] */
     struct peri_value *requests;       /* to the outside since the last look: [{method, url, headers, body, json}] */
@@ -142,6 +143,9 @@ void peri_trial_bed_end(struct peri_trial_bed *bed);
 /* These wait until nothing is left to do at the time that it then is. */
 enum peri_status peri_trial_bed_send(
     struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err) PERI_MUST_CHECK;
+/* Takes batch. */
+enum peri_status peri_trial_bed_submit(
+    struct peri_trial_bed *bed, struct peri_batch *batch, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_trial_bed_go(
     struct peri_trial_bed *bed, int64_t until_ms, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_trial_bed_approve(

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/hooks.h"
 #include "app/call_view.h"
 #include "app/paths.h"
 #include "app/rulebook.h"
@@ -337,6 +338,8 @@ enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli
         st = open_host(bed, diag, err);
     if (st == PERI_OK)
         st = load_rules(bed, diag);
+    if (st == PERI_OK && !(bed->hooks = peri_hooks_create(bed->secrets, NULL)))
+        st = peri_error_nomem(err);
     if (st)
         peri_trial_bed_close(bed);
     return st;
@@ -345,6 +348,7 @@ enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli
 void peri_trial_bed_close(struct peri_trial_bed *bed)
 {
     peri_trial_bed_end(bed);
+    peri_hooks_destroy(bed->hooks);
     peri_host_destroy(bed->host);
     peri_accounts_destroy(bed->accounts);
     peri_http_client_destroy(bed->http);
@@ -442,6 +446,8 @@ static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_e
     enum peri_status st = peri_pipeline_create(&options, &bed->pipeline, err);
     if (st == PERI_OK)
         st = peri_pipeline_set_rules(bed->pipeline, bed->rules.items, bed->rules.count, err);
+    if (st == PERI_OK && peri_hooks_set(bed->hooks, bed->rules.items, bed->rules.count))
+        st = peri_error_nomem(err);
     if (st == PERI_OK)
         st = peri_pipeline_start_ops(bed->pipeline, &ops, err);
     return st ? st : peri_trial_bed_settle(bed, err);
@@ -611,14 +617,18 @@ enum peri_status peri_trial_bed_approve(
 enum peri_status peri_trial_bed_send(
     struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err)
 {
-    struct sending s = {0};
     struct peri_batch *batch = peri_batch_create();
     struct peri_event *event = batch ? make_event(step) : NULL;
-    enum peri_status st = event ? peri_batch_event(batch, event) : PERI_ENOMEM;
-    if (st == PERI_OK)
-        st = peri_pipeline_submit(bed->pipeline, batch, sent, &s, err);
-    else
-        (void)peri_error_nomem(err);
+    if (event && peri_batch_event(batch, event) == PERI_OK)
+        return peri_trial_bed_submit(bed, batch, err);
+    peri_batch_destroy(batch);
+    return peri_error_nomem(err);
+}
+
+enum peri_status peri_trial_bed_submit(struct peri_trial_bed *bed, struct peri_batch *batch, struct peri_error *err)
+{
+    struct sending s = {0};
+    enum peri_status st = peri_pipeline_submit(bed->pipeline, batch, sent, &s, err);
     if (st) {
         peri_batch_destroy(batch);
         return st;

@@ -101,6 +101,7 @@ static void trigger_finish(struct peri_trigger *t)
     free(t->event);
     free(t->lane);
     peri_pattern_destroy(t->match);
+    peri_webhook_destroy(t->webhook);
     peri_tz_destroy(t->schedule.tz);
     for (size_t i = 0; i < t->expect_count; i++)
         free(t->expect[i]);

@@ -11,6 +11,7 @@
 #include "lang/pattern.h"
 #include "lang/schedule.h"
 #include "lang/template.h"
+#include "lang/webhook.h"
 
 /* A compiled rule: what rule_parse.c reads, rule_check.c proves and rule_compile.c prepares. Immutable; counted,
  * because a waiting run keeps the version it started with. */
@@ -45,6 +46,7 @@ struct peri_trigger {
     char *event; /* EVENT, COUNT, ABSENCE: exact type or glob */
     struct peri_place event_place;
     struct peri_pattern *match; /* the same; NULL: any payload */
+    struct peri_webhook *webhook; /* EVENT: its event comes in by this door; NULL: from anywhere */
     struct peri_schedule schedule;
     char *lane;     /* SCHEDULE with overlap: the lane of its runs. Begins with PERI_TIMES_LANE */
     int64_t for_ms; /* ABSENCE; EVENT: 0 when it fires at once */

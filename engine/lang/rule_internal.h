@@ -83,7 +83,7 @@ void peri_rule_fields_seen(struct rule_reader *r, const char *field, struct peri
 void peri_rule_fields_match(struct rule_reader *r, const struct peri_node *trigger, const struct peri_node *match);
 
 /* rule_read.c: fields of mappings */
-enum key_kind { KEY_KNOWN, KEY_LATER, KEY_END };
+enum key_kind { KEY_KNOWN, KEY_END };
 struct rule_key {
     const char *name;
     enum key_kind kind;
@@ -94,8 +94,8 @@ extern const struct rule_key peri_rule_head_keys[], peri_rule_trigger_keys[], pe
     peri_rule_emit_keys[], peri_rule_retry_keys[], peri_rule_throttle_keys[], peri_rule_wait_keys[],
     peri_rule_approve_keys[], peri_rule_cancel_keys[], peri_rule_rate_limit_keys[], peri_rule_quiet_hours_keys[],
     peri_rule_count_keys[], peri_rule_absence_keys[], peri_rule_sequence_keys[], peri_rule_sequence_step_keys[],
-    peri_rule_sun_keys[], peri_blueprint_use_keys[], peri_blueprint_head_keys[], peri_blueprint_input_keys[],
-    peri_blueprint_section_keys[];
+    peri_rule_webhook_keys[], peri_rule_webhook_token_keys[], peri_rule_webhook_signature_keys[], peri_rule_sun_keys[],
+    peri_blueprint_use_keys[], peri_blueprint_head_keys[], peri_blueprint_input_keys[], peri_blueprint_section_keys[];
 void peri_rule_nomem(struct rule_reader *r);
 /* Adds an error finding. */
 void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char *code, const char *hint,
@@ -103,12 +103,11 @@ void peri_rule_fault(struct rule_reader *r, struct peri_place place, const char 
 /* Change for the finding just added: quotes around a plain text, or away from around it. */
 void peri_rule_fix_quotes(struct rule_reader *r, const struct peri_node *node);
 void peri_rule_fix_unquote(struct rule_reader *r, const struct peri_node *node);
-/* Reports unknown keys (and those of kind KEY_LATER as not supported yet); the number of keys reported. */
+/* Reports unknown keys; the number of keys reported. */
 size_t peri_rule_check_keys(
     struct rule_reader *r, const struct peri_node *map, const struct rule_key *table, const char *what);
 void peri_rule_unknown_key(
     struct rule_reader *r, const struct peri_node *key, const struct rule_key *table, const char *what);
-void peri_rule_later_key(struct rule_reader *r, const struct peri_node *key);
 const struct rule_key *peri_rule_find_key(const struct rule_key *table, const char *name);
 /* The key's node when the map has it, else NULL. */
 const struct peri_node *peri_rule_key_node(const struct peri_node *map, const char *key);
@@ -153,6 +152,9 @@ void peri_rule_read_match(struct rule_reader *r, const struct peri_node *map, st
 void peri_rule_read_times(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t);
 /* rule_sun.c */
 void peri_rule_read_sun(struct rule_reader *r, const struct peri_node *node, struct peri_trigger *t);
+
+/* rule_webhook.c */
+void peri_rule_read_webhook(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t);
 
 /* rule_watch.c: triggers that watch over time. rule: the mapping of the rule; map: of the trigger. */
 /* keys_good: no key is unknown. */

@@ -51,8 +51,7 @@ void peri_rule_unknown_key(
     peri_buf_init(&known, 1024);
     (void)peri_buf_printf(&known, "keys of %s:", what);
     for (; table->kind != KEY_END && n < 63; table++) {
-        if (table->kind == KEY_KNOWN)
-            (void)peri_buf_printf(&known, "%s %s", n ? "," : "", table->name);
+        (void)peri_buf_printf(&known, "%s %s", n ? "," : "", table->name);
         names[n++] = table->name;
     }
     names[n] = NULL;
@@ -64,12 +63,6 @@ void peri_rule_unknown_key(
     if (near)
         peri_diag_fix(r->diag, key->place, key->text, near);
     peri_buf_finish(&known);
-}
-
-void peri_rule_later_key(struct rule_reader *r, const struct peri_node *key)
-{
-    peri_rule_fault(r, key->place, "not-supported-yet", "leave it out: this version does not carry it out",
-        "\"%s\" is not supported yet", key->text);
 }
 
 size_t peri_rule_check_keys(
@@ -84,14 +77,10 @@ size_t peri_rule_check_keys(
     }
     for (size_t i = 0; i < map->count; i++) {
         const struct peri_node *key = map->pairs[i].key;
-        const struct rule_key *found = peri_rule_find_key(table, key->text);
-        if (found && found->kind == KEY_KNOWN)
+        if (peri_rule_find_key(table, key->text))
             continue;
         wrong++;
-        if (found)
-            peri_rule_later_key(r, key);
-        else
-            peri_rule_unknown_key(r, key, table, what);
+        peri_rule_unknown_key(r, key, table, what);
     }
     return wrong;
 }

@@ -63,6 +63,7 @@ static const struct shape trigger_shapes[] = {
     {"event", REF("event_type"),
         "An event type, or a glob on its dotted segments: * is one segment or a part of one, ** any number."},
     {"match", REF("pattern"), "Which payloads: fields with lists of alternatives."},
+    {"webhook", REF("webhook"), "Fires when somebody calls /hooks/rules/<path>."},
     {"schedule", REF("schedule"), "Fires by the clock."},
     {"sun", "{\"anyOf\": [{\"enum\": [\"sunrise\", \"sunset\", \"dawn\", \"dusk\", \"noon\"]}, " REF("sun") "]}",
         "Fires by the sun."},
@@ -264,6 +265,47 @@ static const struct shape retry_shapes[] = {
     {0},
 };
 
+#define SECRET "{\"type\": \"string\"}"
+
+static const struct shape webhook_shapes[] = {
+    {"path", "{\"type\": \"string\", \"maxLength\": 200, \"pattern\": \"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$\"}",
+        "It is called as /hooks/rules/<path>; the event is webhook.<path>, with dots for the slashes."},
+    {"methods",
+        "{\"type\": \"array\", \"minItems\": 1, \"items\": {\"enum\": [\"GET\", \"POST\", \"PUT\", \"PATCH\", "
+        "\"DELETE\"]}, \"default\": [\"POST\"]}",
+        "What it takes."},
+    {"token", "{\"anyOf\": [" SECRET ", " REF("webhook_token") "]}",
+        "Who calls it knows this: !secret NAME, sent as Authorization: Bearer, or where the mapping says."},
+    {"signature", REF("webhook_signature"), "Who calls it signs the body."},
+    {"open", "{\"const\": true}", "Whoever knows the address may call it."},
+    {"local_only", "{\"type\": \"boolean\", \"default\": false}", "Only from this machine and private networks."},
+    {"headers", "{\"type\": \"array\", \"maxItems\": 16, \"items\": " REF("text") "}",
+        "Headers that the event gets, in lower case."},
+    {"delivery_id", REF("text"), "The header that tells repeats of a delivery."},
+    {"max_bytes", "{\"type\": \"integer\", \"minimum\": 1, \"maximum\": 1048576, \"default\": 65536}",
+        "How long a body may be."},
+    {0},
+};
+
+static const struct shape token_shapes[] = {
+    {"secret", SECRET, "!secret NAME."},
+    {"header", REF("text"), "The header that holds it."},
+    {"query", REF("text"), "The field of the query that holds it."},
+    {0},
+};
+
+static const struct shape signature_shapes[] = {
+    {"as", "{\"enum\": [\"hmac\", \"github\", \"stripe\", \"slack\"], \"default\": \"hmac\"}",
+        "Whose way of signing it is."},
+    {"secret", SECRET, "!secret NAME."},
+    {"header", REF("text"), "The header that holds the signature."},
+    {"algorithm", "{\"enum\": [\"sha256\", \"sha1\"], \"default\": \"sha256\"}", "Of the HMAC."},
+    {"encoding", "{\"enum\": [\"hex\", \"base64\"], \"default\": \"hex\"}", "Of the signature."},
+    {"prefix", REF("text"), "What stands before the signature."},
+    {"tolerance", REF("duration"), "How old a signed time may be; default 5m."},
+    {0},
+};
+
 static const struct shape use_shapes[] = {
     {"path", "{\"type\": \"string\", \"maxLength\": 512, \"pattern\": \"^[^./~][^\\\\\\\\]*\\\\.ya?ml$\"}",
         "Where the blueprint lies below the rule folder."},
@@ -325,11 +367,17 @@ static const struct mapping {
     {"input", "input", peri_blueprint_input_keys, input_shapes, "{\"required\": [\"type\"]}"},
     {"input_section", "input_section", peri_blueprint_section_keys, section_shapes, "{\"required\": [\"input\"]}"},
     {"trigger", "trigger", peri_rule_trigger_keys, trigger_shapes,
-        "{\"oneOf\": [{\"required\": [\"event\"]}, {\"required\": [\"schedule\"]}, {\"required\": [\"sun\"]}, "
+        "{\"oneOf\": [{\"required\": [\"event\"]}, {\"required\": [\"webhook\"]}, {\"required\": [\"schedule\"]}, "
+        "{\"required\": [\"sun\"]}, "
         "{\"required\": [\"count\"]}, "
-        "{\"required\": [\"absence\"]}, {\"required\": [\"sequence\"]}], \"dependencies\": {\"match\": [\"event\"], "
-        "\"for\": "
-        "[\"event\", \"match\"]}}"},
+        "{\"required\": [\"absence\"]}, {\"required\": [\"sequence\"]}], \"dependencies\": {\"match\": {\"anyOf\": "
+        "[{\"required\": [\"event\"]}, {\"required\": [\"webhook\"]}]}, \"for\": [\"match\"]}}"},
+    {"webhook", "webhook", peri_rule_webhook_keys, webhook_shapes,
+        "{\"required\": [\"path\"], \"oneOf\": [{\"required\": [\"token\"]}, {\"required\": [\"signature\"]}, "
+        "{\"required\": [\"open\"]}]}"},
+    {"webhook_token", "webhook_token", peri_rule_webhook_token_keys, token_shapes, "{\"required\": [\"secret\"]}"},
+    {"webhook_signature", "webhook_signature", peri_rule_webhook_signature_keys, signature_shapes,
+        "{\"required\": [\"secret\"], \"anyOf\": [{\"required\": [\"as\"]}, {\"required\": [\"header\"]}]}"},
     {"sun", "sun", peri_rule_sun_keys, sun_shapes, "{\"required\": [\"at\"]}"},
     {"count", "count", peri_rule_count_keys, count_shapes, "{\"required\": [\"event\", \"at_least\", \"within\"]}"},
     {"absence", "absence", peri_rule_absence_keys, absence_shapes, "{\"required\": [\"event\", \"for\"]}"},
@@ -418,7 +466,7 @@ const char *peri_rule_key_at(const char *mapping, size_t i, const char **ret_hel
 {
     const struct mapping *m = find_mapping(mapping);
     for (const struct rule_key *k = m ? m->keys : NULL; k && k->kind != KEY_END; k++) {
-        if (k->kind != KEY_KNOWN || i-- > 0)
+        if (i-- > 0)
             continue;
         const struct shape *shape = find_shape(m->shapes, k->name);
         if (ret_help)
@@ -477,9 +525,8 @@ static struct peri_value *mapping_schema(const struct mapping *m)
     bool good = schema && properties;
     for (const struct rule_key *k = m->keys; good && k->kind != KEY_END; k++) {
         const struct shape *shape = find_shape(m->shapes, k->name);
-        if (k->kind == KEY_KNOWN)
-            good = peri_map_put(properties, k->name,
-                       describe(parse(shape ? shape->schema : "true"), shape ? shape->help : NULL)) == PERI_OK;
+        good = peri_map_put(properties, k->name,
+                   describe(parse(shape ? shape->schema : "true"), shape ? shape->help : NULL)) == PERI_OK;
     }
     good = good && peri_map_put_ref(schema, "properties", properties) == PERI_OK &&
            (!m->more || merge(schema, parse(m->more)));

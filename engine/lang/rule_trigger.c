@@ -11,7 +11,7 @@
 #define CATCH_UP_DEFAULT_MS 3600000
 
 const struct rule_key peri_rule_trigger_keys[] = {{"id", KEY_KNOWN}, {"event", KEY_KNOWN}, {"match", KEY_KNOWN},
-    {"schedule", KEY_KNOWN}, {"for", KEY_KNOWN}, {"sun", KEY_KNOWN}, {"webhook", KEY_LATER}, {"count", KEY_KNOWN},
+    {"schedule", KEY_KNOWN}, {"for", KEY_KNOWN}, {"sun", KEY_KNOWN}, {"webhook", KEY_KNOWN}, {"count", KEY_KNOWN},
     {"absence", KEY_KNOWN}, {"sequence", KEY_KNOWN}, {"max_keys", KEY_KNOWN}, {NULL, KEY_END}};
 
 const struct rule_key peri_rule_schedule_keys[] = {{"cron", KEY_KNOWN}, {"every", KEY_KNOWN}, {"at", KEY_KNOWN},
@@ -210,13 +210,14 @@ static void read_id(struct rule_reader *r, const struct peri_node *map, struct p
 /* The one key that says what kind of trigger it is; NULL with a finding when there are two, or none. */
 static const struct peri_node *trigger_kind(struct rule_reader *r, const struct peri_node *map, bool keys_good)
 {
-    static const char *const kinds[] = {"event", "schedule", "sun", "count", "absence", "sequence"};
+    static const char *const kinds[] = {"event", "webhook", "schedule", "sun", "count", "absence", "sequence"};
     const struct peri_node *found = NULL, *match = peri_rule_key_node(map, "match");
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         const struct peri_node *key = peri_rule_key_node(map, kinds[i]);
         if (key && found) {
             peri_rule_fault(r, key->place, "conflicting-keys", "list them under triggers:",
-                "a trigger is one of event, schedule, sun, count, absence, sequence, not both \"%s\" and \"%s\"",
+                "a trigger is one of event, webhook, schedule, sun, count, absence, sequence, not both \"%s\" and "
+                "\"%s\"",
                 found->text, key->text);
             return NULL;
         }
@@ -225,16 +226,17 @@ static const struct peri_node *trigger_kind(struct rule_reader *r, const struct 
     if (!found && keys_good)
         peri_rule_fault(r, match ? match->place : map->place, "missing-key",
             "for example: trigger: {event: comms.CallMissed}",
-            "a trigger needs \"event\", \"schedule\", \"sun\", \"count\", \"absence\" or \"sequence\"");
+            "a trigger needs \"event\", \"webhook\", \"schedule\", \"sun\", \"count\", \"absence\" or \"sequence\"");
     return found;
 }
 
-/* Only an event has match and for beside it. */
+/* Only an event, by whatever door, has match and for beside it. */
 static bool check_beside(struct rule_reader *r, const struct peri_node *map, const struct peri_node *kind)
 {
     static const char *const keys[] = {"match", "for"};
     bool good = true;
-    for (size_t i = 0; i < 2 && strcmp(kind->text, "event") != 0; i++) {
+    bool event = strcmp(kind->text, "event") == 0 || strcmp(kind->text, "webhook") == 0;
+    for (size_t i = 0; i < 2 && !event; i++) {
         const struct peri_node *key = peri_rule_key_node(map, keys[i]);
         bool inside = strcmp(kind->text, "schedule") != 0 && strcmp(kind->text, "sun") != 0;
         if (!key)
@@ -264,6 +266,10 @@ static void read_trigger(struct rule_reader *r, const struct peri_node *rule, co
         t->kind = PERI_TRIGGER_EVENT;
         t->event_place = peri_rule_place(r, node);
         t->event = peri_rule_read_type(r, node, "event");
+        peri_rule_read_match(r, map, &t->match);
+        peri_rule_read_for(r, map, keys_good, t);
+    } else if (strcmp(kind->text, "webhook") == 0) {
+        peri_rule_read_webhook(r, node, t);
         peri_rule_read_match(r, map, &t->match);
         peri_rule_read_for(r, map, keys_good, t);
     } else if (strcmp(kind->text, "schedule") == 0) {

@@ -37,5 +37,5 @@ const char *peri_trigger_kind_name(const struct peri_trigger *trigger)
     case PERI_TRIGGER_EVENT:
         break;
     }
-    return "event";
+    return trigger->webhook ? "webhook" : "event";
 }

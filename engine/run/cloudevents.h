@@ -29,4 +29,9 @@ struct peri_cloudevents_input {
 enum peri_status peri_cloudevents_read_input(const struct peri_cloudevents_input *in, size_t max_event_bytes,
     struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err) PERI_MUST_CHECK;
 
+/* application/json, text/json, anything with +json. */
+bool peri_ce_media_type_json(const char *text);
+/* Does the part before ';' equal name (lower case) in any letter case? */
+bool peri_ce_media_type_is(const char *text, const char *name);
+
 #endif

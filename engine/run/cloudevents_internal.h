@@ -7,15 +7,12 @@
 #include "base/error.h"
 #include "data/value.h"
 #include "io/store_events.h"
+#include "run/cloudevents.h"
 
 /* Internal to cloudevents*.c: attributes. */
 
 /* type "/" subtype with parameters (RFC 9110, 8.3.1). */
 bool peri_ce_media_type_valid(const char *text);
-/* application/json, text/json, anything with +json. */
-bool peri_ce_media_type_json(const char *text);
-/* Does the part before ';' equal name (lower case) in any letter case? */
-bool peri_ce_media_type_is(const char *text, const char *name);
 
 /* Undoes quoting and percent-encoding of a "ce-" header value. New reference. */
 enum peri_status peri_ce_decode_header(

@@ -271,6 +271,13 @@ void flow_refused(struct peri_pipeline *p, const struct peri_batch *batch, enum 
     peri_metric_add(kind == PERI_FLOW_SHED ? p->metrics.shed : p->metrics.rejected, batch ? (int64_t)events : 1);
 }
 
+void peri_pipeline_refused_from(struct peri_pipeline *p, const char *source, enum peri_status st)
+{
+    bool rejected = st == PERI_EINVAL;
+    peri_store_flow_refused(p->options.store, source, rejected ? PERI_FLOW_REJECTED : PERI_FLOW_SHED, 1);
+    peri_metric_add(rejected ? p->metrics.rejected : p->metrics.shed, 1);
+}
+
 /* --- life --- */
 
 enum peri_status flow_init(struct peri_pipeline *p, struct peri_error *err)

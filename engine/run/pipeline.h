@@ -118,6 +118,8 @@ enum peri_status peri_pipeline_submit(struct peri_pipeline *pipeline, struct per
     void *arg, struct peri_error *err) PERI_MUST_CHECK;
 /* One event was sent and refused before there was a batch: PERI_EINVAL counts as rejected, all else as shed. */
 void peri_pipeline_refused(struct peri_pipeline *pipeline, enum peri_status st);
+/* The same of a source; PERI_EINVAL counts as rejected. */
+void peri_pipeline_refused_from(struct peri_pipeline *pipeline, const char *source, enum peri_status st);
 /* peri_host_ops.submit with the pipeline as ctx. */
 enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg);
 

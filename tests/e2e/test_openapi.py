@@ -18,6 +18,7 @@ RULES = {
     "fail.yaml": "name: Fail\ntrigger: {event: demo.Hello}\nactions: [{operator: http.request, params: {url: \"http://nowhere.invalid/\"}}]\n",
     "clock.yaml": "name: Clock\ntrigger: {schedule: {cron: \"0 9 * * *\"}}\nactions: [{stop: done}]\n",
     "ask.yaml": "name: Ask\ntrigger: {event: demo.Hello}\nactions:\n  - {id: boss, approve: {prompt: \"{{ event.name }}?\", timeout: 1h}}\n  - emit: {event: demo.Told}\n",
+    "bell.yaml": "name: Bell\ntrigger: {webhook: {path: bell, open: true}}\nactions: [{stop: done}]\n",
     "bad.yaml": "name: Bad\ntigger: {event: demo.Hello}\nactions: [{stop: done}]\n",
 }
 
@@ -150,7 +151,7 @@ class Answers(harness.Case):
 
     def test_every_get(self):
         for path, item in self.doc["paths"].items():
-            if "get" not in item or path in ("/v1/stream", "/v1/mappings/lookup", "/hooks/{plugin}/{path}", "/oauth/authorize", "/oauth/callback"):
+            if "get" not in item or path in ("/v1/stream", "/v1/mappings/lookup", "/hooks/{plugin}/{path}", "/hooks/rules/{path}", "/oauth/authorize", "/oauth/callback"):
                 continue
             with self.subTest(path):
                 found = self.ask(path)
@@ -277,6 +278,9 @@ class Answers(harness.Case):
         self.ask("/v1/tasks/{task}/retry", "post", {})
         self.assertEqual(self.ask("/v1/accounts/{provider}/connect", "post", {"key": "k-123"})["state"], "connected")
         self.ask("/v1/accounts/{provider}/disconnect", "post", {})
+        for method, path, status in (("post", "bell", 202), ("post", "none", 404), ("get", "bell", 405)):
+            answer = self.check("/hooks/rules/{path}", method, self.s.request(method.upper(), "/hooks/rules/" + path, {} if method == "post" else None))
+            self.assertEqual(answer.status, status)
         changing = {(method, path) for path, item in self.doc["paths"].items() for method in METHODS if method in item and method != "get"}
         self.assertEqual(changing - self.seen, {("post", "/hooks/{plugin}/{path}")}, "not called here")
 

@@ -16,8 +16,8 @@ from test_check import lines, whole
 RULES = sorted(f for f in glob.glob(os.path.join(harness.SOURCE, "rules", "*.yaml")) if not f.endswith(".test.yaml"))
 FREE = {"match", "input", "data", "set", "json", "where", "headers", "query"}  # mappings whose keys the author chooses
 # What a schema can see of the mistakes that the engine finds.
-SEEN = {"unknown-key", "missing-key", "misplaced-key", "misplaced-item", "conflicting-keys", "not-supported-yet", "wrong-type", "bad-value", "out-of-range", "empty-text",
-        "empty-list", "bad-name", "duration", "unknown-operator", "operator-kind", "param-missing", "param-unknown", "param-type", "event-type",
+SEEN = {"unknown-key", "missing-key", "misplaced-key", "misplaced-item", "conflicting-keys", "wrong-type", "bad-value", "out-of-range", "empty-text",
+        "empty-list", "bad-name", "webhook-path", "webhook-unprotected", "duration", "unknown-operator", "operator-kind", "param-missing", "param-unknown", "param-type", "event-type",
         "pattern-type", "pattern-empty", "pattern-operator", "pattern-numeric", "pattern-or", "pattern-list"}
 
 

@@ -18,8 +18,7 @@ CODE = re.compile(r'"([a-z][a-z0-9]*(?:[-._][a-z0-9]+)*)"')
 NAME = re.compile(r"\b([A-Za-z_]\w*)\(")
 # Named where no call says so.
 IN_WORDS = {"expr-syntax": "engine/lang/template.c", "unknown-step": "engine/lang/rule_names.c", "unknown-var": "engine/lang/rule_names.c",
-            "unknown-field": "engine/lang/rule_names.c",
-            "not-supported-yet": "engine/lang/rule_names.c", "unknown-input": "engine/lang/rule_names.c",
+            "unknown-field": "engine/lang/rule_names.c",  "unknown-input": "engine/lang/rule_names.c",
             "package.manifest": "engine/app/cmd_plugins.c"}
 
 
