@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 
 #include "app/paths.h"
+#include "base/buf.h"
 #include "base/str.h"
+#include "data/json.h"
 
 #define NEAR_MAX 64 /* names that a wrong one is compared with */
 
@@ -125,4 +127,32 @@ bool peri_blueprint_file_is(const char *file)
     }
     free(text);
     return found;
+}
+
+static void put(struct peri_buf *out, const char *before, const struct peri_value *v, const char *after)
+{
+    char *json = v && !peri_value_text(v) ? peri_json_text(v, PERI_JSON_COMPACT) : NULL;
+    if (v)
+        (void)peri_buf_printf(out, "%s%s%s", before, json ? json : peri_value_text(v) ? peri_value_text(v) : "", after);
+    free(json);
+}
+
+char *peri_blueprint_input_text(const struct peri_value *input)
+{
+    struct peri_buf out;
+    const struct peri_value *fallback = peri_map_at(input, "default"), *items = peri_map_at(input, "items");
+    peri_buf_init(&out, 64 * 1024);
+    put(&out, "", peri_map_at(input, "type"), "");
+    put(&out, " of ", items ? peri_map_at(items, "type") : NULL, "");
+    put(&out, " ", peri_map_at(input, "options"), "");
+    put(&out, ", at least ", peri_map_at(input, "min"), "");
+    put(&out, ", at most ", peri_map_at(input, "max"), "");
+    put(&out, ", matches ", peri_map_at(input, "pattern"), "");
+    if (fallback)
+        put(&out, ", default ", fallback, "");
+    else
+        (void)peri_buf_puts(&out, peri_map_bool(input, "required", false) ? ", required" : ", optional");
+    char *text = out.failed ? NULL : peri_buf_take(&out, NULL);
+    peri_buf_finish(&out);
+    return text;
 }

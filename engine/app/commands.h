@@ -11,6 +11,7 @@ int peri_cmd_check(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_emit(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_events(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_rules(struct peri_cli *cli, int argc, char **argv);
+int peri_cmd_blueprints(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_runs(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_why(struct peri_cli *cli, int argc, char **argv);
 int peri_cmd_lsp(struct peri_cli *cli, int argc, char **argv);

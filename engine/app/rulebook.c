@@ -353,3 +353,8 @@ size_t peri_rulebook_files(const struct peri_rulebook *book)
 {
     return book->running;
 }
+
+const char *peri_rulebook_file_at(const struct peri_rulebook *book, size_t i)
+{
+    return i < book->count ? book->files[i]->path : NULL;
+}

@@ -27,5 +27,7 @@ enum peri_status peri_rulebook_end(struct peri_rulebook *book, struct peri_diag 
 /* borrow; valid until the next load. */
 const struct peri_rule_list *peri_rulebook_rules(const struct peri_rulebook *book);
 size_t peri_rulebook_files(const struct peri_rulebook *book);
+/* The i-th file of the last load, those without rules too; NULL behind the last. borrow */
+const char *peri_rulebook_file_at(const struct peri_rulebook *book, size_t i);
 
 #endif

@@ -4,9 +4,11 @@
 import json
 import os
 import shutil
+import subprocess
 
 import harness
 from test_check import lines
+from test_readme import BLOCK, commands
 
 BLUEPRINT = """blueprint:
   name: Greet
@@ -192,6 +194,89 @@ class Tools(Case):
         self.p.runs_of(self.p.emit("t.Arrived", {"tag": "b"}))
         for command in (("runs", "list", "--json"), ("rules", "show", "bob", "--json"), ("runs", "show", "run-1", "--json")):
             self.assertNotIn(canary, self.p.cli(*command).stdout)
+
+
+class Command(Case):
+    """perigee blueprints."""
+
+    def setUp(self):
+        self.p = self.service(start=False)
+        self.blueprint(BLUEPRINT)
+        self.p.write_rule("uses.yaml", USES)
+
+    def update(self, text, *more, expect=1):
+        file = os.path.join(self.p.dir, "update.yaml")
+        with open(file, "w") as f:
+            f.write(text)
+        return json.loads(self.p.cli("blueprints", "diff", "blueprints/greet.yaml", file, *more, "--json", expect=expect).stdout)
+
+    def test_list_and_show(self):
+        row, = lines(self.p.cli("blueprints", "list", "--json", expect=0).stdout)
+        self.assertEqual((row["path"], row["name"], row["inputs"], row["errors"], row["rules"]), ("blueprints/greet.yaml", "Greet", 4, 0, ["ada", "bob"]))
+        about = json.loads(self.p.cli("blueprints", "show", "blueprints/greet.yaml", "--json", expect=0).stdout)
+        self.assertEqual([(i["name"], i["type"], i["required"]) for i in about["inputs"]],
+                         [("tag", "string", True), ("text", "string", False), ("wait", "duration", False), ("secret", "secret", False)])
+        self.assertIn("string, default Hello {{ event.name }}", self.p.cli("blueprints", "show", "blueprints/greet.yaml", expect=0).stdout)
+        self.assertIn('did you mean "blueprints/greet.yaml"?', self.p.cli("blueprints", "show", "blueprints/gret.yaml", expect=1).stderr)
+
+    def test_an_update_as_a_difference(self):
+        self.assertEqual(self.update(BLUEPRINT, expect=0)["changed"], False)
+        doc = self.update(BLUEPRINT.replace("Hello", "Good day"))
+        self.assertEqual([(i["name"], i["change"]) for i in doc["inputs"]], [("text", "changed")])
+        self.assertEqual([(r["id"], r["change"], r["line"]) for r in doc["rules"]], [("ada", "changed", 2), ("bob", "same", 3)])
+        diff = doc["rules"][0]["diff"].splitlines()
+        self.assertTrue(any(line.startswith("-") and "Hello" in line for line in diff))
+        self.assertTrue(any(line.startswith("+") and "Good day" in line for line in diff))
+        doc = self.update(BLUEPRINT.replace("text: {", "words: {").replace("!input text", "!input words"))
+        self.assertEqual([(r["id"], r["change"]) for r in doc["rules"]], [("ada", "changed"), ("bob", "broken")])
+        self.assertEqual([(f["code"], f["line"]) for f in doc["findings"]], [("unknown-input", 3)])
+        doc = self.update(BLUEPRINT.replace("!input text", "!input txet"))
+        self.assertEqual({r["change"] for r in doc["rules"]}, {"broken"})
+        self.assertIn("unknown-input", [f["code"] for f in doc["findings"]])
+        self.p.cli("blueprints", "diff", "blueprints/greet.yaml", os.path.join(self.p.dir, "gone.yaml"), expect=1)
+        elsewhere = os.path.join(self.p.dir, "update.yaml")
+        self.p.cli("blueprints", "diff", elsewhere, elsewhere, expect=2)
+        self.p.cli("blueprints", "diff", elsewhere, elsewhere, "--path", "blueprints/greet.yaml", expect=0)
+
+    def test_a_rule_that_was_expanded_is_the_same_rule(self):
+        text = self.p.cli("blueprints", "expand", "ada", expect=0).stdout
+        before = json.loads(self.p.cli("rules", "show", "ada", "--json", expect=0).stdout)
+        os.unlink(os.path.join(self.p.rules, "uses.yaml"))
+        os.unlink(os.path.join(self.p.rules, "blueprints", "greet.yaml"))
+        self.p.write_rule("ada.yaml", text)
+        after = json.loads(self.p.cli("rules", "show", "ada", "--json", expect=0).stdout)
+        self.assertEqual((after["hash"], after["text"]), (before["hash"], before["text"]))
+        self.p.cli("blueprints", "expand", "nobody", expect=1)
+
+    def test_every_shipped_rule_is_the_same_in_lines(self):
+        shutil.rmtree(self.p.rules)
+        shutil.copytree(os.path.join(harness.SOURCE, "rules"), self.p.rules, ignore=shutil.ignore_patterns("my-*", "*.test.yaml"))
+        before = {r["id"]: json.loads(self.p.cli("rules", "show", r["id"], "--json").stdout)["hash"] for r in lines(self.p.cli("rules", "list", "--json").stdout)}
+        self.assertGreater(len(before), 12)
+        texts = [self.p.cli("blueprints", "expand", rule, expect=0).stdout for rule in before]
+        shutil.rmtree(self.p.rules)
+        os.mkdir(self.p.rules)
+        self.p.write_rule("all.yaml", "---\n".join(texts))
+        for rule, wanted in before.items():
+            self.assertEqual(json.loads(self.p.cli("rules", "show", rule, "--json", expect=0).stdout)["hash"], wanted, rule)
+
+
+class Walk(harness.Case):
+    """What docs/rules.md shows of an update."""
+
+    def test_prints_what_the_page_shows(self):
+        p = self.service(start=False)
+        shutil.rmtree(p.rules)
+        shutil.copytree(os.path.join(harness.SOURCE, "rules"), p.rules, ignore=shutil.ignore_patterns("my-*"))
+        os.mkdir(os.path.join(p.dir, "bin"))
+        os.symlink(harness.BIN, os.path.join(p.dir, "bin", "perigee"))
+        env = {**p.env, "PATH": os.path.join(p.dir, "bin") + ":" + os.environ["PATH"], "PERIGEE_CONFIG": p.config_file}
+        with open(os.path.join(harness.SOURCE, "docs", "rules.md"), encoding="utf-8") as f:
+            (name, block), = BLOCK.findall(f.read())
+        self.assertEqual(name, "update")
+        for command, output in commands(block):
+            done = subprocess.run(["bash", "-c", command], cwd=p.dir, env=env, capture_output=True, text=True, timeout=harness.DEADLINE)
+            self.assertEqual((done.stdout + done.stderr).rstrip("\n"), output.rstrip("\n"), command)
 
 
 if __name__ == "__main__":
