@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/blueprint_files.h"
+#include "app/lsp_blueprint.h"
 #include "app/lsp_internal.h"
 #include "base/str.h"
 
@@ -276,12 +278,77 @@ static void complete_expression(struct list *l)
     }
 }
 
+/* ---- what goes into a blueprint ---- */
+
+static void offer_paths(struct list *l)
+{
+    bool more = true;
+    for (size_t i = 0; more; i++) {
+        char *path = peri_lsp_blueprint_path(l->lsp, i, &more);
+        offer(l, path, NULL, KIND_VALUE, "blueprint", NULL, false);
+        free(path);
+    }
+}
+
+static void offer_inputs(struct list *l, const struct peri_lsp_used *used)
+{
+    const struct peri_value *inputs = peri_map_at(used->about, "inputs");
+    size_t end = (size_t)(l->cursor.word.s - l->text.s) + l->cursor.word.len;
+    bool colon = end < l->text.len && l->text.s[end] == ':';
+    for (size_t i = 0; i < peri_value_count(inputs); i++) {
+        const struct peri_value *input = peri_list_at(inputs, i);
+        const char *name = peri_map_text(input, "name");
+        char *insert = colon ? NULL : peri_asprintf("%s: ", name), *detail = peri_blueprint_input_text(input);
+        if (!is_sibling(l, name))
+            offer(l, name, insert, KIND_PROPERTY, detail, peri_map_text(input, "description"),
+                peri_map_bool(input, "required", false));
+        free(insert);
+        free(detail);
+    }
+}
+
+static void offer_values(struct list *l, const struct peri_value *input)
+{
+    const char *type = peri_map_text(input, "type");
+    const struct peri_value *options = peri_map_at(input, "options");
+    for (size_t i = 0; i < peri_value_count(options); i++)
+        offer_constant(l, peri_list_at(options, i), false);
+    if (peri_streq(type, "boolean")) {
+        offer(l, "true", NULL, KIND_VALUE, NULL, NULL, false);
+        offer(l, "false", NULL, KIND_VALUE, NULL, NULL, false);
+    }
+    for (size_t i = 0; peri_streq(type, "operator") && i < peri_value_count(l->lsp->operators); i++)
+        offer_constant(l, peri_map_at(peri_list_at(l->lsp->operators, i), "id"), true);
+    if (peri_streq(type, "event_type"))
+        offer_events(l);
+}
+
+/* True when the cursor is in a use_blueprint whose blueprint says what belongs there. */
+static bool complete_use(struct list *l, const struct peri_lsp_doc *doc)
+{
+    struct peri_lsp_used used;
+    peri_lsp_used_at(l->lsp, doc, &l->text, &l->cursor, &used);
+    bool here = used.where == PERI_LSP_USE_PATH || (used.where != PERI_LSP_USE_NOT && used.about);
+    if (here)
+        replace_word(l, "");
+    if (used.where == PERI_LSP_USE_PATH)
+        offer_paths(l);
+    else if (used.where == PERI_LSP_USE_INPUT && here)
+        offer_inputs(l, &used);
+    else if (used.where == PERI_LSP_USE_VALUE && used.input)
+        offer_values(l, used.input);
+    peri_lsp_used_finish(&used);
+    return here;
+}
+
 struct peri_value *peri_lsp_complete(
     struct peri_lsp *lsp, const struct peri_lsp_doc *doc, const struct peri_value *params)
 {
     struct list l = {.lsp = lsp, .text = peri_lsp_doc_text(lsp, doc), .items = peri_value_list()};
     peri_lsp_cursor_at(&l.text, peri_lsp_asked(&l.text, peri_map_at(params, "position")), &l.cursor);
-    if (l.items && l.cursor.spot == PERI_LSP_KEY)
+    if (l.items && complete_use(&l, doc))
+        l.failed |= !l.range;
+    else if (l.items && l.cursor.spot == PERI_LSP_KEY)
         complete_key(&l);
     else if (l.items && l.cursor.spot == PERI_LSP_VALUE)
         complete_value(&l);

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/blueprint_files.h"
+#include "app/lsp_blueprint.h"
 #include "app/lsp_internal.h"
 #include "app/paths.h"
 #include "base/buf.h"
@@ -103,6 +105,23 @@ static void hover_key(struct peri_lsp *lsp, const struct peri_lsp_cursor *c, str
         (void)peri_buf_printf(out, "**%.*s**\n\n%s", (int)c->word.len, c->word.s, help);
 }
 
+/* What a blueprint is for, and what an input takes. False: the cursor is elsewhere. */
+static bool hover_use(struct peri_lsp *lsp, const struct peri_lsp_doc *doc, const struct peri_lsp_text *t,
+    const struct peri_lsp_cursor *c, struct peri_buf *out)
+{
+    struct peri_lsp_used used;
+    peri_lsp_used_at(lsp, doc, t, c, &used);
+    const char *help = peri_map_text(used.where == PERI_LSP_USE_PATH ? used.about : used.input, "description");
+    bool path = used.where == PERI_LSP_USE_PATH && used.about, input = used.where == PERI_LSP_USE_INPUT && used.input;
+    char *text = input ? peri_blueprint_input_text(used.input) : NULL;
+    if (path || input)
+        (void)peri_buf_printf(out, "**%s**%s%s%s%s", peri_map_text(path ? used.about : used.input, "name"),
+            text ? " " : "", text ? text : "", help ? "\n\n" : "", help ? help : "");
+    free(text);
+    peri_lsp_used_finish(&used);
+    return path || input;
+}
+
 struct peri_value *peri_lsp_hover(struct peri_lsp *lsp, const struct peri_lsp_doc *doc, const struct peri_value *params)
 {
     struct peri_lsp_text t = peri_lsp_doc_text(lsp, doc);
@@ -112,7 +131,9 @@ struct peri_value *peri_lsp_hover(struct peri_lsp *lsp, const struct peri_lsp_do
     peri_lsp_cursor_at(&t, peri_lsp_asked(&t, peri_map_at(params, "position")), &c);
     peri_buf_init(&out, 1 << 16);
     const struct peri_lsp_level *last = c.depth ? &c.levels[c.depth - 1] : NULL;
-    if (c.word.len > 0 && c.spot == PERI_LSP_KEY) {
+    if (c.word.len > 0 && hover_use(lsp, doc, &t, &c, &out)) {
+        /* said */
+    } else if (c.word.len > 0 && c.spot == PERI_LSP_KEY) {
         hover_key(lsp, &c, &out);
     } else if (c.word.len > 0 && c.spot == PERI_LSP_EXPR) {
         hover_expression(lsp, &t, &c, &out);
@@ -271,6 +292,27 @@ static void define_expression(struct search *s, struct peri_lsp_piece path)
     peri_lsp_each_entry(&s->text, find_bound, s);
 }
 
+/* The file of a blueprint, or what declares an input in it. */
+static bool define_use(struct search *s, const struct peri_lsp_cursor *c)
+{
+    struct peri_lsp_used used;
+    struct peri_lsp_piece none = {0};
+    size_t start, end;
+    char *text = NULL;
+    peri_lsp_used_at(s->lsp, s->doc, &s->text, c, &used);
+    bool here = used.where == PERI_LSP_USE_PATH || used.where == PERI_LSP_USE_INPUT;
+    if (here && peri_lsp_input_place(&used, used.where == PERI_LSP_USE_INPUT ? c->word : none, &text, &start, &end)) {
+        char *uri = peri_path_uri(used.file);
+        struct peri_lsp_text t = {text, strlen(text), s->lsp->units};
+        if (uri)
+            found_at(s, uri, peri_lsp_range(&t, start, end));
+        free(uri);
+        free(text);
+    }
+    peri_lsp_used_finish(&used);
+    return here;
+}
+
 struct peri_value *peri_lsp_definition(
     struct peri_lsp *lsp, const struct peri_lsp_doc *doc, const struct peri_value *params)
 {
@@ -279,7 +321,9 @@ struct peri_value *peri_lsp_definition(
     peri_lsp_cursor_at(&s.text, peri_lsp_asked(&s.text, peri_map_at(params, "position")), &c);
     const struct peri_lsp_level *last = c.depth ? &c.levels[c.depth - 1] : NULL;
     s.word = c.word;
-    if (s.found && c.word.len > 0 && c.spot == PERI_LSP_EXPR) {
+    if (s.found && c.word.len > 0 && define_use(&s, &c)) {
+        /* found, or nowhere */
+    } else if (s.found && c.word.len > 0 && c.spot == PERI_LSP_EXPR) {
         define_expression(&s, c.word);
     } else if (s.found && c.word.len > 0 && c.spot == PERI_LSP_VALUE && last) {
         const struct peri_value *op = operator_of(lsp, c.word);

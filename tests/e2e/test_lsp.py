@@ -201,6 +201,23 @@ class Lsp(harness.Case):
         self.assertTrue(place["uri"].endswith("emits.yaml"))
         self.assertEqual(place["range"]["start"]["line"], 3)
 
+    def test_blueprints(self):
+        os.makedirs(os.path.join(self.p.rules, "blueprints"))
+        self.p.write_rule("blueprints/greet.yaml", "blueprint:\n  name: Greet\n  description: Says hello\n  input:\n    tag: {type: string, description: Who is greeted}\n"
+                          "    how: {type: enum, options: [warmly, coldly], default: warmly}\ntrigger: {event: a.B, match: {tag: [!input tag]}}\nactions: [{stop: !input how}]\n")
+        self.c.tell("textDocument/didSave", {"textDocument": {"uri": "file://" + self.path}})
+        use = "name: A\nuse_blueprint:\n  path: blueprints/greet.yaml\n  input:\n    tag: x\n    how: warmly\n"
+        self.assertEqual(set(self.labels("name: A\nuse_blueprint:\n  path: ¦\n")), {"blueprints/greet.yaml"})
+        self.assertEqual(set(self.labels("name: A\nuse_blueprint:\n  path: blueprints/greet.yaml\n  input:\n    ¦\n")), {"tag", "how"})
+        self.assertEqual(set(self.labels(use.replace("how: warmly", "¦"))), {"how"})
+        self.assertEqual(set(self.labels(use.replace("how: warmly", "how: ¦"))), {"warmly", "coldly"})
+        self.assertIn("Who is greeted", self.hover(use.replace("tag:", "t¦ag:")))
+        self.assertIn("Says hello", self.hover(use.replace("greet.yaml", "gr¦eet.yaml")))
+        place, = self.at("definition", use.replace("greet.yaml", "gr¦eet.yaml"))[0]
+        self.assertTrue(place["uri"].endswith("blueprints/greet.yaml"))
+        place, = self.at("definition", use.replace("how:", "h¦ow:"))[0]
+        self.assertEqual(place["range"], {"start": {"line": 5, "character": 4}, "end": {"line": 5, "character": 7}})
+
     def test_outline(self):
         uri, _ = self.c.open_file(self.path, RULE + "---\n" + RULE.replace("Followed", "Second", 1))
         self.assertEqual([s["name"] for s in self.c.ask("textDocument/documentSymbol", {"textDocument": {"uri": uri}})], ["Followed", "Second"])
