@@ -102,6 +102,26 @@ static enum peri_status search(const struct peri_rule_env *env, bool own, const 
     return st;
 }
 
+/* A file that lies in no rule folder is a rule folder's only one: what an editor has open, what --fix tries. */
+static enum peri_status search_beside(const struct peri_rule_env *env, const char *from, const char *path,
+    char **ret_file, char *near, struct peri_error *err)
+{
+    for (size_t list = 0; list < 2; list++)
+        for (size_t i = 0; env->folders[list] && env->folders[list][i]; i++) {
+            char *root = root_of(env->folders[list][i]);
+            bool held = !root || holds(root, from);
+            free(root);
+            if (held)
+                return PERI_ENOTFOUND;
+        }
+    char *root = root_of(from);
+    enum peri_status st = root ? walk(root, path, ret_file, err) : peri_error_nomem(err);
+    if (root && st == PERI_ENOTFOUND)
+        look_near(root, path, near);
+    free(root);
+    return st;
+}
+
 enum peri_status peri_blueprint_find_file(const struct peri_rule_env *env, const char *from, const char *path,
     char **ret_file, char *near, struct peri_error *err)
 {
@@ -111,6 +131,8 @@ enum peri_status peri_blueprint_find_file(const struct peri_rule_env *env, const
         return st;
     (void)peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no blueprint \"%.200s\"", path);
     st = search(env, true, from, path, ret_file, near, err);
+    if (st == PERI_ENOTFOUND && peri_path_is_file(from))
+        st = search_beside(env, from, path, ret_file, near, err);
     return st == PERI_ENOTFOUND ? search(env, false, from, path, ret_file, near, err) : st;
 }
 

@@ -263,6 +263,7 @@ static enum peri_status load_rules(struct peri_trial_bed *bed, struct peri_diag 
 {
     bed->env = peri_rule_env_of(bed->host, &bed->tz, bed->file->timezone);
     peri_rule_env_locate(&bed->env, bed->file->latitude, bed->file->longitude);
+    bed->env.folders[0] = (const char *const *)bed->cli->config.rules;
     bed->env.operator_facts = facts; /* knows stubs too */
     bed->env.operator_ids = ids;
     bed->env.event_field = NULL; /* warnings are for perigee check */
