@@ -6,6 +6,7 @@
 #include "app/privacy.h"
 #include "app/run_view.h"
 #include "app/why_again.h"
+#include "app/why_door.h"
 #include "app/why_silent.h"
 #include "base/str.h"
 #include "io/store_events.h"
@@ -121,6 +122,8 @@ int peri_cmd_why(struct peri_cli *cli, int argc, char **argv)
         return code;
     code = reader ? explain(cli, reader, args.words[0], args.value[EVENT])
                   : peri_cli_fail(cli, PERI_EXIT_NO, "there are no events yet");
+    if (!event)
+        peri_why_refused(cli, args.words[0]);
     peri_reader_close(reader);
     return code;
 }

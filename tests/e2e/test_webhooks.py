@@ -122,6 +122,7 @@ class Callers(Case):
         self.assertEqual((door["accepted"], door["rejected"], door["rules"], door["methods"], door["proof"]), (1, 5, ["hub"], ["POST"], "hmac"))
         self.assertEqual(door["last_rejected"]["reason"], "the signature is not right")
         self.assertNotIn(KEY, self.p.cli("rules", "webhooks", expect=0).stdout)
+        self.assertRegex(self.p.cli("why", "query").stderr, r"note: its webhook query has refused 3 calls since the start, the last at \S+: there is no token in the query field key")
 
     def test_methods_bodies_and_sizes(self):
         wrong = self.call("doorbell", {}, method="PUT", token=KEY)
