@@ -164,8 +164,55 @@ static void emitted_here(void *ctx, const struct peri_lsp_entry *entry)
         offer_piece(l, entry->value, KIND_EVENT, "this file");
 }
 
+/* What the blueprint in this file asks for: the keys right below its `input`. */
+struct declared {
+    struct list *l;
+    bool in_head;
+    int input, names; /* columns; -1: not seen */
+};
+
+static void offer_declared(void *ctx, const struct peri_lsp_entry *entry)
+{
+    struct declared *d = ctx;
+    if (entry->column == 0)
+        d->in_head = peri_lsp_piece_is(entry->key, "blueprint");
+    else if (d->in_head && d->input < 0 && peri_lsp_piece_is(entry->key, "input"))
+        d->input = entry->column;
+    else if (d->in_head && d->input >= 0 && entry->column > d->input) {
+        d->names = d->names < 0 ? entry->column : d->names;
+        if (entry->column == d->names)
+            offer_piece(d->l, entry->key, KIND_VARIABLE, "input");
+    }
+}
+
+static void offer_own_inputs(struct list *l)
+{
+    peri_lsp_each_entry(&l->text, offer_declared, &(struct declared){.l = l, .input = -1, .names = -1});
+}
+
+static void is_blueprint(void *ctx, const struct peri_lsp_entry *entry)
+{
+    *(bool *)ctx = *(bool *)ctx || (entry->column == 0 && peri_lsp_piece_is(entry->key, "blueprint"));
+}
+
+/* Is what is typed the name behind !input? */
+static bool behind_tag(const struct list *l)
+{
+    const struct peri_lsp_piece *w = &l->cursor.word;
+    size_t at = (size_t)(w->s - l->text.s);
+    while (at > 0 && l->text.s[at - 1] == ' ')
+        at--;
+    return (w->len >= 6 && strncmp(w->s, "!input", 6) == 0) ||
+           (at >= 6 && strncmp(l->text.s + at - 6, "!input", 6) == 0);
+}
+
 static void complete_value(struct list *l)
 {
+    if (behind_tag(l)) {
+        replace_word(l, " ");
+        offer_own_inputs(l);
+        return;
+    }
     struct peri_lsp_shapes shapes;
     struct peri_lsp_piece none = {0};
     const struct peri_lsp_level *last = &l->cursor.levels[l->cursor.depth - 1];
@@ -251,6 +298,10 @@ static void offer_roots(struct list *l)
     for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
         offer(l, roots[i][0], NULL, KIND_VARIABLE, roots[i][1], NULL, true);
     peri_lsp_each_entry(&l->text, offer_bound, l);
+    bool blueprint = false;
+    peri_lsp_each_entry(&l->text, is_blueprint, &blueprint);
+    if (blueprint)
+        offer(l, "input", NULL, KIND_VARIABLE, "what goes into the blueprint", NULL, true);
 }
 
 static void complete_expression(struct list *l)
@@ -273,6 +324,8 @@ static void complete_expression(struct list *l)
         peri_lsp_each_entry(&l->text, offer_fields, l);
     } else if (peri_lsp_piece_is(base, "steps")) {
         peri_lsp_each_entry(&l->text, offer_step_ids, l);
+    } else if (peri_lsp_piece_is(base, "input")) {
+        offer_own_inputs(l);
     } else if (peri_lsp_piece_is(base, "vars")) {
         peri_lsp_each_entry(&l->text, offer_variables, &(struct variables){l, -1});
     }

@@ -211,6 +211,11 @@ class Lsp(harness.Case):
         self.assertEqual(set(self.labels("name: A\nuse_blueprint:\n  path: blueprints/greet.yaml\n  input:\n    ¦\n")), {"tag", "how"})
         self.assertEqual(set(self.labels(use.replace("how: warmly", "¦"))), {"how"})
         self.assertEqual(set(self.labels(use.replace("how: warmly", "how: ¦"))), {"warmly", "coldly"})
+        own = "blueprint:\n  name: B\n  input:\n    tag: {type: string, min: 1}\n    how:\n      type: string\ntrigger: {event: a.B}\nactions:\n"
+        self.assertEqual(set(self.labels(own + "  - stop: !input ¦\n")), {"tag", "how"})
+        self.assertEqual(set(self.labels(own + "  - stop: \"{{ input.¦ }}\"\n")), {"tag", "how"})
+        self.assertIn("input", self.labels(own + "  - stop: \"{{ ¦ }}\"\n"))
+        self.assertNotIn("input", self.labels("name: A\nactions:\n  - stop: \"{{ ¦ }}\"\n"))
         self.assertIn("Who is greeted", self.hover(use.replace("tag:", "t¦ag:")))
         self.assertIn("Says hello", self.hover(use.replace("greet.yaml", "gr¦eet.yaml")))
         place, = self.at("definition", use.replace("greet.yaml", "gr¦eet.yaml"))[0]
