@@ -139,6 +139,13 @@ class Callers(Case):
         self.assertEqual(self.call("own", b"x" * 101, {"Content-Type": "text/plain"}).status, 413)
         self.assertEqual(self.call("open", b"x" * 70000, {"Content-Type": "text/plain"}).status, 413)
         self.assertEqual(self.call("open", b"x" * 65500, {"Content-Type": "text/plain"}).status in (202, 413), True)
+        for query, seen in (("%", None), ("%zz=%4", None), ("=1&&=", {}), ("a=%ff", None), ("a%3Db=c%26d+e", {"a=b": "c&d e"}), ("a=1&a=2", {"a": "2"}), ("a=" + "b" * 3000, {"a": "b" * 3000})):
+            answer = self.call("open?" + query, {})
+            self.assertEqual(answer.status, 400 if seen is None else 202, query)
+            if seen is not None:
+                self.assertEqual(self.p.get("/v1/events/" + answer.json["id"])["data"]["query"], seen)
+        for body in (b"", b"&", b"a", b"a=%", b"%=%&" * 500, b"=" * 1000):
+            self.assertEqual(self.call("open", body, {"Content-Type": "application/x-www-form-urlencoded"}).status, 202, body[:20])
         # A body that never comes holds up nobody.
         with socket.create_connection(("127.0.0.1", self.p.port)) as slow:
             slow.sendall(b"POST /hooks/rules/open HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\nabc")
