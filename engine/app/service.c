@@ -507,6 +507,12 @@ static void announce(void *ctx, const char *type, struct peri_value *data, const
     peri_pipeline_announce(ctx, type, data, about);
 }
 
+static struct peri_event *system_event(
+    void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
+{
+    return peri_pipeline_system_event(ctx, type, data, about);
+}
+
 static enum peri_status open_accounts(struct peri_service *s, struct peri_error *err)
 {
     struct peri_accounts_options options = {.loop = s->loop,
@@ -551,7 +557,7 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .channel_ctx = (void *)(uintptr_t)c,
         .reads = peri_privacy_watch_entity,
         .reads_ctx = s->privacy,
-        .ops = {peri_pipeline_host_submit, s->pipeline, announce},
+        .ops = {peri_pipeline_host_submit, s->pipeline, announce, system_event},
         .workers = (int)c->limits.workers,
         .watch = true,
         .on_change = rules_changed,

@@ -182,6 +182,13 @@ static void announce(void *ctx, const char *type, struct peri_value *data, const
     peri_pipeline_announce(bed->pipeline, type, data, about);
 }
 
+static struct peri_event *system_event(
+    void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
+{
+    struct peri_spec_bed *bed = ctx;
+    return peri_pipeline_system_event(bed->pipeline, type, data, about);
+}
+
 static enum peri_status submit(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg)
 {
     struct peri_spec_bed *bed = ctx;
@@ -271,7 +278,7 @@ static enum peri_status open_host(
         .channel_ctx = bed,
         .sends = sends,
         .sends_ctx = bed,
-        .ops = {submit, bed, announce},
+        .ops = {submit, bed, announce, system_event},
         .workers = WORKERS,
     };
     enum peri_status st = peri_host_create(&options, &bed->host, err);

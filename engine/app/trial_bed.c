@@ -196,6 +196,16 @@ static void announce(void *ctx, const char *type, struct peri_value *data, const
         peri_value_unref(data);
 }
 
+static struct peri_event *system_event(
+    void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
+{
+    struct peri_trial_bed *bed = ctx;
+    if (bed->pipeline)
+        return peri_pipeline_system_event(bed->pipeline, type, data, about);
+    peri_value_unref(data);
+    return NULL;
+}
+
 /* Only what the test file says: the machine's own settings would make a test mean something else elsewhere. */
 static bool settings(void *ctx, const char *id, struct peri_plugin_settings *ret)
 {
@@ -230,7 +240,7 @@ static enum peri_status open_host(struct peri_trial_bed *bed, struct peri_diag *
         .approve_all = bed->cli->approve_all,
         .settings = settings,
         .settings_ctx = bed,
-        .ops = {submit, bed, announce},
+        .ops = {submit, bed, announce, system_event},
         .workers = 1,
     };
     enum peri_status st = peri_host_create(&options, &bed->host, err);

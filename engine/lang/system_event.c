@@ -19,7 +19,7 @@ const struct peri_system_event peri_system_events[] = {
     {"action.Before", "run rule event step id? operator attempt", "an operator is about to be called by a step"},
     {"action.After", "run rule event step id? operator attempt state duration_ms error?", "an attempt has ended"},
     {"schedule.Fired", "rule? trigger? plugin? name? scheduled_at late_ms", "a schedule of a rule or plugin is due"},
-    {"message.Received", "channel channel_type message", "a message came in over a channel"},
+    {"message.Received", "channel channel_type message? truncated?", "a message came in over a channel"},
     {"message.Sent", "channel channel_type to? key? rule? run?", "a channel or the outbox has taken a message"},
     {0},
 };

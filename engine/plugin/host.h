@@ -51,6 +51,10 @@ struct peri_host_ops {
     /* Something about plugins, schedules or messages that rules and plugins may hear (lang/system_event.h). about (may
      * be NULL): the event it comes of. take data. May be NULL: nobody hears it. */
     void (*announce)(void *ctx, const char *type, struct peri_value *data, const struct peri_event *about);
+    /* The same as an event that the host stores together with what it tells; NULL: nobody hears it, or it was kept for
+     * the start. take data. May be NULL. */
+    struct peri_event *(*system_event)(
+        void *ctx, const char *type, struct peri_value *data, const struct peri_event *about);
 };
 
 /* A plugin's entry in perigee.yaml. */

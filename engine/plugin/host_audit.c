@@ -2,6 +2,7 @@
 /* The trail of what was granted, loaded, refused and switched off. */
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "io/store_ledger.h"
 #include "plugin/host_internal.h"
@@ -38,6 +39,12 @@ static void written(void *arg, enum peri_status st, const struct peri_error *err
         peri_warn(host->options.log, "audit", "an entry was not stored: %s", err ? err->message : "");
 }
 
+static void unload_written(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    PERI_FAILPOINT("unload.stored");
+    written(arg, st, err);
+}
+
 static struct peri_value *detail_of(const struct peri_plugin *p)
 {
     struct peri_value *v = peri_value_map();
@@ -57,9 +64,15 @@ static struct peri_value *detail_of(const struct peri_plugin *p)
     return v;
 }
 
+static void record(struct peri_host *host, const char *action, const char *target, struct peri_value *detail,
+    struct peri_event *event);
+
 void peri_host_audit(const struct peri_plugin *p, const char *action)
 {
-    peri_host_audit_entry(p->host, action, p->id, detail_of(p));
+    const char *type = peri_streq(action, "plugin.loaded")   ? "plugin.Loaded"
+                       : peri_streq(action, "plugin.failed") ? "plugin.Failed"
+                                                             : NULL;
+    record(p->host, action, p->id, detail_of(p), type ? peri_host_event(p, type, NULL) : NULL);
 }
 
 static struct entry *make_entry(const char *action, const char *target, struct peri_value *detail)
@@ -83,21 +96,32 @@ void peri_audit_batch(struct peri_batch *batch, const char *action, const char *
         (void)!peri_batch_fn(batch, 512, write_entry, e, drop);
 }
 
-void peri_host_audit_entry(struct peri_host *host, const char *action, const char *target, struct peri_value *detail)
+/* take detail and event (may be NULL) */
+static void record(
+    struct peri_host *host, const char *action, const char *target, struct peri_value *detail, struct peri_event *event)
 {
     struct peri_batch *batch = host->options.ops.submit && !host->closing ? peri_batch_create() : NULL;
     if (!batch) {
         peri_value_unref(detail);
+        peri_event_unref(event);
         return;
     }
     peri_audit_batch(batch, action, target, detail);
+    if (event)
+        (void)!peri_batch_event(batch, event);
     host->commits++;
     if (peri_batch_count(batch) == 0 ||
-        host->options.ops.submit(host->options.ops.ctx, batch, written, host) != PERI_OK) {
+        host->options.ops.submit(host->options.ops.ctx, batch,
+            peri_streq(action, "plugin.unloaded") ? unload_written : written, host) != PERI_OK) {
         host->commits--;
         peri_batch_destroy(batch);
         peri_warn(host->options.log, "audit", "%s of %s was not recorded: the store is busy", action, target);
     }
+}
+
+void peri_host_audit_entry(struct peri_host *host, const char *action, const char *target, struct peri_value *detail)
+{
+    record(host, action, target, detail, NULL);
 }
 
 void peri_audit_unloaded(const struct peri_plugin *p, const char *reason)
@@ -105,7 +129,7 @@ void peri_audit_unloaded(const struct peri_plugin *p, const char *reason)
     struct peri_value *v = detail_of(p);
     if (v)
         (void)!peri_map_put_text(v, "reason", reason);
-    peri_host_audit_entry(p->host, "plugin.unloaded", p->id, v);
+    record(p->host, "plugin.unloaded", p->id, v, peri_host_event(p, "plugin.Unloaded", reason));
 }
 
 /* --- grants --- */

@@ -589,17 +589,15 @@ void peri_care_gone(struct peri_plugin *plugin);
 enum peri_status peri_care_put(struct peri_plugin *plugin, struct peri_value *v) PERI_MUST_CHECK; /* as health */
 void peri_cares_finish(struct peri_host *host);
 
-/* host_system.c, loop: what others may hear of. */
-void peri_host_tell_loaded(const struct peri_plugin *plugin);
-void peri_host_tell_unloaded(const struct peri_plugin *plugin, const char *reason);
-void peri_host_tell_failed(const struct peri_plugin *plugin);
+/* host_system.c, loop: what others may hear of. Events are stored with what they tell; NULL: nobody hears it. */
+struct peri_event *peri_host_event(const struct peri_plugin *plugin, const char *type, const char *reason);
 /* channel: plugin id, or "outbox"; key may be NULL. job: the sender's. */
-void peri_host_tell_sent(const struct peri_job *job, const char *channel, const char *key);
-/* message: what a channel's handler said came in. */
-void peri_host_tell_received(const struct peri_job *job, const struct peri_value *message);
+struct peri_event *peri_host_sent_event(const struct peri_job *job, const char *channel, const char *key);
+/* A channel's handler has ended well: what it says came in becomes part of what it has written. */
+void peri_host_mark_received(struct peri_job *job);
 void peri_host_tell_due(struct peri_host *host, const char *plugin, const char *name, int64_t due_ms, int64_t now_ms);
 
-/* host_audit.c, loop: plugin.loaded, plugin.refused, plugin.failed */
+/* host_audit.c, loop: plugin.loaded, plugin.refused, plugin.failed; others hear of it in the same transaction. */
 void peri_host_audit(const struct peri_plugin *plugin, const char *action);
 void peri_audit_unloaded(const struct peri_plugin *plugin, const char *reason);
 /* What policy.yaml grants now, where that is not what was noted last: granted and revoked. */

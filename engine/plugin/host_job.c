@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "plugin/host_internal.h"
 
@@ -336,6 +337,8 @@ static void committed(void *arg, enum peri_status st, const struct peri_error *e
     job->host->commits--;
     job->flushing = false;
     job->batch = NULL; /* the pipeline destroys it */
+    if (job->kind == PERI_JOB_WEBHOOK)
+        PERI_FAILPOINT("webhook.stored");
     if (st) {
         peri_error_set(&copy, st, err && err->code[0] ? err->code : NULL, "the writes were not stored: %s",
             err ? err->message : peri_status_name(st));
@@ -422,6 +425,7 @@ static void ended(struct peri_job *job)
     job->finishing = true;
     peri_subs_mark(job);
     peri_plans_mark(job);
+    peri_host_mark_received(job);
     if (!commit(job, &err))
         give_result(job);
     else if (!job->flushing)

@@ -132,7 +132,6 @@ static void load_failed(struct peri_plugin *p)
     if (!host->closing)
         peri_err(host->options.log, p->area, "not loaded: %s [%s]", p->error.message, p->error.code);
     peri_host_audit(p, "plugin.failed");
-    peri_host_tell_failed(p);
     peri_plugin_release(p, true);
     peri_plugin_retire(p);
     if (!p->candidate) {
@@ -191,7 +190,6 @@ static void stop_old(struct peri_plugin *old, const char *reason)
 {
     bool active = old->state == PERI_PLUGIN_ACTIVE, revoked = !strcmp(reason, "revoked");
     if (active) {
-        peri_host_tell_unloaded(old, reason);
         peri_audit_unloaded(old, reason);
     }
     peri_usage_merge(old);
@@ -237,7 +235,6 @@ static void listens(struct peri_plugin *p, const struct peri_error *err)
     p->state = PERI_PLUGIN_FAILED;
     give_up_claims(p);
     peri_host_audit(p, "plugin.failed");
-    peri_host_tell_failed(p);
     peri_care_failed(p);
 }
 
@@ -262,7 +259,6 @@ static void activate(struct peri_plugin *p)
     peri_subs_bind(p);
     peri_plans_arm(host);
     peri_host_audit(p, "plugin.loaded");
-    peri_host_tell_loaded(p);
     peri_info(host->options.log, p->area, "%s %s is active", p->manifest->name, p->manifest->version);
     peri_care_active(p);
     recheck_neighbours(p);
@@ -321,7 +317,6 @@ static void init_again(struct peri_plugin *p, const struct peri_error *err)
         give_up_claims(p);
         peri_err(p->host->options.log, p->area, "init failed after a reset: %s", err->message);
         peri_host_audit(p, "plugin.failed");
-        peri_host_tell_failed(p);
         peri_care_failed(p);
     }
     peri_plugin_release(p, err != NULL);

@@ -7,6 +7,7 @@
 
 #include "base/base64.h"
 #include "base/buf.h"
+#include "base/failpoint.h"
 #include "base/id.h"
 #include "base/str.h"
 #include "lang/rule.h"
@@ -318,6 +319,49 @@ static enum peri_status start_smtp(struct peri_job *job, struct peri_error *err)
 
 static enum peri_status start_child(struct peri_job *job, struct peri_job *child, char *key, struct peri_error *err);
 
+static void sent_told(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    struct peri_job *job = arg;
+    job->host->commits--;
+    job->flushing = false;
+    if (st)
+        peri_warn(job->host->options.log, job->plugin->area, "message.Sent was not stored: %s",
+            err ? err->message : peri_status_name(st));
+    PERI_FAILPOINT("message.told");
+    peri_job_resume(job);
+}
+
+/* The sender goes on when this is stored, so that its run never knows more than was told. False: there is nothing to
+ * wait for. */
+static bool tell_sent(struct peri_job *job, const struct peri_job *child)
+{
+    struct peri_host *host = job->host;
+    struct peri_event *event =
+        child->kind == PERI_JOB_SEND ? peri_host_sent_event(job, child->plugin->id, child->key) : NULL;
+    struct peri_batch *batch = event ? peri_batch_create() : NULL;
+    if (!batch) {
+        peri_event_unref(event);
+        return false;
+    }
+    if (peri_batch_event(batch, event)) {
+        peri_batch_destroy(batch);
+        return false;
+    }
+    job->flushing = true;
+    host->commits++;
+    if (host->options.ops.submit(host->options.ops.ctx, batch, sent_told, job) == PERI_OK)
+        return true;
+    job->flushing = false;
+    host->commits--;
+    /* No room now: it goes with what the sender writes. */
+    if (!job->batch)
+        job->batch = peri_batch_create();
+    if (job->batch)
+        (void)!peri_batch_event(job->batch, peri_event_ref(event));
+    peri_batch_destroy(batch);
+    return false;
+}
+
 /* The provider does not know the message: now it is sent, as it was asked for. */
 static void send_after_all(struct peri_job *job, const struct peri_job *asked)
 {
@@ -346,6 +390,7 @@ static void child_finished(struct peri_job *child, const struct peri_call_result
     struct peri_job *job = child->parent;
     if (!job)
         return; /* the caller is gone */
+    bool waits = false;
     child->parent = NULL;
     job->child = NULL;
     job->effects += child->effects;
@@ -364,8 +409,7 @@ static void child_finished(struct peri_job *child, const struct peri_call_result
         if (!child->asking)
             job->op.answer =
                 child->kind == PERI_JOB_CONDITION ? peri_value_bool(result->holds) : peri_value_ref(result->value);
-        if (child->kind == PERI_JOB_SEND)
-            peri_host_tell_sent(job, child->plugin->id, child->key);
+        waits = !job->host->closing && tell_sent(job, child);
         if (child->kind == PERI_JOB_SEND && peri_value_is(job->op.answer, PERI_MAP)) {
             struct peri_value *own = peri_value_copy(job->op.answer);
             if (own && !peri_map_put_text(own, "channel", child->plugin->id)) {
@@ -376,7 +420,7 @@ static void child_finished(struct peri_job *child, const struct peri_call_result
             }
         }
     }
-    if (!job->host->closing)
+    if (!job->host->closing && !waits)
         peri_job_resume(job);
 }
 
@@ -547,12 +591,11 @@ static void outbox_stored(void *arg, enum peri_status st, const struct peri_erro
     struct peri_job *job = arg;
     job->host->commits--;
     job->flushing = false;
+    PERI_FAILPOINT("outbox.stored");
     if (st) {
         peri_error_set(
             &job->op.error, st, NULL, "the message was not stored: %s", err ? err->message : peri_status_name(st));
         job->op.error.retryable = true;
-    } else {
-        peri_host_tell_sent(job, "outbox", job->key);
     }
     peri_job_resume(job);
 }
@@ -578,6 +621,9 @@ static enum peri_status to_outbox(
         st = peri_batch_outbox(batch, message, key);
     else
         peri_value_unref(message);
+    struct peri_event *event = st ? NULL : peri_host_sent_event(job, "outbox", key);
+    if (event)
+        st = peri_batch_event(batch, event);
     if (!st) {
         job->flushing = true;
         host->commits++;

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events about plugins, their schedules and messages. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/str.h"
+#include "data/json.h"
 #include "plugin/host_internal.h"
 
 static void tell(struct peri_host *host, const char *type, struct peri_value *data, const struct peri_event *about)
@@ -30,30 +34,31 @@ static void put_text(struct peri_value *v, const char *key, const char *text)
         (void)!peri_map_put_text(v, key, text);
 }
 
-void peri_host_tell_loaded(const struct peri_plugin *p)
+/* take data */
+static struct peri_event *event_of(
+    struct peri_host *host, const char *type, struct peri_value *data, const struct peri_event *about)
 {
-    tell(p->host, "plugin.Loaded", plugin_data(p), NULL);
+    if (data && host->options.ops.system_event && !host->closing)
+        return host->options.ops.system_event(host->options.ops.ctx, type, data, about);
+    peri_value_unref(data);
+    return NULL;
 }
 
-void peri_host_tell_unloaded(const struct peri_plugin *p, const char *reason)
+struct peri_event *peri_host_event(const struct peri_plugin *p, const char *type, const char *reason)
 {
     struct peri_value *v = plugin_data(p);
     put_text(v, "reason", reason);
-    tell(p->host, "plugin.Unloaded", v, NULL);
+    if (!strcmp(type, "plugin.Failed")) {
+        put_text(v, "code", p->error.code);
+        put_text(v, "message", p->error.message);
+    }
+    return event_of(p->host, type, v, NULL);
 }
 
-void peri_host_tell_failed(const struct peri_plugin *p)
-{
-    struct peri_value *v = plugin_data(p);
-    put_text(v, "code", p->error.code);
-    put_text(v, "message", p->error.message);
-    tell(p->host, "plugin.Failed", v, NULL);
-}
-
-void peri_host_tell_sent(const struct peri_job *job, const char *channel, const char *key)
+struct peri_event *peri_host_sent_event(const struct peri_job *job, const char *channel, const char *key)
 {
     struct peri_host *host = job->host;
-    struct peri_value *v = host->options.ops.announce && !job->dry_run ? peri_value_map() : NULL;
+    struct peri_value *v = host->options.ops.system_event && !job->dry_run ? peri_value_map() : NULL;
     struct peri_value *to = peri_map_at(job->op.value, "to");
     put_text(v, "channel", channel);
     put_text(v, "channel_type", job->op.target);
@@ -61,21 +66,42 @@ void peri_host_tell_sent(const struct peri_job *job, const char *channel, const 
     put_text(v, "rule", job->rule_id);
     put_text(v, "run", job->run_id);
     if (v && (!to || !peri_map_put_ref(v, "to", to)))
-        tell(host, "message.Sent", v, job->event);
-    else
-        peri_value_unref(v);
+        return event_of(host, "message.Sent", v, job->event);
+    peri_value_unref(v);
+    return NULL;
 }
 
-void peri_host_tell_received(const struct peri_job *job, const struct peri_value *message)
+/* An event that is too large would take what the handler has written with it. */
+static bool fits(const struct peri_value *message)
+{
+    char *text = peri_json_text(message, PERI_JSON_COMPACT);
+    bool small = text && strlen(text) < PERI_HOST_EVENT_BYTES - 1024;
+    free(text);
+    return small;
+}
+
+void peri_host_mark_received(struct peri_job *job)
 {
     const struct peri_plugin *p = job->plugin;
+    struct peri_value *message = job->kind == PERI_JOB_WEBHOOK ? peri_map_at(job->value, "message") : NULL;
     struct peri_value *v = p->channel_type && peri_value_is(message, PERI_MAP) ? peri_value_map() : NULL;
     put_text(v, "channel", p->id);
     put_text(v, "channel_type", p->channel_type);
-    if (v && !peri_map_put_ref(v, "message", (struct peri_value *)(uintptr_t)message))
-        tell(job->host, "message.Received", v, NULL);
-    else
+    if (v && !fits(message)) {
+        (void)!peri_map_put_bool(v, "truncated", true);
+        message = NULL;
+    }
+    if (!v || (message && peri_map_put_ref(v, "message", message))) {
         peri_value_unref(v);
+        return;
+    }
+    struct peri_event *event = event_of(job->host, "message.Received", v, NULL);
+    if (event && !job->batch && !(job->batch = peri_batch_create())) {
+        peri_event_unref(event);
+        return;
+    }
+    if (event && peri_batch_event(job->batch, event))
+        peri_warn(job->host->options.log, p->area, "out of memory: message.Received is not told");
 }
 
 void peri_host_tell_due(struct peri_host *host, const char *plugin, const char *name, int64_t due_ms, int64_t now_ms)

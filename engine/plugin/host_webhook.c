@@ -62,7 +62,6 @@ static void web_finished(struct peri_job *job, const struct peri_call_result *re
         return;
     }
     if (peri_value_is(v, PERI_MAP)) {
-        peri_host_tell_received(job, peri_map_at(v, "message"));
         int64_t status = peri_map_int(v, "status", json || peri_map_at(v, "body") ? 200 : 204);
         response.status = status >= 200 && status <= 599 ? (int)status : 500;
         if (json) {

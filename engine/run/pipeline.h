@@ -128,6 +128,11 @@ enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *ba
 void peri_pipeline_announce(
     struct peri_pipeline *pipeline, const char *type, struct peri_value *data, const struct peri_event *about);
 
+/* The same, for whoever stores it in one transaction with what it tells: a new event, or NULL. Before the start one about
+ * a message is made in any case, as it is not known yet who hears it. take data */
+struct peri_event *peri_pipeline_system_event(
+    struct peri_pipeline *pipeline, const char *type, struct peri_value *data, const struct peri_event *about);
+
 /* Does a rule or plugin hear this type of system event? */
 bool peri_pipeline_hears(const struct peri_pipeline *pipeline, const char *type);
 

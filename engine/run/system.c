@@ -133,6 +133,20 @@ void peri_pipeline_announce(
         peri_value_unref(data);
 }
 
+struct peri_event *peri_pipeline_system_event(
+    struct peri_pipeline *p, const char *type, struct peri_value *data, const struct peri_event *about)
+{
+    bool early = !p->started, message = peri_str_starts(type, "message.");
+    if (!data || p->dead || about_work(about) || (!early && !pipe_heard(p, type))) {
+        peri_value_unref(data);
+        return NULL;
+    }
+    if (!early || message)
+        return make_event(pipe_now(p), type, data, about, NULL);
+    keep_early(p, type, data);
+    return NULL;
+}
+
 void system_started(struct peri_pipeline *p)
 {
     for (size_t i = 0; i < p->early_count; i++) {

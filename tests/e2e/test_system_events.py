@@ -148,6 +148,39 @@ actions:
         self.assertEqual((told["rule"], told["state"], told["error"]["code"]), ("job", "cancelled", "mode"))
         self.assertEqual([r["state"] for r in s.get("/v1/runs?rule=job")["items"]], ["sleeping", "cancelled"])
 
+    POST = {
+        "id": "test.post", "name": "Post", "version": "1.0.0", "type": "channel", "apiVersion": "1.0", "entrypoint": "./init.lua",
+        "permissions": ["channels:send:*", "network:inbound", "data:write:letter"],
+    }
+    POST_LUA = """
+return {
+  actions = { ["post.send"] = { execute = function(params, ctx) ctx.send(params.over, { to = "ada", body = "hi" }) error("and then it breaks") end } },
+  channel = { type = "post", send = function(ctx, message) return { ok = true } end,
+    handle_incoming_event = function(ctx, request)
+      ctx.data.put("letter", { source = "post", externalId = request.body, text = request.body })
+      return { status = 200, message = { text = request.body } }
+    end },
+}
+"""
+
+    def test_a_kill_loses_nothing_that_was_stored(self):
+        s = self.start_with("message.Sent", "message.Received", "plugin.Unloaded", work=False)
+        self.write_plugin("post", self.POST, self.POST_LUA)
+        s.write_rule("send.yaml", "name: Send\ntrigger: {event: t.Send}\nactions: [{operator: post.send, params: {over: '{{ event.over }}'}, retry: {maximum_attempts: 1}}]\n")
+        harness.wait_for(lambda: s.request("GET", "/v1/plugins/test.post").status == s.request("GET", "/v1/rules/send").status == 200, "rule and plugin")
+        # The outbox has it, and nothing else is stored of the attempt.
+        self.dies_at(s, "outbox.stored@1", lambda: s.emit("t.Send", {"over": "sms"}))
+        told, = self.notes(s, "message.Sent")
+        self.assertEqual((told["channel"], told["to"], len(s.outbox())), ("outbox", "ada", 1))
+        # A channel has sent it; the step that sent it fails afterwards.
+        self.dies_at(s, "message.told@1", lambda: s.emit("t.Send", {"over": "post"}))
+        self.assertEqual(sorted(n["channel"] for n in self.notes(s, "message.Sent", 2)), ["outbox", "test.post"])
+        # What came in is stored, and its sender has no answer.
+        self.dies_at(s, "webhook.stored@1", lambda: s.request("POST", "/hooks/test.post/in", "dear"))
+        self.assertEqual(self.notes(s, "message.Received"), [{"channel": "test.post", "channel_type": "post", "message": {"text": "dear"}}])
+        self.dies_at(s, "unload.stored@1", lambda: s.request("POST", "/v1/plugins/test.post/disable", {}))
+        self.assertEqual(self.notes(s, "plugin.Unloaded")[0]["plugin"], "test.post")
+
     def test_nothing_is_kept_when_nobody_listens(self):
         s = self.start_with()
         s.runs_of(s.emit("a.B"))
