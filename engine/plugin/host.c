@@ -188,6 +188,7 @@ void peri_host_destroy(struct peri_host *host)
     free(host->plugins);
     peri_ledger_destroy(host->ledger);
     peri_cares_finish(host);
+    peri_lives_finish(host);
     peri_subs_finish(host);
     peri_plans_finish(host);
     peri_map_destroy(host->operators, NULL);
@@ -347,6 +348,8 @@ static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **
         st = peri_care_put(p, v);
     if (!st)
         st = peri_self_put(p->self, v);
+    if (!st)
+        st = peri_life_put(p, v);
     if (!st && p->error.status)
         st = put_error(v, p->state == PERI_PLUGIN_BLOCKED ? "refusal" : "error", &p->error);
     if (!st)

@@ -203,7 +203,7 @@ struct peri_plugin {
     struct peri_native *native;
     struct perigee_self *self; /* of a C plugin: its own of the host's selves. borrow */
     struct peri_job *suspended;
-    int told_pid; /* process that the loop was told of */
+    int told_pid;       /* process that the loop was told of */
     bool retired;       /* its process ends with the last call under way */
     int64_t unbuilt_ns; /* monotonic: when it could not be built again after a reset; 0: it could */
     struct peri_bucket bucket;
@@ -222,10 +222,12 @@ struct peri_plugin {
     _Atomic bool lost_sent, watch_sent;
 
     /* loop, while it loads */
-    size_t rank;    /* place in the order of loading */
-    bool sent;      /* to a worker */
-    bool in_load;   /* counted in load_pending */
-    bool enabling;  /* somebody switched it on */
+    size_t rank;   /* place in the order of loading */
+    bool sent;     /* to a worker */
+    bool in_load;  /* counted in load_pending */
+    bool enabling; /* somebody switched it on */
+    size_t job_count;
+    bool leaving;   /* nobody calls it any more, calls under way end */
     bool candidate; /* a new version beside the one in service: nobody else sees it yet */
     void (*reload_done)(void *arg);
     void *reload_arg;
@@ -451,6 +453,7 @@ struct peri_host {
     struct peri_timer *plan_timer;
     struct peri_ledger *ledger;
     struct peri_map *plugin_costs, *rule_costs; /* host_cost.c; NULL: none yet */
+    struct peri_map *lives;                     /* plugin id -> struct peri_life; NULL: none yet */
     struct peri_map *cares;                     /* plugin id -> struct peri_care; NULL: none yet */
     char *probe_program;
     struct peri_metric *late_completions;
@@ -588,6 +591,16 @@ void peri_care_failed(struct peri_plugin *plugin);
 void peri_care_gone(struct peri_plugin *plugin);
 enum peri_status peri_care_put(struct peri_plugin *plugin, struct peri_value *v) PERI_MUST_CHECK; /* as health */
 void peri_cares_finish(struct peri_host *host);
+
+/* host_life.c, loop: what has become of plugins. A step that is no state of its own; a state and its step. */
+void peri_life_step(const struct peri_plugin *plugin, const char *state);
+void peri_plugin_to(struct peri_plugin *plugin, enum peri_plugin_state state);
+void peri_life_found(const struct peri_plugin *plugin); /* read and checked */
+/* It is unloading, and unloaded when no job of it is left. */
+void peri_life_leaves(struct peri_plugin *plugin);
+void peri_life_left(struct peri_plugin *plugin);
+enum peri_status peri_life_put(const struct peri_plugin *plugin, struct peri_value *v) PERI_MUST_CHECK; /* as life */
+void peri_lives_finish(struct peri_host *host);
 
 /* host_system.c, loop: what others may hear of. Events are stored with what they tell; NULL: nobody hears it. */
 struct peri_event *peri_host_event(const struct peri_plugin *plugin, const char *type, const char *reason);

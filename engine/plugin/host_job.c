@@ -80,6 +80,7 @@ struct peri_job *peri_job_create(struct peri_plugin *plugin, enum peri_job_kind 
         host->jobs->prev = job;
     host->jobs = job;
     host->job_count++;
+    plugin->job_count++;
     return job;
 }
 
@@ -94,6 +95,8 @@ void peri_job_free(struct peri_job *job)
     if (job->next)
         job->next->prev = job->prev;
     job->host->job_count--;
+    job->plugin->job_count--;
+    peri_life_left(job->plugin);
     if (job->parent)
         job->parent->child = NULL;
     if (job->child)

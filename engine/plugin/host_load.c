@@ -128,7 +128,7 @@ static bool give_way(struct peri_plugin *p)
 static void load_failed(struct peri_plugin *p)
 {
     struct peri_host *host = p->host;
-    p->state = PERI_PLUGIN_FAILED;
+    peri_plugin_to(p, PERI_PLUGIN_FAILED);
     if (!host->closing)
         peri_err(host->options.log, p->area, "not loaded: %s [%s]", p->error.message, p->error.code);
     peri_host_audit(p, "plugin.failed");
@@ -197,6 +197,8 @@ static void stop_old(struct peri_plugin *old, const char *reason)
         peri_care_gone(old);
     give_up_claims(old);
     old->state = PERI_PLUGIN_DISABLED; /* calls under way finish on it, unless ... */
+    if (active && !strcmp(reason, "disabled"))
+        peri_life_step(old, "disabled");
     if (active && revoked && old->has_listen)
         (void)!peri_plugin_hook(old, "unlisten", false, NULL);
     if (active && revoked)
@@ -204,6 +206,8 @@ static void stop_old(struct peri_plugin *old, const char *reason)
     else if (active && old->has_stop)
         (void)!peri_plugin_hook(old, "stop", false, NULL);
     peri_plugin_retire(old);
+    if (active)
+        peri_life_leaves(old);
 }
 
 /* A new version may be one that others can not work with: they are as they would be after a restart. */
@@ -217,7 +221,7 @@ static void recheck_neighbours(const struct peri_plugin *p)
             !peri_plugin_relations(host, other, &err) || !strstr(err.message, p->id))
             continue;
         stop_old(other, "blocked");
-        other->state = PERI_PLUGIN_BLOCKED;
+        peri_plugin_to(other, PERI_PLUGIN_BLOCKED);
         other->error = err;
         tell_blocked(host, other);
     }
@@ -232,7 +236,7 @@ static void listens(struct peri_plugin *p, const struct peri_error *err)
     p->error = *err;
     peri_error_prefix(&p->error, "listen failed");
     peri_err(host->options.log, p->area, "%s [%s]", p->error.message, p->error.code);
-    p->state = PERI_PLUGIN_FAILED;
+    peri_plugin_to(p, PERI_PLUGIN_FAILED);
     give_up_claims(p);
     peri_host_audit(p, "plugin.failed");
     peri_care_failed(p);
@@ -246,7 +250,7 @@ static void activate(struct peri_plugin *p)
     if (old)
         stop_old(old, "replaced");
     p->candidate = false;
-    p->state = PERI_PLUGIN_ACTIVE;
+    peri_plugin_to(p, PERI_PLUGIN_ACTIVE);
     if (!claim(p, false)) {
         if (old)
             drop_plugin(old);
@@ -293,7 +297,7 @@ void peri_plugin_loaded(struct peri_plugin *p)
     if (p->error.status || !claim(p, p->candidate)) {
         load_failed(p);
     } else {
-        p->state = PERI_PLUGIN_READY;
+        peri_plugin_to(p, PERI_PLUGIN_READY);
         if (!p->has_init)
             activate(p);
         else if (peri_plugin_hook(p, "init", true, init_done)) {
@@ -313,7 +317,7 @@ static void init_again(struct peri_plugin *p, const struct peri_error *err)
         return; /* its process was lost in between: another is being built, and init runs once more */
     if (err && p->state == PERI_PLUGIN_ACTIVE) {
         p->error = *err;
-        p->state = PERI_PLUGIN_FAILED;
+        peri_plugin_to(p, PERI_PLUGIN_FAILED);
         give_up_claims(p);
         peri_err(p->host->options.log, p->area, "init failed after a reset: %s", err->message);
         peri_host_audit(p, "plugin.failed");
@@ -338,7 +342,7 @@ void peri_plugin_was_reset(struct peri_plugin *p)
 
 static void send_load(struct peri_plugin *p)
 {
-    p->state = PERI_PLUGIN_LOADING;
+    peri_plugin_to(p, PERI_PLUGIN_LOADING);
     p->sent = true;
     p->load_item = (struct peri_item){.kind = PERI_ITEM_LOAD, .plugin = p};
     (void)!peri_item_send(p->host, p, &p->load_item, true);
@@ -447,6 +451,7 @@ static void found_again(struct peri_plugin *old, struct peri_plugin *p)
         peri_plugin_unref(p);
         return;
     }
+    peri_life_found(p);
     if (p->state != PERI_PLUGIN_LOADING) {
         (void)!settle(old, p, NULL);
         return;
@@ -477,6 +482,7 @@ static void found(struct peri_host *host, const char *dir, bool bundled)
         peri_plugin_unref(p);
         return;
     }
+    peri_life_found(p);
     if (p->state == PERI_PLUGIN_BLOCKED) {
         tell_blocked(host, p);
     } else if (p->state == PERI_PLUGIN_FAILED) {
@@ -662,8 +668,9 @@ static enum peri_status start_reload(struct peri_host *host, struct peri_plugin 
         return st;
     }
     p->enabling = enable;
+    peri_life_found(p);
     if (p->state == PERI_PLUGIN_LOADING && peri_plugin_relations(host, p, &p->error))
-        p->state = PERI_PLUGIN_BLOCKED;
+        peri_plugin_to(p, PERI_PLUGIN_BLOCKED);
     if (p->state != PERI_PLUGIN_LOADING) {
         enum peri_status st = settle(old, p, err);
         return st || !done ? st : peri_loop_post(host->options.loop, done, arg);

@@ -181,7 +181,7 @@ static size_t walk_back(const struct graph *g, const bool *left, size_t node)
 static void block(struct peri_host *host, struct peri_plugin *p, const struct peri_error *err,
     void (*fn)(struct peri_host *host, struct peri_plugin *blocked))
 {
-    p->state = PERI_PLUGIN_BLOCKED;
+    peri_plugin_to(p, PERI_PLUGIN_BLOCKED);
     p->error = *err;
     fn(host, p);
 }
