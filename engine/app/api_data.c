@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "app/api.h"
 #include "base/str.h"
 #include "data/json.h"
@@ -143,6 +144,7 @@ static enum peri_status write_entities(struct peri_tx *tx, void *arg, struct per
         else
             st = peri_list_push(w->stored, entity);
     }
+    PERI_FAILPOINT("data.rows");
     return st;
 }
 

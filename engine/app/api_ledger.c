@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "app/api.h"
 #include "base/str.h"
 #include "base/timefmt.h"
@@ -200,12 +201,14 @@ static enum peri_status settle_tx(struct peri_tx *tx, void *arg, struct peri_err
         return peri_tx_failure_resolve(tx, q->id, s->note, err);
     if (q->id)
         return peri_tx_dead_resolve(tx, q->id, s->note, err);
+    PERI_FAILPOINT("ledger.rows");
     return q->errors ? peri_tx_failure_resolve_all(tx, &q->filter, s->note, &s->count, err)
                      : peri_tx_dead_resolve_all(tx, &q->filter, s->note, &s->count, err);
 }
 
 static void settled(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("ledger.done");
     struct peri_api_op *op = arg;
     const struct settling *s = op->extra;
     struct peri_value *answer = st ? NULL : peri_value_map();

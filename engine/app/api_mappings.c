@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "app/api.h"
 #include "base/str.h"
 #include "io/store_data.h"
@@ -155,6 +156,7 @@ static enum peri_status put_all(struct peri_tx *tx, void *arg, struct peri_error
         if (st && !w->one)
             peri_error_prefix(err, "mapping %zu", i + 1);
     }
+    PERI_FAILPOINT("mappings.rows");
     return st;
 }
 

@@ -199,11 +199,13 @@ struct disabled_write {
 
 static enum peri_status write_disabled(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
+    PERI_FAILPOINT("disable.rows");
     return peri_tx_meta_set(tx, "rules.disabled", ((struct disabled_write *)arg)->text, err);
 }
 
 static void disabled_written(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("disable.done");
     free(((struct disabled_write *)arg)->text);
     free(arg);
 }

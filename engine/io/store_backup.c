@@ -57,6 +57,7 @@ enum peri_status peri_copy_publish(const char *part, const char *to, struct peri
     PERI_FAILPOINT("backup.copied");
     if (!st && rename(part, to) != 0)
         st = peri_error_set(err, PERI_EIO, NULL, "%s can not be renamed to %s: %s", part, to, strerror(errno));
+    PERI_FAILPOINT("backup.renamed");
     if (!st)
         st = sync_path(folder, O_RDONLY | O_DIRECTORY, err);
     free(folder);
@@ -170,6 +171,7 @@ enum peri_status peri_store_backup(const struct peri_copy_options *o, struct per
         (void)o->progress(o->ctx, "checking", 0, 0);
     if (!st)
         st = peri_copy_finish(&to, err);
+    PERI_FAILPOINT("backup.checked");
     if (!st)
         st = describe(&to, o->to, &value, err);
     if (to.handle)

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "run/match_internal.h"
 
 /* After a stop that was not orderly the oldest unmatched events are evaluated one at a time, and before each of them it
  * is noted that it is tried, and afterwards that it is not any more. An event that stops the engine is found that way:
- * at its third try it is set aside. Runs wait meanwhile, so that what stops the engine now is an event and nothing
+ * at its fourth try it is set aside (a kill from outside can hit an evaluation too, but hardly the same one three
+ * times). Runs wait meanwhile, so that what stops the engine now is an event and nothing
  * else.
  *
  * The note is written to a file without waiting for the disk: what a process wrote outlives its end, and no event can
@@ -22,7 +24,7 @@
 
 #define FIRST_EVENTS 64
 #define DOUBLINGS_MAX 4
-#define TRIES_MAX 2      /* earlier tries, with which an event is not tried again */
+#define TRIES_MAX 3      /* earlier tries, with which an event is not tried again */
 #define ALONE_MS 1000    /* an event that has not stopped the engine by then does not */
 #define LONGEST_MS 15000 /* runs do not wait longer for all of them */
 
@@ -32,6 +34,7 @@ static enum peri_status set_unsettled(struct peri_tx *tx, void *arg, struct peri
 {
     char text[24];
     snprintf(text, sizeof(text), "%d", *(int *)arg);
+    PERI_FAILPOINT("unsettled.rows");
     return peri_tx_meta_set(tx, UNSETTLED, text, err);
 }
 
@@ -105,6 +108,7 @@ void caution_decided(struct peri_pipeline *p, const struct match_event *me)
 
 static void settled_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("unsettled.done");
     free(arg);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "io/store_ledger.h"
 #include "io/store_tasks.h"
@@ -275,6 +276,7 @@ static enum peri_status retry_tx(struct peri_tx *tx, void *arg, struct peri_erro
     snprintf(note, sizeof(note), "retried as %s", peri_run_id(r->id, id));
     if (st == PERI_OK)
         st = peri_tx_task_moved(tx, r->retry_of, r->id, err);
+    PERI_FAILPOINT("retry.rows");
     return st == PERI_OK ? peri_tx_dead_resolve_run(tx, r->retry_of, note, err) : st;
 }
 
@@ -305,6 +307,7 @@ void changes_begin(struct peri_pipeline *p, uint64_t run, uint64_t behind)
 
 static void retry_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("retry.done");
     struct retry *r = arg;
     struct peri_pipeline *p = r->p;
     char id[PERI_ID_TEXT];

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "base/timefmt.h"
 #include "io/store_data.h"
@@ -65,11 +66,13 @@ static enum peri_status jump_tx(struct peri_tx *tx, void *arg, struct peri_error
     if (st == PERI_OK)
         st = peri_tx_audit(tx, "perigee", "clock.jump", NULL, detail, err);
     peri_value_unref(detail);
+    PERI_FAILPOINT("jump.rows");
     return st;
 }
 
 static void jump_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("jump.done");
     struct jump *j = arg;
     j->p->submitting--;
     if (st != PERI_OK && !j->p->dead)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "run/system.h"
@@ -118,6 +119,7 @@ static enum peri_status edit_tx(struct peri_tx *tx, void *arg, struct peri_error
         if (st == PERI_OK)
             e->stops.items[e->stops.count - 1].by = run->made;
     }
+    PERI_FAILPOINT("edit.rows");
     return st;
 }
 
@@ -136,6 +138,7 @@ static void begin(struct peri_pipeline *p, const struct edited *run, uint64_t be
 
 static void edit_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("edit.done");
     struct edit *e = arg;
     struct peri_pipeline *p = e->p;
     p->committing--;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "run/pipeline_internal.h"
 
@@ -114,6 +115,7 @@ static bool begin_call(struct evaluation *e, enum peri_cond_outcome *outcome)
     pipe_hold(p);
     e->in_call = true;
     enum peri_status st = p->ops.call(p->ops.ctx, &call, answered, e, &error);
+    PERI_FAILPOINT("match.asked");
     if (st == PERI_OK) {
         *outcome = PERI_COND_CALL;
         return true;

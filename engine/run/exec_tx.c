@@ -123,6 +123,8 @@ static enum peri_status put_tracks(struct peri_tx *tx, const struct run_tx *rt, 
         st = peri_tx_track_drop(tx, rt->row.id, rt->effects.ended[i], err);
     for (size_t i = 0; st == PERI_OK && i < rt->track_count; i++)
         st = peri_tx_track_put(tx, rt->row.id, rt->tracks[i].id, rt->tracks[i].pos, err);
+    if (rt->track_count > 0)
+        PERI_FAILPOINT("t4.tracks");
     return st;
 }
 
@@ -137,6 +139,10 @@ static enum peri_status put_waits(struct peri_tx *tx, struct run_tx *rt, struct 
         st = peri_waits_hear(tx, rt->events, rt->event_count, &rt->hits, err);
     for (size_t i = 0; st == PERI_OK && i < rt->effects.wait_count; i++)
         st = peri_waits_add(tx, rt->row.id, &rt->effects.waits[i], &rt->hits, err);
+    if (rt->effects.wait_count > 0)
+        PERI_FAILPOINT("t4.waits");
+    if (rt->effects.unwait_count > 0)
+        PERI_FAILPOINT("t4.heard");
     return st;
 }
 
@@ -179,8 +185,12 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
         st = put_waits(tx, rt, err);
     if (st == PERI_OK)
         st = put_audit(tx, rt, err);
+    if (rt->change)
+        PERI_FAILPOINT("t4.change");
     for (size_t i = 0; st == PERI_OK && i < rt->effects.reservation_count; i++)
         st = put_reservation(tx, rt, &rt->effects.reservations[i], err);
+    if (rt->effects.reservation_count > 0)
+        PERI_FAILPOINT("t4.pace");
     PERI_FAILPOINT("t4.rows");
     return st == PERI_OK ? ledger_run(tx, &rt->row, rt->effects.records, rt->effects.record_count, err) : st;
 }
@@ -290,6 +300,7 @@ static enum peri_status late_tx(struct peri_tx *tx, void *arg, struct peri_error
     enum peri_status st = PERI_OK;
     for (size_t i = 0; st == PERI_OK && i < late->count; i++)
         st = put_record(tx, late->run, &late->records[i], err);
+    PERI_FAILPOINT("late.rows");
     return st;
 }
 
@@ -388,8 +399,10 @@ static void run_tx_done(void *arg, enum peri_status st, const struct peri_error 
     struct peri_pipeline *p = rt->p;
     p->committing--;
     PERI_FAILPOINT("t4.done");
-    if (rt->change)
+    if (rt->change) {
+        PERI_FAILPOINT("t4.changed");
         change_answer(rt->change, st, rt->row.id, err);
+    }
     if (p->dead) {
         live_free(live);
         free_run_tx(rt);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "io/store_pace.h"
 #include "run/circuit.h"
@@ -175,11 +176,13 @@ static enum peri_status circuit_tx(struct peri_tx *tx, void *arg, struct peri_er
         .opened_ms = op->opened_ms,
         .until_ms = op->until_ms,
         .pause_ms = op->pause_ms};
+    PERI_FAILPOINT("circuit.rows");
     return op->open ? peri_tx_circuit_put(tx, &row, err) : peri_tx_circuit_drop(tx, op->destination, err);
 }
 
 static void circuit_stored(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("circuit.done");
     struct circuit_op *op = arg;
     op->p->committing--;
     if (st != PERI_OK && !op->p->dead)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "run/lane.h"
@@ -55,11 +56,13 @@ static enum peri_status sweep_tx(struct peri_tx *tx, void *arg, struct peri_erro
     s->promoted.count = 0;
     for (size_t i = 0; st == PERI_OK && i < s->count; i++)
         st = peri_tx_lane_promote(tx, s->lanes[i].rule, s->lanes[i].ckey, s->lanes[i].room, &s->promoted, err);
+    PERI_FAILPOINT("lanes.rows");
     return st;
 }
 
 static void sweep_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("lanes.done");
     struct sweep *s = arg;
     struct peri_pipeline *p = s->p;
     p->committing--;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/json.h"
@@ -507,11 +508,13 @@ static enum peri_status bury_tx(struct peri_tx *tx, void *arg, struct peri_error
         st = system_tell_stopped(tx, b->run, PERI_RUN_FAILED, b->error.code, b->error.message, &b->stops, err);
     free(text);
     peri_value_unref(value);
+    PERI_FAILPOINT("bury.rows");
     return st;
 }
 
 static void bury_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("bury.done");
     struct burial *b = arg;
     if (!b->p->dead && st == PERI_OK) {
         b->p->live_runs--;

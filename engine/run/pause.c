@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "io/store_runs.h"
 #include "run/pipeline_internal.h"
 
@@ -15,11 +16,13 @@ struct resumption {
 
 static enum peri_status resume_tx(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
+    PERI_FAILPOINT("recovered.rows");
     return peri_tx_run_resume(tx, ((struct resumption *)arg)->run, err);
 }
 
 static void resume_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("recovered.done");
     struct resumption *r = arg;
     struct peri_pipeline *p = r->p;
     struct peri_error why = {0};

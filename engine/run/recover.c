@@ -91,6 +91,7 @@ static enum peri_status take_kind(void *arg, int64_t kind, const char *type, con
 static enum peri_status tidy_waits(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     enum peri_status st = peri_tx_wait_kinds_tidy(tx, err);
+    PERI_FAILPOINT("recover.waits");
     return st ? st : peri_tx_wait_kinds(tx, take_kind, arg, err);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "io/store_ledger.h"
 #include "run/pipeline_internal.h"
@@ -31,6 +32,7 @@ void peri_pipeline_count_dead(struct peri_pipeline *p, int64_t *ret_open, int64_
 static enum peri_status settle(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     enum peri_status st = peri_tx_dead_resolve(tx, ((struct settlement *)arg)->letter, "redriven", err);
+    PERI_FAILPOINT("redrive.rows");
     return st == PERI_ESTATE || st == PERI_ENOTFOUND ? PERI_OK : st;
 }
 

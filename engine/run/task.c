@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "data/json.h"
 #include "io/store_tasks.h"
@@ -67,11 +68,13 @@ static enum peri_status task_tx(struct peri_tx *tx, void *arg, struct peri_error
     if (st != PERI_OK)
         return st;
     struct peri_task task = {.op = t->op, .params = t->params, .key = t->key, .at_ms = t->at_ms, .run = t->run};
+    PERI_FAILPOINT("task.rows");
     return peri_tx_task_put(tx, &task, &t->id, err);
 }
 
 static void task_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("task.done");
     struct task_tx *t = arg;
     struct peri_pipeline *p = t->p;
     char id[PERI_TASK_ID];

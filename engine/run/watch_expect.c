@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/failpoint.h"
 #include "base/str.h"
 #include "run/keyed.h"
 #include "run/pipeline_internal.h"
@@ -79,11 +80,13 @@ static enum peri_status expect_tx(struct peri_tx *tx, void *arg, struct peri_err
         for (size_t t = 0; st == PERI_OK && t < e->rules[i]->trigger_count; t++)
             if (is_absence(&e->rules[i]->triggers[t]))
                 st = expect_trigger(tx, e, e->rules[i], &e->rules[i]->triggers[t], err);
+    PERI_FAILPOINT("expect.rows");
     return st;
 }
 
 static void expect_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("expect.done");
     struct expecting *e = arg;
     struct peri_pipeline *p = e->p;
     p->submitting--;
@@ -128,11 +131,13 @@ static enum peri_status mark_tx(struct peri_tx *tx, void *arg, struct peri_error
     const struct expecting *e = arg;
     char text[32];
     snprintf(text, sizeof(text), "%" PRId64, e->steady_ms);
+    PERI_FAILPOINT("alive.rows");
     return peri_tx_meta_set(tx, ALIVE_KEY, text, err);
 }
 
 static void mark_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
+    PERI_FAILPOINT("alive.done");
     struct expecting *e = arg;
     e->p->submitting--; /* a mark that is not stored makes the next wait a little longer */
     free_expecting(e);
@@ -169,6 +174,7 @@ static enum peri_status silence_tx(struct peri_tx *tx, void *arg, struct peri_er
     snprintf(text, sizeof(text), "%" PRId64, s->now);
     enum peri_status st =
         s->now > s->from ? peri_tx_keyed_shift(tx, "absence ", s->from, s->now - s->from, err) : PERI_OK;
+    PERI_FAILPOINT("silence.rows");
     return st == PERI_OK ? peri_tx_meta_set(tx, ALIVE_KEY, text, err) : st;
 }
 

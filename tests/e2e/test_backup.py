@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import sqlite3
 import threading
 
 import harness
@@ -53,6 +54,22 @@ class Backup(harness.Case):
         run, = q.runs_of(q.emit("t.Note", {"n": -1}))
         old = q.get("/v1/runs/run-1")
         self.assertNotEqual(run["steps"][0]["idempotency_key"].split(".")[0], old["steps"][0]["idempotency_key"].split(".")[0])
+
+    def test_a_kill_in_the_middle_leaves_the_old_copy_or_the_new_one(self):
+        p = self.service(rules=RULES)
+        p.runs_of(p.emit("t.Note", {"n": 1}))
+        p.cli("backup", self.copy(p), expect=0)
+        old = os.stat(self.copy(p)).st_ino
+        for point in ("backup.checked", "backup.copied", "backup.renamed"):
+            p.env["PERIGEE_FAILPOINT"] = point
+            p.cli("backup", self.copy(p), expect=-9)
+            del p.env["PERIGEE_FAILPOINT"]
+            self.assertEqual(os.stat(self.copy(p)).st_ino == old, point != "backup.renamed")
+            with sqlite3.connect(self.copy(p)) as db:
+                self.assertEqual(db.execute("PRAGMA quick_check").fetchone(), ("ok",))
+        self.assertEqual(p.runs_of(p.emit("t.Note", {"n": 2}))[0]["state"], "succeeded")
+        p.cli("backup", self.copy(p), expect=0)
+        self.assertEqual([name for name in os.listdir(p.dir) if "copy.db" in name], ["copy.db"])
 
     def test_without_a_service(self):
         p = self.service(rules=RULES)

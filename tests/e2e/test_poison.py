@@ -79,7 +79,7 @@ class Poison(harness.Case):
             ends += 1
             self.assertLessEqual(ends, 5, self.p.log_text()[-3000:])
             self.p.start(*arguments, ready=False)
-        self.assertEqual(ends, 3)  # as it came, and two tries
+        self.assertEqual(ends, 4)  # as it came, and three tries
         self.p.wait_ready()
         verdict, = self.p.get(f"/v1/events/{ids[1]}/verdicts")["items"]
         self.assertIn("stopped the engine", verdict["reason"])

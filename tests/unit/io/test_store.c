@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include "io/store_db.h"
 
@@ -393,6 +394,43 @@ static void test_newer_schema_is_refused(void **state)
 }
 
 /* Waits were stored on the clock of the wall once. What is known of a clock that was set since is taken off. */
+/* A kill in the middle of the way to the newest schema: the next start goes on from the last whole step. */
+static void test_migration_goes_on_after_a_kill(void **state)
+{
+    static const char *const points[] = {"migrate.copied@1", "migrate.step@3", "migrate.stepped@5", "migrate.step@1"};
+    struct fixture *f = *state;
+    struct peri_db db;
+    char path[128];
+    int64_t tables = 0, n = 0;
+    ok(f, peri_db_open(&db, f->path, PERI_DB_READ, &f->err));
+    ok(f, peri_db_int(&db, "SELECT count(*) FROM sqlite_schema", -1, &tables, &f->err));
+    peri_db_finish(&db);
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        const char *first[] = {peri_schema_steps[0], NULL};
+        int version = 0, ended = 0;
+        snprintf(path, sizeof(path), "%s.kill%zu", f->path, i);
+        ok(f, peri_db_open(&db, path, PERI_DB_WRITE, &f->err));
+        ok(f, peri_schema_migrate(&db, first, 0, &f->err));
+        peri_db_finish(&db);
+        pid_t child = fork();
+        if (child == 0) {
+            setenv("PERIGEE_FAILPOINT", points[i], 1);
+            if (peri_db_open(&db, path, PERI_DB_WRITE, &f->err) == PERI_OK)
+                (void)!peri_schema_migrate(&db, peri_schema_steps, 1, &f->err);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &ended, 0), child);
+        assert_true(WIFSIGNALED(ended) && WTERMSIG(ended) == SIGKILL);
+        ok(f, peri_db_open(&db, path, PERI_DB_WRITE, &f->err));
+        ok(f, peri_schema_inspect(&db, peri_schema_newest(peri_schema_steps), &version, &f->err));
+        assert_in_range(version, 1, peri_schema_newest(peri_schema_steps) - 1);
+        ok(f, peri_schema_migrate(&db, peri_schema_steps, version, &f->err));
+        ok(f, peri_db_int(&db, "SELECT count(*) FROM sqlite_schema", -1, &n, &f->err));
+        assert_int_equal(n, tables);
+        peri_db_finish(&db);
+    }
+}
+
 static void test_migration_of_waits_takes_off_what_the_clock_was_set_by(void **state)
 {
     struct fixture *f = *state;
@@ -490,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_reader_without_a_database),
         T(test_newer_schema_is_refused),
         T(test_migration_copies_and_moves_forward),
+        T(test_migration_goes_on_after_a_kill),
         T(test_migration_of_waits_takes_off_what_the_clock_was_set_by),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
