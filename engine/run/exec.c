@@ -396,41 +396,6 @@ static void evaluate(struct live_task *task)
         task->evaluation = evaluation;
 }
 
-/* The turn of a task that is held back: one after that of its rule's last one, and not before those that are taken now.
- * So rules take turns, however many runs one of them has. Without memory: in order. */
-static uint64_t turn_of(struct live_task *task)
-{
-    struct peri_pipeline *p = task->live->p;
-    const char *rule = task->live->run->rule->id;
-    if (!p->held_first) { /* nobody waits: who has waited before does not count */
-        peri_map_destroy(p->held_turns, NULL);
-        p->held_turns = NULL;
-    }
-    if (!p->held_turns)
-        p->held_turns = peri_map_create();
-    uint64_t last = p->held_turns ? (uint64_t)(uintptr_t)peri_map_get(p->held_turns, rule) : 0;
-    uint64_t turn = (last > p->held_turn ? last : p->held_turn) + 1;
-    if (!p->held_turns || !peri_map_set(p->held_turns, rule, (void *)(uintptr_t)turn, NULL))
-        return p->held_last ? p->held_last->turn : p->held_turn;
-    return turn;
-}
-
-static void hold_back(struct live_task *task)
-{
-    struct peri_pipeline *p = task->live->p;
-    struct live_task **link = &p->held_first;
-    task->turn = turn_of(task);
-    task->held = true;
-    if (p->held_last && p->held_last->turn <= task->turn)
-        link = &p->held_last->held_next;
-    while (*link && (*link)->turn <= task->turn)
-        link = &(*link)->held_next;
-    task->held_next = *link;
-    *link = task;
-    if (!task->held_next)
-        p->held_last = task;
-}
-
 /* The state is stored: now what it stands for. */
 static void perform(struct live_task *task)
 {
@@ -454,7 +419,7 @@ static void perform(struct live_task *task)
         break;
     case PERI_NEXT_HELD:
         if (!live->behind)
-            hold_back(task);
+            held_add(task);
         break;
     case PERI_NEXT_GO:
         if (!p->draining)
@@ -521,15 +486,4 @@ static void take_in(struct live *live, struct live_message *message)
         peri_info(p->options.log, "run", "run-%llu: %s: %s", (unsigned long long)live->run->id,
             step && step->operator_id ? step->operator_id : "?", message->error.message);
     advance(live, &input, NULL);
-}
-
-void exec_release_held(struct peri_pipeline *p)
-{
-    while (p->held_first && p->calls < PIPE_CALLS) {
-        struct live_task *task = p->held_first;
-        p->held_turn = task->turn;
-        live_unhold(task);
-        task->next = PERI_NEXT_NOTHING;
-        live_input(task->live, PERI_INPUT_GO, task->track);
-    }
 }

@@ -12,6 +12,8 @@ struct live_task *live_task(struct live *live, int track);
 /* NULL: nobody waits for it any more. */
 struct live_task *live_task_of(struct live *live, uint64_t serial);
 void live_unhold(struct live_task *task);
+/* held.c: the attempt waits for room, in memory or out of it. */
+void held_add(struct live_task *task);
 /* The call in flight, if there is one, is no longer waited for. */
 /* What a run has heard while it was not looking. */
 void live_take_hits(struct live *live);

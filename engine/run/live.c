@@ -75,23 +75,6 @@ struct live_task *live_task_of(struct live *live, uint64_t serial)
     return NULL;
 }
 
-void live_unhold(struct live_task *task)
-{
-    struct peri_pipeline *p = task->live->p;
-    struct live_task **link = &p->held_first, *before = NULL;
-    if (!task->held)
-        return;
-    while (*link && *link != task) {
-        before = *link;
-        link = &(*link)->held_next;
-    }
-    if (*link)
-        *link = task->held_next;
-    if (p->held_last == task)
-        p->held_last = before;
-    task->held = false;
-}
-
 void live_end_call(struct live_task *task)
 {
     if (!task->calling)
@@ -307,9 +290,7 @@ void exec_finish(struct peri_pipeline *p)
     free(all);
     peri_map_destroy(p->lives, NULL);
     p->lives = NULL;
-    p->held_first = p->held_last = NULL;
-    peri_map_destroy(p->held_turns, NULL);
-    p->held_turns = NULL;
+    held_finish(p);
 }
 
 /* --- from the store --- */

@@ -39,6 +39,13 @@ static bool can_go_on(const struct peri_run_row *row)
            (row->state == PERI_RUN_WAITING && row->wake_ms > 0);
 }
 
+static void mark_held(void *arg, uint64_t run)
+{
+    struct owners *o = arg;
+    uint64_t bit = run % o->size;
+    o->bits[bit / 8] |= (unsigned char)(1 << bit % 8);
+}
+
 static bool mark_heap(struct peri_pipeline *p, struct owners *o)
 {
     o->size = (1 << 16) + 16 * (uint64_t)p->heap.count + 64 * (o->looks++ % 61) + 1;
@@ -51,6 +58,7 @@ static bool mark_heap(struct peri_pipeline *p, struct owners *o)
         if (p->heap.items[i].kind == DUE_WAKE)
             o->bits[bit / 8] |= (unsigned char)(1 << bit % 8);
     }
+    held_each(p, &(struct held_visit){mark_held, o});
     return true;
 }
 

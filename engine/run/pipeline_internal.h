@@ -33,6 +33,7 @@
 #define PIPE_LOOK_MS 60000 /* the wall clock is looked at this often, because somebody may set it */
 
 struct gate;
+struct held_rule;
 struct live;
 struct peri_wait_hits;
 struct match_event;
@@ -168,9 +169,8 @@ struct peri_pipeline {
     int64_t live_runs;                        /* not final */
     size_t committing;                        /* run transactions under way */
     size_t calls;                             /* actions in flight */
-    struct live_task *held_first, *held_last; /* in order of their turns */
-    struct peri_map *held_turns;              /* of the last held one of each rule */
-    uint64_t held_turn;                       /* of the last one that was let go */
+    struct peri_map *held_rules;              /* held.c: attempts that wait for room, by rule */
+    struct held_rule *held_first, *held_last; /* rules that have some, in turn */
     struct resume_item *resume;               /* runs to be taken into memory as room allows; a queue */
     size_t resume_head, resume_count, resume_cap;
     struct evaluation *waiting_first, *waiting_last; /* condition calls that met a full queue */
@@ -322,8 +322,9 @@ struct live_task {
     uint64_t serial;         /* of the call or evaluation */
     const struct peri_condition *condition;
     struct evaluation *evaluation;
+    struct held_rule *held_by;
     struct live_task *held_next;
-    uint64_t turn; /* while held: those with the lowest come first */
+    uint64_t turn; /* while held: those of its rule with the lowest come first */
 };
 /* Something that has happened to a track and waits until it can be taken in. */
 struct live_message {
@@ -384,7 +385,15 @@ void live_clock_set(struct peri_pipeline *p);
 void live_promoted(struct peri_pipeline *p, const struct peri_run_ids *ids);
 void live_call_again(struct peri_pipeline *p, uint64_t run, uint64_t serial);
 void live_timeout(struct peri_pipeline *p, uint64_t run, uint64_t serial);
+/* held.c: as many attempts leave as there is room for. */
 void exec_release_held(struct peri_pipeline *p);
+/* Runs that wait for room out of memory. */
+struct held_visit {
+    void (*fn)(void *arg, uint64_t run);
+    void *arg;
+};
+void held_each(const struct peri_pipeline *p, const struct held_visit *visit);
+void held_finish(struct peri_pipeline *p);
 void exec_finish(struct peri_pipeline *p);
 /* The run's row cannot be read any more: declares it failed, so that somebody sees it. */
 void exec_bury(struct peri_pipeline *p, uint64_t run, enum peri_run_state stored, const struct peri_error *error);
