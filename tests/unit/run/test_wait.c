@@ -158,6 +158,140 @@ static void test_a_cancelled_run_waits_for_nothing(void **state)
     kit_close(&bed);
 }
 
+/* --- random interleavings --- */
+
+#define RANDOM_RULE                                                                                                    \
+    "name: R\ntrigger: {event: o.Placed}\nactions:\n"                                                                  \
+    "  - {operator: x.repeat, params: {n: \"{{ event.n }}\"}}\n"                                                       \
+    "  - {id: w, wait_for: {event: o.Paid, match: {n: [\"{{ event.n }}\"]}, timeout: 1h}}\n"
+#define ORDERS 40
+
+struct storm {
+    struct bed bed;
+    unsigned random;
+    int placed;
+    bool begun[ORDERS], paid[ORDERS];
+};
+
+static unsigned roll(struct storm *s, unsigned sides)
+{
+    s->random = s->random * 1103515245u + 12345u;
+    return (s->random >> 16) % sides;
+}
+
+static int order_of(const struct kit_call *call)
+{
+    struct peri_value *params = kit_json(call->params);
+    int n = (int)peri_map_int(params, "n", -1);
+    peri_value_unref(params);
+    return n;
+}
+
+/* Orders whose call has been seen: from now on their payment must be heard, whenever it comes. */
+static void look(struct storm *s)
+{
+    for (size_t i = 0; i < s->bed.call_count; i++)
+        if (strcmp(s->bed.calls[i]->operator_id, "x.repeat") == 0)
+            s->begun[order_of(s->bed.calls[i])] = true;
+}
+
+static void pay(struct storm *s, int n)
+{
+    char json[32], id[16];
+    snprintf(json, sizeof(json), "{\"n\":%d}", n);
+    snprintf(id, sizeof(id), "p%d", n);
+    (void)kit_send_id(&s->bed, "o.Paid", json, id, NULL);
+    s->paid[n] = true;
+}
+
+static void pay_one(struct storm *s)
+{
+    int from = (int)roll(s, ORDERS);
+    look(s);
+    for (int i = 0; i < ORDERS; i++) {
+        int n = (from + i) % ORDERS;
+        if (s->begun[n] && !s->paid[n]) {
+            pay(s, n);
+            return;
+        }
+    }
+}
+
+static void answer_one(struct storm *s)
+{
+    size_t open = 0;
+    for (size_t i = 0; i < s->bed.call_count; i++)
+        open += !s->bed.calls[i]->answered;
+    if (open > 0)
+        kit_reply_nth(&s->bed, "x.repeat", roll(s, (unsigned)open), true);
+}
+
+static void place(struct storm *s)
+{
+    char json[32];
+    if (s->placed == ORDERS)
+        return;
+    snprintf(json, sizeof(json), "{\"n\":%d}", s->placed++);
+    (void)kit_send(&s->bed, "o.Placed", json);
+}
+
+static void test_no_event_is_missed_between_a_call_and_its_wait(void **state)
+{
+    for (unsigned seed = 1; seed <= 6; seed++) {
+        struct storm s = {.random = seed};
+        int restarts = 0;
+        kit_open(&s.bed, RANDOM_RULE);
+        for (int step = 0; step < 400; step++) {
+            look(&s);
+            switch (roll(&s, 10)) {
+            case 0:
+            case 1:
+                place(&s);
+                break;
+            case 2:
+            case 3:
+                pay_one(&s);
+                break;
+            case 4:
+            case 5:
+                answer_one(&s);
+                break;
+            case 6:
+                if (restarts < PERI_RUN_INTERRUPTIONS_MAX - 1 && roll(&s, 8) == 0 && ++restarts)
+                    kit_restart(&s.bed, RANDOM_RULE);
+                break;
+            default:
+                peri_loop_once(s.bed.loop, 0);
+                break;
+            }
+        }
+        while (s.placed < ORDERS)
+            place(&s);
+        for (int n = 0; n < ORDERS; n++) {
+            KIT_UNTIL(&s.bed, (look(&s), s.begun[n]));
+            if (!s.paid[n])
+                pay(&s, n);
+        }
+        for (int i = 0; i < 4 * ORDERS; i++) {
+            answer_one(&s);
+            peri_loop_once(s.bed.loop, 0);
+        }
+        while (kit_run_count(&s.bed, "running") > 0) {
+            answer_one(&s);
+            peri_loop_once(s.bed.loop, 0);
+        }
+        KIT_UNTIL(&s.bed, kit_run_count(&s.bed, "succeeded") == ORDERS);
+        for (uint64_t run = 1; run <= ORDERS; run++) {
+            struct peri_value *shown = kit_run(&s.bed, run);
+            const struct peri_value *steps = peri_map_at(shown, "steps");
+            const struct peri_value *wait = peri_list_at(steps, peri_value_count(steps) - 1);
+            assert_false(peri_map_bool(peri_map_at(wait, "result"), "timed_out", true));
+            peri_value_unref(shown);
+        }
+        kit_close(&s.bed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_waits_and_what_they_have_heard_survive),
         cmocka_unit_test(test_a_run_does_not_answer_itself),
         cmocka_unit_test(test_a_cancelled_run_waits_for_nothing),
+        cmocka_unit_test(test_no_event_is_missed_between_a_call_and_its_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
