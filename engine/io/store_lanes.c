@@ -114,6 +114,101 @@ enum peri_status peri_tx_lane_before(struct peri_tx *tx, const char *rule, const
     return st;
 }
 
+/* Of a rule without a key also those that its schedules keep from overlapping. */
+enum peri_status peri_tx_times_before(
+    struct peri_tx *tx, const char *rule, uint64_t seq, struct peri_run_ids *ids, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db,
+        "SELECT id FROM runs INDEXED BY runs_lane WHERE rule=? AND ckey>='$times/' AND ckey<'$times0' AND state<10"
+        " AND state<>6 AND event<? ORDER BY id",
+        err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, rule);
+    peri_stmt_int(&q, (int64_t)seq);
+    st = take_ids(&q, ids, err);
+    peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_tx_cancel_mark(
+    struct peri_tx *tx, const char *rule, const char *ckey, uint64_t seq, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_db_exec(tx->db,
+        "DELETE FROM cancels WHERE seq<(SELECT coalesce(min(seq),9223372036854775807) FROM events WHERE state=0)", err);
+    if (!st)
+        st = peri_stmt_open(&q, tx->db,
+            "INSERT INTO cancels(rule,ckey,seq) SELECT ?1,?2,?3 WHERE EXISTS(SELECT 1 FROM events WHERE state=0 AND "
+            "seq<?3)"
+            " ON CONFLICT(rule,ckey) DO UPDATE SET seq=max(seq,excluded.seq)",
+            err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, rule);
+    peri_stmt_text(&q, ckey);
+    peri_stmt_int(&q, (int64_t)seq);
+    return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_cancel_after(
+    struct peri_tx *tx, const char *rule, const char *ckey, uint64_t seq, uint64_t *ret_by, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = false;
+    *ret_by = 0;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT seq FROM cancels WHERE rule=? AND ckey=? AND seq>?", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, rule);
+    peri_stmt_text(&q, ckey);
+    peri_stmt_int(&q, (int64_t)seq);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && row)
+        *ret_by = (uint64_t)peri_stmt_get_int(&q, 0);
+    peri_stmt_close(&q);
+    return st;
+}
+
+enum peri_status peri_tx_run_keyed(struct peri_tx *tx, uint64_t run, const char *ckey, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st =
+        peri_stmt_open(&q, tx->db, "UPDATE runs SET ckey=? WHERE id=? AND ckey IS NULL AND state<10", err);
+    if (st)
+        return st;
+    peri_stmt_text(&q, ckey);
+    peri_stmt_int(&q, (int64_t)run);
+    return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_reader_keyless(struct peri_reader *reader, uint64_t after, size_t limit,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
+{
+    struct peri_stmt q;
+    bool row = true;
+    peri_db_limit(&reader->db, 0);
+    enum peri_status st = peri_stmt_open(&q, &reader->db,
+        "SELECT id,rule,event,trig FROM runs INDEXED BY runs_live WHERE state<10 AND ckey IS NULL AND id>? ORDER BY id"
+        " LIMIT ?",
+        err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)after);
+    peri_stmt_int(&q, (int64_t)limit);
+    while (!(st = peri_stmt_row(&q, &row, err)) && row) {
+        struct peri_run_row r = {.id = (uint64_t)peri_stmt_get_int(&q, 0),
+            .rule = peri_stmt_get_text(&q, 1),
+            .event = (uint64_t)peri_stmt_get_int(&q, 2),
+            .trigger = peri_stmt_get_text(&q, 3)};
+        if ((st = fn(arg, &r)))
+            break;
+    }
+    peri_stmt_close(&q);
+    return st;
+}
+
 enum peri_status peri_tx_runs_changeable(struct peri_tx *tx,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg, struct peri_error *err)
 {

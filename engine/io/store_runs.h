@@ -118,6 +118,23 @@ enum peri_status peri_tx_run_stop(struct peri_tx *tx, uint64_t id, enum peri_run
 struct peri_run_ids;
 enum peri_status peri_tx_lane_before(struct peri_tx *tx, const char *rule, const char *ckey, uint64_t seq,
     struct peri_run_ids *ids, struct peri_error *err) PERI_MUST_CHECK;
+/* Those of schedules that must not overlap (lanes that begin with "$times/"), whatever their lane. */
+enum peri_status peri_tx_times_before(struct peri_tx *tx, const char *rule, uint64_t seq, struct peri_run_ids *ids,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* The event seq has ended the runs of (rule, ckey) that earlier events had started. Kept while earlier ones are not
+ * matched; _after: the newest such event behind seq, 0: none. */
+enum peri_status peri_tx_cancel_mark(
+    struct peri_tx *tx, const char *rule, const char *ckey, uint64_t seq, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_cancel_after(struct peri_tx *tx, const char *rule, const char *ckey, uint64_t seq,
+    uint64_t *ret_by, struct peri_error *err) PERI_MUST_CHECK;
+/* Live runs without a key (id, rule, event, trigger), those above `after`; gives one to such a run. fn must not read
+ * from the same reader. */
+enum peri_status peri_reader_keyless(struct peri_reader *reader, uint64_t after, size_t limit,
+    enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,
+    struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_tx_run_keyed(
+    struct peri_tx *tx, uint64_t run, const char *ckey, struct peri_error *err) PERI_MUST_CHECK;
+
 /* Runs that are not final, are no person's, and whose rule says that an edit concerns them. fn must not change runs. */
 enum peri_status peri_tx_runs_changeable(struct peri_tx *tx,
     enum peri_status (*fn)(void *arg, const struct peri_run_row *row), void *arg,

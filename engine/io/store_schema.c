@@ -192,8 +192,13 @@ static const char step_14[] =
     ";"
     "UPDATE circuits SET opened=opened-" CLOCK_OFFSET ", until=until-" CLOCK_OFFSET " WHERE " WAS_SET ";";
 
+/* Events that have ended runs (cancel_on) while earlier ones were not matched: what these start is ended too. */
+static const char step_15[] = "CREATE TABLE cancels(rule TEXT NOT NULL, ckey TEXT NOT NULL, seq INTEGER NOT NULL,"
+                              " PRIMARY KEY(rule,ckey)) WITHOUT ROWID;"
+                              "CREATE INDEX cancels_seq ON cancels(seq);";
+
 const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9,
-    step_10, step_11, step_12, step_13, step_14, NULL};
+    step_10, step_11, step_12, step_13, step_14, step_15, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

@@ -148,6 +148,9 @@ void match_cancels_find(struct match_event *me);
 enum peri_status match_cancels_store(
     struct peri_tx *tx, struct match_tx *mt, const struct match_event *me, struct peri_error *err) PERI_MUST_CHECK;
 void match_cancels_finish(struct match_event *me);
+/* The run that was just made: an event that came behind its own may have ended it already. */
+enum peri_status match_cancelled_since(
+    struct peri_tx *tx, struct match_tx *mt, struct match_rule *mr, struct peri_error *err);
 
 /* match_commit.c: whatever may be stored becomes a transaction, unless one is under way. */
 void match_commit(struct peri_pipeline *p);

@@ -100,6 +100,8 @@ static enum peri_status fire(struct peri_tx *tx, struct match_tx *mt, struct mat
         st = match_throttle_fired(tx, mt, mr, err);
     for (size_t i = stops; i < mt->stops.count; i++)
         mt->stops.items[i].by = mr->run;
+    if (st == PERI_OK && mr->run && mr->rule->flow.cancel_count > 0)
+        st = match_cancelled_since(tx, mt, mr, err);
     if (st != PERI_OK)
         return st;
     const char *word = state == PERI_RUN_QUEUED ? PERI_VERDICT_QUEUED : PERI_VERDICT_FIRED;

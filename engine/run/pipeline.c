@@ -156,6 +156,7 @@ enum peri_status peri_pipeline_start_ops(
     p->started = true;
     owners_begin(p);
     edits_sweep(p);
+    cancel_keys(p);
     lanes_sweep(p, NULL, NULL);
     system_started(p);
     watch_set(p);

@@ -175,6 +175,7 @@ struct peri_pipeline {
     size_t resume_head, resume_count, resume_cap;
     struct evaluation *waiting_first, *waiting_last; /* condition calls that met a full queue */
     bool waiting_timer;                              /* those of them that wait for room will be looked at */
+    bool keying, keying_again;                       /* cancel_keys is under way; the rules have changed meanwhile */
     struct gate *gate;
     int64_t dead_lost; /* dead letters that were not kept, as last counted */
     uint64_t serial;
@@ -461,6 +462,8 @@ void start_schedule_found(struct peri_pipeline *p, const struct schedule_item *i
 void start_told(struct peri_pipeline *p);
 enum peri_status start_value(const struct peri_pipeline *p, struct peri_value **ret) PERI_MUST_CHECK;
 
+/* cancel.c: runs that began before their rule had cancel_on get a key. */
+void cancel_keys(struct peri_pipeline *p);
 /* edits.c: runs whose rule was edited or removed while they were under way. Rules have changed. */
 void edits_sweep(struct peri_pipeline *p);
 /* A run of this version has just been made: is it the present one? */

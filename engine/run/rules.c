@@ -99,6 +99,7 @@ enum peri_status peri_pipeline_set_rules(
     st = schedules_set(p, err);
     if (p->started) {
         edits_sweep(p);
+        cancel_keys(p);
         lanes_sweep(p, NULL, NULL);
         watch_set(p);
         pipe_pump(p);

@@ -70,6 +70,75 @@ static void test_who_waits_in_the_lane_behind_a_cancelled_one_follows(void **sta
     kit_close(&bed);
 }
 
+#define SLOW_CANCEL                                                                                                    \
+    "name: R\ntrigger: {event: a.B}\nkey: \"{{ event.k }}\"\ncancel_on: [{event: a.Stop}]\n"                           \
+    "conditions: [{operator: c.slow}]\nactions: [{operator: x.ok}]\n"
+
+static void test_a_run_of_an_earlier_event_whose_condition_is_slow_is_ended_too(void **state)
+{
+    for (int restart = 0; restart < 2; restart++) {
+        struct bed bed;
+        kit_open(&bed, SLOW_CANCEL);
+        (void)kit_send(&bed, "a.B", "{\"k\":\"ann\"}");
+        (void)kit_send(&bed, "a.B", "{\"k\":\"bob\"}");
+        KIT_UNTIL(&bed, kit_calls(&bed, "c.slow") == 2);
+        (void)kit_send(&bed, "a.Stop", "{\"k\":\"ann\"}");
+        KIT_UNTIL(&bed, kit_status(&bed, "unmatched") == 2);
+        if (restart)
+            kit_restart(&bed, SLOW_CANCEL);
+        (void)kit_send(&bed, "a.B", "{\"k\":\"ann\"}");
+        KIT_UNTIL(&bed, kit_calls(&bed, "c.slow") == 3);
+        for (int i = 0; i < 3; i++)
+            kit_reply(&bed, "c.slow", true);
+        KIT_QUIET(&bed);
+        assert_int_equal(kit_run_count(&bed, "cancelled"), 1);
+        assert_int_equal(kit_run_count(&bed, "succeeded"), 2); /* another key, and a later event */
+        assert_error(&bed, 1, "cancelled", "cancel_on");
+        assert_int_equal(kit_calls(&bed, "x.ok"), 2);
+        kit_close(&bed);
+    }
+}
+
+static void test_runs_that_began_before_their_rule_had_it(void **state)
+{
+    static const char *const plain = "name: R\ntrigger: {event: a.B}\nactions: [{delay: 1h}, {operator: x.ok}]\n";
+    for (int restart = 0; restart < 2; restart++) {
+        struct bed bed;
+        kit_open(&bed, plain);
+        (void)kit_send(&bed, "a.B", "{\"k\":\"ann\"}");
+        (void)kit_send(&bed, "a.B", "{\"k\":\"bob\"}");
+        (void)kit_send(&bed, "a.B", "{}"); /* no key: nothing concerns it */
+        KIT_QUIET(&bed);
+        if (restart)
+            kit_restart(&bed, CANCEL("key: \"{{ event.k }}\"\n"));
+        else
+            kit_rules(&bed, CANCEL("key: \"{{ event.k }}\"\n"));
+        KIT_QUIET(&bed);
+        (void)kit_send(&bed, "a.Stop", "{\"k\":\"ann\",\"why\":1}");
+        KIT_UNTIL(&bed, kit_run_is(&bed, 1, "cancelled"));
+        assert_int_equal(kit_run_count(&bed, "sleeping"), 2);
+        kit_rules(&bed, CANCEL(""));
+        KIT_QUIET(&bed);
+        (void)kit_send(&bed, "a.Stop", "{\"why\":1}");
+        KIT_UNTIL(&bed, kit_run_is(&bed, 3, "cancelled"));
+        kit_close(&bed);
+    }
+}
+
+static void test_runs_of_a_schedule_that_must_not_overlap(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "name: R\ntrigger: {schedule: {every: 10m, overlap: skip}}\ncancel_on: [{event: a.Stop}]\n"
+                   "actions: [{delay: 25m}, {operator: x.ok}]\n");
+    kit_advance(&bed, 600000);
+    KIT_UNTIL(&bed, kit_run_count(&bed, "sleeping") == 1);
+    (void)kit_send(&bed, "a.Stop", "{}");
+    KIT_UNTIL(&bed, kit_run_count(&bed, "cancelled") == 1);
+    kit_advance(&bed, 600000);
+    KIT_UNTIL(&bed, kit_run_count(&bed, "sleeping") == 1); /* its place is free */
+    kit_close(&bed);
+}
+
 #define EDIT(word, text)                                                                                               \
     "name: R\ntrigger: {event: a.B}\n" word "actions: [{delay: 1h}, {operator: x.ok, params: {text: " text "}}]\n"
 
@@ -163,6 +232,9 @@ int main(void)
         cmocka_unit_test(test_an_event_cancels_the_runs_of_its_key),
         cmocka_unit_test(test_without_a_key_it_cancels_all_that_were_there),
         cmocka_unit_test(test_who_waits_in_the_lane_behind_a_cancelled_one_follows),
+        cmocka_unit_test(test_a_run_of_an_earlier_event_whose_condition_is_slow_is_ended_too),
+        cmocka_unit_test(test_runs_that_began_before_their_rule_had_it),
+        cmocka_unit_test(test_runs_of_a_schedule_that_must_not_overlap),
         cmocka_unit_test(test_a_run_goes_on_with_its_text),
         cmocka_unit_test(test_an_edit_cancels),
         cmocka_unit_test(test_an_edit_restarts),
