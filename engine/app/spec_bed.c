@@ -257,6 +257,9 @@ static enum peri_status open_accounts(struct peri_spec_bed *bed, const struct pe
 static enum peri_status open_host(
     struct peri_spec_bed *bed, const struct peri_value *spec, const char *const *folders, struct peri_error *err)
 {
+    const char *timezone = peri_map_text(spec, "timezone");
+    if (timezone && !(bed->timezone = peri_strdup(timezone)))
+        return peri_error_nomem(err);
     struct peri_host_options options = {
         .loop = bed->loop,
         .log = bed->log,
@@ -266,7 +269,7 @@ static enum peri_status open_host(
         .secrets = bed->secrets,
         .accounts = bed->accounts,
         .tz = &bed->tz,
-        .timezone = peri_map_text(spec, "timezone"),
+        .timezone = bed->timezone, /* the host reads it as long as it lives */
         .plugin_path = folders,
         .bundled_path = bed->share,
         .leave_bundled = true,
@@ -364,6 +367,7 @@ void peri_spec_bed_close(struct peri_spec_bed *bed)
     pthread_mutex_destroy(&bed->lock);
     free(bed->share);
     free(bed->policy);
+    free(bed->timezone);
 }
 
 /* ---- time ---- */

@@ -35,7 +35,7 @@ struct peri_spec_bed {
     struct peri_pipeline *pipeline;
     struct peri_host *host;
     struct peri_tz_source tz;
-    char *share, *policy; /* policy: a file, or NULL */
+    char *share, *policy, *timezone; /* policy: a file, or NULL */
     struct peri_value *config, *channels, *sent;
     peri_spec_answer ask;
     void *ask_ctx;

@@ -98,6 +98,7 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
         .loop = bench->loop,
         .log = bench->log,
         .clock = bench->clock,
+        .timezone = config->timezone,
         .store = bench->scratch,
         .database = !bench->empty && peri_path_is_file(config->database) ? config->database : NULL,
         .http = bench->http,

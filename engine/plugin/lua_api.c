@@ -62,6 +62,7 @@ const char *const peri_lua_api_names[] = {
     "time.now",
     "time.now_ms",
     "time.parse",
+    "time.zone",
     NULL,
 };
 

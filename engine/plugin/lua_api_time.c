@@ -102,10 +102,18 @@ static int time_duration(lua_State *L)
     return 1;
 }
 
+/* zone(): the one of perigee.yaml. */
+static int time_zone(lua_State *L)
+{
+    const char *zone = peri_lua_job(L)->host->options.timezone;
+    lua_pushstring(L, zone && *zone ? zone : "UTC");
+    return 1;
+}
+
 void peri_lua_api_time(lua_State *L, const struct peri_plugin *plugin)
 {
     static const luaL_Reg functions[] = {{"now", time_now}, {"now_ms", time_now_ms}, {"parse", time_parse},
-        {"format", time_format}, {"duration", time_duration}, {NULL, NULL}};
+        {"format", time_format}, {"duration", time_duration}, {"zone", time_zone}, {NULL, NULL}};
     lua_newtable(L);
     peri_lua_set_functions(L, functions);
     lua_setfield(L, -2, "time");

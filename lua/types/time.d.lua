@@ -26,4 +26,8 @@ function time.format(ms, zone, format) end
 ---@return integer ms
 function time.duration(text) end
 
+--- The zone that perigee.yaml names for all that names none of its own; UTC when it says nothing.
+---@return string zone "Europe/Berlin"
+function time.zone() end
+
 return time

@@ -84,7 +84,7 @@ local function contains(config, name, today, depth)
 end
 
 local function today_of(params, ctx)
-  local zone = params.timezone or ctx.config.timezone or "UTC"
+  local zone = params.timezone or ctx.config.timezone or ctx.time.zone()
   local ms = params.at and ctx.time.parse(params.at) or ctx.time.now_ms()
   local text = ctx.time.format(ms, zone, "%Y-%m-%d %u")
   local year, month, day, weekday = text:match("^(%d+)-(%d+)-(%d+) (%d)$")
@@ -108,7 +108,7 @@ conditions["time.isDay"] = {
     properties = {
       days = { type = "string", minLength = 1, description = "name of the set" },
       at = { type = "string", description = "the time to look at; default: now" },
-      timezone = { type = "string", description = "where days begin and end; default: that of the settings" },
+      timezone = { type = "string", description = "where days begin and end; default: that of the settings, else that of perigee.yaml" },
     },
     required = { "days" },
   },

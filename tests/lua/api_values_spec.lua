@@ -150,6 +150,12 @@ describe("ctx.time.format", function()
   end)
 end)
 
+describe("ctx.time.zone", function()
+  it("is that of perigee.yaml, else UTC", function()
+    assert.equal("UTC", (run("return ctx.time.zone()")))
+  end)
+end)
+
 describe("ctx.time.duration", function()
   it("reads units", function()
     assert.same({ 600000, 5400000, 86400000 }, { run("return ctx.time.duration('10m'), ctx.time.duration('1h30m'), ctx.time.duration('1d')") })

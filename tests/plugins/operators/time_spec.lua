@@ -40,6 +40,17 @@ describe("time.isDay", function()
     assert.same({ actual = "fri 2026-12-25", zone = "UTC", wanted = "workdays" }, why)
   end)
 
+  it("takes days from midnight to midnight in the zone of the call, of the settings, of perigee.yaml", function()
+    local late = "2026-01-09T23:30:00Z" -- a Saturday already in Berlin
+    local function holds(settings, zone, own)
+      return (kit.host({ config = settings, timezone = zone }):call("time.isDay", { days = "workdays", at = late, timezone = own }))
+    end
+    assert.is_true(holds({}, nil))
+    assert.is_false(holds({}, "Europe/Berlin"))
+    assert.is_true(holds({ timezone = "America/New_York" }, "Europe/Berlin"))
+    assert.is_false(holds({ timezone = "America/New_York" }, "Europe/Berlin", "Asia/Kolkata"))
+  end)
+
   it("refuses what nobody has declared", function()
     assert.equal("unknown_days", kit.fails(ask, "moondays", "2026-01-09T12:00:00Z").code)
     assert.equal("bad_config", kit.fails(ask, "ring", "2026-01-09T12:00:00Z").code)
