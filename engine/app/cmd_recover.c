@@ -74,18 +74,34 @@ static void print_result(struct peri_cli *cli, struct peri_value *v, const char 
         printf("\nwritten to %s. To use it: stop the service and run this command again with --replace.\n", file);
 }
 
+static void print_finished(struct peri_cli *cli, const char *database)
+{
+    struct peri_value *v = peri_value_map();
+    if (!cli->json)
+        printf("an earlier call was stopped halfway: %s is the recovered database now\n", database);
+    else if (v && !peri_map_put_text(v, "file", database) && !peri_map_put_bool(v, "finished", true))
+        peri_print_json(v);
+    peri_value_unref(v);
+}
+
 static int recover(struct peri_cli *cli, const struct peri_args *args, const char *database)
 {
     struct peri_error err;
     struct peri_value *v = NULL;
-    int lock = -1;
-    bool replace = args->value[REPLACE] != NULL;
+    int lock = -1, code = PERI_EXIT_OK;
+    bool replace = args->value[REPLACE] != NULL, finished = false;
     char *aside = replace ? aside_name(database) : NULL;
     char *to = args->value[OUTPUT] ? peri_strdup(args->value[OUTPUT]) : peri_asprintf("%s.recovered", database);
     struct peri_copy_options copy = {.from = database, .to = to, .progress = peri_cli_copy_progress};
     enum peri_status st = to && (aside || !replace) ? PERI_OK : peri_error_nomem(&err);
     if (!st && replace)
         st = peri_store_hold(database, &lock, &err);
+    if (!st && replace)
+        st = peri_store_finish_replacing(database, to, &finished, &err);
+    if (finished) {
+        print_finished(cli, database);
+        goto out;
+    }
     if (!st) {
         if (replace && !args->value[OUTPUT])
             unlink(to); /* of an earlier try */
@@ -97,7 +113,6 @@ static int recover(struct peri_cli *cli, const struct peri_args *args, const cha
         st = peri_store_replace(database, to, aside, &err);
     if (!st && replace && (peri_map_put_text(v, "file", database) || peri_map_put_text(v, "damaged", aside)))
         st = peri_error_nomem(&err);
-    int code = PERI_EXIT_OK;
     if (st) {
         if (st == PERI_ECORRUPT)
             peri_error_prefix(&err, "not even the table of contents can be read, only a backup can help");
@@ -106,6 +121,7 @@ static int recover(struct peri_cli *cli, const struct peri_args *args, const cha
         code = peri_map_at(v, "lost") && peri_map_int(v, "lost", 0) == 0 ? PERI_EXIT_OK : PERI_EXIT_NO;
         print_result(cli, v, database, aside);
     }
+out:
     if (lock >= 0)
         close(lock);
     peri_value_unref(v);

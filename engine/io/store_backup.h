@@ -35,6 +35,10 @@ enum peri_status peri_store_recover(
  * the database meanwhile. */
 enum peri_status peri_store_replace(
     const char *database, const char *copy, const char *aside, struct peri_error *err) PERI_MUST_CHECK;
+/* Was that stopped halfway, so that `database` has lost its WAL, which its other name still has, and the copy is whole?
+ * Then it is finished. */
+enum peri_status peri_store_finish_replacing(
+    const char *database, const char *copy, bool *ret_done, struct peri_error *err) PERI_MUST_CHECK;
 /* As an open store would, so that no service starts meanwhile; close the descriptor to let go. PERI_EBUSY: one runs. */
 enum peri_status peri_store_hold(const char *database, int *ret_fd, struct peri_error *err) PERI_MUST_CHECK;
 

@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include "base/failpoint.h"
 #include "base/id.h"
 #include "base/str.h"
 #include "data/json.h"
@@ -607,7 +610,39 @@ enum peri_status peri_store_replace(const char *database, const char *copy, cons
         st = drop_beside(database, "-wal", err);
     if (!st)
         st = drop_beside(database, "-shm", err);
+    PERI_FAILPOINT("replace.dropped");
     return st ? st : peri_copy_publish(copy, database, err);
+}
+
+/* Is it the same file under another name? */
+static bool has_name(const char *database, const struct stat *sb)
+{
+    glob_t found = {0};
+    bool same = false;
+    char *pattern = peri_asprintf("%s.damaged-*", database);
+    if (pattern && glob(pattern, GLOB_NOSORT, NULL, &found) == 0)
+        for (size_t i = 0; i < found.gl_pathc && !same; i++) {
+            struct stat other;
+            same = stat(found.gl_pathv[i], &other) == 0 && other.st_dev == sb->st_dev && other.st_ino == sb->st_ino;
+        }
+    globfree(&found);
+    free(pattern);
+    return same;
+}
+
+enum peri_status peri_store_finish_replacing(
+    const char *database, const char *copy, bool *ret_done, struct peri_error *err)
+{
+    struct stat sb;
+    char *wal = peri_asprintf("%s-wal", database);
+    bool half = wal && access(wal, F_OK) != 0 && access(copy, F_OK) == 0 && stat(database, &sb) == 0 &&
+                sb.st_nlink > 1 && has_name(database, &sb);
+    enum peri_status st = wal ? PERI_OK : peri_error_nomem(err);
+    free(wal);
+    if (half)
+        st = peri_copy_publish(copy, database, err);
+    *ret_done = half && st == PERI_OK;
+    return st;
 }
 
 enum peri_status peri_store_hold(const char *database, int *ret_fd, struct peri_error *err)

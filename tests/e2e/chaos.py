@@ -157,7 +157,7 @@ def failpoints():
     names = set()
     for path in Path(harness.SOURCE, "engine").rglob("*.c"):
         names.update(re.findall(r'PERI_FAILPOINT\("([^"]+)"\)', path.read_text()))
-    return sorted(n for n in names if not n.startswith(("migrate.", "backup.", "account.", "bury.", "jump.", "recovered.")))
+    return sorted(n for n in names if not n.startswith(("migrate.", "backup.", "replace.", "account.", "bury.", "jump.", "recovered.")))
 
 
 class Chaos:

@@ -71,6 +71,17 @@ class Backup(harness.Case):
         p.cli("backup", self.copy(p), expect=0)
         self.assertEqual([name for name in os.listdir(p.dir) if "copy.db" in name], ["copy.db"])
 
+    def test_a_replacement_that_is_stopped_halfway_is_finished_by_the_next(self):
+        p = self.service(rules=RULES)
+        ids = [p.runs_of(p.emit("t.Note", {"n": n}))[0]["id"] for n in range(3)]
+        p.kill()  # what it has written is in the WAL
+        p.env["PERIGEE_FAILPOINT"] = "replace.dropped"
+        p.cli("recover", "--replace", p.state, expect=-9)
+        del p.env["PERIGEE_FAILPOINT"]
+        self.assertIn("stopped halfway", p.cli("recover", "--replace", p.state, expect=0).stdout)
+        p.start()
+        self.assertEqual(sorted(r["id"] for r in p.get("/v1/runs")["items"]), ids)
+
     def test_without_a_service(self):
         p = self.service(rules=RULES)
         p.runs_of(p.emit("t.Note", {"n": 1}))
