@@ -141,12 +141,14 @@ static int run_busted(
     FILE *in = fdopen(pipes.from[0], "r"), *out = fdopen(pipes.to[1], "w");
     if (good && in && out) {
         void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+        void (*interrupt)(int) = signal(SIGINT, SIG_IGN); /* it ends busted, and that ends this */
         char *here = getcwd(NULL, 0);
         good = here && chdir(dir) == 0; /* a spec's folders are seen from there */
         if (good)
             peri_spec_talk(in, out, folder);
         good = here && chdir(here) == 0 && good;
         free(here);
+        (void)signal(SIGINT, interrupt);
         (void)signal(SIGPIPE, before);
     }
     if (in)
