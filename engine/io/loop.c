@@ -58,6 +58,8 @@ struct peri_loop {
     uint64_t serial; /* of the newest timer */
     struct sig *signals;
     struct post spares[SPARE_POSTS];
+    bool in_round; /* something posted is being run */
+    struct peri_later *later;
 };
 
 static void take_posts(struct peri_loop *loop, struct post **ret_first)
@@ -82,6 +84,41 @@ static void free_post(struct peri_loop *loop, struct post *post)
     pthread_mutex_unlock(&loop->lock);
 }
 
+static void run_later(struct peri_loop *loop)
+{
+    while (loop->later) {
+        struct peri_later *later = loop->later;
+        loop->later = later->next;
+        later->waits = false;
+        later->fn(later->arg);
+    }
+}
+
+void peri_loop_later(struct peri_loop *loop, struct peri_later *later, void (*fn)(void *arg), void *arg)
+{
+    if (!loop->in_round) {
+        fn(arg);
+        return;
+    }
+    if (later->waits)
+        return;
+    struct peri_later **end = &loop->later;
+    while (*end)
+        end = &(*end)->next;
+    *later = (struct peri_later){.fn = fn, .arg = arg, .waits = true};
+    *end = later;
+}
+
+void peri_later_cancel(struct peri_loop *loop, struct peri_later *later)
+{
+    struct peri_later **link = &loop->later;
+    while (*link && *link != later)
+        link = &(*link)->next;
+    if (*link)
+        *link = later->next;
+    later->waits = false;
+}
+
 /* Runs what was queued when we woke up. What these calls post themselves waits for the next round, so that sockets and
  * timers get their turn. */
 static void on_wake(evutil_socket_t fd, short what, void *arg)
@@ -93,13 +130,17 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     if (loop->stop)
         event_base_loopbreak(loop->base);
     struct post *post;
+    bool outer = loop->in_round; /* somebody turns the loop from within */
     take_posts(loop, &post);
+    loop->in_round = true;
     while (post) {
         struct post *next = post->next;
         post->fn(post->arg);
         free_post(loop, post);
         post = next;
     }
+    run_later(loop);
+    loop->in_round = outer;
 }
 
 static void wake(struct peri_loop *loop)
@@ -239,6 +280,7 @@ int64_t peri_loop_next_due(const struct peri_loop *loop)
 void peri_loop_once(struct peri_loop *loop, int64_t max_wait_ms)
 {
     loop->thread = pthread_self();
+    run_later(loop);
     bool fired = loop->by_clock && fire_due(loop);
     if (max_wait_ms <= 0 || fired) {
         event_base_loop(loop->base, EVLOOP_NONBLOCK);

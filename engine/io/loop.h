@@ -27,6 +27,18 @@ bool peri_loop_is_current(const struct peri_loop *loop); /* is this the loop's t
  * many posts. A few go without memory. PERI_ENOMEM, or PERI_ESTATE when the loop is being destroyed (then fn does not run). */
 enum peri_status peri_loop_post(struct peri_loop *loop, void (*fn)(void *arg), void *arg) PERI_MUST_CHECK;
 
+/* Runs fn(arg) when all that was posted until now has run, once however often it was asked for; at once when nothing
+ * posted is being run. For what is done once for many completions. Memory is the caller's: zeroed first, and cancelled
+ * before it is freed. */
+struct peri_later {
+    void (*fn)(void *arg);
+    void *arg;
+    struct peri_later *next;
+    bool waits;
+};
+void peri_loop_later(struct peri_loop *loop, struct peri_later *later, void (*fn)(void *arg), void *arg);
+void peri_later_cancel(struct peri_loop *loop, struct peri_later *later);
+
 /* A one-shot timer. Freed after it fired or by cancel; ret may be NULL. Cancelling it from within fn does nothing. */
 enum peri_status peri_loop_after(struct peri_loop *loop, int64_t delay_ms, void (*fn)(void *arg), void *arg,
     struct peri_timer **ret) PERI_MUST_CHECK;

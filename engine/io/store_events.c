@@ -87,7 +87,7 @@ static enum peri_status insert(
     size_t len = event->data ? event->data_len : 4;
     struct peri_stmt q;
     enum peri_status st = peri_stmt_open(
-        &q, tx->db, "INSERT INTO events(" EVENT_COLUMNS ") VALUES(?,?,?,?,?,?,?,0,?,?,?,?,?,?,?,?)", err);
+        &q, tx->db, "INSERT INTO events(" EVENT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)tx->next_seq);
@@ -97,6 +97,7 @@ static enum peri_status insert(
     peri_stmt_text(&q, event->external_id);
     peri_stmt_int(&q, event->time_ms);
     peri_stmt_int(&q, event->received_ms);
+    peri_stmt_int(&q, event->unheard ? PERI_EVENT_MATCHED : 0);
     peri_stmt_int(&q, event->hops);
     peri_stmt_text(&q, event->cause);
     peri_stmt_int(&q, (int64_t)event->replay_of);
@@ -128,6 +129,8 @@ enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *eve
     free(ext);
     if (!st)
         st = peri_flow_stored(tx, event->source, false, err);
+    if (!st && event->unheard)
+        st = peri_flow_ended(tx, event->source, false, err);
     if (!st)
         event->seq = tx->next_seq++;
     return st;

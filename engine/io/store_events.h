@@ -26,6 +26,7 @@ struct peri_event {
     char *target_trigger;
     struct peri_value *extensions; /* other CloudEvents attributes, or NULL */
     bool duplicate;                /* set by the store: (source, external_id) was known; seq is the first one's */
+    bool unheard;                  /* nothing is to be evaluated: it is stored as matched */
     bool damaged; /* set by peri_reader_unmatched: the stored payload fails its checksum; data is "null" */
 };
 

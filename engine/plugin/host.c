@@ -178,6 +178,7 @@ void peri_host_destroy(struct peri_host *host)
     for (int rounds = 0; (host->posted || host->self_posted) && rounds < 10;
          rounds++) /* a posted function still has the host's address */
         peri_loop_once(host->options.loop, 0);
+    peri_later_cancel(host->options.loop, &host->waking);
     while (host->watched)
         peri_cell_unwatch(host->watched);
     for (size_t i = 0; i < host->plugin_count; i++) {

@@ -464,6 +464,8 @@ struct peri_host {
     struct peri_plugin *run_head, **run_tail;
     struct peri_items finished;
     bool posted, stopping;
+    bool wanted; /* a worker has something to do and was not woken yet */
+    struct peri_later waking;
     struct peri_worker *workers;
     int worker_count;
     /* native_self.c, with the lock */

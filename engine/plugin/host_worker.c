@@ -47,7 +47,20 @@ static void schedule(struct peri_host *host, struct peri_plugin *p)
     p->next_run = NULL;
     *host->run_tail = peri_plugin_ref(p);
     host->run_tail = &p->next_run;
-    pthread_cond_signal(&host->wake);
+    host->wanted = true;
+}
+
+static void wake(void *arg)
+{
+    struct peri_host *host = arg;
+    pthread_mutex_lock(&host->lock);
+    bool many = host->run_head && host->run_head->next_run;
+    host->wanted = false;
+    pthread_mutex_unlock(&host->lock);
+    if (many)
+        pthread_cond_broadcast(&host->wake);
+    else
+        pthread_cond_signal(&host->wake);
 }
 
 enum peri_status peri_item_send(struct peri_host *host, struct peri_plugin *p, struct peri_item *item, bool urgent)
@@ -60,7 +73,10 @@ enum peri_status peri_item_send(struct peri_host *host, struct peri_plugin *p, s
         put(urgent ? &p->urgent : &p->mail, item);
         schedule(host, p);
     }
+    bool wanted = host->wanted;
     pthread_mutex_unlock(&host->lock);
+    if (wanted) /* once for all that is sent at the same time: each would cost the workers a turn of their own */
+        peri_loop_later(host->options.loop, &host->waking, wake, host);
     return st;
 }
 
@@ -71,6 +87,7 @@ void peri_plugin_release(struct peri_plugin *p, bool broken)
     p->broken = broken;
     schedule(p->host, p);
     pthread_mutex_unlock(&p->host->lock);
+    peri_loop_later(p->host->options.loop, &p->host->waking, wake, p->host);
 }
 
 void peri_plugin_retire(struct peri_plugin *p)
@@ -293,6 +310,8 @@ static void *worker_main(void *arg)
         pthread_mutex_lock(&host->lock);
         p->running = false;
         schedule(host, p);
+        if (host->run_head && host->run_head->next_run) /* one of them is for this worker */
+            pthread_cond_signal(&host->wake);
         pthread_mutex_unlock(&host->lock);
         peri_plugin_unref(p);
         pthread_mutex_lock(&host->lock);

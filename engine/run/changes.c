@@ -66,7 +66,7 @@ static enum peri_status change_run(struct peri_pipeline *p, uint64_t id, const s
     }
     pipe_hold(p);
     live_change(live, change);
-    pipe_pump(p);
+    pipe_pump_later(p);
     pipe_release(p);
     return PERI_OK;
 }

@@ -92,7 +92,7 @@ static void answered(void *arg, const struct peri_call_result *result)
                 &error, result->status, NULL, "the operator failed (%s)", peri_status_name(result->status));
     }
     go_on(e, peri_cond_answer(&e->eval, &e->request.scope, answer, result->value, &error));
-    pipe_pump(p);
+    pipe_pump_later(p);
     pipe_release(p);
 }
 

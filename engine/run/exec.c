@@ -288,7 +288,7 @@ static void action_answered(void *arg, const struct peri_call_result *result)
         struct live_task *task = live ? live_task_of(live, call->serial) : NULL;
         if (task && task->calling)
             call_answered(task, result);
-        pipe_pump(p);
+        pipe_pump_later(p);
     }
     free(call);
     pipe_release(p);

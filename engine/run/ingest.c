@@ -118,11 +118,15 @@ void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
     peri_metric_add(p->metrics.accepted, 1);
     if (event->seq > p->seen_seq)
         p->seen_seq = event->seq;
-    if (event->seq > p->counted_seq)
-        p->unmatched++;
     pipe_saw(p, event);
     pipe_notify_event(p, event, "journaled");
-    match_offer(p, event);
+    if (event->unheard) {
+        match_unheard_stored(p, event);
+    } else {
+        if (event->seq > p->counted_seq)
+            p->unmatched++;
+        match_offer(p, event);
+    }
     if (p->ops.journaled)
         p->ops.journaled(p->ops.ctx, event);
 }
@@ -188,8 +192,10 @@ static enum peri_status commit_batch(
         free_ingest(in);
         return peri_error_nomem(err);
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         in->events[i] = peri_batch_event_at(batch, i);
+        in->events[i]->unheard = match_is_unheard(p, in->events[i]);
+    }
     p->submitting++;
     enum peri_status st = peri_batch_is_repeatable(batch)
                               ? pipe_commit_repeatable(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, false)

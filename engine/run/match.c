@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lang/glob.h"
+#include "lang/index.h"
 #include "run/match_internal.h"
 
 /* From the journal to runs. Events wait in a window in order of seq. The front of it is begun: which rules hear the
@@ -45,6 +47,36 @@ void match_offer(struct peri_pipeline *p, struct peri_event *event)
         return;
     if (!p->started || p->behind || !window_push(p, event))
         p->behind = true;
+}
+
+static bool may_cancel(const struct peri_pipeline *p, const struct peri_event *event)
+{
+    for (size_t i = 0; i < p->cancelling_count; i++) {
+        const struct peri_flow *flow = &p->cancelling[i]->flow;
+        for (size_t k = 0; k < flow->cancel_count; k++)
+            if (peri_glob_match(flow->cancels[k].event, event->type))
+                return true;
+    }
+    return false;
+}
+
+bool match_is_unheard(const struct peri_pipeline *p, const struct peri_event *event)
+{
+    if (!p->started || p->draining || p->caution.left > 0 || !p->index)
+        return false;
+    if (event->target_rule || event->hops >= PIPE_HOPS_MAX || event->damaged)
+        return false;
+    return peri_index_lookup(p->index, event->type, NULL, 0) == 0 &&
+           (!p->off || peri_index_lookup(p->off, event->type, NULL, 0) == 0) && !may_cancel(p, event);
+}
+
+void match_unheard_stored(struct peri_pipeline *p, const struct peri_event *event)
+{
+    p->counts.matched++;
+    p->counts.unheard++;
+    peri_metric_add(p->metrics.matched, 1);
+    peri_metric_add(p->metrics.unheard, 1);
+    pipe_notify_event(p, event, "matched");
 }
 
 static enum peri_status refill_one(void *arg, struct peri_event *event)
@@ -129,13 +161,26 @@ void match_patience_over(struct peri_pipeline *p, uint64_t seq)
     }
 }
 
-/* Too many events are in memory: those whose open pairs have not been begun need not be. */
+/* Too many events are in memory: those that wait for a slow rule need not be. To read them back costs as much as to
+ * evaluate them, so where answers come quickly they stay. */
 static void park(struct peri_pipeline *p)
 {
-    if (p->under_way < PIPE_UNDER_WAY / 2 && p->pairs < PIPE_PAIRS / 2)
+    if (p->under_way < PIPE_UNDER_WAY / 2 && p->pairs < PIPE_PAIRS / 2) {
+        p->crowded = false;
         return;
+    }
+    int64_t now = pipe_mono_ms(p);
+    if (!p->crowded || now - p->crowded_at >= PIPE_PATIENCE_MS) {
+        match_lines_look(p, p->crowded ? now - p->crowded_at : 0);
+        p->crowded = true;
+        p->crowded_at = now;
+        timer_due(p, PIPE_PATIENCE_MS, DUE_EVALUATION, 0, 0);
+    }
+    if (!p->slow_wait)
+        return;
+    p->slow_wait = false;
     for (struct match_event *me = p->under_way_first; me; me = me->next) {
-        if (me->open == 0 || me->asking > 0 || me->parking)
+        if (me->open == 0 || me->asking > 0 || me->parking || !match_line_is_slow(me))
             continue;
         me->parking = true;
         match_ready(me);

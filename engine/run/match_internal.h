@@ -220,6 +220,11 @@ struct match_parked *match_line_parked(const struct peri_pipeline *p, uint64_t s
 const char *match_place_rule(const struct match_place *place);
 /* Its places have their pairs again; those that have none go. */
 void match_line_unpark(struct peri_pipeline *p, struct match_parked *parked);
+/* It is crowded: which rules let others wait for long, by how many have answered in the last so many ms? 0: this is the
+ * first look. */
+void match_lines_look(struct peri_pipeline *p, int64_t ms);
+/* Does one of its pairs wait for such a rule? */
+bool match_line_is_slow(const struct match_event *me);
 /* Pairs for which there is room now. */
 void match_lines_pump(struct peri_pipeline *p);
 void match_lines_finish(struct peri_pipeline *p);

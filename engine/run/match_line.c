@@ -12,12 +12,16 @@
  * before the earlier ones of its lane are decided; an earlier one whose key is not known may belong to any lane. Rules
  * do not know of each other. */
 
+#define SLOW_MS 400 /* a rule is slow when those that wait for it would wait longer than this */
+
 struct match_line {
     char *rule;
     struct match_place *first, *last;
     size_t asking, waiting, held;
     struct match_place *scan; /* what stands before it is in the T2 that is being made (`serial`) */
     uint64_t serial;
+    size_t answered; /* since the last look */
+    bool slow;
     bool has_room; /* in p->room */
     struct match_line *room_next;
 };
@@ -126,6 +130,7 @@ static void stop_asking(struct peri_pipeline *p, struct match_place *place)
         return;
     place->asking = false;
     place->line->asking--;
+    place->line->answered++;
     place->pair->event->asking--;
     p->evaluating--;
     note_room(p, place->line);
@@ -181,6 +186,7 @@ enum peri_status match_line_ask(struct match_rule *mr)
         place->waiting = true;
         place->line->waiting++;
         p->waiting++;
+        p->slow_wait |= place->line->slow;
         return PERI_EBUSY;
     }
     start_asking(place);
@@ -264,6 +270,41 @@ void match_lines_pump(struct peri_pipeline *p)
         }
         drop_when_empty(p, line);
     }
+}
+
+/* --- who is slow --- */
+
+struct look {
+    struct peri_pipeline *p;
+    int64_t ms;
+};
+
+static bool look_at(const char *key, void *value, void *arg)
+{
+    struct match_line *line = value;
+    const struct look *look = arg;
+    if (look->ms > 0) {
+        line->slow = (int64_t)line->waiting * look->ms > (int64_t)line->answered * SLOW_MS;
+        look->p->slow_wait |= line->slow;
+    }
+    line->answered = 0;
+    return true;
+}
+
+void match_lines_look(struct peri_pipeline *p, int64_t ms)
+{
+    struct look look = {p, ms};
+    peri_map_each(p->lines, look_at, &look);
+}
+
+bool match_line_is_slow(const struct match_event *me)
+{
+    for (size_t i = 0; i < me->rule_count; i++) {
+        const struct match_place *place = me->rules[i]->place;
+        if (place && place->waiting && place->line->slow)
+            return true;
+    }
+    return false;
 }
 
 /* --- order --- */

@@ -236,6 +236,23 @@ void pipe_pump(struct peri_pipeline *p)
     pipe_release(p);
 }
 
+static void pump_now(void *arg)
+{
+    struct peri_pipeline *p = arg;
+    p->pump_waits = false;
+    pipe_pump(p);
+    pipe_release(p);
+}
+
+void pipe_pump_later(struct peri_pipeline *p)
+{
+    if (p->pump_waits)
+        return;
+    p->pump_waits = true;
+    pipe_hold(p);
+    peri_loop_later(p->options.loop, &p->pump, pump_now, p);
+}
+
 /* --- transactions --- */
 
 struct pipe_op {
@@ -279,7 +296,7 @@ static void finish_op(struct pipe_op *op, enum peri_status st, const struct peri
     if (!p->dead && p->options.worked)
         p->options.worked(p->options.worked_ctx);
     if (!p->dead)
-        pipe_pump(p);
+        pipe_pump_later(p);
     pipe_release(p);
 }
 

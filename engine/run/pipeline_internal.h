@@ -115,6 +115,8 @@ struct peri_pipeline {
     char *kprefix;
     int refs; /* the owner's, and one for each operation in the store or the host */
     bool started, draining, dead;
+    bool pump_waits; /* pipe_pump_later; holds a reference */
+    struct peri_later pump;
     void (*drained)(void *arg);
     void *drained_arg;
     peri_notify notify;
@@ -148,6 +150,9 @@ struct peri_pipeline {
     struct peri_map *lines;     /* rule id -> struct match_line */
     struct match_line *room;    /* lines in which a pair may ask now */
     struct peri_map *parked;    /* seq as text -> struct match_parked: not in memory, but for their place */
+    bool crowded;               /* many events are in memory */
+    int64_t crowded_at;         /* mono ms of the last look at what is slow */
+    bool slow_wait;             /* events may wait for a slow rule that did not when it was looked last */
     size_t evaluating, waiting; /* pairs whose conditions are asked, and that wait for others of their rule */
     size_t pairs;               /* (event, rule) pairs in memory */
     uint64_t taken_seq;         /* highest seq that was put into the window */
@@ -219,6 +224,8 @@ void pipe_release(struct peri_pipeline *p); /* may free p */
 bool pipe_writable(const struct peri_pipeline *p);
 /* Everything that may have become possible: resumes, held attempts, matching, the end of a drain, the timer. */
 void pipe_pump(struct peri_pipeline *p);
+/* The same, once for all completions that came together. */
+void pipe_pump_later(struct peri_pipeline *p);
 /* The host is going away under us. That says nothing about a condition or an action: the event stays unmatched, the run
  * before its step, and the next start goes on there. From now on nothing new is begun. */
 bool pipe_host_stops(struct peri_pipeline *p, enum peri_status st, const struct peri_error *error);
@@ -270,6 +277,9 @@ void pipe_metrics_update(struct peri_pipeline *p);
 
 /* match.c */
 void match_offer(struct peri_pipeline *p, struct peri_event *event);
+/* Does no rule hear it, so that T1 may end it? By the rules that there are when it arrives. */
+bool match_is_unheard(const struct peri_pipeline *p, const struct peri_event *event);
+void match_unheard_stored(struct peri_pipeline *p, const struct peri_event *event);
 void match_pump(struct peri_pipeline *p);
 void match_finish(struct peri_pipeline *p);
 /* There are other rules now. */

@@ -287,9 +287,12 @@ static bool read_due(struct peri_pipeline *p, struct due_tx *d)
 
 void watch_pump(struct peri_pipeline *p)
 {
-    int64_t now = pipe_steady(p), until = match_heard_until(p, now);
+    int64_t now = pipe_steady(p);
     p->caught_up = p->caught_up || match_passed(p, p->counted_seq);
-    if (p->watch_busy || !p->caught_up || p->watch_next > until || !pipe_writable(p))
+    if (p->watch_busy || !p->caught_up || p->watch_next > now || !pipe_writable(p))
+        return;
+    int64_t until = match_heard_until(p, now);
+    if (p->watch_next > until)
         return;
     struct due_tx *d = calloc(1, sizeof(*d));
     if (!d)

@@ -293,9 +293,43 @@ static void a_missing_folder_is_waited_for_without_waking_up(void **state)
     free(top);
 }
 
+struct round {
+    struct peri_loop *loop;
+    struct peri_later later;
+    int posted, later_at, laters;
+};
+
+static void note_later(void *arg)
+{
+    struct round *r = arg;
+    r->laters++;
+    r->later_at = r->posted;
+}
+
+static void ask_later(void *arg)
+{
+    struct round *r = arg;
+    r->posted++;
+    peri_loop_later(r->loop, &r->later, note_later, r);
+}
+
+static void test_later_runs_once_behind_what_was_posted(void **state)
+{
+    struct round r = {.loop = new_loop()};
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(peri_loop_post(r.loop, ask_later, &r), PERI_OK);
+    run_until(r.loop, &r.laters, 1);
+    assert_int_equal(r.later_at, 3);
+    peri_loop_later(r.loop, &r.later, note_later, &r); /* nothing posted is being run */
+    assert_int_equal(r.laters, 2);
+    peri_later_cancel(r.loop, &r.later);
+    peri_loop_destroy(r.loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_later_runs_once_behind_what_was_posted),
         cmocka_unit_test(posts_of_all_threads_run_on_the_loop_in_order),
         cmocka_unit_test(posts_that_post_do_not_starve_timers),
         cmocka_unit_test(timers_fire_once_and_can_be_cancelled),

@@ -76,6 +76,34 @@ static void test_an_event_that_nobody_hears_costs_no_verdict(void **state)
     kit_close(&bed);
 }
 
+static void test_an_event_that_nobody_hears_ends_with_the_transaction_that_stores_it(void **state)
+{
+    const char *hears = "name: R\ntrigger: {event: b.*}\nactions: [{stop: true}]\n";
+    struct bed bed;
+    struct peri_value *event = NULL;
+    kit_open(&bed, "name: R\ntrigger: {event: a.B}\ncancel_on: [{event: a.Stop}]\nactions: [{delay: 1h}]\n");
+    uint64_t first = kit_send(&bed, "b.C", "{}");
+    assert_int_equal(peri_reader_event_value(bed.reader, first, &event, NULL), PERI_OK);
+    assert_text(event, "state", "matched"); /* the sender has just heard of it */
+    peri_value_unref(event);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_run_count(&bed, "sleeping") == 1);
+    (void)kit_send(&bed, "a.Stop", "{}"); /* no rule hears it, and yet it is not for nothing */
+    KIT_UNTIL(&bed, kit_run_count(&bed, "cancelled") == 1);
+    kit_rules(&bed, hears);
+    uint64_t second = kit_send(&bed, "b.C", "{}");
+    KIT_UNTIL(&bed, kit_run_count(&bed, "succeeded") == 1);
+    struct peri_value *list = kit_verdicts(&bed, second);
+    assert_text(verdict_of(list, "r"), "verdict", "fired");
+    peri_value_unref(list);
+    assert_int_equal(kit_status(&bed, "matched"), 4);
+    assert_int_equal(kit_status(&bed, "unheard"), 2);
+    assert_int_equal(kit_status(&bed, "unmatched"), 0);
+    kit_restart(&bed, hears); /* none of it is evaluated once more */
+    assert_int_equal(kit_status(&bed, "matched"), 0);
+    kit_close(&bed);
+}
+
 static void test_of_several_triggers_the_first_that_fires_or_the_furthest_counts(void **state)
 {
     const char *rule = "name: Multi\n"
@@ -255,6 +283,7 @@ static void test_thousands_that_wait_for_a_slow_rule_hold_up_nobody(void **state
     kit_open(&bed, rules);
     send_many(&bed, "a.B", 1300);
     uint64_t quick = kit_send(&bed, "b.C", "{}");
+    kit_advance(&bed, PIPE_PATIENCE_MS); /* in which nobody answers */
     KIT_UNTIL(&bed, kit_calls(&bed, "x.ok") == 1);
     assert_true(is_matched(&bed, quick));
     assert_int_equal(kit_calls(&bed, "c.slow"), PIPE_ASKING); /* the others wait for these */
@@ -451,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_rule_that_hears_the_type_gets_one_verdict),
         cmocka_unit_test(test_an_event_that_nobody_hears_costs_no_verdict),
+        cmocka_unit_test(test_an_event_that_nobody_hears_ends_with_the_transaction_that_stores_it),
         cmocka_unit_test(test_of_several_triggers_the_first_that_fires_or_the_furthest_counts),
         cmocka_unit_test(test_a_slow_condition_holds_up_no_other_event),
         cmocka_unit_test(test_a_slow_rule_holds_up_no_other_rule_of_its_event),
