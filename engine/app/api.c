@@ -103,6 +103,15 @@ void peri_api_answer(struct peri_api_op *op, int status, const struct peri_value
     peri_api_end(op);
 }
 
+void peri_api_answer_text(struct peri_api_op *op, int status, struct peri_buf *text)
+{
+    if (op->req && !text->failed)
+        peri_http_answer(op->req, status, "application/json", peri_buf_text(text), text->len);
+    else if (op->req)
+        peri_http_problem(op->req, 500, "out of memory", NULL);
+    peri_api_end(op);
+}
+
 void peri_api_take_answer(struct peri_api_op *op, int status, struct peri_value *value)
 {
     if (value)

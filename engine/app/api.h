@@ -47,6 +47,7 @@ extern const struct peri_api_route peri_api_events[], peri_api_runs[], peri_api_
 
 /* These answer and end the operation. */
 void peri_api_answer(struct peri_api_op *op, int status, const struct peri_value *value);
+void peri_api_answer_text(struct peri_api_op *op, int status, struct peri_buf *json);
 void peri_api_take_answer(struct peri_api_op *op, int status, struct peri_value *value); /* take; NULL: 500 */
 void peri_api_problem(struct peri_api_op *op, int status, const char *fmt, ...) PERI_PRINTF(3, 4);
 void peri_api_error(struct peri_api_op *op, enum peri_status st, const struct peri_error *err);

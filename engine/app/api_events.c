@@ -14,39 +14,40 @@ struct posted {
     bool list;
 };
 
-static struct peri_value *accepted(const struct peri_event *event)
+static void write_accepted(struct peri_buf *out, const struct peri_event *event)
 {
     char id[PERI_ID_TEXT];
-    struct peri_value *v = peri_value_map();
-    if (v && peri_map_put_text(v, "id", peri_event_id(event->seq, id)) == PERI_OK &&
-        (!event->duplicate || peri_map_put_bool(v, "duplicate", true) == PERI_OK))
-        return v;
-    peri_value_unref(v);
-    return NULL;
+    peri_buf_puts(out, "{\"id\":\"");
+    peri_buf_puts(out, peri_event_id(event->seq, id));
+    peri_buf_puts(out, event->duplicate ? "\",\"duplicate\":true}" : "\"}");
 }
 
-static struct peri_value *accepted_all(const struct posted *p)
+static void write_all(struct peri_buf *out, const struct posted *p)
 {
     size_t n = peri_batch_events(p->batch);
-    if (!p->list && n == 1)
-        return accepted(peri_batch_event_at(p->batch, 0));
-    struct peri_value *list = peri_value_list();
-    for (size_t i = 0; list && i < n; i++) {
-        if (peri_list_push(list, accepted(peri_batch_event_at(p->batch, i)))) {
-            peri_value_unref(list);
-            return NULL;
-        }
+    bool list = p->list || n != 1;
+    for (size_t i = 0; i < n; i++) {
+        if (list)
+            peri_buf_putc(out, i ? ',' : '[');
+        write_accepted(out, peri_batch_event_at(p->batch, i));
     }
-    return list;
+    if (list)
+        peri_buf_puts(out, n ? "]" : "[]");
 }
 
 static void committed(void *arg, enum peri_status st, const struct peri_error *err)
 {
     struct peri_api_op *op = arg;
-    if (st)
+    struct peri_buf text;
+    if (st) {
         peri_api_error(op, st, err);
-    else
-        peri_api_take_answer(op, 202, accepted_all(op->extra));
+        return;
+    }
+    peri_buf_init(&text, SIZE_MAX);
+    if (op->req)
+        write_all(&text, op->extra);
+    peri_api_answer_text(op, 202, &text);
+    peri_buf_finish(&text);
 }
 
 static void post_events(struct peri_api_op *op)

@@ -16,6 +16,7 @@ enum peri_status peri_ulid(int64_t wall_ms, char out[PERI_ULID_TEXT]) PERI_MUST_
 enum peri_status peri_uuid4(char out[37]) PERI_MUST_CHECK;
 /* SHA-256 as 64 lower-case hex digits and a NUL. */
 void peri_sha256_hex(const void *data, size_t len, char out[65]);
+void peri_sha256(const void *data, size_t len, unsigned char out[32]);
 /* An HMAC (RFC 2104) with "sha1" or "sha256"; the length of what is in out, 0 when there is no such algorithm. */
 size_t peri_hmac(
     const char *algorithm, const void *key, size_t key_len, const void *data, size_t len, unsigned char out[64]);

@@ -19,6 +19,9 @@ enum peri_status peri_json_parse(
 enum peri_status peri_json_parse_strict(
     const char *text, size_t len, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 
+/* Would peri_json_parse take it? Says the same, and makes no value. */
+enum peri_status peri_json_check(const char *text, size_t len, struct peri_error *err) PERI_MUST_CHECK;
+
 enum peri_json_style { PERI_JSON_COMPACT, PERI_JSON_INDENT, PERI_JSON_SORTED /* compact, keys sorted: for hashes */ };
 /* Appends v as JSON, members in insertion order, numbers in their shortest form that reads back the same. */
 enum peri_status peri_json_write(

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/http_server_check.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,10 +10,11 @@
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 
+/* Bit c of 256. */
 static bool is_tchar(unsigned char c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-           (c && strchr("!#$%&'*+-.^_`|~", c));
+    static const uint32_t set[8] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
+    return set[c / 32] >> c % 32 & 1;
 }
 
 bool peri_http_is_token(const char *s, size_t len)
@@ -23,9 +25,23 @@ bool peri_http_is_token(const char *s, size_t len)
     return len > 0;
 }
 
+/* Eight bytes at a time: is none of them below a space, and none DEL? */
+static size_t plain_words(const char *s, size_t len)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    size_t i = 0;
+    for (uint64_t word; i + sizeof(word) <= len; i += sizeof(word)) {
+        memcpy(&word, s + i, sizeof(word));
+        uint64_t del = word ^ ones * 0x7F;
+        if ((((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & high)
+            break;
+    }
+    return i;
+}
+
 bool peri_http_is_value(const char *s, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
+    for (size_t i = plain_words(s, len); i < len; i++)
         if (((unsigned char)s[i] < 0x20 && s[i] != '\t') || s[i] == 0x7F)
             return false;
     return true;
@@ -48,6 +64,10 @@ enum peri_http_scan peri_http_head_scan(
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)data[i];
         *ret_used = i + 1;
+        if (scan->state == SCAN_LINE && c >= 0x20 && c != 0x7F) { /* most of it */
+            i += plain_words(data + i + 1, len - i - 1);
+            continue;
+        }
         bool after_cr = scan->state == SCAN_START_CR || scan->state == SCAN_LINE_CR || scan->state == SCAN_LAST_CR;
         if (after_cr != (c == '\n'))
             return refuse_scan(scan, "lines of the header block must end with CR LF");
@@ -324,7 +344,10 @@ enum peri_status peri_http_head_parse(
     enum peri_status st = PERI_EINVAL;
     char *target = NULL, *at = text, *end;
     *ret_refusal = (struct peri_http_refusal){400, "the header block is malformed"};
-    head.headers = calloc(PERI_HTTP_HEADERS_MAX, sizeof(*head.headers));
+    size_t lines = 1;
+    for (const char *p = text; lines < PERI_HTTP_HEADERS_MAX && (p = memchr(p, '\n', len - (size_t)(p - text))); p++)
+        lines++;
+    head.headers = malloc(lines * sizeof(*head.headers));
     if (!head.headers) {
         st = PERI_ENOMEM;
         goto out;

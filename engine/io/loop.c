@@ -14,6 +14,8 @@
 
 #include <event2/event.h>
 
+#include "base/pool.h"
+
 #define SPARE_POSTS 64
 
 struct post {
@@ -150,8 +152,16 @@ static void wake(struct peri_loop *loop)
     (void)n; /* EAGAIN means that the counter is full, so the loop wakes anyway */
 }
 
+static pthread_once_t memory_once = PTHREAD_ONCE_INIT;
+
+static void set_up_memory(void)
+{
+    event_set_mem_functions(peri_pool_alloc, realloc, peri_pool_free);
+}
+
 static struct event_base *new_base(void)
 {
+    pthread_once(&memory_once, set_up_memory);
     struct event_config *config = event_config_new();
     if (!config)
         return NULL;

@@ -38,6 +38,7 @@ struct peri_tx {
     uint64_t entity_seq;    /* journal position that new entities carry; 0: that of the newest event */
     struct peri_flow *flow; /* counts of events by source; NULL: nobody counts */
     size_t flow_log;        /* entries of this group */
+    bool no_waits;          /* no run waits for an event, as of this place in the group */
 };
 
 struct peri_reader {
@@ -108,8 +109,9 @@ enum peri_status peri_stmt_json(
 int64_t peri_db_changes(struct peri_db *db);
 
 /* store_flow.c, in the transaction that stores an event or ends it. */
+enum peri_flow_stored { PERI_FLOW_OPEN, PERI_FLOW_TWICE, PERI_FLOW_ENDED };
 enum peri_status peri_flow_stored(
-    struct peri_tx *tx, const char *source, bool duplicate, struct peri_error *err) PERI_MUST_CHECK;
+    struct peri_tx *tx, const char *source, enum peri_flow_stored as, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_flow_ended(
     struct peri_tx *tx, const char *source, bool dead, struct peri_error *err) PERI_MUST_CHECK;
 void peri_flow_wipe(struct peri_flow *flow);

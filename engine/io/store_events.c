@@ -41,12 +41,9 @@ enum {
 
 void peri_dedupe_hash(const char *external_id, unsigned char out[PERI_DEDUPE_HASH])
 {
-    char hex[65];
-    peri_sha256_hex(external_id, strlen(external_id), hex);
-    for (size_t i = 0; i < PERI_DEDUPE_HASH; i++) {
-        char pair[3] = {hex[2 * i], hex[2 * i + 1], '\0'};
-        out[i] = (unsigned char)strtoul(pair, NULL, 16);
-    }
+    unsigned char whole[32];
+    peri_sha256(external_id, strlen(external_id), whole);
+    memcpy(out, whole, PERI_DEDUPE_HASH);
 }
 
 /* *ret_first: the seq of the event that has this (source, external id) already, or 0 and the pair is taken for seq. */
@@ -120,7 +117,7 @@ enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *eve
     event->duplicate = first != 0;
     if (first) {
         event->seq = first;
-        return peri_flow_stored(tx, event->source, true, err);
+        return peri_flow_stored(tx, event->source, PERI_FLOW_TWICE, err);
     }
     char *ext = NULL;
     if (event->extensions && !(ext = peri_json_text(event->extensions, PERI_JSON_COMPACT)))
@@ -128,9 +125,7 @@ enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *eve
     st = insert(tx, event, ext, err);
     free(ext);
     if (!st)
-        st = peri_flow_stored(tx, event->source, false, err);
-    if (!st && event->unheard)
-        st = peri_flow_ended(tx, event->source, false, err);
+        st = peri_flow_stored(tx, event->source, event->unheard ? PERI_FLOW_ENDED : PERI_FLOW_OPEN, err);
     if (!st)
         event->seq = tx->next_seq++;
     return st;

@@ -36,6 +36,7 @@ struct peri_flow {
     struct place **places;
     size_t count, cap;
     struct peri_map *by_source;
+    struct place *last; /* that was asked for */
     struct entry *log;
     size_t log_cap;
     bool dirty;
@@ -73,10 +74,12 @@ static struct place *add_place(struct peri_flow *flow, const char *source)
 /* With the mutex held. */
 static struct place *find_place(struct peri_flow *flow, const char *source)
 {
+    if (flow->last && peri_streq(flow->last->source, source)) /* most events come from a few */
+        return flow->last;
     const char *name = fold(source);
     struct place *place = peri_map_get(flow->by_source, name);
     if (place)
-        return place;
+        return flow->last = place;
     if (flow->count >= PERI_FLOW_SOURCES && (place = peri_map_get(flow->by_source, PERI_FLOW_OTHER)))
         return place;
     return add_place(flow, flow->count >= PERI_FLOW_SOURCES ? PERI_FLOW_OTHER : name);
@@ -84,30 +87,36 @@ static struct place *find_place(struct peri_flow *flow, const char *source)
 
 /* ---- counting ---- */
 
-static enum peri_status count(struct peri_tx *tx, const char *source, int what, int n, struct peri_error *err)
+/* n more, or fewer, of two kinds: whatever happens to an event is noted on both sides of the equation. */
+static enum peri_status count(
+    struct peri_tx *tx, const char *source, struct entry one, struct entry two, struct peri_error *err)
 {
     struct peri_flow *flow = tx->flow;
     if (!flow)
         return PERI_OK;
     pthread_mutex_lock(&flow->mutex);
-    struct place *place = find_place(flow, source);
+    one.place = two.place = find_place(flow, source);
     pthread_mutex_unlock(&flow->mutex);
-    if (!place || !peri_vec_grow(&flow->log, &flow->log_cap, tx->flow_log + 1, sizeof(*flow->log)))
+    if (!one.place || !peri_vec_grow(&flow->log, &flow->log_cap, tx->flow_log + 2, sizeof(*flow->log)))
         return peri_error_nomem(err);
-    flow->log[tx->flow_log++] = (struct entry){place, what, n};
+    flow->log[tx->flow_log++] = one;
+    flow->log[tx->flow_log++] = two;
     return PERI_OK;
 }
 
-enum peri_status peri_flow_stored(struct peri_tx *tx, const char *source, bool duplicate, struct peri_error *err)
+enum peri_status peri_flow_stored(
+    struct peri_tx *tx, const char *source, enum peri_flow_stored as, struct peri_error *err)
 {
-    enum peri_status st = count(tx, source, RECEIVED, 1, err);
-    return st ? st : count(tx, source, duplicate ? DUPLICATE : UNMATCHED, 1, err);
+    static const int kinds[] = {
+        [PERI_FLOW_OPEN] = UNMATCHED, [PERI_FLOW_TWICE] = DUPLICATE, [PERI_FLOW_ENDED] = MATCHED};
+    return count(
+        tx, source, (struct entry){.count = RECEIVED, .n = 1}, (struct entry){.count = kinds[as], .n = 1}, err);
 }
 
 enum peri_status peri_flow_ended(struct peri_tx *tx, const char *source, bool dead, struct peri_error *err)
 {
-    enum peri_status st = count(tx, source, UNMATCHED, -1, err);
-    return st ? st : count(tx, source, dead ? DEAD : MATCHED, 1, err);
+    return count(tx, source, (struct entry){.count = UNMATCHED, .n = -1},
+        (struct entry){.count = dead ? DEAD : MATCHED, .n = 1}, err);
 }
 
 void peri_store_flow_refused(struct peri_store *store, const char *source, enum peri_flow_refusal refusal, int64_t n)

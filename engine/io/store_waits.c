@@ -22,6 +22,7 @@ static enum peri_status kind_of(
     peri_stmt_close(&q);
     if (st || row)
         return st;
+    tx->no_waits = false;
     st = peri_stmt_open(&q, tx->db, "INSERT INTO wait_kinds(type,path) VALUES(?,?) RETURNING id", err);
     if (st)
         return st;
@@ -78,14 +79,19 @@ enum peri_status peri_tx_wait_kinds(struct peri_tx *tx,
     struct peri_error *err)
 {
     struct peri_stmt q;
-    bool row = true;
+    bool row = true, none = true;
+    if (tx->no_waits)
+        return PERI_OK;
     enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT id,type,path FROM wait_kinds", err);
     if (st)
         return st;
-    while (!(st = peri_stmt_row(&q, &row, err)) && row)
+    while (!(st = peri_stmt_row(&q, &row, err)) && row) {
+        none = false;
         if ((st = fn(arg, peri_stmt_get_int(&q, 0), peri_stmt_get_text(&q, 1), peri_stmt_get_text(&q, 2))))
             break;
+    }
     peri_stmt_close(&q);
+    tx->no_waits = !st && none;
     return st;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The three modes of the HTTP binding and plain JSON. Data is kept as it was sent: a structured event is parsed whole
- * once, then walked as text beside the parsed tree, so that its "data" can be cut out byte for byte. */
+/* The three modes of the HTTP binding and plain JSON. Data is kept as it was sent: the text of structured events is
+ * checked whole once, then walked, so that "data" is cut out byte for byte and nothing is parsed into values but the
+ * attributes. */
 #include "run/cloudevents.h"
 
 #include <ctype.h>
@@ -57,9 +58,7 @@ static enum peri_status set_text(struct peri_event *event, const char *text, siz
 
 static enum peri_status check_json(const char *text, size_t len, struct peri_error *err)
 {
-    struct peri_value *v = NULL;
-    enum peri_status st = peri_json_parse(text, len, &v, err);
-    peri_value_unref(v);
+    enum peri_status st = peri_json_check(text, len, err);
     if (st)
         peri_error_prefix(err, "the data is not the JSON it is declared to be");
     return st;
@@ -171,7 +170,7 @@ static enum peri_status read_binary(struct reader *r, const char *content_type)
 
 static const char *skip_space(const char *s, const char *end)
 {
-    while (s < end && strchr(" \t\r\n", *s) && *s)
+    while (s < end && (*s == ' ' || *s == '\t' || *s == '\r' || *s == '\n'))
         s++;
     return s;
 }
@@ -179,9 +178,14 @@ static const char *skip_space(const char *s, const char *end)
 /* These two walk text that the JSON parser has accepted; the ends are checked all the same. */
 static const char *skip_string(const char *s, const char *end)
 {
-    for (s++; s < end && *s != '"'; s++)
-        s += *s == '\\';
-    return s < end ? s + 1 : end;
+    for (const char *from = ++s; (s = memchr(s, '"', (size_t)(end - s))) != NULL; s++) {
+        size_t slashes = 0;
+        while (s - slashes > from && s[-1 - (ptrdiff_t)slashes] == '\\')
+            slashes++;
+        if (slashes % 2 == 0)
+            return s + 1;
+    }
+    return end;
 }
 
 static const char *skip_value(const char *s, const char *end)
@@ -198,7 +202,7 @@ static const char *skip_value(const char *s, const char *end)
                 return s;
             depth--;
             s++;
-        } else if (depth == 0 && strchr(", \t\r\n", *s) && *s) {
+        } else if (depth == 0 && (*s == ',' || *s == ' ' || *s == '\t' || *s == '\r' || *s == '\n')) {
             return s;
         } else {
             s++;
@@ -223,10 +227,17 @@ struct parts {
     bool has_data;
 };
 
-static enum peri_status put_member(struct reader *r, struct parts *p, const struct peri_value *name, struct slice text)
+/* The value of text that the parser has accepted. Texts without escapes are most of them. */
+static enum peri_status read_value(struct slice text, struct peri_value **ret, struct peri_error *err)
 {
-    size_t len;
-    const char *key = peri_value_textn(name, &len);
+    if (text.len < 2 || text.s[0] != '"' || memchr(text.s, '\\', text.len))
+        return peri_json_parse(text.s, text.len, ret, err);
+    *ret = peri_value_strn(text.s + 1, text.len - 2);
+    return *ret ? PERI_OK : peri_error_nomem(err);
+}
+
+static enum peri_status put_member(struct reader *r, struct parts *p, const char *key, size_t len, struct slice text)
+{
     if (strcmp(key, "data") == 0 && len == 4) {
         if (p->has_data)
             return peri_error_set(r->err, PERI_EINVAL, NULL, "\"data\" is there twice");
@@ -235,7 +246,7 @@ static enum peri_status put_member(struct reader *r, struct parts *p, const stru
         return PERI_OK;
     }
     struct peri_value *v = NULL;
-    enum peri_status st = peri_json_parse(text.s, text.len, &v, r->err);
+    enum peri_status st = read_value(text, &v, r->err);
     if (st)
         return st;
     if (peri_value_is(v, PERI_NULL)) {
@@ -256,6 +267,8 @@ static enum peri_status put_member(struct reader *r, struct parts *p, const stru
     return st;
 }
 
+#define NAME_PLAIN 64 /* longer names, and those with escapes, are made into values */
+
 static enum peri_status read_members(struct reader *r, struct slice text, struct parts *p)
 {
     const char *end = text.s + text.len, *s = skip_space(text.s + 1, end);
@@ -263,13 +276,22 @@ static enum peri_status read_members(struct reader *r, struct slice text, struct
     while (st == PERI_OK && s < end && *s == '"') {
         const char *key_end = skip_string(s, end);
         struct peri_value *name = NULL;
-        st = peri_json_parse(s, (size_t)(key_end - s), &name, r->err);
-        if (st)
-            break;
+        char plain[NAME_PLAIN];
+        size_t len = (size_t)(key_end - s) - 2;
+        const char *key = plain;
+        if (len < sizeof(plain) && !memchr(s, '\\', len + 1)) {
+            memcpy(plain, s + 1, len);
+            plain[len] = '\0';
+        } else {
+            st = peri_json_parse(s, (size_t)(key_end - s), &name, r->err);
+            if (st)
+                break;
+            key = peri_value_textn(name, &len);
+        }
         s = skip_space(key_end, end);
         s = skip_space(s + (s < end), end); /* the colon */
         const char *value_end = skip_value(s, end);
-        st = put_member(r, p, name, (struct slice){s, (size_t)(value_end - s)});
+        st = put_member(r, p, key, len, (struct slice){s, (size_t)(value_end - s)});
         peri_value_unref(name);
         s = skip_space(value_end, end);
         s = skip_space(s + (s < end), end); /* the comma or the end */
@@ -321,18 +343,15 @@ static enum peri_status read_structured_event(struct reader *r, struct slice tex
 
 static enum peri_status read_structured(struct reader *r, bool many)
 {
-    struct peri_value *whole = NULL;
     const char *end = r->in->body + r->in->len, *s = skip_space(r->in->body, end);
-    enum peri_status st = peri_json_parse(r->in->body, r->in->len, &whole, r->err); /* the text is JSON from here on */
+    enum peri_status st = peri_json_check(r->in->body, r->in->len, r->err); /* the text is JSON from here on */
     if (st) {
         peri_error_prefix(r->err, "the body is not valid JSON");
         return st;
     }
-    bool list = peri_value_is(whole, PERI_LIST);
-    peri_value_unref(whole);
     if (!many)
         return read_structured_event(r, (struct slice){s, (size_t)(end - s)});
-    if (!list)
+    if (*s != '[')
         return peri_error_set(r->err, PERI_EINVAL, NULL, "a batch must be a JSON array");
     s = skip_space(s + 1, end);
     for (size_t i = 1; s < end && *s != ']'; i++) {

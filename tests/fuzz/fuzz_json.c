@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any bytes as JSON: what is accepted can be written, and reads back equal. */
+/* Any bytes as JSON: what is accepted can be written, and reads back equal; the check takes what the parser takes. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +24,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct peri_value *v = NULL;
     struct peri_error err;
+    if ((peri_json_check((const char *)data, size, &err) == PERI_OK) !=
+        (peri_json_parse((const char *)data, size, &v, &err) == PERI_OK))
+        abort();
+    peri_value_unref(v);
+    v = NULL;
     if (peri_json_parse_strict((const char *)data, size, &v, &err) == PERI_OK) {
         peri_value_unref(v);
         v = NULL;

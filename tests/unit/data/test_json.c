@@ -15,6 +15,7 @@ static void round_trip(const char *text, enum peri_json_style style, const char 
     struct peri_error err = {0};
     if (peri_json_parse(text, strlen(text), &v, &err))
         fail_msg("%s: %s", text, err.message);
+    assert_int_equal(peri_json_check(text, strlen(text), &err), PERI_OK);
     char *out = peri_json_text(v, style);
     assert_string_equal(out, wanted);
     free(out);
@@ -35,6 +36,9 @@ static void refuses_n(const char *text, size_t len, const char *where)
     if (strncmp(err.message, where, strlen(where)) != 0)
         fail_msg("%.60s: %s, not %s", text, err.message, where);
     assert_null(v);
+    struct peri_error again = {0};
+    assert_int_equal(peri_json_check(text, len, &again), PERI_EINVAL);
+    assert_string_equal(again.message, err.message);
 }
 
 static void refuses(const char *text, const char *where)
@@ -109,6 +113,37 @@ static void test_depth(void **state)
                                                                                                 not count */
 }
 
+/* Texts that are nearly right: whatever is changed in them, the check says what the parser says. */
+static void test_the_check_agrees_with_the_parser(void **state)
+{
+    static const char *const texts[] = {
+        "{\"a\":[1,-2.5,\"x\\n\",{\"b\":null}],\"c\":true,\"d\":\"\\u00e9\\ud83d\\ude00\"}",
+        "[[],{},[{}],[[1]],\"\xC3\xA9\",0,-0,10e2,123456789012345678,12345678901234567890]",
+        " { \"k\" : \"v\" , \"l\\u0000\" : false } ", "\"\\u0000\"", "{\"a\":\"\xED\xA0\x80\"}", "[1,2,]",
+        "{\"a\":1,}"};
+    static const char instead[] = "\"\\{}[],:0-.eutn \x01\x80\xC3";
+    char text[160];
+    for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++) {
+        size_t len = strlen(texts[t]);
+        for (size_t at = 0; at <= len; at++) {
+            for (size_t with = 0; with < sizeof(instead); with++) {
+                struct peri_value *v = NULL;
+                struct peri_error one = {0}, two = {0};
+                memcpy(text, texts[t], len);
+                if (at < len)
+                    text[at] = instead[with];
+                enum peri_status st = peri_json_parse(text, len, &v, &one);
+                assert_int_equal(peri_json_check(text, len, &two), st);
+                peri_value_unref(v);
+                if (with == 0 && at < len && peri_json_parse(text, at, &v, &one) == PERI_OK) {
+                    assert_int_equal(peri_json_check(text, at, &two), PERI_OK);
+                    peri_value_unref(v);
+                }
+            }
+        }
+    }
+}
+
 static void test_repeated_keys(void **state)
 {
     struct peri_value *v = NULL;
@@ -137,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_styles),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_the_check_agrees_with_the_parser),
         cmocka_unit_test(test_repeated_keys),
         cmocka_unit_test(test_buffer_cap),
     };
