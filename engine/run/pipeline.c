@@ -246,6 +246,10 @@ static void pump_now(void *arg)
 
 void pipe_pump_later(struct peri_pipeline *p)
 {
+    if (p->held_first && p->calls < PIPE_CALLS) { /* whose turn it is does not wait for others to take the room */
+        pipe_pump(p);
+        return;
+    }
     if (p->pump_waits)
         return;
     p->pump_waits = true;
