@@ -9,6 +9,7 @@
 /* What the service tells rules and plugins about itself and its rules (lang/system_event.h). Loop thread only. */
 struct peri_news {
     struct peri_map *rules;      /* id -> start of the hash, as of the last telling */
+    bool waits;                  /* what was read before the start is to be told after it */
     struct peri_value *findings; /* "file:line:column: text" of errors that were told */
 };
 

@@ -22,6 +22,7 @@
 #include "app/privacy_watch.h"
 #include "app/reload.h"
 #include "app/workbench.h"
+#include "base/pool.h"
 #include "base/failpoint.h"
 #include "base/id.h"
 #include "base/str.h"
@@ -164,9 +165,10 @@ void peri_service_rules_read(struct peri_service *s, enum peri_status st)
         peri_error_set(&err, st, NULL, "out of memory while reading the rules");
     else
         st = swap_rules(s, &err);
-    if (!st)
+    if (!st && s->ready)
         peri_news_rules(&s->news, s->pipeline, peri_rulebook_rules(s->rulebook), &s->findings);
-    (void)malloc_trim(0); /* reading needed more than keeping */
+    s->news.waits = !st && !s->ready;
+    peri_pool_trim(); /* reading needed more than keeping */
     PERI_FAILPOINT("reload.swapped");
     log_findings(s);
     if (st)
@@ -314,9 +316,11 @@ static void finish_start(void *arg)
         return;
     }
     s->ready = true;
+    if (s->news.waits) /* only now it is known who hears it */
+        peri_news_rules(&s->news, s->pipeline, peri_rulebook_rules(s->rulebook), &s->findings);
     prune_later(k, 0); /* what is too old by now goes first */
     peri_news_started(s->pipeline, s->started_ms);
-    malloc_trim(0); /* loading needed more than running does */
+    peri_pool_trim(); /* loading needed more than running does */
     peri_info(s->log, "service", "ready on %s, state in %s", s->address, s->config->state_dir);
     peri_notify_systemd("READY=1\nSTATUS=running");
 }

@@ -26,13 +26,18 @@ void peri_pool_free(void *block)
     free(block);
 }
 
+void peri_pool_trim(void)
+{
+    (void)malloc_trim(0);
+}
+
 #else
 
 #define LEAST                                                                                                          \
     24 /* bytes of a block of the first list, the least that malloc gives; the next ones have STEP more each */
 #define STEP 16
 #define LISTS 16
-#define KEPT 256 /* blocks of a list */
+#define KEPT_BYTES 65536 /* of a list */
 
 struct block {
     struct block *next;
@@ -48,7 +53,7 @@ static pthread_key_t key;
 static bool keyed;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void empty(void *unused)
+static void empty_lists(void)
 {
     for (size_t i = 0; i < LISTS; i++) {
         while (lists.first[i]) {
@@ -58,13 +63,29 @@ static void empty(void *unused)
         }
         lists.count[i] = 0;
     }
+}
+
+static void end(void *unused)
+{
     (void)unused;
+    empty_lists();
     lists.known = false;
+}
+
+void peri_pool_trim(void)
+{
+    empty_lists();
+    (void)malloc_trim(0);
 }
 
 static void make_key(void)
 {
-    keyed = pthread_key_create(&key, empty) == 0;
+    keyed = pthread_key_create(&key, end) == 0;
+}
+
+static unsigned kept(size_t list)
+{
+    return (unsigned)(KEPT_BYTES / (LEAST + list * STEP));
 }
 
 /* False: nothing may be kept. */
@@ -91,7 +112,7 @@ void peri_pool_free(void *p)
     struct block *block = p;
     size_t room = malloc_usable_size(p);
     size_t i = room < LEAST ? LISTS : (room - LEAST) / STEP;
-    if (i >= LISTS || lists.count[i] >= KEPT || (!lists.known && !announce())) {
+    if (i >= LISTS || lists.count[i] >= kept(i) || (!lists.known && !announce())) {
         free(p);
         return;
     }

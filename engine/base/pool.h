@@ -10,5 +10,6 @@
  */
 void *peri_pool_alloc(size_t size);
 void peri_pool_free(void *block);
+void peri_pool_trim(void); /* gives back what this thread's lists hold, and what malloc can do without */
 
 #endif

@@ -64,9 +64,24 @@ static struct parts split(int64_t ms)
     return p;
 }
 
+/* n digits of v and what follows them. */
+static char *put(char *out, unsigned v, int n, char after)
+{
+    for (int i = n - 1; i >= 0; i--, v /= 10)
+        out[i] = (char)('0' + v % 10);
+    out[n] = after;
+    return out + n + 1;
+}
+
 char *peri_time_format(int64_t ms, char *out)
 {
     struct parts p = split(ms);
+    if (p.year >= 0 && p.year <= 9999) { /* without printf: each event, rule and run has such times */
+        char *s = put(put(put(out, (unsigned)p.year, 4, '-'), p.month, 2, '-'), p.day, 2, 'T');
+        s = put(put(put(s, p.hour, 2, ':'), p.minute, 2, ':'), p.second, 2, '.');
+        *put(s, p.ms, 3, 'Z') = '\0';
+        return out;
+    }
     snprintf(out, PERI_TIME_TEXT, "%04d-%02u-%02uT%02u:%02u:%02u.%03uZ", (int)p.year, p.month, p.day, p.hour, p.minute,
         p.second, p.ms);
     return out;

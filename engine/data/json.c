@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/json_plain.h"
 #include "data/value_memory.h"
 
 /* Nesting is counted on the bytes, strings skipped: cheap, and it bounds every recursion that follows. A NUL byte is
@@ -40,6 +41,134 @@ static enum peri_status check_bytes(const char *text, size_t len, struct peri_er
     return PERI_OK;
 }
 
+/* ---- values of a text that peri_json_is_plain ---- */
+
+/* jansson reads a byte at a time through a callback and keeps a copy of each token; what has been checked is made into
+ * the same values three times as fast. What the check has seen is not looked at again. NULL: memory is out. */
+
+static const char *skip_blanks(const char *s)
+{
+    while (*s == ' ' || *s == '\n' || *s == '\t' || *s == '\r')
+        s++;
+    return s;
+}
+
+static json_t *make_value(const char **at, const char *end);
+
+/* Behind the opening quote. */
+static json_t *make_string(const char **at, const char *end)
+{
+    static const char from[] = "bfnrt", to[] = "\b\f\n\r\t";
+    const char *s = *at, *quote = memchr(s, '"', (size_t)(end - s));
+    if (!memchr(s, '\\', (size_t)(quote - s))) {
+        *at = quote + 1;
+        return json_stringn_nocheck(s, (size_t)(quote - s));
+    }
+    while (quote[-1] == '\\') { /* rough: ends at this quote or a later one */
+        const char *slash = quote;
+        while (slash > s && slash[-1] == '\\')
+            slash--;
+        if ((quote - slash) % 2 == 0)
+            break;
+        quote = memchr(quote + 1, '"', (size_t)(end - quote - 1));
+    }
+    char *text = malloc(quote > s ? (size_t)(quote - s) : 1), *out = text;
+    for (; text && s < quote; s++) {
+        if (*s != '\\') {
+            *out++ = *s;
+            continue;
+        }
+        const char *known = strchr(from, *++s);
+        *out++ = known ? to[known - from] : *s;
+    }
+    json_t *made = text ? json_stringn_nocheck(text, (size_t)(out - text)) : NULL;
+    free(text);
+    *at = quote + 1;
+    return made;
+}
+
+static json_t *make_number(const char **at, const char *end)
+{
+    char text[PERI_JSON_PLAIN_NUMBER];
+    const char *s = *at;
+    bool minus = *s == '-', real = false;
+    json_int_t n = 0;
+    for (s += minus; s < end && ((*s >= '0' && *s <= '9') || *s == '.'); s++) {
+        real = real || *s == '.';
+        n = real ? n : n * 10 + (*s - '0');
+    }
+    size_t len = (size_t)(s - *at);
+    if (real) {
+        memcpy(text, *at, len);
+        text[len] = '\0';
+    }
+    *at = s;
+    return real ? json_real(strtod(text, NULL)) : json_integer(minus ? -n : n);
+}
+
+/* Behind the opening bracket. */
+static json_t *make_list(const char **at, const char *end)
+{
+    json_t *list = json_array();
+    *at = skip_blanks(*at);
+    for (bool more = **at != ']'; list && more;) {
+        if (json_array_append_new(list, make_value(at, end)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+        *at = skip_blanks(*at);
+        more = **at == ',';
+        *at += more;
+    }
+    ++*at;
+    return list;
+}
+
+static json_t *make_map(const char **at, const char *end)
+{
+    json_t *map = json_object();
+    *at = skip_blanks(*at);
+    for (bool more = **at != '}'; map && more;) {
+        const char *key = skip_blanks(*at) + 1, *quote = memchr(key, '"', (size_t)(end - key));
+        *at = skip_blanks(quote + 1) + 1; /* the colon */
+        if (json_object_setn_new_nocheck(map, key, (size_t)(quote - key), make_value(at, end)) != 0) {
+            json_decref(map);
+            return NULL;
+        }
+        *at = skip_blanks(*at);
+        more = **at == ',';
+        *at += more;
+    }
+    ++*at;
+    return map;
+}
+
+/* Recursion ends at PERI_JSON_DEPTH, which the check has counted. */
+static json_t *make_value(const char **at, const char *end)
+{
+    const char *s = *at = skip_blanks(*at);
+    switch (*s) {
+    case '{':
+    case '[':
+        ++*at;
+        return *s == '{' ? make_map(at, end) : make_list(at, end);
+    case '"':
+        ++*at;
+        return make_string(at, end);
+    case 't':
+        *at += 4;
+        return json_true();
+    case 'f':
+        *at += 5;
+        return json_false();
+    case 'n':
+        *at += 4;
+        return json_null();
+    default:
+        return make_number(at, end);
+    }
+}
+
 static enum peri_status parse(
     const char *text, size_t len, size_t flags, struct peri_value **ret, struct peri_error *err)
 {
@@ -63,7 +192,16 @@ static enum peri_status parse(
 
 enum peri_status peri_json_parse(const char *text, size_t len, struct peri_value **ret, struct peri_error *err)
 {
-    return parse(text, len, 0, ret, err);
+    if (!peri_json_is_plain(text, len))
+        return parse(text, len, 0, ret, err);
+    unsigned long refused = peri_value_refused();
+    json_t *j = make_value(&text, text + len);
+    if (!j || peri_value_refused() != refused) { /* jansson may make something of what it has */
+        json_decref(j);
+        return peri_error_nomem(err);
+    }
+    *ret = (struct peri_value *)j;
+    return PERI_OK;
 }
 
 enum peri_status peri_json_parse_strict(const char *text, size_t len, struct peri_value **ret, struct peri_error *err)
@@ -94,6 +232,18 @@ enum peri_status peri_json_write_string(struct peri_buf *out, const char *s, siz
     }
     peri_buf_append(out, s + from, len - from);
     return peri_buf_putc(out, '"');
+}
+
+static void write_int(struct peri_buf *out, int64_t n)
+{
+    char text[24], *s = text + sizeof(text);
+    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
+    do
+        *--s = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (n < 0)
+        *--s = '-';
+    peri_buf_append(out, s, (size_t)(text + sizeof(text) - s));
 }
 
 static enum peri_status write_real(struct peri_buf *out, double r)
@@ -198,7 +348,7 @@ static void write_value(struct writer *w, const struct peri_value *v, int level)
         peri_buf_puts(w->out, peri_value_as_bool(v) ? "true" : "false");
         break;
     case PERI_INT:
-        peri_buf_printf(w->out, "%lld", (long long)peri_value_as_int(v));
+        write_int(w->out, peri_value_as_int(v));
         break;
     case PERI_REAL:
         write_real(w->out, peri_value_as_real(v));

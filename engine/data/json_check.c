@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "data/json.h"
+#include "data/json_plain.h"
 
 /* Is it JSON that peri_json_parse takes? Most texts are settled in one pass that makes nothing. What is unusual (keys
  * with escapes, \u, numbers that may be out of range) and whatever looks wrong is left to the parser, which also says
@@ -181,11 +181,16 @@ static bool is_plain(struct check *c)
     return c->at == c->end;
 }
 
-enum peri_status peri_json_check(const char *text, size_t len, struct peri_error *err)
+bool peri_json_is_plain(const char *text, size_t len)
 {
     struct check c = {.at = text, .end = text + len};
+    return is_plain(&c) && (!c.high || peri_utf8_valid(text, len, NULL));
+}
+
+enum peri_status peri_json_check(const char *text, size_t len, struct peri_error *err)
+{
     struct peri_value *value = NULL;
-    if (is_plain(&c) && (!c.high || peri_utf8_valid(text, len, NULL)))
+    if (peri_json_is_plain(text, len))
         return PERI_OK;
     enum peri_status st = peri_json_parse(text, len, &value, err);
     peri_value_unref(value);

@@ -38,6 +38,7 @@ struct peri_tx {
     uint64_t entity_seq;    /* journal position that new entities carry; 0: that of the newest event */
     struct peri_flow *flow; /* counts of events by source; NULL: nobody counts */
     size_t flow_log;        /* entries of this group */
+    char ruleset[65];       /* hash of the text that was put last in this group */
     bool no_waits;          /* no run waits for an event, as of this place in the group */
 };
 

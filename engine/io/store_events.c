@@ -131,31 +131,52 @@ enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *eve
     return st;
 }
 
-enum peri_status peri_tx_event_done(
-    struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts, struct peri_error *err)
+static enum peri_status put_verdicts(struct peri_tx *tx, uint64_t seq, const char *verdicts, struct peri_error *err)
 {
     struct peri_stmt q;
-    bool row = false;
-    enum peri_status st =
-        peri_stmt_open(&q, tx->db, "UPDATE events SET state=? WHERE seq=? AND state=0 RETURNING src", err);
-    if (st)
-        return st;
-    peri_stmt_int(&q, state);
-    peri_stmt_int(&q, (int64_t)seq);
-    st = peri_stmt_row(&q, &row, err);
-    if (!st && !row)
-        st = peri_error_set(err, PERI_ESTATE, NULL, "event ev-%" PRIu64 " is not waiting to be matched", seq);
-    else if (!st)
-        st = peri_flow_ended(tx, peri_stmt_get_text(&q, 0), state == PERI_EVENT_DEAD, err);
-    peri_stmt_close(&q);
-    if (st || !verdicts)
-        return st;
-    st = peri_stmt_open(&q, tx->db, "INSERT OR REPLACE INTO verdicts(seq,data) VALUES(?,?)", err);
+    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT OR REPLACE INTO verdicts(seq,data) VALUES(?,?)", err);
     if (st)
         return st;
     peri_stmt_int(&q, (int64_t)seq);
     peri_stmt_text(&q, verdicts);
     return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_event_done_of(struct peri_tx *tx, uint64_t seq, const char *source,
+    enum peri_event_state state, const char *verdicts, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "UPDATE events SET state=? WHERE seq=? AND state=0", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, state);
+    peri_stmt_int(&q, (int64_t)seq);
+    st = peri_stmt_exec(&q, err);
+    if (!st && peri_db_changes(tx->db) == 0)
+        st = peri_error_set(err, PERI_ESTATE, NULL, "event ev-%" PRIu64 " is not waiting to be matched", seq);
+    if (!st)
+        st = peri_flow_ended(tx, source, state == PERI_EVENT_DEAD, err);
+    return st || !verdicts ? st : put_verdicts(tx, seq, verdicts, err);
+}
+
+enum peri_status peri_tx_event_done(
+    struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts, struct peri_error *err)
+{
+    struct peri_stmt q;
+    char *source = NULL;
+    bool row = false;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "SELECT src FROM events WHERE seq=? AND state=0", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)seq);
+    st = peri_stmt_row(&q, &row, err);
+    if (!st && row)
+        st = peri_stmt_dup(&q, 0, &source, err);
+    peri_stmt_close(&q);
+    if (!st)
+        st = peri_tx_event_done_of(tx, seq, source ? source : "", state, verdicts, err);
+    free(source);
+    return st;
 }
 
 enum peri_status peri_tx_event_partly(struct peri_tx *tx, uint64_t seq, const char *verdicts, struct peri_error *err)

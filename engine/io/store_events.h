@@ -53,6 +53,9 @@ enum peri_status peri_tx_event_insert(
  * more). */
 enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts,
     struct peri_error *err) PERI_MUST_CHECK;
+/* The same for who knows its source. */
+enum peri_status peri_tx_event_done_of(struct peri_tx *tx, uint64_t seq, const char *source,
+    enum peri_event_state state, const char *verdicts, struct peri_error *err) PERI_MUST_CHECK;
 
 /* One event as it is stored; *ret NULL: there is none (any more). */
 enum peri_status peri_tx_event(

@@ -199,6 +199,8 @@ enum peri_status peri_tx_wipe(struct peri_tx *tx, struct peri_error *err)
     peri_stmt_close(&q);
     if (tx->flow)
         peri_flow_wipe(tx->flow);
+    tx->ruleset[0] = '\0';
+    tx->no_waits = false;
     if (!st && text)
         st = peri_db_exec(tx->db, text, err);
     free(text);

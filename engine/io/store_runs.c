@@ -57,13 +57,18 @@ const char *peri_attempt_state_name(enum peri_attempt_state state)
 enum peri_status peri_tx_ruleset_put(struct peri_tx *tx, const char *hash, const char *text, struct peri_error *err)
 {
     struct peri_stmt q;
+    if (strcmp(tx->ruleset, hash) == 0) /* many runs of one rule in a group */
+        return PERI_OK;
     enum peri_status st =
         peri_stmt_open(&q, tx->db, "INSERT INTO rulesets(hash,text) VALUES(?,?) ON CONFLICT DO NOTHING", err);
     if (st)
         return st;
     peri_stmt_text(&q, hash);
     peri_stmt_text(&q, text);
-    return peri_stmt_exec(&q, err);
+    st = peri_stmt_exec(&q, err);
+    if (!st && strlen(hash) < sizeof(tx->ruleset))
+        memcpy(tx->ruleset, hash, strlen(hash) + 1);
+    return st;
 }
 
 static enum peri_status check_vars(const struct peri_run_row *row, struct peri_error *err)

@@ -100,6 +100,7 @@ static void trigger_finish(struct peri_trigger *t)
     free(t->id);
     free(t->event);
     free(t->lane);
+    free(t->spec);
     peri_pattern_destroy(t->match);
     peri_webhook_destroy(t->webhook);
     peri_tz_destroy(t->schedule.tz);
@@ -125,6 +126,7 @@ static void rule_destroy(struct peri_rule *rule)
     free(rule->id);
     free(rule->name);
     free(rule->description);
+    peri_value_unref(rule->about);
     free(rule->text);
     free(rule->blueprint);
     free(rule->blueprint_file);

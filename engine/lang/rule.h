@@ -56,7 +56,7 @@ struct peri_trigger {
     size_t expect_count;
     struct peri_sequence_step *steps;
     size_t step_count;
-    char spec[80]; /* what it watches, in short: with another one it begins anew */
+    char *spec; /* what it watches, in short: with another one it begins anew */
 };
 
 #define PERI_TIMES_LANE "$times/"
@@ -241,7 +241,8 @@ struct peri_rule {
     int priority;
     int64_t timeout_ms; /* of a run; 0: none */
     struct peri_flow flow;
-    uint32_t awaits; /* system events that its wait_for and cancel_on name: see peri_system_events_named */
+    _Atomic(struct peri_value *) about; /* what run/scope.c makes of it, once; or NULL */
+    uint32_t awaits;         /* system events that its wait_for and cancel_on name: see peri_system_events_named */
     struct peri_place place; /* of the rule's mapping; file is owned by the rule */
     char *blueprint;         /* the path that its use_blueprint names, or NULL */
     char *blueprint_file;    /* where that was read, for places; NULL for a stored rule */

@@ -239,8 +239,10 @@ static void write_spec(
     if (out.failed == PERI_ENOMEM)
         peri_rule_nomem(r);
     peri_sha256_hex(peri_buf_text(&out), out.len, hash);
-    snprintf(
-        t->spec, sizeof(t->spec), "%s %.32s", t->kind == PERI_TRIGGER_EVENT ? "for" : peri_trigger_kind_name(t), hash);
+    free(t->spec);
+    t->spec = peri_asprintf("%s %.32s", t->kind == PERI_TRIGGER_EVENT ? "for" : peri_trigger_kind_name(t), hash);
+    if (!t->spec)
+        peri_rule_nomem(r);
     peri_buf_finish(&out);
 }
 

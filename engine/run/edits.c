@@ -183,7 +183,7 @@ static bool prepare(struct edit *e)
 void edits_sweep(struct peri_pipeline *p)
 {
     p->edit_wanted = p->edit_busy;
-    if (p->edit_busy)
+    if (p->edit_busy || p->live_runs == 0) /* one that is being made is looked at when it is there: edits_look */
         return;
     struct edit *e = calloc(1, sizeof(*e));
     if (e) {

@@ -112,7 +112,8 @@ static enum peri_status fire(struct peri_tx *tx, struct match_tx *mt, struct mat
 static enum peri_status event_done(struct peri_tx *tx, const struct match_item *item, enum peri_event_state state,
     const char *verdicts, struct peri_error *err)
 {
-    enum peri_status st = peri_tx_event_done(tx, item->event->event->seq, state, verdicts, err);
+    const struct peri_event *event = item->event->event;
+    enum peri_status st = peri_tx_event_done_of(tx, event->seq, event->source, state, verdicts, err);
     return st == PERI_ESTATE ? PERI_OK : st;
 }
 

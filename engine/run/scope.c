@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "run/scope.h"
 
+#include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,7 +59,7 @@ struct peri_value *peri_scope_trigger(
     return finish_map(map, bad);
 }
 
-struct peri_value *peri_scope_rule(const struct peri_rule *rule)
+static struct peri_value *make_rule(const struct peri_rule *rule)
 {
     struct peri_value *map = peri_value_map(), *tags = peri_value_list();
     bool bad = !map || !tags;
@@ -69,6 +71,21 @@ struct peri_value *peri_scope_rule(const struct peri_rule *rule)
     bad = bad || peri_map_put_ref(map, "tags", tags) != PERI_OK;
     peri_value_unref(tags);
     return finish_map(map, bad);
+}
+
+/* Made once for each rule; of two threads that do so at the same time one has worked in vain. */
+struct peri_value *peri_scope_rule(const struct peri_rule *rule)
+{
+    struct peri_rule *keeper = (struct peri_rule *)(uintptr_t)rule; /* what it keeps here is no part of what it says */
+    struct peri_value *about = atomic_load(&keeper->about), *none = NULL;
+    if (about)
+        return peri_value_ref(about);
+    about = make_rule(rule);
+    if (about && !atomic_compare_exchange_strong(&keeper->about, &none, about)) {
+        peri_value_unref(about);
+        about = none;
+    }
+    return about ? peri_value_ref(about) : NULL;
 }
 
 struct peri_value *peri_scope_run(uint64_t run, const struct peri_rule *rule, uint64_t event, int64_t created_ms)

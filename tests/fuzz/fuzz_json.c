@@ -30,10 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     peri_value_unref(v);
     v = NULL;
     if (peri_json_parse_strict((const char *)data, size, &v, &err) == PERI_OK) {
-        peri_value_unref(v);
+        struct peri_value *strict = v; /* always made by the library */
         v = NULL;
-        if (peri_json_parse((const char *)data, size, &v, &err) != PERI_OK)
+        if (peri_json_parse((const char *)data, size, &v, &err) != PERI_OK || !peri_value_equal(v, strict))
             abort();
+        peri_value_unref(strict);
     } else if (peri_json_parse((const char *)data, size, &v, &err) != PERI_OK) {
         return 0;
     }

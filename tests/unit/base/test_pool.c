@@ -10,6 +10,8 @@
 #define PERI_POOL_LISTS /* also under sanitizers, which see then whether blocks are lost */
 #include "base/pool.c"
 
+#define BLOCKS (2 * KEPT_BYTES / 56)
+
 static void test_a_freed_block_is_given_again_to_whom_it_fits(void **state)
 {
     void *first[300];
@@ -37,24 +39,26 @@ static void test_a_freed_block_is_given_again_to_whom_it_fits(void **state)
 static void *fill(void *arg)
 {
     void **blocks = arg;
-    for (size_t i = 0; i < 2 * KEPT; i++)
+    for (size_t i = 0; i < BLOCKS; i++)
         peri_pool_free(blocks[i]);
     return NULL;
 }
 
 static void test_a_list_is_bounded_and_ends_with_its_thread(void **state)
 {
-    void *blocks[2 * KEPT];
+    void *blocks[BLOCKS];
     pthread_t thread;
-    for (size_t i = 0; i < 2 * KEPT; i++)
+    for (size_t i = 0; i < BLOCKS; i++)
         blocks[i] = peri_pool_alloc(56);
     assert_int_equal(pthread_create(&thread, NULL, fill, blocks), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    for (size_t i = 0; i < 2 * KEPT; i++)
+    for (size_t i = 0; i < BLOCKS; i++)
         blocks[i] = peri_pool_alloc(56);
     fill(blocks);
-    assert_int_equal(lists.count[(56 - LEAST) / STEP], KEPT);
-    empty(NULL);
+    assert_int_equal(lists.count[(56 - LEAST) / STEP], kept((56 - LEAST) / STEP));
+    peri_pool_trim();
+    for (size_t i = 0; i < LISTS; i++)
+        assert_int_equal(lists.count[i], 0);
 }
 
 int main(void)

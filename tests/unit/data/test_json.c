@@ -113,8 +113,9 @@ static void test_depth(void **state)
                                                                                                 not count */
 }
 
-/* Texts that are nearly right: whatever is changed in them, the check says what the parser says. */
-static void test_the_check_agrees_with_the_parser(void **state)
+/* Texts that are nearly right: whatever is changed in them, the check says what the parser says, and what is made
+ * without the library is what it makes. */
+static void test_the_ways_to_read_agree(void **state)
 {
     static const char *const texts[] = {
         "{\"a\":[1,-2.5,\"x\\n\",{\"b\":null}],\"c\":true,\"d\":\"\\u00e9\\ud83d\\ude00\"}",
@@ -134,6 +135,10 @@ static void test_the_check_agrees_with_the_parser(void **state)
                     text[at] = instead[with];
                 enum peri_status st = peri_json_parse(text, len, &v, &one);
                 assert_int_equal(peri_json_check(text, len, &two), st);
+                struct peri_value *strict = NULL; /* always made by the library */
+                if (peri_json_parse_strict(text, len, &strict, &two) == PERI_OK)
+                    assert_true(peri_value_equal(v, strict));
+                peri_value_unref(strict);
                 peri_value_unref(v);
                 if (with == 0 && at < len && peri_json_parse(text, at, &v, &one) == PERI_OK) {
                     assert_int_equal(peri_json_check(text, at, &two), PERI_OK);
@@ -172,7 +177,7 @@ int main(void)
         cmocka_unit_test(test_styles),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_the_check_agrees_with_the_parser),
+        cmocka_unit_test(test_the_ways_to_read_agree),
         cmocka_unit_test(test_repeated_keys),
         cmocka_unit_test(test_buffer_cap),
     };
