@@ -15,7 +15,8 @@
  * the next start, and to let schedules look anew: those of the wall clock find their next time on it, `every` keeps its
  * distance. Runs that wait for a time of the wall clock (quiet hours) ask again.
  *
- * Looked at each CLOCK_LOOK_MS. What differs less than a jump is a clock that is being corrected. */
+ * Looked at each CLOCK_LOOK_MS while something waits for a time. What differs less than a jump is a clock that is being
+ * corrected. */
 
 #define CLOCK_LOOK_MS 1000
 #define JUMP_MS 750

@@ -21,6 +21,14 @@ static void fired(void *arg)
     peri_pipeline_tick(p);
 }
 
+/* Does it matter that somebody sets the clock? Nobody looks at it for its own sake; whatever begins to wait makes a
+ * timer, and with it comes the look that was left out. */
+static bool waits_for_time(const struct peri_pipeline *p)
+{
+    return peri_due_heap_top(&p->heap) || p->schedule_count > 0 || p->live_runs > 0 || p->absences ||
+           p->watch_next != INT64_MAX;
+}
+
 static int64_t earliest(struct peri_pipeline *p, int64_t mono)
 {
     int64_t at = INT64_MAX, wall = pipe_now(p);
@@ -31,7 +39,7 @@ static int64_t earliest(struct peri_pipeline *p, int64_t mono)
         at = p->failed_at;
     if (p->absences && p->caught_up && !p->draining && p->alive_at < at && pipe_writable(p))
         at = p->alive_at;
-    if (p->clock_at < at && pipe_writable(p) && !p->draining)
+    if (p->clock_at < at && pipe_writable(p) && !p->draining && waits_for_time(p))
         at = p->clock_at;
     int64_t next = p->started && pipe_writable(p) ? schedules_next(p) : INT64_MAX;
     if (next != INT64_MAX) {

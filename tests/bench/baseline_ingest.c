@@ -17,7 +17,9 @@
 
 /* What perigee's ingest is compared with: the least that an event needs to be durable before it is answered. evhttp on
  * one thread, SQLite on another, which commits whatever is queued as one group; the database has the pragmas of
- * perigee's (WAL, synchronous=FULL), an event is one row, and nothing is checked, recognised, matched or told.
+ * perigee's (WAL, synchronous=FULL), an event is one row, and nothing is checked, recognised, matched or told. A body
+ * that begins with a bracket is a batch: it is split at its brackets, each element is a row, and the answer has an id
+ * for each.
  *
  *   baseline_ingest FILE    makes FILE anew, prints the port, and serves POST on any path until it is killed
  */
@@ -30,7 +32,8 @@ struct item {
     char *body;
     size_t len;
     char source[64], id[64], type[64];
-    sqlite3_int64 seq;
+    sqlite3_int64 seq; /* of the last row */
+    int rows;
 };
 
 struct server {
@@ -64,12 +67,60 @@ static void open_database(struct server *s, const char *path)
     run_sql(s->db, "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                    "PRAGMA wal_autocheckpoint=1000; PRAGMA journal_size_limit=67108864;"
                    "CREATE TABLE events(seq INTEGER PRIMARY KEY, src TEXT, id TEXT, type TEXT, body TEXT)");
-    if (sqlite3_prepare_v2(
-            s->db, "INSERT INTO events(src,id,type,body) VALUES(?,?,?,?)", -1, &s->insert, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2(s->db, "INSERT INTO events(src,id,type,body) VALUES(?,?,?,?)", -1, &s->insert, NULL) !=
+        SQLITE_OK)
         die("prepare", sqlite3_errmsg(s->db));
 }
 
 /* --- the committing thread --- */
+
+/* The next element of a list, NULL behind the last. *at is behind it then. */
+static const char *next_element(const char **at, const char *end, size_t *ret_len)
+{
+    const char *s = *at, *from;
+    int depth = 0;
+    while (s < end && *s != '{')
+        s++;
+    for (from = s; s < end; s++) {
+        if (*s == '"')
+            for (s++; s < end && *s != '"'; s++)
+                s += *s == '\\';
+        else if (*s == '{' || *s == '[')
+            depth++;
+        else if ((*s == '}' || *s == ']') && --depth == 0)
+            break;
+    }
+    if (s >= end)
+        return NULL;
+    *at = s + 1;
+    *ret_len = (size_t)(s + 1 - from);
+    return from;
+}
+
+static void insert(struct server *s, struct item *it, const char *body, size_t len)
+{
+    sqlite3_bind_text(s->insert, 1, it->source, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s->insert, 2, it->id, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s->insert, 3, it->type, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s->insert, 4, body, (int)len, SQLITE_STATIC);
+    if (sqlite3_step(s->insert) != SQLITE_DONE)
+        die("insert", sqlite3_errmsg(s->db));
+    it->seq = sqlite3_last_insert_rowid(s->db);
+    it->rows++;
+    sqlite3_reset(s->insert);
+}
+
+static void insert_all(struct server *s, struct item *it)
+{
+    const char *at = it->body + 1, *end = it->body + it->len, *element;
+    size_t len = 0;
+    if (it->len == 0 || it->body[0] != '[') {
+        insert(s, it, it->body, it->len);
+        return;
+    }
+    while ((element = next_element(&at, end, &len)) != NULL)
+        insert(s, it, element, len);
+}
 
 static struct item *take_group(struct server *s)
 {
@@ -93,16 +144,8 @@ static void *commit_groups(void *arg)
     for (;;) {
         struct item *first = take_group(s), *last = first;
         run_sql(s->db, "BEGIN IMMEDIATE");
-        for (struct item *it = first; it; last = it, it = it->next) {
-            sqlite3_bind_text(s->insert, 1, it->source, -1, SQLITE_STATIC);
-            sqlite3_bind_text(s->insert, 2, it->id, -1, SQLITE_STATIC);
-            sqlite3_bind_text(s->insert, 3, it->type, -1, SQLITE_STATIC);
-            sqlite3_bind_text(s->insert, 4, it->body, (int)it->len, SQLITE_STATIC);
-            if (sqlite3_step(s->insert) != SQLITE_DONE)
-                die("insert", sqlite3_errmsg(s->db));
-            it->seq = sqlite3_last_insert_rowid(s->db);
-            sqlite3_reset(s->insert);
-        }
+        for (struct item *it = first; it; last = it, it = it->next)
+            insert_all(s, it);
         run_sql(s->db, "COMMIT");
         pthread_mutex_lock(&s->mutex);
         *s->done_end = first;
@@ -126,7 +169,14 @@ static void answer_done(evutil_socket_t fd, short what, void *arg)
     while (it) {
         struct item *next = it->next;
         struct evbuffer *out = evhttp_request_get_output_buffer(it->request);
-        evbuffer_add_printf(out, "{\"id\":\"ev-%lld\"}", (long long)it->seq);
+        bool list = it->len > 0 && it->body[0] == '[';
+        for (int i = 0; i < it->rows; i++)
+            evbuffer_add_printf(out, "%s{\"id\":\"ev-%lld\"}",
+                !list ? ""
+                : i   ? ","
+                      : "[",
+                (long long)it->seq - it->rows + 1 + i);
+        evbuffer_add_printf(out, "%s", list ? "]" : "");
         evhttp_add_header(evhttp_request_get_output_headers(it->request), "Content-Type", "application/json");
         evhttp_send_reply(it->request, 202, "Accepted", NULL);
         free(it->body);

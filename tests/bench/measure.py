@@ -54,6 +54,15 @@ actions:
   - operator: notify.send
     params: {{title: "Order", message: "{{{{ event.customer }}}} ordered for {{{{ event.total }}}}"}}
 """
+# 1,000 rules hear the type; the pattern of one of them matches, and its condition in Lua says no.
+ONE_OF_MANY = """name: One of many {n}
+trigger: {{event: bench.Many, match: {{fromContactId: [contact-{n}]}}}}
+conditions:
+  - operator: contact.HasTag
+    params: {{tag: nobody, contactId: "{{{{ event.fromContactId }}}}"}}
+actions:
+  - set: {{who: "{{{{ event.fromContactId }}}}"}}
+"""
 KINDS = (("none", "bench.None", "no rule hears them"), ("set", "bench.Set", "a rule, one set step"), ("lua", "bench.Lua", "a rule, a Lua condition, one set step"))
 
 
@@ -130,13 +139,18 @@ def measure_events(result, options):
 
 
 def measure_baseline(result, options):
-    """Durable single events and their answers for 1, 16 and 256 clients: the bare server and perigee, in turn."""
+    """Durable events and their answers, single ones for 1, 16 and 256 clients and batches of 100 for 16: the bare server and perigee, in
+    turn; and perigee with 1,000 rules on the type of which one matches and asks a condition in Lua."""
     with tempfile.TemporaryDirectory(prefix="perigee-bench-", dir=options.folder) as folder:
         bare = subprocess.Popen([BINARIES / "baseline_ingest", Path(folder, "bare.db")], stdout=subprocess.PIPE, text=True)
         service = harness.Service()
+        many = harness.Service(rules={f"rule-{n}.yaml": ONE_OF_MANY.format(n=n) for n in range(1, 1001)})
         try:
             port = int(bare.stdout.readline())
             service.start()
+            many.start()
+            many.put("contact", {"id": "contact-1", "name": "Ada", "tags": ["vip"]})
+            program("bench_load", "rate", many.port, "bench.Many", 1, 1, 1, PERIGEE_TOKEN=many.token)  # the rules' patterns are compiled
             for wide in CLIENTS:
                 count = options.events if wide > 1 else max(1, options.events // 4)
                 bare_got = program("bench_load", "rate", port, "bench.None", wide, 1, count, "/", PERIGEE_TOKEN="none")
@@ -144,10 +158,19 @@ def measure_baseline(result, options):
                 for who, figures in (("bare", bare_got), ("perigee", got)):
                     for key in ("accepted_per_s", "answer_p50_us", "answer_p99_us", "refused"):
                         result[f"ingest.{wide}.{who}.{key}"] = figures[key]
+            for who, at, token in (("bare", port, "none"), ("perigee", service.port, service.token)):
+                target = ["/"] if who == "bare" else []
+                got = program("bench_load", "rate", at, "bench.None", 16, 100, options.events * 5, *target, PERIGEE_TOKEN=token)
+                result[f"ingest.batch.{who}.accepted_per_s"] = got["accepted_per_s"]
+            before = cpu_s(many.process.pid)
+            got = program("bench_load", "rate", many.port, "bench.Many", 16, 1, options.events, PERIGEE_TOKEN=many.token)
+            result["ingest.many.accepted_per_s"], result["ingest.many.done_per_s"] = got["accepted_per_s"], got["done_per_s"]
+            result["ingest.many.cpu_us"] = (cpu_s(many.process.pid) - before) / got["events"] * 1e6
         finally:
             bare.kill()
             bare.communicate()
             service.close()
+            many.close()
 
 
 def is_ready(service):
@@ -214,6 +237,11 @@ def report(result, spread, machine, options):
             row(f"{wide} clients, {text}: accepted", name + "accepted_per_s", "/s")
             for part in ("p50", "p99"):
                 row(f"  to the answer, {part}", f"{name}answer_{part}_us", "us")
+    row("16 clients, batches of 100, bare server: accepted", "ingest.batch.bare.accepted_per_s", "/s")
+    row("16 clients, batches of 100, perigee: accepted", "ingest.batch.perigee.accepted_per_s", "/s")
+    row("16 clients, 1,000 rules, one matches and asks a Lua condition: accepted", "ingest.many.accepted_per_s", "/s")
+    row("  matched", "ingest.many.done_per_s", "/s")
+    row("  CPU time of the service for each", "ingest.many.cpu_us", "us", 1)
     for batch, head in ((1, "single, 16 keep-alive connections"), (100, "batches of 100, 16 keep-alive connections")):
         print(f"\nEvents over HTTP, {head}; accepted: answered with 202, after the commit")
         for kind, _, text in KINDS:
