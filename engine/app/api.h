@@ -56,7 +56,7 @@ void peri_api_end(struct peri_api_op *op);
 /* A page of plain HTML, nothing in it that runs or leads elsewhere. html: take, NULL: 500. */
 void peri_api_page(struct peri_api_op *op, int status, char *html);
 
-/* For peri_accounts_options: into the audit trail. ctx is the service. */
+/* For peri_accounts_options: into the audit trail, and what needs attention to who hears it. ctx is the service. */
 void peri_api_account_changed(void *ctx, const char *action, const char *provider, const struct peri_value *detail);
 
 /* Asks the lookup thread and answers with what it finds: a list becomes {"items": [...], "next": cursor?}. */

@@ -33,10 +33,24 @@ static void entry_written(void *arg, enum peri_status st, const struct peri_erro
     free(e);
 }
 
+/* For rules and plugins that hear it: somebody may want a message. */
+static void announce(struct peri_service *s, const char *provider, const struct peri_value *detail)
+{
+    struct peri_value *v = peri_value_map();
+    if (v && !peri_map_put_text(v, "provider", provider) &&
+        !peri_map_put_text(v, "code", peri_map_text(detail, "code")) &&
+        !peri_map_put_text(v, "message", peri_map_text(detail, "message")))
+        peri_pipeline_announce(s->pipeline, "account.NeedsAttention", v, NULL);
+    else
+        peri_value_unref(v);
+}
+
 void peri_api_account_changed(void *ctx, const char *action, const char *provider, const struct peri_value *detail)
 {
     struct peri_service *s = ctx;
     struct entry *e = calloc(1, sizeof(*e));
+    if (peri_streq(action, "account.attention"))
+        announce(s, provider, detail);
     if (!e)
         return;
     *e = (struct entry){peri_strdup(action), peri_strdup(provider), peri_value_ref(detail), s->log};

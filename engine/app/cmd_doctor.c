@@ -261,14 +261,27 @@ static void check_start(struct report *r, const struct peri_value *start)
         (long long)peri_map_int(start, "missed", 0), (long long)peri_map_int(start, "made_up", 0));
 }
 
+static void check_accounts(struct report *r, const struct peri_value *accounts)
+{
+    for (size_t i = 0; i < peri_value_count(accounts); i++) {
+        const struct peri_value *a = peri_list_at(accounts, i);
+        const char *why = peri_map_text(peri_map_at(a, "error"), "message");
+        if (peri_streq(peri_map_text(a, "state"), "needs_attention"))
+            add(r, "warn", "account", "%s has to be connected again (`perigee accounts connect %s')%s%s",
+                peri_map_text(a, "id"), peri_map_text(a, "id"), why ? ": " : "", why ? why : "");
+    }
+}
+
 static void check_service(struct report *r, struct peri_cli *cli)
 {
     struct peri_client *client;
-    struct peri_value *v = NULL;
-    struct peri_error err;
+    struct peri_value *v = NULL, *accounts = NULL;
+    struct peri_error err, ignored;
     enum peri_status st = peri_client_open(cli, &client, &err);
     if (st == PERI_OK) {
         st = peri_client_call(client, "GET", "/v1/status", NULL, &v, &err);
+        if (st || peri_client_call(client, "GET", "/v1/accounts?limit=1000", NULL, &accounts, &ignored))
+            accounts = NULL;
         peri_client_close(client);
     }
     if (st)
@@ -281,11 +294,13 @@ static void check_service(struct report *r, struct peri_cli *cli)
         check_store_state(r, peri_map_at(v, "store"));
         check_circuits(r, peri_map_at(v, "circuits"));
         check_dead(r, v);
+        check_accounts(r, peri_map_at(accounts, "items"));
         check_start(r, peri_map_at(v, "start"));
         if (orphans > 0)
             add(r, "warn", "runs", "%lld had nobody who went on with them and were taken up again: please report it",
                 (long long)orphans);
     }
+    peri_value_unref(accounts);
     peri_value_unref(v);
 }
 

@@ -19,6 +19,8 @@ const struct peri_system_event peri_system_events[] = {
     {"action.Before", "run rule event step id? operator attempt", "an operator is about to be called by a step"},
     {"action.After", "run rule event step id? operator attempt state duration_ms error?", "an attempt has ended"},
     {"schedule.Fired", "rule? trigger? plugin? name? scheduled_at late_ms", "a schedule of a rule or plugin is due"},
+    {"account.NeedsAttention", "provider code message",
+        "a provider has withdrawn an account: somebody must connect it"},
     {"message.Received", "channel channel_type message? truncated?", "a message came in over a channel"},
     {"message.Sent", "channel channel_type to? key? rule? run?", "a channel or the outbox has taken a message"},
     {0},

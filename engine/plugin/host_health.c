@@ -219,7 +219,7 @@ void peri_care_gone(struct peri_plugin *p)
 enum peri_status peri_care_put(struct peri_plugin *p, struct peri_value *v)
 {
     const struct peri_care *care = care_of(p->host, p->id, false);
-    struct peri_value *h = care && (care->checked_ms || p->has_health) ? peri_value_map() : NULL;
+    struct peri_value *h = care && (care->checked_ms || p->has_health || care->restarts) ? peri_value_map() : NULL;
     if (!h)
         return PERI_OK;
     enum peri_status st = peri_map_put_text(h, "state",

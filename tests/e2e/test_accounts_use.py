@@ -87,7 +87,10 @@ class Use(Users):
         self.assertTrue(self.fake.grants[0].alive, "no refresh token was used twice")
 
     def test_a_provider_that_takes_it_back(self):
-        p = self.usable()
+        p = self.usable(start=False)
+        p.write_rule("ear.yaml", "name: Ear\ntrigger: {event: account.NeedsAttention}\n"
+                     "actions: [{operator: notify.send, params: {message: \"{{ event.provider }}: {{ event.code }}\"}}]\n")
+        p.start()
         self.connect(p)
         self.fake.revoke_all()
         error = self.bad(p, "account_needs_attention")
@@ -103,6 +106,9 @@ class Use(Users):
         self.assertIn("invalid_grant", p.cli("accounts", "list").stdout)
         attention, = p.get("/v1/audit?action=account.attention")["items"]
         self.assertEqual((attention["target"], attention["detail"]["code"]), ("fake", "invalid_grant"))
+        sent = harness.wait_for(p.outbox, "the rule that hears of it")
+        self.assertIn("fake: invalid_grant", json.dumps(sent))
+        self.assertIn("perigee accounts connect fake", p.cli("doctor").stdout)
         p.restart()
         self.bad(p, "account_needs_attention")
         self.connect(p)
