@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plugins act with accounts (test_accounts_process.py: from a process of their own). Tokens reach the provider and nobody else."""
 import json
+import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import harness
@@ -112,6 +114,31 @@ class Use(Users):
         p.restart()
         self.bad(p, "account_needs_attention")
         self.connect(p)
+        self.assertEqual(self.good(p)["status"], 200)
+
+    def test_a_backup_and_its_way_back(self):
+        """As docs/operations.md has it: the database alone holds no token; with the folders beside it the account goes on."""
+        p = self.usable()
+        self.connect(p)
+        copy = os.path.join(p.dir, "copy.db")
+        p.cli("backup", copy, expect=0)
+        with open(copy, "rb") as f:
+            self.assertNotIn(b"CaNaRy", f.read())
+        p.stop()
+        kept = os.path.join(p.dir, "kept")
+        shutil.move(p.state, kept)
+        os.mkdir(p.state, 0o700)
+        shutil.copy(copy, os.path.join(p.state, "perigee.db"))
+        for name in ("policy.yaml", "token"):
+            shutil.copy(os.path.join(kept, name), p.state)
+        p.start()
+        self.bad(p, "account_not_connected")
+        p.stop()
+        for name in ("secrets", "accounts"):
+            shutil.copytree(os.path.join(kept, name), os.path.join(p.state, name), dirs_exist_ok=True)
+        p.start()
+        self.assertEqual(self.good(p)["status"], 200)
+        self.fake.expire()
         self.assertEqual(self.good(p)["status"], 200)
 
     def test_a_provider_that_is_down_for_a_while(self):
