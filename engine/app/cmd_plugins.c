@@ -263,7 +263,8 @@ static int make(struct peri_cli *cli, const struct peri_args *args)
             peri_print_json(v);
         peri_value_unref(v);
     } else {
-        printf("%s is there. Next: README.md in it, then `perigee plugins test %s'\n", shown, shown);
+        printf("%s is there. Next: README.md in it, %sthen `perigee plugins test %s'\n", shown,
+            peri_streq(plan.lang, "c") ? "build it, " : "", shown);
     }
     free(folder);
     return PERI_EXIT_OK;

@@ -347,7 +347,7 @@ static enum peri_status plugin_value(struct peri_plugin *p, struct peri_value **
         st = peri_usage_put(p, v);
     if (!st)
         st = peri_care_put(p, v);
-    if (!st)
+    if (!st && p->state != PERI_PLUGIN_LOADING) /* a worker may be making it */
         st = peri_self_put(p->self, v);
     if (!st)
         st = peri_life_put(p, v);

@@ -316,7 +316,7 @@ static void run_hook(struct perigee_call *call)
         err = call->error;
         st = err.status ? err.status : peri_error_set(&err, PERI_EINVAL, "failed", "it gave no reason");
     }
-    if (!st && !strcmp(name, "init") && native->connector.sync)
+    if (!st && !strcmp(name, "init") && p->connector)
         st = peri_job_plan_sync(job, native->connector.sync_every_ms, &err);
     end_with(call, &err);
     (void)st;

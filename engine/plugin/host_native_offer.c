@@ -124,7 +124,7 @@ enum peri_status peri_native_offer(struct peri_plugin *p, struct peri_error *err
     if (!st)
         st = offer_intercept(p, err);
     p->has_health = plugin->health != NULL;
-    p->has_init = plugin->start != NULL || p->native->connector.sync != NULL;
+    p->has_init = plugin->start != NULL || plugin->connector != NULL; /* the schedule of sync is made or dropped */
     p->has_ready = plugin->ready != NULL;
     p->has_stop = plugin->stop != NULL || p->native->connector.listen != NULL;
     p->has_enable = plugin->on_enable != NULL;

@@ -304,7 +304,7 @@ static bool may_wait(struct perigee_call *call)
         return true;
     refuse(call, "not_now",
         call->asked ? "a handler waits for one thing at a time: return what the first function has returned"
-                    : "map, health, before and after can not wait");
+                    : "map, health, interceptors and the life cycle (start, listen, ...) can not wait");
     return false;
 }
 

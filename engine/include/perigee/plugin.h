@@ -17,7 +17,8 @@
  * came after the first header of the version ("later" below); what a plugin's struct is too small to have is not there.
  *
  * Init is called twice: first in a process of its own, which unloads it again, to see whether it crashes or
- * hangs, then in the service. So it fills its struct and does nothing else: no threads, files, devices. `start` is for that.
+ * hangs, then in the service. So it fills its struct and does nothing else: no threads, files, devices. `start` is for
+ * that.
  *
  * Threads. Handlers run on worker threads, one at a time for a plugin; which thread may change. A handler that takes
  * longer than its limits cannot be stopped, only reported: keep it short, never block on the network. To wait, ask for
@@ -322,8 +323,9 @@ struct perigee_plugin {
     const struct perigee_channel *channel;         /* or NULL */
     const struct perigee_webhook *const *webhooks; /* NULL-ended, or NULL */
     const struct perigee_job *const *jobs;         /* NULL-ended, or NULL */
-    /* Life cycle; each may be NULL. start: before anything else, and nothing else when it fails. ready: all plugins are
-     * loaded. stop: before it is unloaded or the service ends; not promised, as a service may be killed. */
+    /* Life cycle; each may be NULL, and none may wait. start: before anything else, and nothing else when it fails.
+     * ready: all plugins are loaded. stop: before it is unloaded or the service ends; not promised, as a service may be
+     * killed. */
     enum perigee_status (*start)(void *state, struct perigee_call *call);
     enum perigee_status (*ready)(void *state, struct perigee_call *call);
     enum perigee_status (*stop)(void *state, struct perigee_call *call);
