@@ -57,6 +57,25 @@ static struct peri_value *senders(const struct peri_value *event)
     return list;
 }
 
+static void add_hearers(struct peri_value *list, const struct peri_value *rules, const char *how)
+{
+    for (size_t i = 0; list && i < peri_value_count(rules); i++) {
+        char *text = peri_asprintf("%s%s", peri_value_text(peri_list_at(rules, i)), how);
+        (void)!peri_list_push(list, text ? peri_value_str(text) : NULL);
+        free(text);
+    }
+}
+
+/* "a, b (waits), c (ends)": those that it starts, and those of which runs wait for it or end by it. */
+static struct peri_value *hearers(const struct peri_value *event)
+{
+    struct peri_value *list = peri_value_list();
+    add_hearers(list, peri_map_at(event, "heard_by"), "");
+    add_hearers(list, peri_map_at(event, "awaited_by"), " (waits)");
+    add_hearers(list, peri_map_at(event, "cancels"), " (ends)");
+    return list;
+}
+
 static void print_events(const struct peri_value *graph)
 {
     static const struct peri_column columns[] = {
@@ -65,7 +84,8 @@ static void print_events(const struct peri_value *graph)
     struct peri_value *rows = peri_value_list(), *timed = peri_value_list();
     for (size_t i = 0; rows && i < peri_value_count(events); i++) {
         struct peri_value *row = peri_value_copy(peri_list_at(events, i));
-        if (!row || peri_map_put(row, "from", senders(row)) != PERI_OK || peri_list_push(rows, row) != PERI_OK)
+        if (!row || peri_map_put(row, "from", senders(row)) != PERI_OK ||
+            peri_map_put(row, "heard_by", hearers(row)) != PERI_OK || peri_list_push(rows, row) != PERI_OK)
             break;
         if (peri_value_count(peri_map_at(row, "heard_by")) == 0)
             (void)!peri_map_put_text(row, "heard_by", "(nobody)");
@@ -113,8 +133,9 @@ void peri_graph_print(const struct peri_value *graph)
         const struct peri_value *cycle = peri_list_at(cycles, i);
         printf("  ");
         for (size_t k = 0; k < peri_value_count(cycle); k++)
-            printf("%s -(%s)-> ", peri_map_text(peri_list_at(cycle, k), "rule"),
-                peri_map_text(peri_list_at(cycle, k), "event"));
+            printf("%s -(%s%s)-> ", peri_map_text(peri_list_at(cycle, k), "rule"),
+                peri_map_text(peri_list_at(cycle, k), "event"),
+                peri_map_bool(peri_list_at(cycle, k), "waits", false) ? ", waited for" : "");
         puts(peri_map_text(peri_list_at(cycle, 0), "rule"));
     }
     if (peri_value_count(unreached))
@@ -159,8 +180,8 @@ static void dot_node(const char *kind, const char *name, const char *shape, cons
     printf("%s];\n", more);
 }
 
-static void dot_edges(
-    const char *from_kind, const struct peri_value *from, const char *to_kind, const struct peri_value *to)
+static void dot_edges(const char *from_kind, const struct peri_value *from, const char *to_kind,
+    const struct peri_value *to, const char *more)
 {
     for (size_t i = 0; i < peri_value_count(from); i++)
         for (size_t k = 0; k < peri_value_count(to); k++) {
@@ -168,7 +189,7 @@ static void dot_edges(
             dot_id(from_kind, peri_value_text(peri_list_at(from, i)));
             printf(" -> ");
             dot_id(to_kind, peri_value_text(peri_list_at(to, k)));
-            puts(";");
+            printf("%s;\n", more);
         }
 }
 
@@ -203,9 +224,11 @@ void peri_graph_print_dot(const struct peri_value *graph)
         dot_node("event", peri_map_text(event, "type"), "ellipse", "");
         for (size_t k = 0; k < peri_value_count(plugins); k++)
             dot_node("plugin", peri_value_text(peri_list_at(plugins, k)), "component", "");
-        dot_edges("plugin", plugins, "event", type);
-        dot_edges("rule", peri_map_at(event, "from_rules"), "event", type);
-        dot_edges("event", type, "rule", peri_map_at(event, "heard_by"));
+        dot_edges("plugin", plugins, "event", type, "");
+        dot_edges("rule", peri_map_at(event, "from_rules"), "event", type, "");
+        dot_edges("event", type, "rule", peri_map_at(event, "heard_by"), "");
+        dot_edges("event", type, "rule", peri_map_at(event, "awaited_by"), " [style=dashed, label=\"waits\"]");
+        dot_edges("event", type, "rule", peri_map_at(event, "cancels"), " [style=dotted, label=\"ends\"]");
         peri_value_unref(type);
     }
     puts("}");

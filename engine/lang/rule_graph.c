@@ -19,15 +19,18 @@
 struct edge {
     size_t to;
     const char *type;
+    bool waits; /* in a run that is under way: it starts none */
 };
 
 struct node {
     const struct peri_rule *rule;
+    struct peri_value *waits; /* types and globs that its runs wait for */
     struct edge *edges;
     size_t edge_count, edge_cap;
     bool reached, in_cycle;
     size_t from;    /* while searching: the rule before, NOBODY: not seen */
     const char *by; /* ... and the event between them */
+    bool by_wait;
 };
 
 struct graph {
@@ -72,6 +75,8 @@ static struct peri_value *event_of(struct graph *g, const char *type)
     (void)put_list(g, e, "from_plugins");
     (void)put_list(g, e, "from_rules");
     (void)put_list(g, e, "heard_by");
+    (void)put_list(g, e, "awaited_by");
+    (void)put_list(g, e, "cancels");
     return e;
 }
 
@@ -120,17 +125,64 @@ static void heard_from_outside(struct graph *g, size_t hearer, void *arg)
     g->nodes[hearer].reached = true;
 }
 
+static void add_edge(struct graph *g, size_t hearer, const struct peri_value *event, bool waits)
+{
+    struct node *from = &g->nodes[g->now];
+    if (!event || !peri_vec_grow(&from->edges, &from->edge_cap, from->edge_count + 1, sizeof(*from->edges)))
+        g->nomem = true;
+    else
+        from->edges[from->edge_count++] = (struct edge){hearer, peri_map_text(event, "type"), waits};
+}
+
 static void heard_from_rule(struct graph *g, size_t hearer, void *arg)
 {
     const struct hearing *h = arg;
-    struct node *from = &g->nodes[g->now];
     struct peri_value *e = event_of(g, h->type);
     add_text(g, peri_map_at(e, "heard_by"), g->nodes[hearer].rule->id);
-    if (!e || !peri_vec_grow(&from->edges, &from->edge_cap, from->edge_count + 1, sizeof(*from->edges))) {
-        g->nomem = true;
-        return;
+    add_edge(g, hearer, e, false);
+}
+
+/* ---- who hears a type in a run that is under way ---- */
+
+static bool same_type(const char *heard, const char *sent)
+{
+    return peri_streq(heard, sent) || peri_glob_match(heard, sent) || peri_glob_match(sent, heard);
+}
+
+static void hear_in_runs(struct graph *g, const char *type)
+{
+    for (size_t i = 0; i < g->count && !g->nomem; i++) {
+        const struct node *n = &g->nodes[i];
+        struct peri_value *e = event_of(g, type);
+        bool waits = false;
+        for (size_t k = 0; n->rule->enabled && k < peri_value_count(n->waits); k++)
+            waits = waits || same_type(peri_value_text(peri_list_at(n->waits, k)), type);
+        if (waits) {
+            add_text(g, peri_map_at(e, "awaited_by"), n->rule->id);
+            add_edge(g, i, e, true);
+        }
+        for (size_t k = 0; n->rule->enabled && k < n->rule->flow.cancel_count; k++)
+            if (same_type(n->rule->flow.cancels[k].event, type))
+                add_text(g, peri_map_at(e, "cancels"), n->rule->id);
     }
-    from->edges[from->edge_count++] = (struct edge){hearer, peri_map_text(e, "type")};
+}
+
+static void note_wait(const struct peri_step *s, void *arg)
+{
+    struct graph *g = arg;
+    if (s->kind == PERI_STEP_WAIT_FOR && s->wait_event)
+        add_text(g, g->nodes[g->now].waits, s->wait_event);
+}
+
+static void note_waits(struct graph *g)
+{
+    for (g->now = 0; g->now < g->count && !g->nomem; g->now++) {
+        struct node *n = &g->nodes[g->now];
+        n->waits = peri_value_list();
+        g->nomem = !n->waits;
+        if (n->waits)
+            peri_rule_each_step(n->rule, note_wait, g);
+    }
 }
 
 static void read_step(const struct peri_step *s, void *arg)
@@ -152,6 +204,7 @@ static void read_step(const struct peri_step *s, void *arg)
         struct peri_value *e = event_of(g, type);
         add_text(g, peri_map_at(e, "from_rules"), rule->id);
         each_hearer(g, type, heard_from_rule, &(struct hearing){type, rule->id});
+        hear_in_runs(g, type);
     }
     free(type);
 }
@@ -175,6 +228,10 @@ static void read_rules(struct graph *g, struct peri_value *list)
             for (size_t t = 0; (heard = peri_trigger_hears(&rule->triggers[k], t, NULL)) != NULL; t++)
                 add_text(g, hears, heard);
         }
+        check(g, peri_map_put_ref(v, "waits_for", g->nodes[g->now].waits));
+        struct peri_value *cancelled = put_list(g, v, "cancelled_by");
+        for (size_t k = 0; k < rule->flow.cancel_count; k++)
+            add_text(g, cancelled, rule->flow.cancels[k].event);
         check(g, peri_map_put_int(v, "schedules", schedules));
         g->nodes[g->now].reached = g->nodes[g->now].reached || (rule->enabled && schedules > 0);
         g->emits = put_list(g, v, "emits");
@@ -184,7 +241,7 @@ static void read_rules(struct graph *g, struct peri_value *list)
 }
 
 /* What is heard, but sent by nobody that is known. */
-static void add_unsent(struct graph *g, const struct peri_rule *rule, const char *heard)
+static void add_unsent(struct graph *g, const struct peri_rule *rule, const char *heard, const char *how)
 {
     bool sent = peri_map_at(g->events, heard) != NULL;
     for (void *it = peri_glob_is_exact(heard) ? NULL : peri_map_first(g->events); it && !sent;
@@ -192,7 +249,20 @@ static void add_unsent(struct graph *g, const struct peri_rule *rule, const char
         sent = peri_glob_match(heard, peri_map_key(it, NULL));
     struct peri_value *e = sent ? peri_map_at(g->events, heard) : event_of(g, heard);
     if (e)
-        add_text(g, peri_map_at(e, "heard_by"), rule->id);
+        add_text(g, peri_map_at(e, how), rule->id);
+}
+
+/* By runs. */
+static void add_unsent_in_runs(struct graph *g, const struct node *n, bool exact)
+{
+    for (size_t k = 0; n->rule->enabled && k < peri_value_count(n->waits); k++) {
+        const char *heard = peri_value_text(peri_list_at(n->waits, k));
+        if (peri_glob_is_exact(heard) == exact)
+            add_unsent(g, n->rule, heard, "awaited_by");
+    }
+    for (size_t k = 0; n->rule->enabled && k < n->rule->flow.cancel_count; k++)
+        if (peri_glob_is_exact(n->rule->flow.cancels[k].event) == exact)
+            add_unsent(g, n->rule, n->rule->flow.cancels[k].event, "cancels");
 }
 
 static void add_all_unsent(struct graph *g)
@@ -204,8 +274,9 @@ static void add_all_unsent(struct graph *g)
                 const char *heard;
                 for (size_t t = 0; (heard = peri_trigger_hears(&rule->triggers[k], t, NULL)) != NULL; t++)
                     if (peri_glob_is_exact(heard) != (globs == 1))
-                        add_unsent(g, rule, heard);
+                        add_unsent(g, rule, heard, "heard_by");
             }
+            add_unsent_in_runs(g, &g->nodes[i], globs == 0);
         }
 }
 
@@ -221,6 +292,8 @@ static void spread(struct graph *g)
         const struct node *n = &g->nodes[g->queue[head++]];
         for (size_t k = 0; k < n->edge_count; k++) {
             struct node *to = &g->nodes[n->edges[k].to];
+            if (n->edges[k].waits)
+                continue;
             if (!to->reached)
                 g->queue[tail++] = n->edges[k].to;
             to->reached = true;
@@ -244,6 +317,7 @@ static bool find_cycle(struct graph *g, size_t start)
                 continue;
             to->from = at;
             to->by = e->type;
+            to->by_wait = e->waits;
             if (e->to == start)
                 return true;
             g->queue[tail++] = e->to;
@@ -266,6 +340,8 @@ static void put_cycle(struct graph *g, size_t start, struct peri_value *cycles)
         check(g, peri_list_push(cycle, step));
         check(g, step ? peri_map_put_text(step, "rule", g->nodes[at].rule->id) : PERI_ENOMEM);
         check(g, step ? peri_map_put_text(step, "event", g->nodes[next].by) : PERI_ENOMEM);
+        if (g->nodes[next].by_wait)
+            check(g, step ? peri_map_put_bool(step, "waits", true) : PERI_ENOMEM);
         g->nodes[at].in_cycle = true;
     }
 }
@@ -334,6 +410,8 @@ struct peri_value *peri_rule_graph(
     struct graph g = {0};
     struct peri_value *doc = peri_value_map();
     g.nomem = !doc || !prepare(&g, rules, count);
+    if (!g.nomem)
+        note_waits(&g);
     for (size_t i = 0; i < source_count && !g.nomem; i++)
         each_hearer(&g, sources[i].type, heard_from_outside, &(struct hearing){sources[i].type, sources[i].name});
     if (!g.nomem)
@@ -349,8 +427,10 @@ struct peri_value *peri_rule_graph(
         put_events(&g, doc);
     if (!g.nomem)
         finish_rules(&g, doc);
-    for (size_t i = 0; i < g.count; i++)
+    for (size_t i = 0; i < g.count; i++) {
         free(g.nodes[i].edges);
+        peri_value_unref(g.nodes[i].waits);
+    }
     free(g.nodes);
     free(g.queue);
     free(g.hits);

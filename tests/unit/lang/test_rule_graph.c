@@ -48,6 +48,9 @@ static void expect(const struct peri_value *graph, const char *key, const char *
     free(got);
 }
 
+#define RUNS ",\"awaited_by\":[],\"cancels\":[]"
+#define IN_RUNS "\"waits_for\":[],\"cancelled_by\":[],"
+
 static void test_who_sends_and_who_hears(void **state)
 {
     static const struct rule_line lines[] = {{"a", "event: comms.CallMissed", "home.Alarm", NULL},
@@ -56,13 +59,13 @@ static void test_who_sends_and_who_hears(void **state)
     struct peri_value *graph = graph_of(lines);
     expect(graph, "events",
         "[{\"type\":\"comms.CallMissed\",\"from_plugins\":[\"twilio\",\"device\"],\"from_rules\":[],\"heard_by\":["
-        "\"a\"]},"
-        "{\"type\":\"demo.Hello\",\"from_plugins\":[],\"from_rules\":[],\"heard_by\":[\"d\"]},"
-        "{\"type\":\"home.Alarm\",\"from_plugins\":[],\"from_rules\":[\"a\"],\"heard_by\":[\"b\"]},"
-        "{\"type\":\"nobody.Hears\",\"from_plugins\":[],\"from_rules\":[\"c\"],\"heard_by\":[]},"
-        "{\"type\":\"shop.*\",\"from_plugins\":[\"shop\"],\"from_rules\":[],\"heard_by\":[\"c\"]},"
-        "{\"type\":\"shop.Order\",\"from_plugins\":[],\"from_rules\":[],\"heard_by\":[\"c\"]},"
-        "{\"type\":\"void.**\",\"from_plugins\":[],\"from_rules\":[],\"heard_by\":[\"e\"]}]");
+        "\"a\"]" RUNS "},"
+        "{\"type\":\"demo.Hello\",\"from_plugins\":[],\"from_rules\":[],\"heard_by\":[\"d\"]" RUNS "},"
+        "{\"type\":\"home.Alarm\",\"from_plugins\":[],\"from_rules\":[\"a\"],\"heard_by\":[\"b\"]" RUNS "},"
+        "{\"type\":\"nobody.Hears\",\"from_plugins\":[],\"from_rules\":[\"c\"],\"heard_by\":[]" RUNS "},"
+        "{\"type\":\"shop.*\",\"from_plugins\":[\"shop\"],\"from_rules\":[],\"heard_by\":[\"c\"]" RUNS "},"
+        "{\"type\":\"shop.Order\",\"from_plugins\":[],\"from_rules\":[],\"heard_by\":[\"c\"]" RUNS "},"
+        "{\"type\":\"void.**\",\"from_plugins\":[],\"from_rules\":[],\"heard_by\":[\"e\"]" RUNS "}]");
     expect(graph, "unreached", "[\"d\",\"e\"]");
     expect(graph, "cycles", "[]");
     peri_value_unref(graph);
@@ -74,9 +77,11 @@ static void test_a_rule_as_it_is_listed(void **state)
         {"b", "event: x.Y", "z.W", "enabled: false\n"}, {0}};
     struct peri_value *graph = graph_of(lines);
     expect(graph, "rules",
-        "[{\"id\":\"a\",\"name\":\"a\",\"enabled\":true,\"hears\":[],\"schedules\":1,\"emits\":[],\"emits_computed\":"
+        "[{\"id\":\"a\",\"name\":\"a\",\"enabled\":true,\"hears\":[]," IN_RUNS
+        "\"schedules\":1,\"emits\":[],\"emits_computed\":"
         "[\"actions[0].then[0]\"],\"reached\":true},"
-        "{\"id\":\"b\",\"name\":\"b\",\"enabled\":false,\"hears\":[\"x.Y\"],\"schedules\":0,\"emits\":[\"z.W\"],"
+        "{\"id\":\"b\",\"name\":\"b\",\"enabled\":false,\"hears\":[\"x.Y\"]," IN_RUNS
+        "\"schedules\":0,\"emits\":[\"z.W\"],"
         "\"emits_"
         "computed\":[],\"reached\":false}]");
     expect(graph, "events", "[]");
