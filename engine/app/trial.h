@@ -51,7 +51,8 @@ enum peri_trial_kind {
     PERI_TRIAL_DELETE,
     PERI_TRIAL_WEBHOOK,
     PERI_TRIAL_RESTART,
-    PERI_TRIAL_APPROVE
+    PERI_TRIAL_APPROVE,
+    PERI_TRIAL_EDIT
 };
 
 struct peri_trial_step {
@@ -60,6 +61,7 @@ struct peri_trial_step {
     const char *event, *id, *source, *subject; /* APPROVE: id is the step's, or NULL */
     struct peri_value *data;                   /* EVENT: the payload. PUT, DELETE: {type: [...]}. APPROVE: the answer */
     struct peri_trial_webhook *webhook;
+    const struct peri_node *edit;    /* EDIT: {rule id: {key: value}}, or null for a rule that is removed */
     int64_t ms;                      /* ADVANCE: how long; UNTIL: when; EVENT: its time, INT64_MIN: now */
     const struct peri_node *expect;  /* NULL: nothing */
     struct peri_value *expect_value; /* the same */
@@ -119,6 +121,7 @@ struct peri_trial_bed {
     struct peri_rule_env env; /* for rules of this bed */
     struct peri_rule_list rules;
     struct peri_trial_cover *cover; /* counts what was reached; NULL: nobody asks */
+    struct peri_rule_list edited;   /* rules as a step has edited them, in place of rules; empty: none has */
     struct peri_pipeline *pipeline;
     struct peri_hooks *hooks;          /* webhooks of its rules */
     struct peri_trial_case *now;       /* the case under way */
@@ -149,6 +152,9 @@ enum peri_status peri_trial_bed_submit(
 enum peri_status peri_trial_bed_go(
     struct peri_trial_bed *bed, int64_t until_ms, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_trial_bed_approve(
+    struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err) PERI_MUST_CHECK;
+/* Edits rules as their author would, while the engine runs. */
+enum peri_status peri_trial_bed_edit(
     struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_trial_bed_restart(struct peri_trial_bed *bed, struct peri_error *err) PERI_MUST_CHECK;
 /* entities: {type: [...]}; remove: lists of ids instead. */

@@ -16,6 +16,7 @@
 #include "io/store_data.h"
 #include "io/store_runs.h"
 #include "io/store_waits.h"
+#include "lang/rule_mutate.h"
 
 #define QUIET_MS 30000     /* of real time: a plugin that hangs ends by its own limits before */
 #define MAX_INSTANTS 20000 /* that one step of a test may pass through */
@@ -437,6 +438,11 @@ static char *make_link(void *ctx, uint64_t run, const char *step)
     return peri_asprintf("https://perigee.test/approve/run-%llu/%s", (unsigned long long)run, step);
 }
 
+static const struct peri_rule_list *rules_of(const struct peri_trial_bed *bed)
+{
+    return bed->edited.items ? &bed->edited : &bed->rules;
+}
+
 static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_error *err)
 {
     struct peri_pipeline_options options = {.link = make_link,
@@ -456,8 +462,8 @@ static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_e
         .ctx = bed};
     enum peri_status st = peri_pipeline_create(&options, &bed->pipeline, err);
     if (st == PERI_OK)
-        st = peri_pipeline_set_rules(bed->pipeline, bed->rules.items, bed->rules.count, err);
-    if (st == PERI_OK && peri_hooks_set(bed->hooks, bed->rules.items, bed->rules.count))
+        st = peri_pipeline_set_rules(bed->pipeline, rules_of(bed)->items, rules_of(bed)->count, err);
+    if (st == PERI_OK && peri_hooks_set(bed->hooks, rules_of(bed)->items, rules_of(bed)->count))
         st = peri_error_nomem(err);
     if (st == PERI_OK)
         st = peri_pipeline_start_ops(bed->pipeline, &ops, err);
@@ -509,6 +515,7 @@ void peri_trial_bed_end(struct peri_trial_bed *bed)
     peri_value_unref(bed->sent);
     peri_value_unref(bed->response);
     bed->calls = bed->requests = bed->sent = bed->response = NULL;
+    peri_rule_list_finish(&bed->edited);
     bed->now = NULL;
 }
 
@@ -517,6 +524,75 @@ enum peri_status peri_trial_bed_restart(struct peri_trial_bed *bed, struct peri_
     enum peri_status st = peri_trial_bed_settle(bed, err);
     stop_pipeline(bed);
     return st ? st : start_pipeline(bed, err);
+}
+
+/* ---- rules that are edited ---- */
+
+/* The rule with the keys of changes in place of its own. */
+static enum peri_status edit_rule(struct peri_trial_bed *bed, const struct peri_rule *rule,
+    const struct peri_node *changes, struct peri_rule **ret, struct peri_error *err)
+{
+    static const char *const tags[] = {"!secret", "!input", NULL};
+    struct peri_yaml_doc *doc = NULL;
+    struct peri_rule_list list = {0};
+    struct peri_diag diag;
+    peri_diag_init(&diag);
+    enum peri_status st = peri_yaml_parse(rule->place.file, rule->text, strlen(rule->text), tags, &doc, &diag);
+    char *text = st || doc->count != 1 ? NULL : peri_rule_edited(doc->roots[0], changes);
+    if (!text)
+        st = peri_error_nomem(err);
+    else if (peri_rules_load_text(rule->place.file, text, strlen(text), &bed->env, &list, &diag) || list.count != 1)
+        st = peri_error_set(err, PERI_EINVAL, "test-failed", "the edited rule \"%s\" cannot be loaded: %s", rule->id,
+            diag.count ? diag.items[0].message : "it is no rule");
+    else if (!peri_streq(list.items[0]->id, rule->id))
+        st = peri_error_set(err, PERI_EINVAL, "test-failed",
+            "the edited rule \"%s\" is another one, \"%s\": give it an \"id\"", rule->id, list.items[0]->id);
+    else
+        *ret = peri_rule_ref(list.items[0]);
+    peri_rule_list_finish(&list);
+    peri_diag_finish(&diag);
+    peri_yaml_destroy(doc);
+    free(text);
+    return st;
+}
+
+static bool has_rule(const struct peri_rule_list *rules, const char *id)
+{
+    for (size_t i = 0; i < rules->count; i++)
+        if (peri_streq(rules->items[i]->id, id))
+            return true;
+    return false;
+}
+
+enum peri_status peri_trial_bed_edit(
+    struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err)
+{
+    const struct peri_rule_list *now = rules_of(bed);
+    struct peri_rule_list next = {.items = calloc(bed->rules.count + 1, sizeof(struct peri_rule *))};
+    enum peri_status st = next.items ? PERI_OK : peri_error_nomem(err);
+    for (size_t i = 0; !st && i < step->edit->count; i++)
+        if (!has_rule(now, step->edit->pairs[i].key->text))
+            st = peri_error_set(
+                err, PERI_EINVAL, "test-failed", "there is no rule \"%.100s\" to edit", step->edit->pairs[i].key->text);
+    for (size_t i = 0; !st && i < now->count; i++) {
+        const struct peri_node *changes = peri_node_get(step->edit, now->items[i]->id, NULL);
+        struct peri_rule *rule = changes ? NULL : peri_rule_ref(now->items[i]);
+        if (changes && changes->kind == PERI_NODE_MAP)
+            st = edit_rule(bed, now->items[i], changes, &rule, err);
+        if (rule)
+            next.items[next.count++] = rule;
+    }
+    if (!st)
+        st = peri_pipeline_set_rules(bed->pipeline, next.items, next.count, err);
+    if (!st && peri_hooks_set(bed->hooks, next.items, next.count))
+        st = peri_error_nomem(err);
+    if (st) {
+        peri_rule_list_finish(&next);
+        return st;
+    }
+    peri_rule_list_finish(&bed->edited);
+    bed->edited = next;
+    return peri_trial_bed_settle(bed, err);
 }
 
 /* ---- what a step does ---- */

@@ -528,6 +528,8 @@ static enum peri_status do_step(struct peri_trial_bed *bed, const struct peri_tr
     }
     case PERI_TRIAL_APPROVE:
         return peri_trial_bed_approve(bed, step, err);
+    case PERI_TRIAL_EDIT:
+        return peri_trial_bed_edit(bed, step, err);
     case PERI_TRIAL_RESTART:
         return peri_trial_bed_restart(bed, err);
     case PERI_TRIAL_NOTHING:

@@ -198,13 +198,28 @@ static void read_advance(struct trial_reader *r, const struct peri_node *node, s
             node->kind == PERI_NODE_SCALAR ? node->text : peri_node_describe(node));
 }
 
+/* {rule id: {key: value}}: what stands in a key's place, null for nothing. */
+static void read_edit(struct trial_reader *r, const struct peri_node *node, struct peri_trial_step *step)
+{
+    step->kind = PERI_TRIAL_EDIT;
+    step->edit = node;
+    if (!trial_want(r, node, PERI_NODE_MAP, "edit"))
+        return;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct peri_node *keys = node->pairs[i].value;
+        bool removed = keys->kind == PERI_NODE_SCALAR && keys->type == PERI_NULL && !keys->tag;
+        if (!removed)
+            (void)trial_want(r, keys, PERI_NODE_MAP, node->pairs[i].key->text);
+    }
+}
+
 static void read_step(struct trial_reader *r, const struct peri_node *map, struct peri_trial_step *step)
 {
     static const char *const known[] = {"event", "data", "id", "source", "subject", "time", "webhook", "method",
         "query", "headers", "form", "json", "body", "sign", "advance", "until", "put", "delete", "restart", "expect",
-        "approve", "step", NULL};
+        "approve", "step", "edit", NULL};
     static const char *const kinds[] = {
-        "event", "webhook", "advance", "until", "put", "delete", "restart", "approve", NULL};
+        "event", "webhook", "advance", "until", "put", "delete", "restart", "approve", "edit", NULL};
     const struct peri_node *found = NULL, *n;
     const char *kind = NULL;
     step->place = map->place;
@@ -241,6 +256,8 @@ static void read_step(struct trial_reader *r, const struct peri_node *map, struc
         step->data = trial_value(r, found);
         if ((n = peri_node_get(map, "step", NULL)))
             step->id = trial_text(r, n, "step");
+    } else if (peri_streq(kind, "edit")) {
+        read_edit(r, found, step);
     } else if (kind) {
         step->kind = PERI_TRIAL_RESTART;
         if (found->kind != PERI_NODE_SCALAR || found->type != PERI_BOOL || (found->text[0] | 0x20) != 't')
@@ -250,7 +267,7 @@ static void read_step(struct trial_reader *r, const struct peri_node *map, struc
         read_expect(r, n, step);
     else if (!kind)
         trial_fault(r, map->place, "missing-key", NULL,
-            "a step needs one of event, webhook, advance, until, put, delete, restart, approve, expect");
+            "a step needs one of event, webhook, advance, until, put, delete, restart, approve, edit, expect");
 }
 
 /* ---- cases ---- */

@@ -192,6 +192,38 @@ static void walk(struct walker *w, const struct peri_node *node, const char *pat
     }
 }
 
+static bool is_null(const struct peri_node *node)
+{
+    return node->kind == PERI_NODE_SCALAR && node->type == PERI_NULL && !node->tag;
+}
+
+char *peri_rule_edited(const struct peri_node *rule, const struct peri_node *changes)
+{
+    struct peri_buf out;
+    bool first = true;
+    peri_buf_init(&out, PERI_RULE_MAX_TEXT * 2);
+    (void)peri_buf_putc(&out, '{');
+    for (int own = 1; own >= 0; own--) {
+        const struct peri_node *from = own ? rule : changes;
+        for (size_t i = 0; i < from->count; i++) {
+            const struct peri_node *key = from->pairs[i].key, *value = from->pairs[i].value,
+                                   *other = peri_node_get(own ? changes : rule, key->text, NULL);
+            value = own && other ? other : value;
+            if ((!own && other) || (is_null(value) && (!own || other)))
+                continue;
+            (void)peri_buf_puts(&out, first ? "" : ", ");
+            peri_rule_write_node(&out, key, NULL);
+            (void)peri_buf_puts(&out, ": ");
+            peri_rule_write_node(&out, value, NULL);
+            first = false;
+        }
+    }
+    (void)peri_buf_putc(&out, '}');
+    char *text = out.failed ? NULL : peri_buf_take(&out, NULL);
+    peri_buf_finish(&out);
+    return text;
+}
+
 enum peri_status peri_rule_mutants(const struct peri_node *rule, struct peri_mutants *ret)
 {
     struct walker w = {.rule = rule, .list = ret};

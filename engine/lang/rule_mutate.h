@@ -20,6 +20,10 @@ struct peri_mutants {
     size_t count, cap;
 };
 
+/* The text of the rule's mapping with the keys of changes in place of its own; a key that is null goes. malloc'ed; NULL
+ * when memory is out or the rule becomes too large. */
+char *peri_rule_edited(const struct peri_node *rule, const struct peri_node *changes);
+
 /* Of the mapping of one rule. Not every mutant loads as a rule: those that do not say nothing about tests. PERI_ENOMEM.
  */
 enum peri_status peri_rule_mutants(const struct peri_node *rule, struct peri_mutants *ret) PERI_MUST_CHECK;

@@ -421,6 +421,36 @@ class Tools(harness.Case):
         rule, = self.run_tool("--coverage", tests, rule=rule, expect=0)
         self.assertEqual(rule["not_covered"], [])
 
+    def test_edits_and_what_becomes_of_runs(self):
+        rule = "name: Knock\ntrigger: {event: a.B}\n%sactions:\n  - delay: 1h\n  - {operator: core.log, params: {message: old}}\n"
+        steps = """
+      - {event: a.B, expect: {runs: {knock: sleeping}}}
+      - edit: {knock: {actions: [{delay: 1h}, {operator: core.log, params: {message: new}}], on_change: null}}
+        expect: {runs: {knock: %s}}
+      - {advance: 1h, expect: {actions: %s}}
+      - {event: a.B}
+      - {advance: 1h, expect: {actions: [{operator: core.log, params: {message: new}}]}}
+      - {restart: true}
+      - {event: a.B, expect: {runs: {knock: [%s, succeeded, sleeping]}}}
+      - edit: {knock: null}
+      - {event: a.B, expect: {verdicts: {knock: none}}}
+  - name: the next test has the file's rules
+    steps:
+      - {event: a.B}
+      - {advance: 1h, expect: {actions: [{operator: core.log, params: {message: old}}]}}
+"""
+        for word, state, message, first in (("", "sleeping", "old", "succeeded"), ("on_change: restart\n", "[cancelled, sleeping]", "new", "cancelled, succeeded"),
+                                            ("on_change: cancel\n", "cancelled", None, "cancelled")):
+            actions = f"[{{operator: core.log, params: {{message: {message}}}}}]" if message else "[]"
+            tests = "  - name: t\n    steps:" + steps % (state, actions, first)
+            self.run_tool("--tap", tests, rule=rule % word)
+            text = self.p.cli("test", self.file).stdout
+            self.assertIn("2 tests passed", text)
+        for edit, message in (("{knok: {actions: []}}", 'there is no rule "knok" to edit'), ("{knock: {trigger: 5}}", 'the edited rule "knock" cannot be loaded: '),
+                              ("{knock: {name: Other}}", 'the edited rule "knock" is another one, "other": give it an "id"')):
+            self.run_tool("--tap", f"  - {{name: t, steps: [{{edit: {edit}, expect: {{actions: []}}}}]}}\n", rule=rule % "")
+            self.assertIn(message, self.p.cli("test", self.file, expect=1).stdout)
+
     def test_coverage_of_branches_side_by_side(self):
         rule = """name: Knock
 trigger: {event: a.B}
