@@ -7,14 +7,35 @@
 
 #include "app/paths.h"
 #include "base/str.h"
+#include "base/timefmt.h"
 #include "base/vec.h"
 #include "io/store_data.h"
 
 #define QUIET_MS 60000 /* of real time */
 #define MAX_INSTANTS 200000
+#define WRITTEN_WITH_MS 1000
 #define EVENT_BYTES_MAX (16 << 20) /* larger ones were never stored */
 
 /* ---- what both worlds share ---- */
+
+/* The database keeps no former values: who was given one that is newer than the clock here should know. */
+static void note_read(void *ctx, const char *type, const struct peri_value *entity)
+{
+    struct peri_backtest_stage *stage = ctx;
+    const char *updated = peri_map_text(entity, "updatedAt"), *id = peri_map_text(entity, "id");
+    int64_t ms = 0;
+    /* What came with the event itself was written a moment after the event was received. */
+    int64_t grace = peri_map_int(entity, "version", 1) < 2 ? WRITTEN_WITH_MS : 0;
+    if (!id || !updated || !peri_time_parse(updated, strlen(updated), &ms) ||
+        ms <= atomic_load(&stage->fake.wall_ms) + grace)
+        return;
+    char *name = peri_asprintf("%s %s", type, id);
+    pthread_mutex_lock(&stage->lock);
+    if (name && stage->changed)
+        (void)!peri_map_put_bool(stage->changed, name, true);
+    pthread_mutex_unlock(&stage->lock);
+    free(name);
+}
 
 enum peri_status peri_backtest_stage_open(
     struct peri_backtest_stage *stage, struct peri_cli *cli, struct peri_diag *diag, struct peri_error *err)
@@ -23,6 +44,10 @@ enum peri_status peri_backtest_stage_open(
     stage->clock = peri_clock_fake_init(&stage->fake, 0);
     stage->bench.use_clock = &stage->clock;
     stage->bench.no_effects = true;
+    stage->bench.reads = note_read;
+    stage->bench.reads_ctx = stage;
+    pthread_mutex_init(&stage->lock, NULL);
+    stage->changed = peri_value_map();
     enum peri_status st = peri_workbench_open(&stage->bench, cli, diag, err);
     if (st == PERI_OK && peri_path_is_file(cli->config.database))
         st = peri_reader_open(cli->config.database, &stage->recorded, err);
@@ -36,6 +61,7 @@ void peri_backtest_stage_close(struct peri_backtest_stage *stage)
     peri_reader_close(stage->recorded);
     if (stage->bench.cli)
         peri_workbench_close(&stage->bench);
+    peri_value_unref(stage->changed);
     memset(stage, 0, sizeof(*stage));
 }
 

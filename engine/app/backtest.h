@@ -2,6 +2,8 @@
 #ifndef PERI_APP_BACKTEST_H
 #define PERI_APP_BACKTEST_H
 
+#include <pthread.h>
+
 #include "app/workbench.h"
 #include "base/map.h"
 #include "io/store_events.h"
@@ -17,6 +19,9 @@ struct peri_backtest_stage {
     struct peri_workbench bench;
     struct peri_clock_fake fake;
     struct peri_clock clock;
+    pthread_mutex_t lock; /* of changed */
+    struct peri_value
+        *changed; /* {"contact c-17": true}: entities that conditions were given, and that are newer than their event */
     struct peri_reader *recorded; /* the service's journal; NULL: there is none */
 };
 

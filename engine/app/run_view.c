@@ -143,6 +143,10 @@ void peri_print_verdict(const struct peri_value *v)
         printf(": %s", reason);
     putchar('\n');
     print_json_line("    ", peri_map_at(v, "detail"));
+    const struct peri_value *changed = peri_map_at(v, "data_of_now");
+    for (size_t i = 0; i < peri_value_count(changed); i++)
+        printf(
+            "    %s was written after the event: what it says is of now\n", peri_value_text(peri_list_at(changed, i)));
 }
 
 void peri_print_event(const struct peri_value *event, const struct peri_value *verdicts)

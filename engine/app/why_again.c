@@ -67,6 +67,19 @@ static enum peri_status hide(struct asking *a, uint64_t seq, struct peri_value *
     return st;
 }
 
+/* Data of which only a newer value is there is named, so that nobody takes the verdict for that of then. */
+static enum peri_status tell_changed(struct asking *a, struct peri_value *verdict, struct peri_error *err)
+{
+    struct peri_value *list = peri_value_list();
+    bool good = list != NULL;
+    for (void *it = peri_map_first(a->stage.changed); it && good; it = peri_map_next(a->stage.changed, it))
+        good = peri_list_push(list, peri_value_str(peri_map_key(it, NULL))) == PERI_OK;
+    if (good && peri_value_count(list) > 0)
+        good = peri_map_put_ref(verdict, "data_of_now", list) == PERI_OK;
+    peri_value_unref(list);
+    return good ? PERI_OK : peri_error_nomem(err);
+}
+
 static enum peri_status tell(
     struct asking *a, const char *name, const struct peri_event *event, uint64_t seq, struct peri_error *err)
 {
@@ -77,6 +90,8 @@ static enum peri_status tell(
         st = hide(a, seq, &list, err);
     struct peri_value *verdict = peri_value_copy(peri_list_at(list, 0));
     peri_map_drop(verdict, "run"); /* of this world, that ends here */
+    if (!st && verdict)
+        st = tell_changed(a, verdict, err);
     if (st == PERI_OK && verdict)
         code = a->print(a->cli, name, verdict);
     else if (st == PERI_OK)

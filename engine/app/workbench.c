@@ -116,6 +116,8 @@ static enum peri_status open_host(struct peri_workbench *bench, const char *shar
         .channel_for = peri_config_channel,
         .fallback_for = peri_config_fallback,
         .channel_ctx = config,
+        .reads = bench->reads,
+        .reads_ctx = bench->reads_ctx,
         .ops = {.submit = scratch_submit, .ctx = bench},
         .workers = 1,
         .limits = {.instructions = config->limits.instructions,

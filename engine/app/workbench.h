@@ -21,6 +21,9 @@ struct peri_workbench {
     /* set before opening: settings of plugins instead of the configuration's; NULL: those */
     bool (*settings)(void *ctx, const char *plugin_id, struct peri_plugin_settings *ret);
     void *settings_ctx;
+    /* set before opening: hears of each entity that a plugin is given, on a worker's thread; NULL: nobody does */
+    void (*reads)(void *ctx, const char *type, const struct peri_value *entity);
+    void *reads_ctx;
     struct peri_log *log;
     struct peri_loop *loop;
     struct peri_store *scratch;

@@ -158,6 +158,25 @@ enum peri_status peri_job_query(struct peri_job *job, const struct peri_value *r
     return st;
 }
 
+/* Only if it was there at the position that a condition looks from. */
+static enum peri_status get_as_of(
+    struct peri_job *job, const char *type, const char *id, struct peri_value **ret, struct peri_error *err)
+{
+    struct peri_value *where = peri_value_map(), *list = NULL;
+    struct peri_query q = {.type = type, .where = where, .limit = 1, .as_of = job->as_of};
+    size_t count = 0;
+    enum peri_status st = where ? peri_map_put_text(where, "id", id) : PERI_ENOMEM;
+    if (st == PERI_OK)
+        st = peri_reader_query(peri_job_reader(job), &q, &list, &count, err);
+    if (st == PERI_OK && count == 0)
+        st = peri_error_set(err, PERI_ENOTFOUND, NULL, "there is no %s %s", type, id);
+    else if (st == PERI_OK)
+        *ret = peri_value_ref(peri_list_at(list, 0));
+    peri_value_unref(list);
+    peri_value_unref(where);
+    return st;
+}
+
 enum peri_status peri_job_get(
     struct peri_job *job, const char *type, const char *id, struct peri_value **ret, struct peri_error *err)
 {
@@ -167,7 +186,10 @@ enum peri_status peri_job_get(
     if (st)
         return st;
     struct peri_reader *reader = peri_job_reader(job);
-    st = reader ? peri_reader_entity(reader, peri_entity_type_singular(type), id, ret, err) : PERI_ENOTFOUND;
+    if (reader && job->kind == PERI_JOB_CONDITION && job->as_of)
+        st = get_as_of(job, peri_entity_type_singular(type), id, ret, err);
+    else
+        st = reader ? peri_reader_entity(reader, peri_entity_type_singular(type), id, ret, err) : PERI_ENOTFOUND;
     if (!st && job->host->options.reads)
         job->host->options.reads(job->host->options.reads_ctx, peri_entity_type_singular(type), *ret);
     return st;

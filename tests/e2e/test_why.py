@@ -81,6 +81,24 @@ class Why(harness.Case):
         self.assertEqual(p.cli("why", "knock", "--event", "-", stdin=json.dumps(fires), expect=0).stdout, "standard input  knock: fired\n")
         self.assertIn("and no file", p.cli("why", "knock", "--event", "nowhere.json", expect=2).stderr)
 
+    def test_again_says_where_data_is_of_now(self):
+        rule = "name: Tagged\ntrigger: {event: tag.Asked}\nconditions:\n  - {operator: contact.HasTag, params: {contactId: '{{ event.who }}', tag: vip}}\nactions: [{stop: true}]\n"
+        p = self.service(rules={"tag.yaml": rule})
+        p.put("contact", {"id": "ada", "tags": []})
+        p.put("contact", {"id": "bob", "tags": ["vip"]})
+        ada, bob, eve = (p.emit("tag.Asked", {"who": who}) for who in ("ada", "bob", "eve"))
+        for event in (ada, bob, eve, p.emit("tag.Other")):
+            p.matched(event)
+        p.put("contact", {"id": "ada", "tags": ["vip"]})
+        p.put("contact", {"id": "eve", "tags": ["vip"]})
+        again = p.cli("why", "tagged", "--event", ada, "--again", expect=0).stdout
+        self.assertIn("contact ada was written after the event: what it says is of now", again)
+        again = json.loads(p.cli("why", "tagged", "--event", ada, "--again", "--json", expect=0).stdout)
+        self.assertEqual(again["data_of_now"], ["contact ada"])
+        self.assertNotIn("of now", p.cli("why", "tagged", "--event", bob, "--again", expect=0).stdout)
+        then, now = (p.cli("why", "tagged", "--event", eve, *option, expect=1).stdout for option in ((), ("--again",)))
+        self.assertEqual(now, then, "who came later is not there yet")
+
     def test_again_for_a_stored_event(self):
         rule = "name: Knock\ntrigger: {event: door.Knock}\nconditions:\n  - operator: comms.missedCalls\n    params: {contactId: ada, count: 1}\nactions: [{stop: true}]\n"
         p = self.service(rules={"knock.yaml": rule})
