@@ -24,8 +24,8 @@ static const struct argp_option options[] = {
     {"coverage", PERI_OPTION(COVERAGE), 0, 0,
         "tells which conditions were never true or never false, and which branches were never taken", 0},
     {"mutate", PERI_OPTION(MUTATE), 0, 0,
-        "takes away or turns round one condition, field of a match, throttle or if after the other, and tells what no "
-        "test notices",
+        "takes away or turns round one condition, field of a match, key, mode, throttle or if after the other, moves "
+        "one bound or throttle, and tells what no test notices",
         0},
     {"update", PERI_OPTION(UPDATE), 0, 0,
         "writes what happened into the test files, in place of what was expected, after showing it and asking", 0},
@@ -42,7 +42,7 @@ static const struct peri_usage_text usage = {"[PATH...]",
     "Exit code 1 when a test failed or cannot be read, when there is none, or when --mutate found what no test "
     "notices. With --json, one test a line: {file, name, line, ok, ms, failures}; then with --coverage one rule a "
     "line: {rule, file, outcomes, outcomes_seen, branches, branches_seen, not_covered}, with --mutate one change a "
-    "line: {file, line, column, rule, path, change, noticed, by}.",
+    "line: {file, line, column, rule, path, change, to, noticed, by}.",
     options, 0, PERI_ARGS_MAX - 1};
 
 #define MAX_FOLDER_DEPTH 8

@@ -17,7 +17,8 @@ static struct peri_mutation *find(struct peri_mutations *all, const struct peri_
         struct peri_mutation *x = &all->items[i];
         bool there =
             rule->blueprint ? strcmp(x->rule, rule->id) == 0 : x->line == m->place.line && x->column == m->place.column;
-        if (there && x->change == m->change && strcmp(x->path, m->path) == 0 && strcmp(x->file, rule->place.file) == 0)
+        if (there && x->change == m->change && peri_streq(x->to, m->to) && strcmp(x->path, m->path) == 0 &&
+            strcmp(x->file, rule->place.file) == 0)
             return x;
     }
     return NULL;
@@ -31,12 +32,14 @@ static struct peri_mutation *add(struct peri_mutations *all, const struct peri_r
         .path = peri_strdup(m->path),
         .rule = peri_strdup(rule->id),
         .change = m->change,
+        .to = peri_strdup(m->to),
         .line = rule->blueprint ? rule->place.line : m->place.line,
         .column = rule->blueprint ? rule->place.column : m->place.column};
-    if (!x.file || !x.path || !x.rule) {
+    if (!x.file || !x.path || !x.rule || (m->to && !x.to)) {
         free(x.file);
         free(x.path);
         free(x.rule);
+        free(x.to);
         return NULL;
     }
     all->items[all->count] = x;
@@ -151,11 +154,12 @@ enum peri_status peri_trial_mutate(struct peri_trial_bed *bed, struct peri_mutat
 static void print_json(const struct peri_mutation *x)
 {
     struct peri_value *v = peri_value_map();
-    bool good =
-        v && peri_map_put_text(v, "file", x->file) == PERI_OK && peri_map_put_int(v, "line", x->line) == PERI_OK &&
-        peri_map_put_int(v, "column", x->column) == PERI_OK && peri_map_put_text(v, "rule", x->rule) == PERI_OK &&
-        peri_map_put_text(v, "path", x->path) == PERI_OK && peri_map_put_text(v, "change", x->change) == PERI_OK &&
-        peri_map_put_bool(v, "noticed", x->noticed) == PERI_OK && peri_map_put_text(v, "by", x->by) == PERI_OK;
+    bool good = v && peri_map_put_text(v, "file", x->file) == PERI_OK &&
+                peri_map_put_int(v, "line", x->line) == PERI_OK &&
+                peri_map_put_int(v, "column", x->column) == PERI_OK &&
+                peri_map_put_text(v, "rule", x->rule) == PERI_OK && peri_map_put_text(v, "path", x->path) == PERI_OK &&
+                peri_map_put_text(v, "change", x->change) == PERI_OK && peri_map_put_text(v, "to", x->to) == PERI_OK &&
+                peri_map_put_bool(v, "noticed", x->noticed) == PERI_OK && peri_map_put_text(v, "by", x->by) == PERI_OK;
     char *text = good ? peri_json_text(v, PERI_JSON_COMPACT) : NULL;
     if (text)
         puts(text);
@@ -168,6 +172,9 @@ static void tell(struct peri_diag *diag, const struct peri_mutation *x)
     struct peri_place place = {x->file, x->line, x->column};
     if (strcmp(x->change, "without") == 0)
         peri_diag_add(diag, place, PERI_SEV_ERROR, "not-noticed", NULL, "no test notices when %s is gone", x->path);
+    else if (strcmp(x->change, "changed") == 0)
+        peri_diag_add(
+            diag, place, PERI_SEV_ERROR, "not-noticed", NULL, "no test notices when %s is %s", x->path, x->to);
     else if (strcmp(x->change, "negated") == 0)
         peri_diag_add(
             diag, place, PERI_SEV_ERROR, "not-noticed", NULL, "no test notices when %s is turned round", x->path);
@@ -203,6 +210,7 @@ void peri_mutations_finish(struct peri_mutations *all)
         free(all->items[i].file);
         free(all->items[i].path);
         free(all->items[i].rule);
+        free(all->items[i].to);
         free(all->items[i].by);
     }
     free(all->items);

@@ -11,6 +11,7 @@
 struct peri_mutation {
     char *file, *path, *rule;
     const char *change;
+    char *to; /* what stands there instead, or NULL */
     int line, column;
     bool noticed; /* by any test of any file */
     char *by;     /* the first test that noticed it */

@@ -40,6 +40,10 @@ static void write_child(struct peri_buf *out, const struct peri_node *node, cons
 {
     if (!edit || edit->node != node) {
         peri_rule_write_node(out, node, edit);
+    } else if (edit->how == RULE_EDIT_REPLACE && edit->number) {
+        (void)peri_buf_puts(out, edit->text);
+    } else if (edit->how == RULE_EDIT_REPLACE) {
+        write_text(out, edit->text, strlen(edit->text));
     } else if (edit->how == RULE_EDIT_ALWAYS) {
         (void)peri_buf_puts(out, "\"true\"");
     } else {

@@ -197,10 +197,12 @@ struct peri_template *peri_rule_read_lua(
 
 /* rule_compile.c */
 /* One change to a tree while it is written: see rule_mutate.c. */
-enum rule_edit_how { RULE_EDIT_DROP, RULE_EDIT_NEGATE, RULE_EDIT_ALWAYS };
+enum rule_edit_how { RULE_EDIT_DROP, RULE_EDIT_NEGATE, RULE_EDIT_ALWAYS, RULE_EDIT_REPLACE };
 struct rule_edit {
     const struct peri_node *node; /* below the node that is written */
     enum rule_edit_how how;
+    const char *text; /* REPLACE: what stands there instead, */
+    bool number;      /* as it is, not as a text */
 };
 /* As one line of flow YAML; edit may be NULL. What goes wrong is kept by out. */
 void peri_rule_write_node(struct peri_buf *out, const struct peri_node *node, const struct rule_edit *edit);

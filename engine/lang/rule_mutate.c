@@ -11,6 +11,8 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "lang/duration.h"
+#include "lang/expr_lex.h"
 #include "lang/rule_internal.h"
 
 #define PATH_MAX_LEN 512
@@ -32,26 +34,30 @@ static bool is_one_of(const char *word, const char *const *list)
 /* The mutant in which `edit->node` is changed; at: the place that is named. */
 static void mutant(struct walker *w, const struct rule_edit *edit, const struct peri_node *at, const char *path)
 {
-    static const char *const changes[] = {
-        [RULE_EDIT_DROP] = "without", [RULE_EDIT_NEGATE] = "negated", [RULE_EDIT_ALWAYS] = "always"};
+    static const char *const changes[] = {[RULE_EDIT_DROP] = "without",
+        [RULE_EDIT_NEGATE] = "negated",
+        [RULE_EDIT_ALWAYS] = "always",
+        [RULE_EDIT_REPLACE] = "changed"};
     struct peri_buf out;
     peri_buf_init(&out, PERI_RULE_MAX_TEXT * 2);
     peri_rule_write_node(&out, w->rule, edit);
-    char *text = out.failed ? NULL : peri_strndup(peri_buf_text(&out), out.len), *copy = peri_strdup(path);
+    char *text = out.failed ? NULL : peri_strndup(peri_buf_text(&out), out.len), *copy = peri_strdup(path),
+         *to = peri_strdup(edit->text);
     struct peri_mutants *l = w->list;
-    if (text && copy && peri_vec_grow(&l->items, &l->cap, l->count + 1, sizeof(*l->items))) {
-        l->items[l->count++] = (struct peri_mutant){at->place, copy, changes[edit->how], text};
+    if (text && copy && (to || !edit->text) && peri_vec_grow(&l->items, &l->cap, l->count + 1, sizeof(*l->items))) {
+        l->items[l->count++] = (struct peri_mutant){at->place, copy, changes[edit->how], to, text};
     } else {
         w->nomem = w->nomem || out.failed != PERI_ELIMIT;
         free(text);
         free(copy);
+        free(to);
     }
     peri_buf_finish(&out);
 }
 
 static void drop(struct walker *w, const struct peri_node *node, const struct peri_node *at, const char *path)
 {
-    mutant(w, &(struct rule_edit){node, RULE_EDIT_DROP}, at, path);
+    mutant(w, &(struct rule_edit){.node = node, .how = RULE_EDIT_DROP}, at, path);
 }
 
 static void below(char out[PATH_MAX_LEN], const char *path, const char *fmt, ...) PERI_PRINTF(3, 4);
@@ -64,6 +70,113 @@ static void below(char out[PATH_MAX_LEN], const char *path, const char *fmt, ...
     va_start(ap, fmt);
     vsnprintf(out + n, (size_t)(PATH_MAX_LEN - n), fmt, ap);
     va_end(ap);
+}
+
+static void replace(struct walker *w, const struct peri_node *node, const char *path, const char *text, bool number)
+{
+    mutant(w, &(struct rule_edit){node, RULE_EDIT_REPLACE, text, number}, node, path);
+}
+
+/* ---- bounds ---- */
+
+/* The comparison that takes in the number itself, or leaves it out; NULL: text is none. */
+static const char *other_bound(const char *text)
+{
+    static const char *const pairs[][2] = {{"<", "<="}, {"<=", "<"}, {">", ">="}, {">=", ">"}};
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+        if (strcmp(pairs[i][0], text) == 0)
+            return pairs[i][1];
+    return NULL;
+}
+
+/* [">", 0, "<=", 100] of a `numeric`. */
+static void walk_numeric(struct walker *w, const struct peri_node *list, const char *path)
+{
+    char name[PATH_MAX_LEN], text[24];
+    for (size_t i = 0; list->kind == PERI_NODE_LIST && i + 1 < list->count; i += 2) {
+        const struct peri_node *op = list->items[i], *number = list->items[i + 1];
+        const char *other = op->kind == PERI_NODE_SCALAR ? other_bound(op->text) : NULL;
+        long long n;
+        if (!other)
+            continue;
+        below(name, path, "[%zu]", i);
+        replace(w, op, name, other, false);
+        below(name, path, "[%zu]", i + 1);
+        for (int step = -1; step <= 1 && number->kind == PERI_NODE_SCALAR && peri_parse_i64(number->text, &n);
+             step += 2) {
+            snprintf(text, sizeof(text), "%lld", n + step);
+            replace(w, number, name, text, true);
+        }
+    }
+}
+
+#define TOKENS_MAX 200
+
+struct token {
+    enum expr_token_kind kind;
+    size_t offset, size;
+};
+
+/* The tokens of an expression, up to the first mistake. */
+static size_t read_tokens(const char *text, size_t len, struct token tokens[TOKENS_MAX])
+{
+    struct peri_expr_problem problem;
+    struct expr_lexer lexer = {.text = text, .len = len, .problem = &problem};
+    size_t n = 0;
+    while (n < TOKENS_MAX && peri_expr_lex(&lexer) == PERI_OK && lexer.kind != TOKEN_END) {
+        tokens[n++] = (struct token){lexer.kind, lexer.offset, lexer.size};
+        peri_value_unref(lexer.value);
+        lexer.value = NULL;
+    }
+    peri_value_unref(lexer.value);
+    return n;
+}
+
+static bool is_bound(const struct token *t)
+{
+    return t->kind >= TOKEN_LT && t->kind <= TOKEN_GE;
+}
+
+/* The expression with other words in place of a token; from: where the expression begins in the node's text. */
+static void splice(struct walker *w, const struct peri_node *node, const char *path, size_t from, const struct token *t,
+    const char *words)
+{
+    size_t at = from + t->offset;
+    char *text = peri_asprintf("%.*s%s%s", (int)at, node->text, words, node->text + at + t->size);
+    if (text)
+        replace(w, node, path, text, false);
+    else
+        w->nomem = true;
+    free(text);
+}
+
+/* Comparisons in a condition that is written as an expression, with or without braces. */
+static void walk_expression(struct walker *w, const struct peri_node *node, const char *path)
+{
+    struct token tokens[TOKENS_MAX];
+    char words[32];
+    if (node->kind != PERI_NODE_SCALAR || node->type != PERI_STRING || node->tag || strlen(node->text) != node->len)
+        return;
+    size_t from = strncmp(node->text, "{{", 2) == 0 ? 2 : 0, len = node->len - from;
+    if (from && len >= 2 && strcmp(node->text + node->len - 2, "}}") == 0)
+        len -= 2;
+    size_t n = read_tokens(node->text + from, len, tokens);
+    for (size_t i = 0; i < n; i++) {
+        const struct token *t = &tokens[i];
+        long long number;
+        snprintf(words, sizeof(words), "%.*s", (int)(t->size < 31 ? t->size : 31), node->text + from + t->offset);
+        if (is_bound(t)) {
+            splice(w, node, path, from, t, other_bound(words));
+            continue;
+        }
+        bool beside = (i > 0 && is_bound(&tokens[i - 1])) || (i + 1 < n && is_bound(&tokens[i + 1]));
+        if (t->kind != TOKEN_NUMBER || !beside || !peri_parse_i64(words, &number))
+            continue;
+        for (int step = -1; step <= 1; step += 2) {
+            snprintf(words, sizeof(words), "%lld", number + step);
+            splice(w, node, path, from, t, words);
+        }
+    }
 }
 
 /* ---- match ---- */
@@ -90,6 +203,13 @@ static void walk_match(struct walker *w, const struct peri_node *map, const stru
             if (strcmp(pair->key->text, "$or") == 0)
                 walk_match(w, value->items[k], value->items[k], item);
         }
+        for (size_t k = 0; value->kind == PERI_NODE_LIST && k < value->count; k++) {
+            const struct peri_node *numeric = peri_node_get(value->items[k], "numeric", NULL);
+            char item[PATH_MAX_LEN];
+            below(item, name, "[%zu].numeric", k);
+            if (numeric)
+                walk_numeric(w, numeric, item);
+        }
     }
 }
 
@@ -99,7 +219,7 @@ static void walk(struct walker *w, const struct peri_node *node, const char *pat
 
 static void negate(struct walker *w, const struct peri_node *node, const char *path)
 {
-    mutant(w, &(struct rule_edit){node, RULE_EDIT_NEGATE}, node, path);
+    mutant(w, &(struct rule_edit){.node = node, .how = RULE_EDIT_NEGATE}, node, path);
 }
 
 /* The list of `conditions`, `all` or `any`; gone: what goes with its only item, NULL: nothing can. */
@@ -116,6 +236,8 @@ static void walk_list(struct walker *w, const struct peri_node *list, const stru
             walk(w, item, name);
         else if (item->kind == PERI_NODE_LIST)
             walk_list(w, item, NULL, name);
+        else
+            walk_expression(w, item, name);
     }
 }
 
@@ -124,7 +246,7 @@ static void walk_if(struct walker *w, const struct peri_node *map, const struct 
 {
     const struct peri_node *value = pair->value;
     if (peri_node_get(map, "then", NULL) || peri_node_get(map, "do", NULL))
-        mutant(w, &(struct rule_edit){value, RULE_EDIT_ALWAYS}, value, path);
+        mutant(w, &(struct rule_edit){.node = value, .how = RULE_EDIT_ALWAYS}, value, path);
     else
         drop(w, value, value, path);
     negate(w, value, path);
@@ -132,28 +254,42 @@ static void walk_if(struct walker *w, const struct peri_node *map, const struct 
         walk(w, value, path);
     else if (value->kind == PERI_NODE_LIST)
         walk_list(w, value, NULL, path);
+    else
+        walk_expression(w, value, path);
 }
 
 /* ---- the rest ---- */
+
+/* A duration of twice, and of half the time. */
+static void walk_duration(struct walker *w, const struct peri_node *node, const char *path)
+{
+    int64_t ms = 0;
+    char text[48];
+    if (node->kind != PERI_NODE_SCALAR || peri_duration_parse(node->text, node->len, &ms, NULL) || ms < 2)
+        return;
+    replace(w, node, path, peri_duration_format(ms * 2, text), false);
+    replace(w, node, path, peri_duration_format(ms / 2, text), false);
+}
 
 /* Each key of the mapping alone, or all of it when there is only one. */
 static void walk_limits(struct walker *w, const struct peri_node *map, const char *path)
 {
     char name[PATH_MAX_LEN];
-    if (map->kind != PERI_NODE_MAP || map->count < 2) {
+    if (map->kind != PERI_NODE_MAP || map->count < 2)
         drop(w, map, map, path);
-        return;
-    }
-    for (size_t i = 0; i < map->count; i++) {
+    walk_duration(w, map, path);
+    for (size_t i = 0; map->kind == PERI_NODE_MAP && i < map->count; i++) {
         below(name, path, ".%s", map->pairs[i].key->text);
-        drop(w, map->pairs[i].value, map->pairs[i].key, name);
+        if (map->count > 1)
+            drop(w, map->pairs[i].value, map->pairs[i].key, name);
+        walk_duration(w, map->pairs[i].value, name);
     }
 }
 
 static void walk_pair(struct walker *w, const struct peri_node *map, const struct peri_pair *pair, const char *path)
 {
     /* What these hold is data of the author's own. */
-    static const char *const data[] = {"params", "data", "set", "lua", "expr", "retry", "schema", "expanded_from", NULL};
+    static const char *const data[] = {"params", "data", "set", "lua", "retry", "schema", "expanded_from", NULL};
     static const char *const whole[] = {"quiet_hours", "rate_limit", "cancel_on", "for", NULL};
     static const char *const lists[] = {"conditions", "all", "any", NULL};
     const char *key = pair->key->text;
@@ -166,7 +302,12 @@ static void walk_pair(struct walker *w, const struct peri_node *map, const struc
         walk_list(w, value, strcmp(key, "conditions") == 0 ? value : NULL, path);
     } else if (strcmp(key, "not") == 0) {
         negate(w, value, path);
+        walk_expression(w, value, path);
         walk(w, value, path);
+    } else if (strcmp(key, "expr") == 0) {
+        walk_expression(w, value, path);
+    } else if (map == w->rule && (strcmp(key, "key") == 0 || strcmp(key, "mode") == 0)) {
+        drop(w, value, pair->key, path);
     } else if (strcmp(key, "if") == 0) {
         walk_if(w, map, pair, path);
     } else if (strcmp(key, "throttle") == 0) {
@@ -239,6 +380,7 @@ void peri_mutants_finish(struct peri_mutants *mutants)
     for (size_t i = 0; i < mutants->count; i++) {
         free(mutants->items[i].path);
         free(mutants->items[i].text);
+        free(mutants->items[i].to);
     }
     free(mutants->items);
     memset(mutants, 0, sizeof(*mutants));

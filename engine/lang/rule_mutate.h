@@ -6,12 +6,14 @@
 #include "data/yaml.h"
 
 /* The small changes to a rule that a good test must notice: one condition, field of a `match`, throttle or `if` gone or
- * turned round. */
+ * turned round; a bound that takes in or leaves out the number itself, or lies one further; the key or the mode gone,
+ * a throttle of twice or half the time. */
 
 struct peri_mutant {
     struct peri_place place; /* of what was changed; file is borrowed from the tree */
     char *path;              /* "conditions[0].any[1]", "trigger.match.direction" */
-    const char *change;      /* "without", "negated", "always": one of a few constants */
+    const char *change;      /* "without", "negated", "always", "changed": one of a few constants */
+    char *to;                /* "changed": what stands there instead; else NULL */
     char *text;              /* the changed rule as flow YAML */
 };
 

@@ -472,13 +472,32 @@ actions:
             ("without", "conditions[0]"), ("without", "conditions[0].any[1]"), ("negated", "conditions[0].any[1]"), ("negated", "conditions[0].any[1].not"),
             ("without", "conditions[0].any[0]"), ("negated", "conditions[0].any[0]"),
             ("without", "conditions[1]"), ("without", "throttle"), ("always", "actions[0].if"), ("negated", "actions[0].if"),
-            ("without", "actions[1].if"), ("negated", "actions[1].if")})
+            ("without", "actions[1].if"), ("negated", "actions[1].if"), ("changed", "throttle.once_within"), ("changed", "actions[0].if"),
+            ("changed", "trigger.match.celsius[0].numeric[0]"), ("changed", "trigger.match.celsius[0].numeric[1]")})
+        self.assertEqual(sorted((c["path"], c["to"]) for c in changes if c["change"] == "changed"), [
+            ("actions[0].if", "event.celsius < 11"), ("actions[0].if", "event.celsius < 9"), ("actions[0].if", "event.celsius <= 10"),
+            ("throttle.once_within", "2h"), ("throttle.once_within", "30m"), ("trigger.match.celsius[0].numeric[0]", "<="),
+            ("trigger.match.celsius[0].numeric[1]", "18"), ("trigger.match.celsius[0].numeric[1]", "20")])
         self.assertEqual({(c["change"], c["path"], c["by"]) for c in changes if c["noticed"]}, {
             ("without", "trigger.match.room[0]", "t"), ("negated", "conditions[0]", "t"), ("negated", "conditions[1]", "t")})
         text = self.p.cli("test", self.file, "--mutate", expect=1).stdout
         self.assertIn("knock.yaml:10:11: error: no test notices when throttle is gone [not-noticed]", text)
-        self.assertIn("18 changes tried, 3 noticed (16 %)", text)
+        self.assertIn("26 changes tried, 3 noticed (11 %)", text)
+        self.assertIn("knock.yaml:12:9: error: no test notices when actions[0].if is event.celsius <= 10 [not-noticed]", text)
         self.assertNotIn("\r", self.p.cli("test", self.file, "--mutate", expect=1).stderr, "no progress but on a terminal")
+
+    def test_a_key_and_a_mode_that_nobody_tests(self):
+        rule = "name: Knock\ntrigger: {event: a.B}\nkey: \"{{ event.who }}\"\nmode: single\nactions: [{delay: 1h}]\n"
+        tests = "  - {name: t, steps: [{event: a.B, data: {who: ada}, expect: {verdicts: {knock: fired}}}]}\n"
+        changes = self.run_tool("--mutate", tests, rule=rule, expect=1)
+        self.assertEqual({(c["change"], c["path"], c["noticed"]) for c in changes}, {("without", "key", False), ("without", "mode", False)})
+        tests = """  - name: t
+    steps:
+      - {event: a.B, data: {who: ada}, expect: {verdicts: {knock: fired}}}
+      - {event: a.B, data: {who: bob}, expect: {verdicts: {knock: fired}}}
+      - {event: a.B, data: {who: bob}, expect: {verdicts: {knock: dropped}}}
+"""
+        self.assertTrue(all(c["noticed"] for c in self.run_tool("--mutate", tests, rule=rule, expect=0)))
 
     def test_full_score(self):
         data = "{room: %s, celsius: %s, windows: %s, someone: %s, loud: %s}"
@@ -486,15 +505,16 @@ actions:
         for values, verdict, actions in (
                 (("bath", 9, "shut", "true", "true"), "fired", ["cold", "heating"]), (("bath", 9, "shut", "true", "true"), "throttled", []),
                 (("kitchen", 18, "open", "false", "false"), "fired", ["cool"]), (("bath", 9, "open", "true", "true"), "no", []),
-                (("hall", 9, "shut", "false", "true"), "no", []), (("bath", 19, "shut", "false", "true"), "no", [])):
+                (("hall", 9, "shut", "false", "true"), "no", []), (("bath", 19, "shut", "false", "true"), "no", []),
+                (("bath", 10, "shut", "false", "true"), "fired", ["cool", "heating"])):
             said = ", ".join("{operator: core.log, params: {message: %s}}" % a for a in actions)
-            advance = "" if verdict == "throttled" else "      - advance: 1h\n"
+            advance = "      - advance: %s\n" % ("59m" if verdict == "throttled" else "1h")
             steps.append(f"{advance}      - {{event: room.Temperature, data: {data % values}, expect: {{verdicts: {{knock: {verdict}}}, actions: [{said}]}}}}\n")
         closed = "  - name: closed\n    stubs: {garden.isOpen: false}\n    steps:\n" + steps[0].replace("fired", "no").replace("operator: core.log", "") + ""
         closed = closed[:closed.index("actions:")] + "actions: []}}\n"
         changes = self.run_tool("--mutate", "  - name: t\n    steps:\n" + "".join(steps) + closed, expect=0)
         self.assertEqual([c for c in changes if not c["noticed"]], [])
-        self.assertEqual(len(changes), 18)
+        self.assertEqual(len(changes), 26)
 
     def test_tests_that_fail_are_not_mutated(self):
         self.assertEqual(self.run_tool("--mutate", WARM.replace("fired", "no"), expect=1), [])
