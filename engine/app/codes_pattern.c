@@ -17,6 +17,10 @@ const struct peri_code peri_codes_pattern[] = {
         "prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists, cidr, all, regex; one in each "
         "mapping.",
         PERI_EXAMPLE_RULE, MATCH("{name: [{prefx: A}]}"), MATCH("{name: [{prefix: A}]}")},
+    {"pattern-field", "an operator where a field is looked for",
+        "A warning. A mapping below a field leads deeper into the payload: `n: {numeric: ...}` asks for a field "
+        "\"numeric\" in n. Operators stand in the list of alternatives.",
+        PERI_EXAMPLE_RULE, MATCH("{n: {numeric: [5]}}"), MATCH("{n: [{numeric: [\"=\", 5]}]}")},
     {"pattern-numeric", "numeric takes comparisons",
         "One or two comparisons, each = < <= > >= and then a number; two are a lower and an upper bound.",
         PERI_EXAMPLE_RULE, MATCH("{n: [{numeric: [5]}]}"), MATCH("{n: [{numeric: [\"=\", 5]}]}")},

@@ -217,6 +217,24 @@ static bool explain_dash(struct peri_yaml_text *t, struct peri_diag *diag)
     return false;
 }
 
+/* The line at first is no key: "event:x" is one word to YAML. */
+static void explain_missing_colon(struct peri_yaml_text *t, size_t first, struct peri_diag *diag)
+{
+    size_t end = line_end(t, first), i = first;
+    while (i < end && (isalnum((unsigned char)t->s[i]) || t->s[i] == '_'))
+        i++;
+    if (i > first && i + 1 < end && t->s[i] == ':' && strchr(" \t\r/:", t->s[i + 1]) == NULL) {
+        char from[] = {':', t->s[i + 1], '\0'}, to[] = {':', ' ', t->s[i + 1], '\0'};
+        peri_yaml_text_seek_byte(t, i);
+        syntax(t, diag, "a space is missing after ':'", "a key and its value are written as \"key: value\"");
+        if ((unsigned char)t->s[i + 1] < 0x80)
+            peri_diag_fix(diag, peri_yaml_text_place(t), from, to);
+        return;
+    }
+    peri_yaml_text_seek_byte(t, first);
+    syntax(t, diag, "expected ':' after this key", "a key and its value are written as \"key: value\"");
+}
+
 /* A ':' where no key can be: a text with ": " in it, a line that is indented too far, or the line above lacks its ':'.
  */
 static void explain_colon(struct peri_yaml_text *t, struct peri_diag *diag)
@@ -237,8 +255,7 @@ static void explain_colon(struct peri_yaml_text *t, struct peri_diag *diag)
             continue; /* blank or a comment */
         if (find_colon(t, first, line_end(t, above)) == line_end(t, above) &&
             strchr("'\"[]{},|>", t->s[first]) == NULL) {
-            peri_yaml_text_seek_byte(t, first);
-            syntax(t, diag, "expected ':' after this key", "a key and its value are written as \"key: value\"");
+            explain_missing_colon(t, first, diag);
             return;
         }
         break;
@@ -341,8 +358,6 @@ static const struct saying {
 } sayings[] = {
     {"unexpected end of stream", "quoted", 'c', "this quote is never closed", NULL},
     {"unexpected document indicator", "quoted", 'c', "this quote is never closed", NULL},
-    {"could not find expected ':'", "", 'c', "expected ':' after this key",
-        "a key and its value are written as \"key: value\""},
     {"block sequence entries", "", 'p', "a list item cannot start here",
         "put each item on a line of its own, under its key"},
     {"mapping keys are not", "", 'p', "a '?' cannot stand here", "put a text that starts with '? ' in quotes"},
@@ -351,8 +366,8 @@ static const struct saying {
         "write \\\\ for a backslash, or use single quotes"},
     {"hexdecimal", "", 'p', "an escape needs hexadecimal digits: \\xFF, \\u20AC, \\U0001F600", NULL},
     {"Unicode character escape", "", 'p', "this escape names no character", NULL},
-    {"alphabetic or numeric", "alias", 'c', "a text that starts with '*' needs quotes", NULL},
-    {"alphabetic or numeric", "anchor", 'c', "a text that starts with '&' needs quotes", NULL},
+    {"alphabetic or numeric", "alias", 'c', "a text that starts with '*' needs quotes", "put all of it in quotes"},
+    {"alphabetic or numeric", "anchor", 'c', "a text that starts with '&' needs quotes", "put all of it in quotes"},
     {"expected '-' indicator", "", 'p', "this line does not line up with the list items above it",
         "items of one list start in the same column with '- '"},
     {"comment or line break", "block scalar", 'p', "text after '|' or '>' must start on the next line",
@@ -409,6 +424,11 @@ void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_
     if (peri_yaml_text_bare_template(t, problem_index)) {
         syntax(t, diag, "a template needs quotes", "write \"{{ … }}\"");
         peri_yaml_text_fix_quotes(t, diag, false);
+        return;
+    }
+    if (strstr(problem, "could not find expected ':'")) {
+        peri_yaml_text_seek(t, context_index);
+        explain_missing_colon(t, t->byte, diag);
         return;
     }
     for (size_t i = 0; i < sizeof(sayings) / sizeof(sayings[0]); i++) {

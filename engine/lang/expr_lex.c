@@ -225,7 +225,9 @@ static enum peri_status lex_operator(struct expr_lexer *lx)
     size_t size = peri_utf8_decode(rest, left, &code);
     if (code < 0x20)
         return peri_expr_problem_set(lx->problem, lx->at, "syntax", NULL, "unexpected control character U+%04X", code);
-    return peri_expr_problem_set(lx->problem, lx->at, "syntax", NULL, "unexpected \"%.*s\"", (int)size, rest);
+    bool curly = code >= 0x2018 && code <= 0x201F;
+    return peri_expr_problem_set(lx->problem, lx->at, "syntax",
+        curly ? "a text stands in straight quotes: 'text'" : NULL, "unexpected \"%.*s\"", (int)size, rest);
 }
 
 enum peri_status peri_expr_lex(struct expr_lexer *lx)

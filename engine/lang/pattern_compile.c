@@ -114,11 +114,29 @@ static void scalar_fault(struct build *b, const struct peri_node *key, const str
     char hint[256];
     if (pattern_is_operator(key->text))
         snprintf(hint, sizeof(hint), "an operator stands in a list: [{%s: ...}]", key->text);
+    else if (value->type == PERI_STRING && value->text[0] && strchr("<>=", value->text[0]))
+        snprintf(hint, sizeof(hint), "write %.60s: [{numeric: [\"%.*s\", %.40s]}]", key->text,
+            (int)strspn(value->text, "<>="), value->text, value->text + strspn(value->text, "<>= "));
     else
         snprintf(hint, sizeof(hint), "write %.60s: [%.100s]", key->text, value->len ? value->text : "...");
     pattern_find_fault(&b->c, value, "pattern-type", hint,
         "the value of \"%s\" must be a list of alternatives or a mapping, here is %s", key->text,
         peri_node_describe(value));
+}
+
+/* `value: {numeric: [">", 5]}` asks for a field "numeric" in value, which nobody means. */
+static void warn_of_operator(struct build *b, const struct peri_node *map)
+{
+    static const char *const words[] = {"numeric", "anything-but", "equals-ignore-case", "wildcard", "cidr", "regex"};
+    const struct peri_node *key = map->count == 1 ? map->pairs[0].key : NULL;
+    char hint[120];
+    for (size_t i = 0; key && b->c.diag && i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(key->text, words[i]) != 0 || map->pairs[0].value->kind == PERI_NODE_MAP)
+            continue;
+        snprintf(hint, sizeof(hint), "an operator stands in a list: [{%s: ...}]", key->text);
+        peri_diag_add(b->c.diag, key->place, PERI_SEV_WARNING, "pattern-field", hint,
+            "this looks for a field \"%s\", and is no operator", key->text);
+    }
 }
 
 static bool compile_field(struct build *b, const struct peri_pair *pair, int depth, struct pattern_field *ret)
@@ -135,6 +153,7 @@ static bool compile_field(struct build *b, const struct peri_pair *pair, int dep
     case PERI_NODE_LIST:
         return compile_leaf(b, pair->value, ret->node);
     case PERI_NODE_MAP:
+        warn_of_operator(b, pair->value);
         ret->node->object = compile_object(b, pair->value, depth + 1);
         return ret->node->object != NULL;
     default:

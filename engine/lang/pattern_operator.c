@@ -302,7 +302,9 @@ static bool numeric_bound(struct pattern_compile *c, const struct peri_node *nod
     if (!value)
         return numeric_fault(c, op, "a number is missing after the comparison");
     if (!is_number(value))
-        return numeric_fault(c, value, "a number is expected after the comparison");
+        return numeric_fault(c, value,
+            is_string(value) ? "a number is expected after the comparison, without quotes"
+                             : "a number is expected after the comparison");
     if ((equal || low) && i > 0)
         return numeric_fault(
             c, op, equal ? "= stands alone" : "the lower bound (> or >=) comes first, then one upper bound");

@@ -41,6 +41,22 @@ const struct peri_node *peri_rule_key_node(const struct peri_node *map, const ch
     return peri_node_get(map, key, &node) ? node : NULL;
 }
 
+/* What other systems call it, if it is among names. */
+static const char *said_elsewhere(const char *word, const char *const *names)
+{
+    static const char *const said[][2] = {{"on", "trigger"}, {"when", "trigger"}, {"if", "conditions"},
+        {"then", "actions"}, {"do", "actions"}, {"steps", "actions"}, {"alias", "name"}, {"title", "name"},
+        {"service", "operator"}, {"action", "operator"}, {"call", "operator"}, {"uses", "operator"}, {"data", "params"},
+        {"with", "params"}, {"args", "params"}, {"parameters", "params"}, {"wait", "delay"}, {"sleep", "delay"},
+        {"repeat", "for_each"}, {"loop", "for_each"}, {"foreach", "for_each"}, {"type", "event"}, {"at", "schedule"},
+        {"cron", "schedule"}, {"time", "schedule"}};
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+        for (size_t k = 0; names[k] && strcmp(said[i][0], word) == 0; k++)
+            if (strcmp(said[i][1], names[k]) == 0)
+                return names[k];
+    return NULL;
+}
+
 void peri_rule_unknown_key(
     struct rule_reader *r, const struct peri_node *key, const struct rule_key *table, const char *what)
 {
@@ -55,12 +71,12 @@ void peri_rule_unknown_key(
         names[n++] = table->name;
     }
     names[n] = NULL;
-    const char *near = peri_nearest(key->text, names);
+    const char *other = said_elsewhere(key->text, names), *near = other ? other : peri_nearest(key->text, names);
     if (near)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
     peri_rule_fault(
         r, key->place, "unknown-key", near ? hint : peri_buf_text(&known), "unknown key \"%.80s\"", key->text);
-    if (near)
+    if (near && !other) /* what stands below it may have another form too */
         peri_diag_fix(r->diag, key->place, key->text, near);
     peri_buf_finish(&known);
 }
@@ -103,15 +119,43 @@ void peri_rule_fix_unquote(struct rule_reader *r, const struct peri_node *node)
 
 static const char *describe(const struct peri_node *node)
 {
-    return node->tag ? node->tag : peri_node_describe(node);
+    bool empty = node->kind == PERI_NODE_SCALAR && node->type == PERI_NULL && node->len == 0;
+    return node->tag ? node->tag : empty ? "empty" : peri_node_describe(node);
+}
+
+/* What is to be written instead, as far as that can be told. */
+static const char *cure(const struct peri_node *node, const char *what, const char *wanted, char text[200])
+{
+    static const char *const forms[][2] = {
+        {"schedule", "write schedule: {at: \"08:30\"}, {cron: \"30 8 * * *\"} or {every: 10m}"},
+        {"for_each", "write for_each: {in: \"{{ a list }}\", as: item}"},
+        {"trigger", "write trigger: {event: the.Type}"}, {"throttle", "write throttle: {once_within: 1h}"},
+        {"a rule", "a rule has name:, trigger: and actions:"}};
+    bool empty = node->kind == PERI_NODE_SCALAR && node->type == PERI_NULL, list = strstr(wanted, "a list") != NULL;
+    if (node->tag)
+        return NULL;
+    if (list && empty)
+        return "each item stands on a line of its own below it, after '- '";
+    if (list)
+        return node->kind == PERI_NODE_MAP ? "each item of a list begins with '- '"
+                                           : "put it on a line of its own, after '- '";
+    for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
+        if (strcmp(forms[i][0], what) == 0 && node->kind != PERI_NODE_LIST)
+            return forms[i][1];
+    if (strcmp(what, "a step") != 0 || node->kind != PERI_NODE_SCALAR || !strchr(node->text, '.') ||
+        strchr(node->text, ' '))
+        return NULL;
+    snprintf(text, 200, "write - operator: %.100s", node->text);
+    return text;
 }
 
 void peri_rule_wrong_type(struct rule_reader *r, const struct peri_node *node, const char *what, const char *wanted)
 {
     bool quotes =
         node->kind == PERI_NODE_SCALAR && node->plain && node->type != PERI_NULL && strstr(wanted, "a string");
-    peri_rule_fault(r, node->place, "wrong-type", quotes ? "put it in quotes" : NULL, "\"%s\" must be %s, is %s", what,
-        wanted, describe(node));
+    char text[200];
+    peri_rule_fault(r, node->place, "wrong-type", quotes ? "put it in quotes" : cure(node, what, wanted, text),
+        "\"%s\" must be %s, is %s", what, wanted, describe(node));
     if (quotes)
         peri_rule_fix_quotes(r, node);
 }

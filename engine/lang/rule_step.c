@@ -533,6 +533,11 @@ static void read_step(struct rule_reader *r, const struct peri_node *node, struc
 {
     if (!peri_rule_expect(r, node, PERI_NODE_MAP, "a step"))
         return;
+    const struct peri_node *loop = peri_node_get(node, "for_each", NULL);
+    if (loop && peri_node_get(node, "in", NULL) && !peri_rule_expect(r, loop, PERI_NODE_MAP, "for_each")) {
+        r->names_doubtful = true; /* what is in it stands beside it */
+        return;
+    }
     if (++r->steps == PERI_RULE_MAX_STEPS + 1)
         peri_rule_fault(r, node->place, "too-many", NULL, "more than %d steps in one rule", PERI_RULE_MAX_STEPS);
     bool keys_good = peri_rule_check_keys(r, node, peri_rule_step_keys, "a step") == 0;

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What somebody who writes YAML for the first time gets wrong: each mistake has one finding, at its place, that says what to do."""
+import json
+import os
+
+import harness
+
+GOOD = """name: Alarm
+trigger:
+  event: device.Sensor
+  match:
+    value: [{numeric: [">", 60]}]
+conditions:
+  - event.deviceId == 'boiler'
+actions:
+  - operator: notify.send
+    params:
+      title: Too hot
+      message: "{{ event.deviceId }} is hot"
+"""
+SCHEDULE = GOOD.replace("event: device.Sensor\n  match:\n    value: [{numeric: [\">\", 60]}]", "%s").replace("event.deviceId == 'boiler'", "rule.name != ''").replace(
+    "{{ event.deviceId }}", "it").replace("!= ''", "~= ''")
+STEPS = GOOD[:GOOD.index("  - operator")]
+
+
+def edit(old, new):
+    assert old in GOOD, old
+    return GOOD.replace(old, new)
+
+
+# name: (text, line, column, code, part of the message, part of the hint)
+MISTAKES = {
+    "a tab": (edit("  event: dev", "\tevent: dev"), 3, 1, "yaml-syntax", "a tab is used", "indent with spaces"),
+    "a tab inside": (edit("      title", "\t\ttitle"), 11, 1, "yaml-syntax", "a tab is used", "indent with spaces"),
+    "indented too far": (edit("  event: device.Sensor\n", "   event: device.Sensor\n"), 4, 3, "yaml-syntax", "does not line up", "same column"),
+    "indented too little": (edit("    params:", "   params:"), 10, 4, "yaml-syntax", "does not line up with the list", "same column"),
+    "one of two keys": (edit("      title", "    title"), 12, 7, "yaml-syntax", "indented too far", "line it up"),
+    "no colon": (edit("actions:", "actions"), 8, 1, "yaml-syntax", "expected ':' after this key", "key: value"),
+    "no colon before a value": (edit("event: dev", "event dev"), 3, 3, "yaml-syntax", "expected ':' after this key", "key: value"),
+    "no space after the colon": (edit("event: dev", "event:dev"), 3, 8, "yaml-syntax", "a space is missing after ':'", "key: value"),
+    "no space after the dash": (edit("- operator", "-operator"), 9, 3, "yaml-syntax", "a space is missing after '-'", "'- '"),
+    "a list for a mapping": (edit("  event: device.Sensor\n  match:", "  - event: device.Sensor\n    match:").replace("    value: [", "      value: ["),
+                             3, 3, "wrong-type", '"trigger" must be a mapping, is a list', "triggers:"),
+    "a mapping for a list": (STEPS + "  operator: notify.send\n  params: {message: x}\n", 9, 3, "wrong-type", '"actions" must be a list, is a mapping', "begins with '- '"),
+    "a text for a list": (edit("conditions:\n  - event", "conditions: event"), 6, 13, "wrong-type", '"conditions" must be a list, is a string', "after '- '"),
+    "nothing for a list": (STEPS, 8, 9, "wrong-type", '"actions" must be a list, is empty', "after '- '"),
+    "a step that is a word": (STEPS + "  - notify.send\n", 9, 5, "wrong-type", "must be a mapping, is a string", "write - operator: notify.send"),
+    "steps below then without dashes": (STEPS + "  - if: event.value > 3\n    then:\n      operator: notify.send\n      params: {message: x}\n", 11, 7, "wrong-type",
+                                        '"then" must be a list', "begins with '- '"),
+    "a for_each of another language": (STEPS + "  - for_each: x\n    in: [1, 2]\n    do: [{stop: true}]\n", 9, 15, "wrong-type", '"for_each" must be a mapping', "as: item"),
+    "rules as a mapping": ("rules:\n  alarm:\n    name: Alarm\n", 2, 3, "wrong-type", '"rules" must be a list', "begins with '- '"),
+    "a word": ("hello\n", 1, 1, "wrong-type", '"a rule" must be a mapping', "name:, trigger: and actions:"),
+    "no steps": (GOOD[:GOOD.index("actions:")], 1, 1, "missing-key", 'has no "actions"', "list of steps"),
+    "a bare template": (edit('"{{ event.deviceId }} is hot"', "{{ event.deviceId }} is hot"), 12, 16, "yaml-syntax", "a template needs quotes", '"{{ … }}"'),
+    "nothing but a bare template": (edit('"{{ event.deviceId }} is hot"', "{{ event.deviceId }}"), 12, 16, "yaml-syntax", "a template needs quotes", '"{{ … }}"'),
+    "a bare template behind a colon": (edit('"{{ event.deviceId }} is hot"', "Hot: {{ event.deviceId }}"), 12, 21, "yaml-syntax", "a template needs quotes", '"{{ … }}"'),
+    "a template with one brace": (edit("deviceId }} is", "deviceId } is"), 12, 17, "expr-syntax", "this {{ has no }}", ""),
+    "an open quote": (edit('is hot"', "is hot"), 12, 16, "yaml-syntax", "this quote is never closed", ""),
+    "an open list": (edit("60]}]", "60]}"), 5, 12, "yaml-syntax", "is not closed by ']'", ""),
+    "on": (edit("trigger:", "on:"), 2, 1, "unknown-key", 'unknown key "on"', 'did you mean "trigger"'),
+    "a service": (edit("operator:", "service:"), 9, 5, "unknown-key", 'unknown key "service"', 'did you mean "operator"'),
+    "a capital": (edit("trigger:", "Trigger:"), 2, 1, "unknown-key", 'unknown key "Trigger"', 'did you mean "trigger"'),
+    "a letter too few": (edit("conditions:", "condition:"), 6, 1, "unknown-key", 'unknown key "condition"', 'did you mean "conditions"'),
+    "an operator": (edit("notify.send", "notify.sned"), 9, 15, "unknown-operator", '"notify.sned"', 'did you mean "notify.send"'),
+    "a parameter": (edit("message:", "mesage:"), 12, 7, "param-unknown", '"mesage"', 'did you mean "message"'),
+    "a key twice": (edit("actions:", "conditions:\n  - event.x == 1\nactions:"), 8, 1, "duplicate-key", "first on line 6", ""),
+    "yes": (edit("name: Alarm", "name: Alarm\nenabled: yes"), 2, 10, "wrong-type", "must be true or false", "YAML 1.2"),
+    "a number for a name": (edit("name: Alarm", "name: 5"), 1, 7, "wrong-type", '"name" must be a string, is a number', "quotes"),
+    "a number in quotes": (edit("60]", '"60"]'), 5, 29, "pattern-numeric", "a number is expected after the comparison, without quotes", ""),
+    "a value that is no list": (edit('[{numeric: [">", 60]}]', "60"), 5, 12, "pattern-type", "must be a list of alternatives", "write value: [60]"),
+    "a comparison as a text": (edit('[{numeric: [">", 60]}]', '"> 60"'), 5, 12, "pattern-type", "must be a list of alternatives", 'write value: [{numeric: [">", 60]}]'),
+    "an operator outside its list": (edit('[{numeric: [">", 60]}]', '{numeric: [">", 60]}'), 5, 13, "pattern-field", "and is no operator", "[{numeric: ...}]"),
+    "one equals sign": (edit("== 'boiler'", "= 'boiler'"), 7, 20, "expr-syntax", 'unknown operator "="', "=="),
+    "another language's and": (edit("== 'boiler'", "== 'boiler' && event.value > 3"), 7, 32, "expr-syntax", '"&&"', "write and"),
+    "curly quotes": (edit("'boiler'", "’boiler’"), 7, 23, "expr-syntax", "unexpected", "straight quotes"),
+    "a schedule without a form": (SCHEDULE % "schedule: 08:30", 3, 13, "wrong-type", '"schedule" must be a mapping', 'at: "08:30"'),
+    "a bare cron": (SCHEDULE % "schedule:\n    cron: * * * * *", 4, 11, "yaml-syntax", "starts with '*' needs quotes", "quotes"),
+    "a cron that never fires": (SCHEDULE % 'schedule: {cron: "0 0 30 2 *"}', 3, 20, "cron-never", "never fires", ""),
+    "a bare glob": (edit("device.Sensor", "*.Sensor"), 3, 10, "yaml-syntax", "starts with '*' needs quotes", "quotes"),
+    "minutes in words": (STEPS + "  - delay: 10 minutes\n", 9, 12, "duration", '"10 minutes" is no duration', "10m"),
+    "a clock for a duration": (STEPS + "  - delay: 00:10:00\n", 9, 12, "duration", '"00:10:00" is no duration', "10m"),
+    "a colon in a text": (edit("Too hot", "Alarm: too hot"), 11, 19, "yaml-syntax", "a second ':' in the same line", "in quotes"),
+    "an at sign": (edit("Too hot", "@home"), 11, 14, "yaml-syntax", "cannot start with '@'", "quotes"),
+    "a percent sign": (edit("Too hot", "%hot"), 11, 14, "yaml-syntax", "cannot start with '%'", "quotes"),
+    "an event type": (edit("device.Sensor", "device.Senser"), 3, 10, "unknown-event", '"device.Senser"', 'did you mean "device.Sensor"'),
+    "a field in a condition": (edit("event.deviceId ==", "event.deviceid =="), 7, 11, "undeclared-field", '"deviceid"', 'did you mean "deviceId"'),
+    "a field in a pattern": (edit("    value: [", "    valu: ["), 5, 5, "undeclared-field", '"valu"', 'did you mean "value"'),
+    "a field in a template": (edit("{{ event.deviceId", "{{ event.devicId"), 12, 26, "undeclared-field", '"devicId"', 'did you mean "deviceId"'),
+    "a condition that never holds": (edit("event.deviceId == 'boiler'", "1 == 2"), 7, 5, "always-false", "never holds", ""),
+    "a step behind a stop": (edit("actions:\n", "actions:\n  - stop: true\n"), 10, 5, "unreachable-step", "never reached", ""),
+    "a secret": (edit("title: Too hot", "title: sk_live_1234567890abcdefghij"), 11, 14, "plain-secret", "looks like a secret", "!secret"),
+    "bytes of another encoding": (edit("Too hot", "Zu hei\udcdf"), 11, 20, "yaml-encoding", "not valid UTF-8", "save the file as UTF-8"),
+    "a zero byte": (edit('hot"', 'h\0t"'), 12, 42, "yaml-encoding", "NUL", ""),
+}
+FINE = {
+    "windows line ends": GOOD.replace("\n", "\r\n"), "a byte order mark": "\ufeff" + GOOD, "two documents": GOOD + "---\n" + GOOD.replace("Alarm", "Other"),
+    "a bare clock": SCHEDULE % "schedule: {at: 08:30}", "nothing": "", "only a comment": "# nothing\n",
+}
+
+
+class Beginners(harness.Case):
+    def check(self, texts):
+        """{name: findings}, of one look at all files."""
+        p = self.service(start=False)
+        for i, text in enumerate(texts.values()):
+            folder = os.path.join(p.rules, str(i))
+            os.mkdir(folder)
+            with open(os.path.join(folder, "rule.yaml"), "wb") as f:
+                f.write(text.replace("name: Alarm", f"name: Alarm {i}" if "name: Alarm\n" in text else "name: Alarm").encode("utf-8", "surrogateescape"))
+        found = {name: [] for name in texts}
+        for line in p.cli("check", "--json").stdout.splitlines():
+            finding = json.loads(line)
+            if finding["file"].startswith(p.rules + "/"):
+                found[list(texts)[int(finding["file"].split("/")[-2])]].append(finding)
+        return found
+
+    def test_each_mistake_has_one_finding(self):
+        found = self.check({name: item[0] for name, item in MISTAKES.items()})
+        wrong = []
+        for name, (_, line, column, code, message, hint) in MISTAKES.items():
+            if len(found[name]) == 1:
+                f, = found[name]
+                if (f["line"], f["column"], f["code"]) == (line, column, code) and message in f["message"] and hint in (f["hint"] or ""):
+                    continue
+            wrong.append((name, [(f["line"], f["column"], f["code"], f["message"], f["hint"]) for f in found[name]]))
+        self.assertEqual(wrong, [])
+
+    def test_what_looks_odd_and_is_fine(self):
+        self.assertEqual({name: f for name, f in self.check(FINE).items() if f}, {})
+
+
+if __name__ == "__main__":
+    harness.main()
