@@ -508,7 +508,7 @@ static enum peri_status find_file(const struct peri_config_flags *flags, char **
     const char *asked = flags->config ? flags->config : getenv("PERIGEE_CONFIG");
     if (asked && *asked) {
         *ret_file = peri_strdup(asked);
-        if (peri_path_is_file(asked))
+        if (flags->text || peri_path_is_file(asked))
             return *ret_file ? PERI_OK : PERI_ENOMEM;
         peri_diag_add(diag, (struct peri_place){asked, 0, 0}, PERI_SEV_ERROR, "no-file", NULL,
             "there is no such configuration file");
@@ -578,7 +578,8 @@ enum peri_status peri_config_load(
     fill_defaults(config);
     enum peri_status st = find_file(flags, &config->file, diag);
     if (st == PERI_OK && config->file)
-        st = peri_yaml_load(config->file, tags, &config->doc, diag);
+        st = flags->text ? peri_yaml_parse(config->file, flags->text, flags->text_len, tags, &config->doc, diag)
+                         : peri_yaml_load(config->file, tags, &config->doc, diag);
     if (st == PERI_OK && config->doc && config->doc->count > 0) {
         const struct peri_node *root = config->doc->roots[0];
         if (root->kind != PERI_NODE_MAP)

@@ -23,6 +23,8 @@ struct peri_config_plugin {
 /* What the command line says; NULL or empty members say nothing. */
 struct peri_config_flags {
     const char *config, *state_dir;
+    const char *text; /* read in place of what stands in the file; NULL: that */
+    size_t text_len;
     const char **rules, **plugins; /* folders that are added; NULL-ended or NULL */
 };
 

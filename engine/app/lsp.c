@@ -373,7 +373,7 @@ static bool open_server(struct peri_lsp *lsp)
         peri_host_operators(lsp->bench->host, NULL, &lsp->operators) != PERI_OK)
         return false;
     read_rules(lsp);
-    return true;
+    return peri_lsp_forms(lsp);
 }
 
 static void close_server(struct peri_lsp *lsp)
@@ -385,6 +385,8 @@ static void close_server(struct peri_lsp *lsp)
     peri_event_types_finish(&lsp->types);
     peri_value_unref(lsp->operators);
     peri_value_unref(lsp->schema);
+    peri_value_unref(lsp->tests);
+    peri_value_unref(lsp->config);
 }
 
 bool peri_lsp_serve(struct peri_workbench *bench, FILE *in, FILE *out)

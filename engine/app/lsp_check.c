@@ -5,14 +5,40 @@
 
 #include "app/fix.h"
 #include "app/lsp_internal.h"
+#include "app/trial.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "lang/rule_warn.h"
 
 static bool is_rule_file(const char *path)
 {
-    return !peri_str_ends(path, ".test.yaml") && !peri_str_ends(path, ".test.yml") &&
-           !peri_str_ends(path, "perigee.yaml") && (peri_str_ends(path, ".yaml") || peri_str_ends(path, ".yml"));
+    return peri_lsp_kind(path) == PERI_LSP_RULES;
+}
+
+/* What `perigee test` would say before it runs the tests. */
+static enum peri_status check_tests(const struct peri_lsp *lsp, const struct peri_lsp_doc *doc, struct peri_diag *diag)
+{
+    struct peri_trial_file *file = NULL;
+    enum peri_status st = peri_trial_read_text(doc->path, doc->text, doc->len, &lsp->bench->tz, &file, diag);
+    peri_trial_file_destroy(file);
+    return st == PERI_ENOMEM ? st : PERI_OK;
+}
+
+/* Keys and values, and the settings of each plugin against its schema. */
+static enum peri_status check_config(const struct peri_lsp *lsp, const struct peri_lsp_doc *doc, struct peri_diag *diag)
+{
+    struct peri_config_flags flags = {.config = doc->path, .text = doc->text, .text_len = doc->len};
+    struct peri_config config;
+    if (peri_config_load(&flags, &config, diag) != PERI_OK)
+        return diag->lost ? PERI_ENOMEM : PERI_OK;
+    for (size_t i = 0; i < config.plugin_count; i++) {
+        const struct peri_config_plugin *p = &config.plugins[i];
+        if (p->config)
+            peri_host_check_settings(lsp->bench->host, p->id, p->config, p->node, diag);
+    }
+    peri_config_check_plugins(&config, lsp->bench->host, diag);
+    peri_config_finish(&config);
+    return diag->lost ? PERI_ENOMEM : PERI_OK;
 }
 
 /* The rules of the open text with those of all other files, for warnings that need to know who emits what. */
@@ -47,7 +73,10 @@ static enum peri_status check(struct peri_lsp *lsp, const struct peri_lsp_doc *d
 {
     struct peri_rule_list own = {0}, all = {0};
     struct peri_diag found;
-    if (!is_rule_file(doc->path))
+    enum peri_lsp_kind kind = peri_lsp_kind(doc->path);
+    if (kind == PERI_LSP_TESTS || kind == PERI_LSP_CONFIG)
+        return kind == PERI_LSP_TESTS ? check_tests(lsp, doc, diag) : check_config(lsp, doc, diag);
+    if (kind != PERI_LSP_RULES)
         return PERI_OK;
     enum peri_status st = peri_rules_load_text(doc->path, doc->text, doc->len, &lsp->bench->env, &own, diag);
     if (st != PERI_ENOMEM)

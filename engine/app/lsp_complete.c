@@ -13,6 +13,7 @@ enum { KIND_FUNCTION = 3, KIND_FIELD = 5, KIND_VARIABLE = 6, KIND_PROPERTY = 10,
 
 struct list {
     struct peri_lsp *lsp;
+    const struct peri_value *schema; /* of the file */
     struct peri_lsp_text text;
     struct peri_lsp_cursor cursor;
     struct peri_value *items, *range; /* range: what an item replaces */
@@ -97,14 +98,13 @@ static const char *help_of(const struct list *l, const struct peri_value *member
         return help;
     const char *ref = peri_map_text(member, "$ref");
     const char *slash = ref ? strrchr(ref, '/') : NULL;
-    return slash ? peri_map_text(peri_map_at(peri_map_at(l->lsp->schema, "definitions"), slash + 1), "description")
-                 : NULL;
+    return slash ? peri_map_text(peri_map_at(peri_map_at(l->schema, "definitions"), slash + 1), "description") : NULL;
 }
 
 static void complete_key(struct list *l)
 {
     struct peri_lsp_shapes shapes;
-    peri_lsp_shapes_at(l->lsp->schema, &l->cursor, l->cursor.depth, l->cursor.operator_id, &shapes);
+    peri_lsp_shapes_at(l->schema, &l->cursor, l->cursor.depth, l->cursor.operator_id, &shapes);
     replace_word(l, "");
     size_t end = (size_t)(l->cursor.word.s - l->text.s) + l->cursor.word.len;
     bool colon = end < l->text.len && l->text.s[end] == ':';
@@ -216,7 +216,7 @@ static void complete_value(struct list *l)
     struct peri_lsp_shapes shapes;
     struct peri_lsp_piece none = {0};
     const struct peri_lsp_level *last = &l->cursor.levels[l->cursor.depth - 1];
-    peri_lsp_shapes_at(l->lsp->schema, &l->cursor, l->cursor.depth, none, &shapes);
+    peri_lsp_shapes_at(l->schema, &l->cursor, l->cursor.depth, none, &shapes);
     replace_word(l, "");
     bool operators = peri_lsp_piece_is(last->key, "operator");
     for (size_t i = 0; i < shapes.count; i++) {
@@ -397,7 +397,10 @@ static bool complete_use(struct list *l, const struct peri_lsp_doc *doc)
 struct peri_value *peri_lsp_complete(
     struct peri_lsp *lsp, const struct peri_lsp_doc *doc, const struct peri_value *params)
 {
-    struct list l = {.lsp = lsp, .text = peri_lsp_doc_text(lsp, doc), .items = peri_value_list()};
+    struct list l = {.lsp = lsp,
+        .schema = peri_lsp_schema(lsp, doc),
+        .text = peri_lsp_doc_text(lsp, doc),
+        .items = peri_value_list()};
     peri_lsp_cursor_at(&l.text, peri_lsp_asked(&l.text, peri_map_at(params, "position")), &l.cursor);
     if (l.items && complete_use(&l, doc))
         l.failed |= !l.range;

@@ -93,13 +93,13 @@ static void hover_expression(
     free(name);
 }
 
-static void hover_key(struct peri_lsp *lsp, const struct peri_lsp_cursor *c, struct peri_buf *out)
+static void hover_key(const struct peri_value *schema, const struct peri_lsp_cursor *c, struct peri_buf *out)
 {
     struct peri_lsp_cursor key = *c;
     struct peri_lsp_shapes shapes;
     if (key.spot == PERI_LSP_KEY && key.depth < PERI_LSP_DEPTH)
         key.levels[key.depth++] = (struct peri_lsp_level){c->word, c->operator_id};
-    peri_lsp_shapes_at(lsp->schema, &key, key.depth, (struct peri_lsp_piece){0}, &shapes);
+    peri_lsp_shapes_at(schema, &key, key.depth, (struct peri_lsp_piece){0}, &shapes);
     const char *help = peri_lsp_shapes_help(&shapes);
     if (help)
         (void)peri_buf_printf(out, "**%.*s**\n\n%s", (int)c->word.len, c->word.s, help);
@@ -134,7 +134,7 @@ struct peri_value *peri_lsp_hover(struct peri_lsp *lsp, const struct peri_lsp_do
     if (c.word.len > 0 && hover_use(lsp, doc, &t, &c, &out)) {
         /* said */
     } else if (c.word.len > 0 && c.spot == PERI_LSP_KEY) {
-        hover_key(lsp, &c, &out);
+        hover_key(peri_lsp_schema(lsp, doc), &c, &out);
     } else if (c.word.len > 0 && c.spot == PERI_LSP_EXPR) {
         hover_expression(lsp, &t, &c, &out);
     } else if (c.word.len > 0 && c.spot == PERI_LSP_VALUE && last) {

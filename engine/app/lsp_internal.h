@@ -16,8 +16,9 @@ struct peri_lsp_doc {
 struct peri_lsp {
     struct peri_workbench *bench;
     FILE *out;
-    struct peri_value *schema;    /* of rule files */
-    struct peri_value *operators; /* of peri_host_operators */
+    struct peri_value *schema;         /* of rule files */
+    struct peri_value *tests, *config; /* of test files, of perigee.yaml */
+    struct peri_value *operators;      /* of peri_host_operators */
     struct peri_event_types types;
     struct peri_rulebook *book; /* the rules on the disk */
     struct peri_lsp_doc *docs;
@@ -25,6 +26,14 @@ struct peri_lsp {
     enum peri_lsp_units units;
     bool initialized, shutdown, failed; /* failed: the output is gone or memory is out */
 };
+
+/* lsp_schema.c */
+enum peri_lsp_kind { PERI_LSP_OTHER, PERI_LSP_RULES, PERI_LSP_TESTS, PERI_LSP_CONFIG };
+enum peri_lsp_kind peri_lsp_kind(const char *path);
+/* Makes those of tests and configuration; false: memory is out. */
+bool peri_lsp_forms(struct peri_lsp *lsp);
+/* That of the file; borrow. */
+const struct peri_value *peri_lsp_schema(const struct peri_lsp *lsp, const struct peri_lsp_doc *doc);
 
 struct peri_lsp_doc *peri_lsp_doc(struct peri_lsp *lsp, const char *uri);
 struct peri_lsp_text peri_lsp_doc_text(const struct peri_lsp *lsp, const struct peri_lsp_doc *doc);

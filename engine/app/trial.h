@@ -98,6 +98,9 @@ struct peri_trial_file {
 /* Every mistake goes to diag; PERI_EINVAL when there was one. */
 enum peri_status peri_trial_read(const char *path, const struct peri_tz_source *tz, struct peri_trial_file **ret,
     struct peri_diag *diag) PERI_MUST_CHECK;
+/* The same of a text; path is only named, and what rules are relative to. */
+enum peri_status peri_trial_read_text(const char *path, const char *text, size_t len, const struct peri_tz_source *tz,
+    struct peri_trial_file **ret, struct peri_diag *diag) PERI_MUST_CHECK;
 void peri_trial_file_destroy(struct peri_trial_file *file);
 
 struct peri_trial_cover;

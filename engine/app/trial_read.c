@@ -411,6 +411,12 @@ static void read_file(struct trial_reader *r, const struct peri_node *root, cons
 enum peri_status peri_trial_read(
     const char *path, const struct peri_tz_source *tz, struct peri_trial_file **ret, struct peri_diag *diag)
 {
+    return peri_trial_read_text(path, NULL, 0, tz, ret, diag);
+}
+
+enum peri_status peri_trial_read_text(const char *path, const char *text, size_t len, const struct peri_tz_source *tz,
+    struct peri_trial_file **ret, struct peri_diag *diag)
+{
     static const char *const no_tags[] = {NULL};
     size_t before = diag->errors;
     struct peri_trial_file *file = calloc(1, sizeof(*file));
@@ -419,7 +425,8 @@ enum peri_status peri_trial_read(
         return PERI_ENOMEM;
     }
     struct trial_reader r = {.file = file, .diag = diag};
-    enum peri_status st = peri_yaml_load(path, no_tags, &file->doc, diag);
+    enum peri_status st = text ? peri_yaml_parse(path, text, len, no_tags, &file->doc, diag)
+                               : peri_yaml_load(path, no_tags, &file->doc, diag);
     if (st == PERI_OK && file->doc->count != 1)
         trial_fault(&r, (struct peri_place){path, 0, 0}, "wrong-type", NULL, "a test file holds one document");
     else if (st == PERI_OK)

@@ -79,12 +79,12 @@ struct peri_host_options {
     const char *const *plugin_path; /* folders that hold plugin folders; NULL-ended */
     const char *bundled_path;       /* share folder with operators/, connectors/, channels/ and policy.yaml; or NULL */
     const char *policy_file;        /* the operator's policy.yaml; may not exist; NULL: none */
-    int64_t health_ms;  /* between questions about a plugin's health, before a first restart; 0: 30 s, 5 s */
-    const char *crumb;  /* a file that names the C plugin being loaded, should that end the process; or NULL */
+    int64_t health_ms;         /* between questions about a plugin's health, before a first restart; 0: 30 s, 5 s */
+    const char *crumb;         /* a file that names the C plugin being loaded, should that end the process; or NULL */
     const char *probe_program; /* perigee itself: tries C plugins in a process of their own first; NULL: they are not */
-    bool note_usage;    /* of permissions, in the store */
-    bool leave_bundled; /* load the plugins of plugin_path only; bundled_path still lends its Lua library */
-    bool approve_all;   /* grant what manifests ask for: development and tests */
+    bool note_usage;           /* of permissions, in the store */
+    bool leave_bundled;        /* load the plugins of plugin_path only; bundled_path still lends its Lua library */
+    bool approve_all;          /* grant what manifests ask for: development and tests */
     bool (*settings)(void *ctx, const char *plugin_id, struct peri_plugin_settings *ret); /* false: no entry */
     void *settings_ctx;
     const char *(*channel_for)(
@@ -228,6 +228,11 @@ bool peri_host_is_quiet(struct peri_host *host);
  * that was meant, or "". */
 enum peri_field_known peri_host_event_field(
     struct peri_host *host, const char *type, const char *field, char near[PERI_FIELD_NEAR]);
+/* The schema of a plugin's settings, active or not; borrow, NULL: it has none, or there is no such plugin. */
+const struct peri_value *peri_host_config_schema(struct peri_host *host, const char *plugin_id);
+/* What that schema says against settings that are not in use (yet): findings at node, see peri_plugin_settings. */
+void peri_host_check_settings(struct peri_host *host, const char *plugin_id, const struct peri_value *config,
+    const struct peri_node *node, struct peri_diag *diag);
 /* Every event schema in a manifest, active or not: a list of [type, schema]; new reference. */
 enum peri_status peri_host_event_schemas(struct peri_host *host, struct peri_value **ret) PERI_MUST_CHECK;
 /* Does an active plugin hear events of this type? */

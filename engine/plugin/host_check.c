@@ -157,6 +157,40 @@ out:
     peri_schema_report_finish(&report);
 }
 
+static const struct peri_schema *config_schema(const struct peri_host *host, const char *id)
+{
+    for (size_t i = 0; id && i < host->plugin_count; i++)
+        if (peri_streq(host->plugins[i]->id, id))
+            return host->plugins[i]->manifest ? host->plugins[i]->manifest->config_schema : NULL;
+    return NULL;
+}
+
+const struct peri_value *peri_host_config_schema(struct peri_host *host, const char *plugin_id)
+{
+    const struct peri_schema *schema = config_schema(host, plugin_id);
+    return schema ? peri_schema_source(schema) : NULL;
+}
+
+void peri_host_check_settings(struct peri_host *host, const char *plugin_id, const struct peri_value *config,
+    const struct peri_node *node, struct peri_diag *diag)
+{
+    const struct peri_schema *schema = config_schema(host, plugin_id);
+    const struct peri_plugin_settings settings = {.enabled = true, .config = config, .node = node};
+    struct peri_schema_report report = {0};
+    struct peri_value *full = NULL, *plain = NULL;
+    if (!schema || peri_schema_defaults(schema, config, &full))
+        return;
+    plain = without_secrets(full);
+    if (plain && peri_schema_check(schema, plain, &report) == PERI_EINVAL)
+        for (size_t i = 0; i < report.count; i++)
+            if (!names_secret(full, report.items[i].pointer))
+                peri_diag_add(diag, settings_place(&settings, report.items[i].pointer), PERI_SEV_ERROR, "settings",
+                    NULL, "plugins.%s.config%s: %s", plugin_id, report.items[i].pointer, report.items[i].message);
+    peri_value_unref(full);
+    peri_value_unref(plain);
+    peri_schema_report_finish(&report);
+}
+
 /* --- limits --- */
 
 /* What the manifest asks for, else the installation's value; at most the policy's cap, or without one ten times the

@@ -95,6 +95,61 @@ class Lsp(harness.Case):
         self.assertIn('did you mean "comms.missedCalls"', found["message"])
         self.assertEqual(self.c.change(uri, RULE), [])
 
+    # --- tests and configuration ---
+
+    def test_findings_in_test_files(self):
+        path = os.path.join(self.p.rules, "mine.test.yaml")
+        self.p.write_rule("mine.yaml", RULE)
+        good = "tests:\n  - name: t\n    steps:\n      - {event: a.B, expect: {actions: []}}\n"
+        uri, found = self.c.open_file(path, good)
+        self.assertEqual(found, [])
+        found, = self.c.change(uri, good.replace("expect:", "expct:"))
+        self.assertEqual((found["range"]["start"]["line"], found["severity"]), (3, 1))
+        self.assertIn('did you mean "expect"', found["message"])
+        found, = self.c.change(uri, good.replace("a.B", "\ta.B").replace("tests:", "test"))
+        self.assertEqual(found["code"], "yaml-syntax")
+
+    def test_findings_in_the_configuration(self):
+        path = os.path.join(self.p.dir, "etc", "perigee.yaml")
+        text = "log: {level: info}\nplugins:\n  smtp: {config: {host: mail.example.org, port: 25, from: a@example.org, password: !secret mail}}\n"
+        uri, found = self.c.open_file(path, text)
+        self.assertEqual(found, [])
+        found, = self.c.change(uri, text.replace("level: info", "level: loud"))
+        self.assertEqual((found["code"], found["range"]["start"]["line"]), ("wrong-value", 0))
+        found, = self.c.change(uri, text.replace("25", "often"))
+        self.assertEqual((found["code"], found["range"]["start"]), ("settings", {"line": 2, "character": text.split("\n")[2].index("25")}))
+        self.assertIn("plugins.smtp.config/port", found["message"])
+
+    def in_file(self, path, marked, method="completion"):
+        before, after = marked.split("¦")
+        uri, _ = self.c.open_file(path, before + after)
+        position = {"line": before.count("\n"), "character": len(before.rsplit("\n", 1)[-1])}
+        return self.c.ask("textDocument/" + method, {"textDocument": {"uri": uri}, "position": position})
+
+    def test_completion_in_test_files(self):
+        path = os.path.join(self.p.rules, "mine.test.yaml")
+        labels = lambda marked: [item["label"] for item in self.in_file(path, marked)]
+        self.assertIn("timezone", labels("tests: []\n¦"))
+        steps = labels("tests:\n  - name: t\n    steps:\n      - adv¦\n")
+        self.assertTrue({"advance", "event", "expect", "edit"} <= set(steps), steps)
+        self.assertIn("verdicts", labels("tests:\n  - name: t\n    steps:\n      - event: a.B\n        expect:\n          ¦\n"))
+        operators = labels("tests:\n  - name: t\n    steps:\n      - expect:\n          actions:\n            - operator: ¦\n")
+        self.assertIn("notify.send", operators)
+        self.assertIn("comms.CallMissed", labels("tests:\n  - name: t\n    steps:\n      - event: ¦\n"))
+        self.assertIn("lets time pass", self.in_file(path, "tests:\n  - name: t\n    steps:\n      - adv¦ance: 1h\n", "hover")["contents"]["value"])
+        hover = self.in_file(path, "tests:\n  - name: t\n    steps:\n      - expect:\n          actions:\n            - operator: notify.se¦nd\n", "hover")
+        self.assertIn("**notify.send** (action", hover["contents"]["value"])
+
+    def test_completion_in_the_configuration(self):
+        path = os.path.join(self.p.dir, "etc", "perigee.yaml")
+        labels = lambda marked: [item["label"] for item in self.in_file(path, marked)]
+        self.assertIn("retention", labels("log: {level: info}\n¦"))
+        self.assertIn("max_backlog", labels("limits:\n  ¦\n"))
+        self.assertEqual(set(labels("log:\n  level: ¦\n")), {"debug", "info", "warn", "error"})
+        self.assertIn("twilio", labels("plugins:\n  ¦\n"))
+        self.assertIn("accountSid", labels("plugins:\n  twilio:\n    config:\n      ¦\n"))
+        self.assertNotIn("actions", labels("¦\n"))
+
     def test_places_behind_characters_of_two_units(self):
         _, found = self.c.open_file(self.path, 'name: A\ntrigger: {event: demo.A}\nactions:\n  - set: {x: "😀 {{ evnt.x }}"}\n')
         self.assertEqual(found[0]["range"]["start"], {"line": 3, "character": 20})
