@@ -11,6 +11,7 @@ import sqlite3
 import threading
 
 import harness
+import lsp_wire
 
 MARK = "CaNaRy"
 NAMES = ("header", "basic", "hmac", "device", "twilio", "smtp", "rule")
@@ -113,13 +114,34 @@ RULE = """rules:
   - {name: Mail, trigger: {event: go.Tell}, actions: [{operator: comms.sendEmail, params: {to: a@example.org, subject: s, body: b}, retry: {maximum_attempts: 1}}]}
 """
 
+# The same by a plugin in a process of its own; and somebody is asked, with a link.
+WALLED = """rules:
+  - name: Walled
+    trigger: {event: go.Tell}
+    conditions: [{operator: walled.holds, params: {yes: true, key: !secret rule}}]
+    actions:
+      - {operator: walled.tell, id: told, params: {key: !secret rule}}
+      - {operator: walled.send, params: {}}
+  - {name: Walled Fail, trigger: {event: go.Tell}, actions: [{operator: walled.fail, params: {key: !secret rule}}]}
+  - {name: Walled Again, trigger: {event: go.Tell}, actions: [{operator: walled.fail, params: {again: true}, retry: {maximum_attempts: 2, initial_interval: 10ms}}]}
+  - {name: Walled Crash, trigger: {event: go.Tell}, actions: [{operator: walled.crash, params: {}}]}
+  - {name: Walled Index, trigger: {event: go.Tell}, actions: [{operator: walled.index, params: {}}]}
+  - name: Ask
+    trigger: {event: go.Ask}
+    actions:
+      - {operator: leak.tell, id: told, params: {key: !secret rule}}
+      - {operator: core.log, params: {message: "{{ run.approve.ask }}"}}
+      - {approve: {prompt: "May {{ steps.told.echo }} in?"}, id: ask}
+"""
+
 CONFIG = """plugin_path: [%(folder)s]
 log: {level: debug}
 plugins:
   leak: {config: {url: "%(url)s", header: !secret header, basic: !secret basic, hmac: !secret hmac, device: !secret device}}
+  walled: {config: {url: "%(url)s", header: !secret header, basic: !secret basic, hmac: !secret hmac, device: !secret device}}
   http: {config: {hosts: ["127.0.0.1:%(port)d"]}}
   twilio: {config: {accountSid: AC00000000000000000000000000000000, authToken: !secret twilio, from: "+14155550100", baseUrl: "%(url)s"}}
-  smtp: {config: {host: 127.0.0.1, port: 1, from: a@example.org, user: user, password: !secret smtp, security: plain}}
+  smtp: {config: {host: 127.0.0.1, port: 1, from: a@example.org, username: user, password: !secret smtp, security: plain}}
 """
 
 
@@ -132,20 +154,28 @@ class Canaries(harness.Case):
         self.addCleanup(self.echo.shutdown)
         url = f"http://127.0.0.1:{self.echo.server_port}"
         p = self.p = self.service(start=False)
-        folder = os.path.join(p.dir, "plugins", "leak")
-        os.makedirs(folder)
-        with open(os.path.join(folder, "init.lua"), "w") as f:
-            f.write(PLUGIN)
-        with open(os.path.join(folder, "plugin.json"), "w") as f:
-            json.dump({"id": "leak", "name": "Leak", "version": "1.0.0", "type": "operator", "apiVersion": "1.0", "entrypoint": "./init.lua",
-                       "permissions": ["network:outbound:{config.url}", "network:inbound", "storage:read", "storage:write", "event:publish:leak.*",
-                                       "data:read:leak", "data:write:leak", "channels:send:notify"],
-                       "configSchema": {"type": "object", "properties": {k: {"type": "string"} for k in ("url", "header", "basic", "hmac", "device")}}}, f)
-        p.write_config(CONFIG % {"folder": os.path.dirname(folder), "url": url, "port": self.echo.server_port}, [p.rules])
+        folder = os.path.join(p.dir, "plugins")
+        self.plugin(folder, "leak")
+        self.plugin(folder, "walled")
+        p.write_config(CONFIG % {"folder": folder, "url": url, "port": self.echo.server_port}, [p.rules])
         p.write_rule("go.yaml", RULE % {"url": url})
+        p.write_rule("walled.yaml", WALLED)
         for name, value in SECRETS.items():
             p.cli("secrets", "set", name, stdin=value, expect=0)
+        p.cli("plugins", "approve", "walled", "--isolation", "process", "--yes", expect=0)
         p.start("--approve-all")
+        self.assertEqual(p.get("/v1/plugins/walled")["isolation"], "process")
+
+    def plugin(self, folder, name):
+        folder = os.path.join(folder, name)
+        os.makedirs(folder)
+        with open(os.path.join(folder, "init.lua"), "w") as f:
+            f.write(PLUGIN.replace("leak", name))
+        with open(os.path.join(folder, "plugin.json"), "w") as f:
+            json.dump({"id": name, "name": name.capitalize(), "version": "1.0.0", "type": "operator", "apiVersion": "1.0", "entrypoint": "./init.lua",
+                       "permissions": ["network:outbound:{config.url}", "network:inbound", "storage:read", "storage:write", f"event:publish:{name}.*",
+                                       f"data:read:{name}", f"data:write:{name}", "channels:send:notify"],
+                       "configSchema": {"type": "object", "properties": {k: {"type": "string"} for k in ("url", "header", "basic", "hmac", "device")}}}, f)
 
     def runs_of(self, kind):
         p = self.p
@@ -171,14 +201,47 @@ class Canaries(harness.Case):
         mac = base64.b64encode(hmac.new(SECRETS["twilio"].encode(), text.encode(), hashlib.sha1).digest()).decode()
         p.request("POST", "/hooks/twilio/message", form, {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": mac})
         p.request("POST", "/hooks/twilio/message", form, {"Content-Type": "application/x-www-form-urlencoded", "X-Twilio-Signature": SECRETS["twilio"]})
-        return event, runs
+        asked, _ = self.ask()
+        return event, runs + asked
+
+    def ask(self):
+        """The run that asks, and the page of its link."""
+        p = self.p
+        event = p.emit("go.Ask")
+        run, = harness.wait_for(lambda: [r for r in p.get(f"/v1/runs?event={event}")["items"] if r["state"] == "waiting"], "somebody to be asked")
+        run = p.get("/v1/runs/" + run["id"])
+        link = next(s for s in run["steps"] if s["operator"] == "core.log")["params"]["message"]
+        page = p.request("GET", "/approve/" + link.rsplit("/", 1)[1])
+        self.assertEqual(page.status, 200)
+        self.page = page.body.decode()
+        self.assertIn("[secret header]", self.page)
+        return [run], self.page
+
+    def editor(self):
+        """What the language server says about the files that name secrets."""
+        p = self.p
+        wire = lsp_wire.Wire([harness.BIN, "lsp", "--stdio", "--config", p.config_file], env=p.env, cwd=p.dir)
+        said = [wire.ask("initialize", {"processId": None, "rootUri": None, "capabilities": {}})]
+        wire.tell("initialized", {})
+        for path in (os.path.join(p.rules, "go.yaml"), p.config_file):
+            with open(path) as f:
+                text = f.read()
+            said.append(wire.open("file://" + path, text))
+            for number, line in enumerate(text.split("\n")):
+                if "!secret" in line:
+                    at = {"textDocument": {"uri": "file://" + path}, "position": {"line": number, "character": line.index("!secret") + 9}}
+                    said += [wire.ask("textDocument/" + what, at) for what in ("hover", "completion")]
+        wire.ask("shutdown", None)
+        wire.tell("exit", None)
+        wire.end()
+        return json.dumps(said)
 
     def everything(self, event, runs):
         """(where, text) of all that anybody can read."""
         p = self.p
         paths = ["/v1/" + x for x in ("rules", "events?limit=1000", "runs?limit=1000", "plugins", "operators", "outbox?limit=1000", "mappings", "errors", "tasks",
-                                      "dead", "status", "audit", "data/leak")] + ["/metrics", f"/v1/events/{event}", f"/v1/events/{event}/verdicts"]
-        paths += [f"/v1/runs/{r['id']}" for r in runs] + [f"/v1/plugins/{x}" for x in ("leak", "http", "twilio", "smtp")]
+                                      "dead", "status", "audit", "data/leak", "data/walled", "approvals", "top", "accounts")] + ["/metrics", f"/v1/events/{event}", f"/v1/events/{event}/verdicts"]
+        paths += [f"/v1/runs/{r['id']}" for r in runs] + [f"/v1/plugins/{x}" for x in ("leak", "walled", "http", "twilio", "smtp")]
         for path in paths:
             yield path, p.request("GET", path).body.decode(errors="replace")
         for words in (("events", "show", event), ("runs", "list"), ("rules", "list"), ("plugins", "list"), ("plugins", "show", "leak"), ("outbox", "list"), ("doctor",),
@@ -187,6 +250,11 @@ class Canaries(harness.Case):
             for option in ((), ("--json",)):
                 done = p.cli(*words, *option)
                 yield " ".join(words), done.stdout + done.stderr
+        for words in (("check", "--sarif"), ("top", "--once"), ("rules", "graph"), ("runs", "approve"), ("accounts", "list"), ("tasks", "list"), ("dead", "list")):
+            done = p.cli(*words)
+            yield " ".join(words), done.stdout + done.stderr
+        yield "the page behind a link", self.page
+        yield "the language server", self.editor()
         p.cli("backup", os.path.join(p.dir, "copy.db"), expect=0)
 
     def files(self):
@@ -203,7 +271,9 @@ class Canaries(harness.Case):
                         "they do leave, to where they are meant to go")
         self.assertTrue(any(FORMS[1] in told for told in self.echo.seen))
         states = {r["rule"]: r["state"] for r in runs}
-        self.assertEqual(states["tell"], "succeeded", runs)
+        self.assertEqual((states["tell"], states["walled"]), ("succeeded", "succeeded"), runs)
+        for rule in ("walled-fail", "walled-again", "walled-crash", "walled-index"):
+            self.assertEqual(states[rule], "failed", rule)
         for rule in ("fail", "again", "crash", "loop", "index", "http"):
             self.assertIn(states[rule], ("failed", "unknown"), rule)
         told = next(s for r in runs if r["rule"] == "tell" for s in r["steps"] if s.get("id") == "told")["result"]
