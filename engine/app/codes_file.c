@@ -33,6 +33,9 @@ const struct peri_code peri_codes_file[] = {
         "actions:\n  - operator: core.log\n    params: &p {message: hello}\n  - operator: core.log\n    params: {<<: "
         "*p}",
         "actions:\n  - operator: core.log\n    params: &p {message: hello}\n  - operator: core.log\n    params: *p"},
+    {"comment-in-text", "a part of a text is read as a comment",
+        "A warning. In a text without quotes ' #' begins a comment. It is reported when a number follows at once.",
+        PERI_EXAMPLE_RULE, "description: Room #5 is warm", "description: \"Room #5 is warm\""},
     {"bad-key", "this cannot be a key",
         "A key is a text: not a list, a mapping, a number, true, false or null, and it has no tag.", PERI_EXAMPLE_RULE,
         "trigger:\n  event: demo.Hello\n  match:\n    true: [1]",

@@ -6,6 +6,7 @@
  * does. */
 #include "data/yaml.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -377,6 +378,22 @@ static size_t trimmed(const struct peri_node *node, size_t len)
     return len;
 }
 
+/* `title: Room #5`: what was meant to be text is a comment. Comments begin with a blank or a word, hardly with a
+ * number. The cursor is behind the node. */
+static void warn_of_comment(struct builder *b, const struct peri_node *node)
+{
+    const char *s = b->text.s;
+    size_t at = b->text.byte;
+    while (at < b->text.len && s[at] == ' ')
+        at++;
+    if (b->muted || node->len == 0 || at + 1 >= b->text.len || s[at] != '#' || s[at - 1] != ' ' ||
+        !isdigit((unsigned char)s[at + 1]))
+        return;
+    peri_yaml_text_seek_byte(&b->text, at);
+    peri_diag_add(b->diag, peri_yaml_text_place(&b->text), PERI_SEV_WARNING, "comment-in-text",
+        "put all of it in quotes if it belongs to the text", "what stands behind '#' is a comment");
+}
+
 static void on_scalar(struct builder *b, const yaml_event_t *event)
 {
     size_t len = event->data.scalar.length;
@@ -412,6 +429,8 @@ static void on_scalar(struct builder *b, const yaml_event_t *event)
     }
     peri_yaml_text_seek(&b->text, event->end_mark.index);
     node->own_len = trimmed(node, b->text.byte - at);
+    if (node->plain && !awaits_key(top(b)))
+        warn_of_comment(b, node);
     add_anchor(b, event->data.scalar.anchor, built, false);
     place_node(b, built);
 }

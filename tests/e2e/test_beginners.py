@@ -81,6 +81,7 @@ MISTAKES = {
     "minutes in words": (STEPS + "  - delay: 10 minutes\n", 9, 12, "duration", '"10 minutes" is no duration', "10m"),
     "a clock for a duration": (STEPS + "  - delay: 00:10:00\n", 9, 12, "duration", '"00:10:00" is no duration', "10m"),
     "a colon in a text": (edit("Too hot", "Alarm: too hot"), 11, 19, "yaml-syntax", "a second ':' in the same line", "in quotes"),
+    "a number sign in a text": (edit("Too hot", "Room #5 is hot"), 11, 19, "comment-in-text", "is a comment", "quotes"),
     "an at sign": (edit("Too hot", "@home"), 11, 14, "yaml-syntax", "cannot start with '@'", "quotes"),
     "a percent sign": (edit("Too hot", "%hot"), 11, 14, "yaml-syntax", "cannot start with '%'", "quotes"),
     "an event type": (edit("device.Sensor", "device.Senser"), 3, 10, "unknown-event", '"device.Senser"', 'did you mean "device.Sensor"'),
@@ -95,6 +96,7 @@ MISTAKES = {
 }
 FINE = {
     "windows line ends": GOOD.replace("\n", "\r\n"), "a byte order mark": "\ufeff" + GOOD, "two documents": GOOD + "---\n" + GOOD.replace("Alarm", "Other"),
+    "comments": GOOD.replace("Too hot", "Too hot # 5 degrees").replace("actions:", "actions: #what to do"),
     "a bare clock": SCHEDULE % "schedule: {at: 08:30}", "nothing": "", "only a comment": "# nothing\n",
 }
 
