@@ -122,6 +122,7 @@ static void run_case(struct peri_trial_bed *bed, struct peri_trial_case *trial, 
 struct session {
     struct peri_cli *cli;
     const char *filter;
+    struct peri_trial_bed *bed; /* of one file after the other */
     struct peri_trial_report report;
     struct peri_trial_cover *cover; /* NULL: not asked for */
     struct peri_mutations *mutations;
@@ -177,12 +178,12 @@ static enum peri_status update_file(struct session *s, const char *path, struct 
 static enum peri_status run_file(struct session *s, const char *path, struct peri_error *err)
 {
     struct peri_trial_file *file = NULL;
-    struct peri_trial_bed *bed = calloc(1, sizeof(*bed));
+    struct peri_trial_bed *bed = s->bed;
     struct peri_tz_source tz = peri_tz_files();
     struct peri_diag diag;
     int64_t start = now_us();
     peri_diag_init(&diag);
-    enum peri_status st = bed ? peri_trial_read(path, &tz, &file, &diag) : peri_error_nomem(err);
+    enum peri_status st = peri_trial_read(path, &tz, &file, &diag);
     if (st == PERI_OK) {
         bed->cover = s->cover;
         st = peri_trial_bed_open(bed, s->cli, file, &diag, err);
@@ -195,10 +196,9 @@ static enum peri_status run_file(struct session *s, const char *path, struct per
     peri_diag_finish(&diag); /* plugins that wait for settings are no business of a test */
     if (st == PERI_OK && !bad) {
         st = run_cases(s, bed, err);
-        peri_trial_bed_close(bed);
+        peri_trial_bed_leave(bed);
     }
     peri_trial_file_destroy(file);
-    free(bed);
     return st;
 }
 
@@ -251,6 +251,8 @@ int peri_cmd_test(struct peri_cli *cli, int argc, char **argv)
         .update = args.value[UPDATE] != NULL,
         .yes = args.value[YES] != NULL};
     int code = find_all(cli, &args, &paths) ? PERI_EXIT_OK : PERI_EXIT_INTERNAL;
+    if (code == PERI_EXIT_OK && !(s.bed = calloc(1, sizeof(*s.bed))))
+        code = peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
     if (code == PERI_EXIT_OK && args.value[COVERAGE] && !s.cover)
         code = peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
     if (code == PERI_EXIT_OK)
@@ -258,6 +260,9 @@ int peri_cmd_test(struct peri_cli *cli, int argc, char **argv)
     for (size_t i = 0; i < paths.count; i++)
         free(paths.items[i]);
     free(paths.items);
+    if (s.bed)
+        peri_trial_bed_close(s.bed);
+    free(s.bed);
     peri_trial_report_finish(&s.report);
     peri_trial_cover_destroy(s.cover);
     peri_mutations_finish(&mutations);

@@ -142,6 +142,9 @@ struct peri_trial_bed {
 enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli *cli,
     const struct peri_trial_file *file, struct peri_diag *diag, struct peri_error *err) PERI_MUST_CHECK;
 void peri_trial_bed_close(struct peri_trial_bed *bed);
+/* The same, but loop and store stay for the next file, which opens it as it is: to make them is most of the work of a
+ * small file. peri_trial_bed_close ends it. */
+void peri_trial_bed_leave(struct peri_trial_bed *bed);
 /* An empty world at the case's start. */
 enum peri_status peri_trial_bed_begin(
     struct peri_trial_bed *bed, struct peri_trial_case *trial, struct peri_error *err) PERI_MUST_CHECK;

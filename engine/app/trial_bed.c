@@ -307,17 +307,13 @@ static enum peri_status lend_secrets(struct peri_trial_bed *bed, struct peri_err
     return st;
 }
 
-enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli *cli,
-    const struct peri_trial_file *file, struct peri_diag *diag, struct peri_error *err)
+static enum peri_status wipe(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
-    struct peri_trial_cover *cover = bed->cover;
-    struct peri_trial_edits *edits = bed->edits;
-    memset(bed, 0, sizeof(*bed));
-    bed->cover = cover;
-    bed->edits = edits;
-    peri_error_clear(err);
-    bed->cli = cli;
-    bed->file = file;
+    return peri_tx_wipe(tx, err);
+}
+
+static enum peri_status make_ground(struct peri_trial_bed *bed, struct peri_error *err)
+{
     bed->clock = peri_clock_fake_init(&bed->fake, 0);
     bed->tz = peri_tz_files();
     bed->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = PERI_LOG_NONE});
@@ -327,8 +323,18 @@ enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli
             .path = ":memory:", .log = bed->log, .clock = bed->clock, .post = post, .post_ctx = bed->loop};
         st = peri_store_open(&options, &bed->store, err);
     }
+    return st ? st : peri_store_reader(bed->store, &bed->reader, err);
+}
+
+enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli *cli,
+    const struct peri_trial_file *file, struct peri_diag *diag, struct peri_error *err)
+{
+    peri_error_clear(err);
+    bed->cli = cli;
+    bed->file = file;
+    enum peri_status st = bed->store ? peri_store_run(bed->store, wipe, NULL, err) : make_ground(bed, err);
     if (st == PERI_OK)
-        st = peri_store_reader(bed->store, &bed->reader, err);
+        atomic_store(&bed->fake.wall_ms, 0);
     if (st == PERI_OK)
         st = peri_secrets_open("/nonexistent", &bed->secrets, err);
     if (st == PERI_OK)
@@ -357,7 +363,7 @@ enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli
     return st;
 }
 
-void peri_trial_bed_close(struct peri_trial_bed *bed)
+void peri_trial_bed_leave(struct peri_trial_bed *bed)
 {
     peri_trial_bed_end(bed);
     peri_hooks_destroy(bed->hooks);
@@ -366,10 +372,24 @@ void peri_trial_bed_close(struct peri_trial_bed *bed)
     peri_http_client_destroy(bed->http);
     peri_secrets_destroy(bed->secrets);
     peri_rule_list_finish(&bed->rules);
+    bed->hooks = NULL;
+    bed->host = NULL;
+    bed->accounts = NULL;
+    bed->http = NULL;
+    bed->secrets = NULL;
+    bed->cover = NULL;
+    bed->edits = NULL;
+    for (int i = 0; bed->loop && i < 3; i++)
+        peri_loop_once(bed->loop, 0); /* the last completions */
+}
+
+void peri_trial_bed_close(struct peri_trial_bed *bed)
+{
+    peri_trial_bed_leave(bed);
     peri_reader_close(bed->reader);
     peri_store_close(bed->store);
     for (int i = 0; bed->loop && i < 3; i++)
-        peri_loop_once(bed->loop, 0); /* the last completions */
+        peri_loop_once(bed->loop, 0);
     peri_loop_destroy(bed->loop);
     peri_log_destroy(bed->log);
     memset(bed, 0, sizeof(*bed));
@@ -426,11 +446,6 @@ enum peri_status peri_trial_bed_go(struct peri_trial_bed *bed, int64_t until_ms,
 }
 
 /* ---- the life of a case ---- */
-
-static enum peri_status wipe(struct peri_tx *tx, void *arg, struct peri_error *err)
-{
-    return peri_tx_wipe(tx, err);
-}
 
 /* Where somebody would answer: a test approves instead. */
 static char *make_link(void *ctx, uint64_t run, const char *step)
