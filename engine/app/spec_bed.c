@@ -257,8 +257,8 @@ static enum peri_status open_accounts(struct peri_spec_bed *bed, const struct pe
 static enum peri_status open_host(
     struct peri_spec_bed *bed, const struct peri_value *spec, const char *const *folders, struct peri_error *err)
 {
-    const char *timezone = peri_map_text(spec, "timezone");
-    if (timezone && !(bed->timezone = peri_strdup(timezone)))
+    const char *zone = peri_map_text(spec, "timezone");
+    if (zone && !(bed->timezone = peri_strdup(zone)))
         return peri_error_nomem(err);
     struct peri_host_options options = {
         .loop = bed->loop,
