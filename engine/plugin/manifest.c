@@ -266,6 +266,9 @@ static void read_head(struct peri_manifest_reader *r)
             "id \"%s\" must be 3 to 128 lower-case letters, digits, dots and dashes, beginning and ending with a "
             "letter or digit",
             s);
+    else if (s && strcmp(s, "rules") == 0)
+        FINDING(r, "/id", "bad-id", "put something before it, such as org.example.rules",
+            "the id \"%s\" is taken: /hooks/rules are the webhooks of rules", s);
     m->id = peri_strdup(s ? s : "");
     m->name = peri_strdup((s = required_text(r, "name")) ? s : "");
     s = required_text(r, "version");

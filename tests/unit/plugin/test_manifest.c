@@ -59,6 +59,9 @@ static const struct mistake mistakes[] = {
     {"{\"id\":\"io.example.a\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":\"./"
      "init.lua\"}",
         "missing-key", 1, 1, "\"name\""},
+    {"{\n\"id\": \"rules\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\","
+     "\"entrypoint\":\"./init.lua\"}",
+        "bad-id", 2, 7, "taken"},
     {"{\n\"id\": "
      "\"Io.Example\",\"name\":\"A\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":"
      "\"./init.lua\"}",
