@@ -363,6 +363,16 @@ static const struct peri_api_route *find_route(
     return NULL;
 }
 
+/* Does the path have all the {} that its route asks for? Not when memory was out for one. */
+static bool params_whole(const struct peri_api_route *route, char *const params[PERI_API_PARAMS])
+{
+    size_t n = 0;
+    for (const char *c = route->path; *c; c++)
+        if (*c == '{' && !params[n++])
+            return false;
+    return true;
+}
+
 static bool authorized(const struct peri_api *api, struct peri_http_request *req)
 {
     const char *header = peri_http_header(req, "Authorization"), *token = api->service->token;
@@ -393,8 +403,10 @@ static bool read_body(struct peri_api_op *op)
     const char *body = peri_http_body(op->req, &len);
     struct peri_error err;
     if (len == 0) {
-        op->body = peri_value_map();
-        return op->body != NULL;
+        if ((op->body = peri_value_map()))
+            return true;
+        peri_api_problem(op, 503, "out of memory");
+        return false;
     }
     enum peri_status st = peri_json_parse(body, len, &op->body, &err);
     if (st == PERI_OK)
@@ -446,10 +458,10 @@ void peri_api_handle(void *ctx, struct peri_http_request *req)
         refuse(req, path, allow);
         return;
     }
-    struct peri_api_op *op = op_create(api, req, params);
+    struct peri_api_op *op = params_whole(route, params) ? op_create(api, req, params) : NULL;
     if (!op) {
         clear_params(params);
-        peri_http_problem(req, 500, "out of memory", NULL);
+        peri_http_problem(req, 503, "out of memory", NULL);
         return;
     }
     if (!route->json || read_body(op))

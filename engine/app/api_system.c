@@ -88,8 +88,11 @@ static void status(struct peri_api_op *op)
     struct peri_service *s = op->service;
     struct peri_value *v = NULL, *store = store_status(s), *watches = NULL;
     enum peri_status st = peri_pipeline_status(s->pipeline, &v);
-    if (st == PERI_OK && peri_pipeline_watches(s->pipeline, &watches) == PERI_OK)
+    enum peri_status read = st == PERI_OK ? peri_pipeline_watches(s->pipeline, &watches) : st;
+    if (read == PERI_OK)
         st = peri_map_put_ref(v, "watches", watches);
+    else if (read == PERI_ENOMEM) /* a store that cannot be read is shown without them */
+        st = read;
     peri_value_unref(watches);
     if (st == PERI_OK)
         st = store ? peri_map_put_ref(v, "store", store) : PERI_ENOMEM;
@@ -122,6 +125,7 @@ static void status(struct peri_api_op *op)
 struct fields {
     struct peri_http_field *items;
     size_t count, cap;
+    bool lost;
 };
 
 static void add_field(void *arg, const char *name, const char *value)
@@ -129,6 +133,8 @@ static void add_field(void *arg, const char *name, const char *value)
     struct fields *f = arg;
     if (peri_vec_grow(&f->items, &f->cap, f->count + 1, sizeof(*f->items)))
         f->items[f->count++] = (struct peri_http_field){name, value};
+    else
+        f->lost = true;
 }
 
 static void hook_answered(void *arg, const struct peri_webhook_response *response)
@@ -196,10 +202,10 @@ static void hook(struct peri_api_op *op)
     hook_request.headers = fields.items;
     hook_request.header_count = fields.count;
     hook_request.body = peri_http_body(req, &hook_request.body_len);
-    if (plugin && url)
+    if (plugin && url && !fields.lost) /* without a header a signature may look forged */
         peri_host_webhook(op->service->host, &hook_request, hook_answered, op);
     else
-        peri_api_problem(op, 500, "out of memory");
+        peri_api_problem(op, 503, "out of memory");
     free(fields.items);
     free(plugin);
     free(url);
@@ -209,9 +215,9 @@ static void top(struct peri_api_op *op)
 {
     struct peri_value *plugins = NULL, *rules = NULL, *doc = peri_value_map();
     int64_t now = peri_clock_wall_ms(&op->service->clock);
-    if (doc && peri_host_costs(op->service->host, &plugins, &rules) == PERI_OK &&
-        (peri_map_put_int(doc, "since_ms", now - op->service->started_ms) ||
-            peri_map_put_ref(doc, "plugins", plugins) || peri_map_put_ref(doc, "rules", rules))) {
+    if (doc && (peri_host_costs(op->service->host, &plugins, &rules) != PERI_OK ||
+                   peri_map_put_int(doc, "since_ms", now - op->service->started_ms) ||
+                   peri_map_put_ref(doc, "plugins", plugins) || peri_map_put_ref(doc, "rules", rules))) {
         peri_value_unref(doc);
         doc = NULL;
     }

@@ -177,7 +177,7 @@ class OutOfMemory(harness.Case):
         event = self.acknowledge(p, 1)
         self.check_kept(p, {1: event})
         paths = ["/v1/status", "/v1/events?limit=5", f"/v1/events/{event}", f"/v1/events/{event}/verdicts", "/v1/runs", "/v1/rules", "/v1/plugins",
-                 "/v1/operators", "/v1/audit", "/v1/data/contact", "/metrics", "/v1/dead", "/v1/errors"]
+                 "/v1/operators", "/v1/audit", "/v1/data/contact", "/metrics", "/v1/dead", "/v1/errors", "/v1/top", "/v1/tasks", "/v1/outbox", "/v1/rules/steps"]
         refused = 0
         for path in paths:
             whole = p.request("GET", path)
