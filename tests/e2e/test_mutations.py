@@ -138,7 +138,7 @@ def mutants(text):
     for m in each(text, r"(?:prefix|suffix|exists|numeric|wildcard|anything-but)(?=: )"):
         yield Mutant("misspelt pattern operator", swap(text, m.start(), m.group(), misspelt(m.group())), m.start(), ["pattern", "pattern-operator"])
     for m in each(text, r"^name(:) "):
-        yield Mutant("colon without blank", text[:m.end() - 1] + text[m.end():], m.start(), ["yaml-syntax"])
+        yield Mutant("colon without blank", text[:m.end() - 1] + text[m.end():], m.start(1), ["yaml-syntax"])
     for m in each(text, r"^name: .*\n"):
         rest = text[:m.start()] + text[m.end():]
         first = re.search(r"^[a-z]", rest, re.M).start()
