@@ -222,6 +222,23 @@ static void test_a_question_that_was_open_is_asked_again(void **state)
 
 /* Stops at every stage of a run of several steps, many times over: each step is done once, and nothing is left behind.
  */
+/* Calls that were interrupted three times are answered now: the fifth time would end their run. */
+static bool answer_the_interrupted(struct bed *bed, const int interrupted[64])
+{
+    size_t open = 0;
+    for (size_t i = 0; i < bed->call_count; i++) {
+        const struct kit_call *call = bed->calls[i];
+        if (call->answered || strcmp(call->operator_id, "x.repeat") != 0)
+            continue;
+        if (interrupted[call->event % 64] >= 3) {
+            kit_reply_nth(bed, "x.repeat", open, true);
+            return true;
+        }
+        open++;
+    }
+    return false;
+}
+
 static void test_stopping_anywhere_loses_nothing_and_repeats_nothing(void **state)
 {
     const char *rule = "name: R\ntrigger: {event: a.B}\nconditions: [{operator: c.yes}]\n"
@@ -238,19 +255,22 @@ static void test_stopping_anywhere_loses_nothing_and_repeats_nothing(void **stat
         snprintf(json, sizeof(json), "{\"n\":%d}", i);
         (void)kit_send(&bed, "a.B", json);
     }
-    int stops = 0;
+    int stops = 0, interrupted[64] = {0}; /* by event */
     for (int round = 0; kit_run_count(&bed, "succeeded") < 10; round++) {
         assert_true(round < 500);
         for (int turn = 0; turn < round % 4; turn++)
             peri_loop_once(bed.loop, 1);
         kit_advance(&bed, 300);
-        for (size_t i = 0; i < bed.call_count; i++)
+        bool often = answer_the_interrupted(&bed, interrupted);
+        for (size_t i = 0; i < bed.call_count && !often; i++)
             if (!bed.calls[i]->answered && strcmp(bed.calls[i]->operator_id, "x.repeat") == 0 &&
                 (round + (int)i) % 3 == 0) {
                 kit_reply(&bed, "x.repeat", true);
                 break;
             }
-        if (round % 7 == 3 && stops < 25) {
+        if (round % 7 == 3 && stops < 25 && !often) {
+            for (size_t i = 0; i < bed.call_count; i++)
+                interrupted[bed.calls[i]->event % 64] += !bed.calls[i]->answered;
             kit_restart(&bed, rule);
             stops++;
         }
