@@ -226,6 +226,7 @@ struct peri_plugin {
     bool sent;     /* to a worker */
     bool in_load;  /* counted in load_pending */
     bool enabling; /* somebody switched it on */
+    bool told_ready;
     size_t job_count;
     bool leaving;   /* nobody calls it any more, calls under way end */
     bool candidate; /* a new version beside the one in service: nobody else sees it yet */

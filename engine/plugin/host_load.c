@@ -20,12 +20,22 @@
 static void load_next(struct peri_host *host);
 static void stop_old(struct peri_plugin *old, const char *reason);
 
+/* Once: a later load finds it in service already. */
+static void tell_ready(struct peri_plugin *p)
+{
+    if (p->told_ready)
+        return;
+    p->told_ready = true;
+    if (p->has_ready)
+        (void)!peri_plugin_hook(p, "ready", false, NULL);
+}
+
 static void run_ready(struct peri_host *host)
 {
     for (size_t i = 0; i < host->plugin_count; i++) {
         struct peri_plugin *p = host->plugins[i];
-        if (p->state == PERI_PLUGIN_ACTIVE && p->has_ready)
-            (void)!peri_plugin_hook(p, "ready", false, NULL);
+        if (p->state == PERI_PLUGIN_ACTIVE)
+            tell_ready(p);
     }
 }
 
@@ -268,8 +278,8 @@ static void activate(struct peri_plugin *p)
     recheck_neighbours(p);
     if (p->has_listen)
         (void)!peri_plugin_hook(p, "listen", false, listens);
-    if (candidate && p->has_ready)
-        (void)!peri_plugin_hook(p, "ready", false, NULL);
+    if (candidate)
+        tell_ready(p);
     if (candidate && p->enabling && p->has_enable)
         (void)!peri_plugin_hook(p, "on_enable", false, NULL);
     load_over(p, false);

@@ -616,6 +616,30 @@ static void reload_swaps_only_what_loads(void **state)
     rig_finish(&rig);
 }
 
+/* A new version is told at once, what was in service before is not told again. */
+static void ready_is_told_once(void **state)
+{
+    struct rig rig;
+    static const char lua[] = "local n = 0\nreturn { ready = function() n = n + 1 end, actions = {\n"
+                              "['t.%s'] = { execute = function() return n end } } }";
+    char text[256];
+    rig_init(&rig);
+    snprintf(text, sizeof(text), lua, "a");
+    rig_plugin(&rig, "a", "[]", "", text);
+    rig_load_clean(&rig);
+    rig_gives(&rig, "t.a", "{}", "1");
+    snprintf(text, sizeof(text), lua, "b");
+    rig_plugin(&rig, "b", "[]", "", text);
+    assert_int_equal(peri_host_load_now(rig.host, &rig.diag), PERI_OK);
+    rig_gives(&rig, "t.a", "{}", "1");
+    rig_gives(&rig, "t.b", "{}", "1");
+    snprintf(text, sizeof(text), lua, "c");
+    files_put(&rig.files, "plugins/b/init.lua", text);
+    assert_int_equal(peri_host_load_now(rig.host, &rig.diag), PERI_OK);
+    rig_gives(&rig, "t.c", "{}", "1");
+    rig_finish(&rig);
+}
+
 static void changed_folders_are_noticed(void **state)
 {
     struct rig rig;
@@ -826,6 +850,7 @@ int main(void)
         cmocka_unit_test(http_goes_where_it_may),
         cmocka_unit_test(webhooks_answer),
         cmocka_unit_test(reload_swaps_only_what_loads),
+        cmocka_unit_test(ready_is_told_once),
         cmocka_unit_test(changed_folders_are_noticed),
         cmocka_unit_test(the_deadline_covers_waiting),
         cmocka_unit_test(a_reset_fails_what_waits),
