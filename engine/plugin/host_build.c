@@ -110,6 +110,29 @@ enum peri_status peri_plugin_add_operator(
     return PERI_OK;
 }
 
+enum peri_status peri_plugin_add_connector(
+    struct peri_plugin *p, bool sync, bool execute, const struct peri_value *params, struct peri_error *err)
+{
+    char *ids[] = {peri_asprintf("%s.sync", p->id), peri_asprintf("%s.execute", p->id)};
+    struct peri_op_plan plans[] = {{.id = ids[0],
+                                       .description = "Fetches what is new.",
+                                       .delivery = PERI_DELIVERY_REPEAT,
+                                       .native = PERI_NATIVE_SYNC},
+        {.id = ids[1],
+            .description = "Does something in the connected system.",
+            .params = params,
+            .native = PERI_NATIVE_EXECUTE}};
+    enum peri_status st = ids[0] && ids[1] ? PERI_OK : peri_error_nomem(err);
+    if (!st && sync)
+        st = peri_plugin_add_operator(p, &plans[0], err);
+    if (!st && execute)
+        st = peri_plugin_add_operator(p, &plans[1], err);
+    p->has_sync = sync && !st;
+    free(ids[0]);
+    free(ids[1]);
+    return st;
+}
+
 enum peri_status peri_plugin_add_webhook(
     struct peri_plugin *p, const char *at, const char *const *methods, struct peri_error *err)
 {

@@ -18,6 +18,11 @@ struct peri_op_plan {
 enum peri_status peri_plugin_add_operator(
     struct peri_plugin *plugin, const struct peri_op_plan *plan, struct peri_error *err) PERI_MUST_CHECK;
 
+/* sync and execute of a connector are actions too, so that rules and people can call them. params: of execute, schema
+ * or NULL. */
+enum peri_status peri_plugin_add_connector(struct peri_plugin *plugin, bool sync, bool execute,
+    const struct peri_value *params, struct peri_error *err) PERI_MUST_CHECK;
+
 /* Copies. methods: NULL-ended. */
 enum peri_status peri_plugin_add_webhook(
     struct peri_plugin *plugin, const char *path, const char *const *methods, struct peri_error *err) PERI_MUST_CHECK;

@@ -183,6 +183,8 @@ struct peri_plugin {
     bool channel_asks;    /* has a function lookup, and says so */
     bool has_incoming;    /* the channel takes requests that no webhook is named for */
     bool has_init, has_ready, has_stop, has_enable, has_disable, has_health, has_listen;
+    bool has_sync;         /* its connector fetches what is new */
+    int64_t sync_every_ms; /* of a Lua plugin; 0: when somebody asks */
     struct peri_intercept intercept;
 
     /* loop: what it hears (host_events.c) */
@@ -713,6 +715,17 @@ bool peri_job_dirty(const struct peri_job *job); /* has writes that reads would 
 /* {id, type, source, subject?, time, data} or NULL. borrow */
 const struct peri_value *peri_job_event(struct peri_job *job);
 void peri_job_log(struct peri_job *job, enum peri_log_level level, const char *text, const struct peri_value *data);
+
+/* host_items.c, on a worker: what an item of a connector means is written by the job, with the plugin's grants. item:
+ * {entities?, events?}, or nothing. */
+struct peri_taken {
+    int64_t items, entities, events;
+};
+enum peri_status peri_job_take(struct peri_job *job, const struct peri_value *item, struct peri_taken *taken,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* The counts in place of *value. */
+enum peri_status peri_job_taken(
+    const struct peri_taken *taken, struct peri_value **value, struct peri_error *err) PERI_MUST_CHECK;
 
 /* host_script.c, loop: a job for a rule's script; NULL when memory is out. */
 struct peri_job *peri_script_job(struct peri_host *host, const struct peri_call *call);

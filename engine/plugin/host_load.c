@@ -19,6 +19,7 @@
 
 static void load_next(struct peri_host *host);
 static void stop_old(struct peri_plugin *old, const char *reason);
+static void listens(struct peri_plugin *p, const struct peri_error *err);
 
 /* Once: a later load finds it in service already. */
 static void tell_ready(struct peri_plugin *p)
@@ -28,6 +29,8 @@ static void tell_ready(struct peri_plugin *p)
     p->told_ready = true;
     if (p->has_ready)
         (void)!peri_plugin_hook(p, "ready", false, NULL);
+    if (p->has_listen && !p->native)
+        (void)!peri_plugin_hook(p, "listen", false, listens);
 }
 
 static void run_ready(struct peri_host *host)
@@ -209,7 +212,7 @@ static void stop_old(struct peri_plugin *old, const char *reason)
     old->state = PERI_PLUGIN_DISABLED; /* calls under way finish on it, unless ... */
     if (active && !strcmp(reason, "disabled"))
         peri_life_step(old, "disabled");
-    if (active && revoked && old->has_listen)
+    if (active && revoked && old->has_listen && old->native)
         (void)!peri_plugin_hook(old, "unlisten", false, NULL);
     if (active && revoked)
         cut_off(old);
@@ -244,7 +247,7 @@ static void listens(struct peri_plugin *p, const struct peri_error *err)
     if (!err || p->state != PERI_PLUGIN_ACTIVE || host->closing)
         return;
     p->error = *err;
-    peri_error_prefix(&p->error, "listen failed");
+    peri_error_prefix(&p->error, "%s failed", p->native ? "listen" : "register_realtime_listener");
     peri_err(host->options.log, p->area, "%s [%s]", p->error.message, p->error.code);
     peri_plugin_to(p, PERI_PLUGIN_FAILED);
     give_up_claims(p);
@@ -276,7 +279,7 @@ static void activate(struct peri_plugin *p)
     peri_info(host->options.log, p->area, "%s %s is active", p->manifest->name, p->manifest->version);
     peri_care_active(p);
     recheck_neighbours(p);
-    if (p->has_listen)
+    if (p->has_listen && p->native)
         (void)!peri_plugin_hook(p, "listen", false, listens);
     if (candidate)
         tell_ready(p);
@@ -336,6 +339,8 @@ static void init_again(struct peri_plugin *p, const struct peri_error *err)
     peri_plugin_release(p, err != NULL);
     if (err)
         peri_plugin_retire(p);
+    else if (p->has_listen && !p->native && p->told_ready && p->state == PERI_PLUGIN_ACTIVE)
+        (void)!peri_plugin_hook(p, "listen", false, listens);
 }
 
 void peri_plugin_was_reset(struct peri_plugin *p)

@@ -49,80 +49,28 @@ static bool is_sync(const struct peri_job *job)
 
 /* --- items of a connector --- */
 
-struct counts {
-    int64_t items, entities, events;
-};
-
-static enum peri_status bad_item(struct peri_error *err, const char *what)
+static enum peri_status bad_result(struct peri_error *err, const char *what)
 {
     return peri_error_set(err, PERI_EINVAL, "bad_result", "%s", what);
 }
 
-static enum peri_status put_entity(struct peri_job *job, const struct peri_value *entity, struct peri_error *err)
-{
-    char id[128];
-    const char *type = peri_map_text(entity, "type");
-    struct peri_value *fields = type ? peri_value_copy(entity) : NULL;
-    if (!type)
-        return bad_item(err, "an entity of an item needs a type");
-    if (!fields)
-        return peri_error_nomem(err);
-    peri_map_drop(fields, "type");
-    enum peri_status st = peri_job_put(job, type, fields, id, err);
-    peri_value_unref(fields);
-    return st;
-}
-
-static enum peri_status emit_event(struct peri_job *job, const struct peri_value *event, struct peri_error *err)
-{
-    static const char *const options[] = {"id", "time", "subject", "source", NULL};
-    const char *type = peri_map_text(event, "type");
-    struct peri_value *more = type ? peri_value_map() : NULL;
-    enum peri_status st = more ? PERI_OK : PERI_ENOMEM;
-    if (!type)
-        return bad_item(err, "an event of an item needs a type");
-    for (const char *const *o = options; !st && *o; o++)
-        if (peri_map_at(event, *o))
-            st = peri_map_put_ref(more, *o, peri_map_at(event, *o));
-    st = st ? peri_error_nomem(err) : peri_job_emit(job, type, peri_map_at(event, "data"), more, err);
-    peri_value_unref(more);
-    return st;
-}
-
-static enum peri_status store_mapped(
-    struct peri_job *job, const struct peri_value *mapped, struct counts *counts, struct peri_error *err)
-{
-    const struct peri_value *entities = peri_map_at(mapped, "entities"), *events = peri_map_at(mapped, "events");
-    enum peri_status st = PERI_OK;
-    if ((entities && !peri_value_is(entities, PERI_LIST)) || (events && !peri_value_is(events, PERI_LIST)))
-        return bad_item(err, "entities and events of an item are lists");
-    for (size_t i = 0; !st && i < peri_value_count(entities); i++)
-        st = put_entity(job, peri_list_at(entities, i), err);
-    for (size_t i = 0; !st && i < peri_value_count(events); i++)
-        st = emit_event(job, peri_list_at(events, i), err);
-    counts->items++;
-    counts->entities += (int64_t)peri_value_count(entities);
-    counts->events += (int64_t)peri_value_count(events);
-    return st;
-}
-
 /* One item through the connector's map. */
 static enum peri_status take_item(
-    struct perigee_call *call, const struct peri_value *item, struct counts *counts, struct peri_error *err)
+    struct perigee_call *call, const struct peri_value *item, struct peri_taken *taken, struct peri_error *err)
 {
     struct peri_native *native = call->job->plugin->native;
     struct perigee_value *mapped = NULL;
     int holds = 0;
     if (!native->connector.map)
-        return store_mapped(call->job, item, counts, err);
+        return peri_job_take(call->job, item, taken, err);
     call->at_once = true;
     enum perigee_status st = native->connector.map(native->plugin.state, call, peri_native_out(item), &holds, &mapped);
     call->at_once = false;
     enum peri_status result = PERI_OK;
     if (st == PERIGEE_OK)
-        result = store_mapped(call->job, peri_native_in(mapped), counts, err);
+        result = peri_job_take(call->job, peri_native_in(mapped), taken, err);
     else if (st == PERIGEE_PENDING)
-        result = bad_item(err, "map can not wait");
+        result = bad_result(err, "map can not wait");
     else
         result = call->error.status ? (*err = call->error, call->error.status)
                                     : peri_error_set(err, PERI_EINVAL, "failed", "map gave no reason");
@@ -134,23 +82,13 @@ static enum peri_status take_item(
 static enum peri_status take_items(struct perigee_call *call, struct peri_value **value, struct peri_error *err)
 {
     const struct peri_value *items = *value;
-    struct counts counts = {0};
+    struct peri_taken taken = {0};
     enum peri_status st = PERI_OK;
     if (items && !peri_value_is(items, PERI_NULL) && !peri_value_is(items, PERI_LIST))
-        return bad_item(err, "sync returns a list of items, or nothing");
+        return bad_result(err, "sync returns a list of items, or nothing");
     for (size_t i = 0; !st && i < peri_value_count(items); i++)
-        st = take_item(call, peri_list_at(items, i), &counts, err);
-    struct peri_value *v = st ? NULL : peri_value_map();
-    if (!st && (!v || peri_map_put_int(v, "items", counts.items) || peri_map_put_int(v, "entities", counts.entities) ||
-                   peri_map_put_int(v, "events", counts.events))) {
-        peri_value_unref(v);
-        return peri_error_nomem(err);
-    }
-    if (!st) {
-        peri_value_unref(*value);
-        *value = v;
-    }
-    return st;
+        st = take_item(call, peri_list_at(items, i), &taken, err);
+    return st ? st : peri_job_taken(&taken, value, err);
 }
 
 /* --- how it ended --- */
@@ -224,7 +162,7 @@ static void settle(struct perigee_call *call, enum perigee_status st, int holds,
     else if (st == PERIGEE_NOT_FOUND && job->asking)
         peri_value_unref(value), job->value = NULL;
     else if (st == PERIGEE_PENDING)
-        bad_item(&err, "the handler waits for nothing, but returned PERIGEE_PENDING");
+        bad_result(&err, "the handler waits for nothing, but returned PERIGEE_PENDING");
     else if (call->error.status)
         err = call->error;
     else
@@ -324,9 +262,9 @@ static void run_hook(struct perigee_call *call)
 
 static void run_push(struct perigee_call *call)
 {
-    struct counts counts = {0};
+    struct peri_taken taken = {0};
     struct peri_error err = {0};
-    (void)!take_item(call, call->job->params, &counts, &err);
+    (void)!take_item(call, call->job->params, &taken, &err);
     end_with(call, &err);
 }
 

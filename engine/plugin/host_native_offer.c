@@ -44,23 +44,18 @@ static enum peri_status offer_operators(struct peri_plugin *p, struct peri_error
     return st;
 }
 
-/* sync and execute are actions too, so that rules and people can call them. */
 static enum peri_status offer_connector(struct peri_plugin *p, struct peri_error *err)
 {
     const struct perigee_connector *c = &p->native->connector;
-    char *sync = peri_asprintf("%s.sync", p->id), *execute = peri_asprintf("%s.execute", p->id);
-    struct peri_op_plan plans[] = {{.id = sync,
-                                       .description = "Fetches what is new.",
-                                       .delivery = PERI_DELIVERY_REPEAT,
-                                       .native = PERI_NATIVE_SYNC},
-        {.id = execute, .description = "Does something in the connected system.", .native = PERI_NATIVE_EXECUTE}};
-    enum peri_status st = sync && execute ? PERI_OK : peri_error_nomem(err);
-    if (!st && c->sync)
-        st = add_operator(p, &plans[0], NULL, err);
-    if (!st && c->execute)
-        st = add_operator(p, &plans[1], c->execute_schema, err);
-    free(sync);
-    free(execute);
+    struct peri_value *params = NULL;
+    enum peri_status st = PERI_OK;
+    if (c->execute && c->execute_schema)
+        st = peri_json_parse_strict(c->execute_schema, strlen(c->execute_schema), &params, err);
+    if (st)
+        peri_error_prefix(err, "params of %s.execute", p->id);
+    else
+        st = peri_plugin_add_connector(p, c->sync != NULL, c->execute != NULL, params, err);
+    peri_value_unref(params);
     return st;
 }
 

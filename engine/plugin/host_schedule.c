@@ -281,9 +281,29 @@ static struct peri_value *about(const struct peri_plan *plan)
     return v;
 }
 
+/* The version that is in service now has no sync, and nobody has dropped its schedule. */
+static void forget(struct peri_plan *plan)
+{
+    struct peri_host *host = plan->host;
+    struct peri_batch *batch = host->options.ops.submit ? peri_batch_create() : NULL;
+    plan->next_ms = INT64_MAX;
+    free(plan->text); /* made again, it is a new one */
+    plan->text = NULL;
+    host->commits++;
+    if (!batch || peri_plan_row(batch, plan->id, NULL, 0, 0, false) ||
+        host->options.ops.submit(host->options.ops.ctx, batch, row_stored, host) != PERI_OK) {
+        host->commits--;
+        peri_batch_destroy(batch);
+    }
+}
+
 static void fire(struct peri_plan *plan, struct peri_plugin *p, int64_t now)
 {
     const char *run = peri_map_text(plan->spec, "run");
+    if (!p->has_sync && peri_streq(run, PERI_CONNECTOR_SYNC)) {
+        forget(plan);
+        return;
+    }
     struct peri_error err = {0};
     struct peri_job *job = peri_job_create(p, PERI_JOB_SCHEDULE);
     plan->begun_ms = now;

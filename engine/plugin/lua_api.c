@@ -361,7 +361,13 @@ static void push_request(lua_State *L, const struct peri_web_copy *web)
 
 static int push_arguments(lua_State *L, struct peri_job *job, bool late)
 {
+    bool connector = job->kind == PERI_JOB_ACTION && !strcmp(job->path[0], "connector");
     luaL_checkstack(L, 20, NULL);
+    if (connector) {
+        push_ctx(L, job, late);
+        peri_vm_push_value(L, job->params, true);
+        return 2;
+    }
     switch (job->kind) {
     case PERI_JOB_INTERCEPT:
         peri_vm_push_value(L, job->params, false);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "plugin/cell.h"
+#include "plugin/lua_connector.h"
 #include "plugin/lua_vm_internal.h"
 #include "plugin/lua_vm_watch.h"
 #include "plugin/lua_wire.h"
@@ -425,11 +426,13 @@ static bool find_handler(lua_State *L, void *user)
         lua_remove(L, -2);
         return lua_isfunction(L, -1);
     }
+    bool sync = n == 2;
     luaL_checkstack(L, 6, NULL);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &peri_vm_key_package);
     for (int i = 0; i < n; i++) {
         size_t len;
-        const char *key = peri_message_get_bytes(in, &len);
+        const char *key = peri_message_get_bytes(in, &len), *wanted = i == 0 ? "connector" : "sync";
+        sync = sync && len == strlen(wanted) && !memcmp(key, wanted, len);
         if (!lua_istable(L, -1))
             lua_pushnil(L);
         else {
@@ -438,7 +441,11 @@ static bool find_handler(lua_State *L, void *user)
         }
         lua_remove(L, -2);
     }
-    return lua_isfunction(L, -1);
+    if (!lua_isfunction(L, -1))
+        return false;
+    if (sync)
+        peri_lua_wrap_sync(L);
+    return true;
 }
 
 static int push_arguments(lua_State *L, void *user)

@@ -12,9 +12,12 @@
 #include "plugin/host_build.h"
 #include "plugin/lua_api.h"
 #include "plugin/lua_cell.h"
+#include "plugin/lua_connector.h"
+#include "plugin/lua_vm_internal.h"
 
 #define LIBRARY_MAX 65536
 #define EXPLANATION_BYTES 16384
+#define SYNC_MIN_MS 1000
 
 /* --- building --- */
 
@@ -357,6 +360,58 @@ static enum peri_status describe_intercept(struct peri_plugin *p, struct peri_er
     return st;
 }
 
+static enum peri_status bad_connector(struct peri_error *err, const char *what)
+{
+    return peri_error_set(err, PERI_EINVAL, "plugin.package", "%s", what);
+}
+
+static enum peri_status check_connector(struct peri_plugin *p, const struct peri_value *v, struct peri_error *err)
+{
+    static const char *const functions[] = {"sync", "map", "register_realtime_listener", "execute", NULL};
+    const struct peri_value *every = peri_map_at(v, "sync_every_ms"), *params = peri_map_at(v, "execute_params");
+    bool sync = has(p, "connector", "sync", NULL), execute = has(p, "connector", "execute", NULL);
+    for (const char *const *f = functions; *f; f++)
+        if (peri_map_at(v, *f))
+            return peri_error_set(err, PERI_EINVAL, "plugin.package", "connector.%s must be a function", *f);
+    if (!sync && has(p, "connector", "map", NULL))
+        return bad_connector(err, "connector.map says what the items of connector.sync mean: it needs a function sync");
+    if (!sync && !execute && !p->has_listen)
+        return bad_connector(err, "connector has neither sync nor execute or register_realtime_listener");
+    if (every && !sync)
+        return bad_connector(err, "connector.sync_every_ms needs a function connector.sync");
+    if (every && (!peri_value_is(every, PERI_INT) || peri_value_as_int(every) < SYNC_MIN_MS))
+        return peri_error_set(err, PERI_EINVAL, "plugin.package",
+            "connector.sync_every_ms must be a whole number of at least %d", SYNC_MIN_MS);
+    if (params && !execute)
+        return bad_connector(err, "connector.execute_params needs a function connector.execute");
+    if (params && !peri_value_is(params, PERI_MAP))
+        return bad_connector(err, "connector.execute_params must be a JSON Schema");
+    return PERI_OK;
+}
+
+static enum peri_status describe_connector(struct peri_plugin *p, struct peri_error *err)
+{
+    static const char *const members[] = {
+        "sync", "map", "sync_every_ms", "register_realtime_listener", "execute", "execute_params", NULL};
+    const char *const path[] = {"connector", NULL};
+    struct peri_value *v = NULL;
+    enum peri_status st = check_members(p, path, members, "connector", err);
+    if (!st)
+        st = peri_vm_peek(p->vm, path, &v, err);
+    if (!st && has(p, "connector", NULL, NULL))
+        st = bad_connector(err, "connector must be a table");
+    if (st || !v)
+        return st;
+    p->has_listen = has(p, "connector", "register_realtime_listener", NULL);
+    st = peri_value_is(v, PERI_MAP) ? check_connector(p, v, err) : bad_connector(err, "connector must be a table");
+    if (!st)
+        st = peri_plugin_add_connector(p, has(p, "connector", "sync", NULL), has(p, "connector", "execute", NULL),
+            peri_map_at(v, "execute_params"), err);
+    p->sync_every_ms = peri_map_int(v, "sync_every_ms", 0);
+    peri_value_unref(v);
+    return st;
+}
+
 enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err)
 {
     static const char *const members[] = {"init", "ready", "stop", "health", "on_enable", "on_disable", "conditions",
@@ -373,7 +428,10 @@ enum peri_status peri_lua_describe(struct peri_plugin *p, struct peri_error *err
         st = describe_channel(p, err);
     if (!st)
         st = describe_intercept(p, err);
-    p->has_init = has(p, "init", NULL, NULL);
+    if (!st)
+        st = describe_connector(p, err);
+    /* The schedule of sync is made or dropped; after a reset the listener is wanted again. */
+    p->has_init = has(p, "init", NULL, NULL) || p->has_sync || p->has_listen;
     p->has_ready = has(p, "ready", NULL, NULL);
     p->has_health = has(p, "health", NULL, NULL);
     p->has_stop = has(p, "stop", NULL, NULL);
@@ -441,8 +499,48 @@ static enum peri_status read_agreement(struct peri_job *job)
     return st;
 }
 
+static bool is_sync(const struct peri_job *job)
+{
+    return peri_lua_path_is_sync(job->path);
+}
+
+/* What the items that a sync came to mean is written with what else its call has written. */
+static enum peri_status read_items(struct peri_job *job)
+{
+    struct peri_error *err = &job->error;
+    struct peri_value *items = NULL;
+    struct peri_taken taken = {0};
+    enum peri_status st = peri_vm_call_result(job->vm_call, 0, PERI_HOST_BATCH_BYTES, &items, err);
+    if (st) {
+        peri_error_prefix(err, "what the items mean");
+        return st;
+    }
+    if (peri_value_names_secret(items))
+        st = bad_result(job, "an item holds a secret");
+    struct peri_value *clean = st ? NULL : peri_secrets_hide_value(job->host->options.secrets, items);
+    if (!st && !clean)
+        st = peri_error_nomem(err);
+    for (size_t i = 0; !st && i < peri_value_count(clean); i++) {
+        st = peri_job_take(job, peri_list_at(clean, i), &taken, err);
+        if (st)
+            peri_error_prefix(err, "item %zu", i + 1);
+    }
+    peri_value_unref(clean);
+    peri_value_unref(items);
+    return st ? st : peri_job_taken(&taken, &job->value, err);
+}
+
+static enum peri_status plan_sync(struct peri_job *job)
+{
+    if (!job->plugin->has_sync || !peri_streq(job->path[0], "init"))
+        return PERI_OK;
+    return peri_job_plan_sync(job, job->plugin->sync_every_ms, &job->error);
+}
+
 static enum peri_status read_result(struct peri_job *job)
 {
+    if (is_sync(job))
+        return read_items(job);
     if (job->asking)
         return peri_vm_call_result(job->vm_call, 0, PERI_HOST_RESULT_BYTES, &job->value, &job->error);
     switch (job->kind) {
@@ -460,13 +558,35 @@ static enum peri_status read_result(struct peri_job *job)
     case PERI_JOB_EVENT:
     case PERI_JOB_SCHEDULE:
     case PERI_JOB_PUSH:
-    case PERI_JOB_HOOK:
         break;
+    case PERI_JOB_HOOK:
+        return plan_sync(job);
     }
     return PERI_OK;
 }
 
 /* --- running --- */
+
+static bool find_sync(lua_State *L, void *user)
+{
+    const struct peri_job *job = user;
+    if (!peri_vm_push_path(L, job->path) || !lua_isfunction(L, -1))
+        return false;
+    peri_lua_wrap_sync(L);
+    return true;
+}
+
+/* What stands for a member of the connector: actions, the schedule, the hook. */
+static const char *connector_member(const struct peri_job *job)
+{
+    if (job->op_def)
+        return job->op_def->native == PERI_NATIVE_SYNC      ? "sync"
+               : job->op_def->native == PERI_NATIVE_EXECUTE ? "execute"
+                                                            : NULL;
+    if (job->kind == PERI_JOB_SCHEDULE && job->plugin->has_sync && peri_streq(job->path[1], PERI_CONNECTOR_SYNC))
+        return "sync";
+    return job->kind == PERI_JOB_HOOK && peri_streq(job->path[0], "listen") ? "register_realtime_listener" : NULL;
+}
 
 static void suspend(struct peri_job *job)
 {
@@ -515,6 +635,16 @@ void peri_lua_settle(struct peri_job *job, int outcome)
 void peri_lua_start(struct peri_job *job)
 {
     struct peri_plugin *p = job->plugin;
+    const char *member = connector_member(job);
+    if (member) {
+        job->path[0] = "connector";
+        job->path[1] = member;
+        job->path[2] = NULL;
+    }
+    if (job->kind == PERI_JOB_HOOK && !strcmp(job->path[0], "init") && !has(p, "init", NULL, NULL)) {
+        job->outcome = plan_sync(job) ? PERI_JOB_FAILED : PERI_JOB_DONE; /* nothing else is to be done */
+        return;
+    }
     if (p->cell) {
         peri_cell_start(job);
         return;
@@ -522,6 +652,7 @@ void peri_lua_start(struct peri_job *job)
     int64_t standard = job->kind == PERI_JOB_CONDITION ? PERI_HOST_CONDITION_MS : PERI_HOST_HANDLER_MS;
     struct peri_vm_start start = {
         .path = job->path,
+        .find = is_sync(job) ? find_sync : NULL,
         .push = peri_lua_push_arguments,
         .user = job,
         .limits = {.instructions = p->limits.instructions,

@@ -309,7 +309,8 @@ void peri_vm_check_wait(lua_State *L)
         peri_vm_raisef(L, "plugin.no_wait", "a call that waits is not possible while the plugin is loaded");
     if (vm->blocked > 0 || !lua_isyieldable(L))
         peri_vm_raisef(L, "plugin.no_wait",
-            "a call that waits is not possible inside a metamethod, a sort comparison, a gsub callback or require");
+            "a call that waits is not possible inside a metamethod, a sort comparison, a gsub callback, require or a "
+            "connector's map");
 }
 
 static int after_wait(lua_State *L, int status, lua_KContext ctx)

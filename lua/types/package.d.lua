@@ -84,11 +84,21 @@
 ---@field place_call? function
 ---@field access_token? function
 
+--- sync is the action PLUGIN-ID.sync, whose parameters are its options; a schedule gives {name, due, attempt, last?}. execute is the
+--- action PLUGIN-ID.execute. register_realtime_listener is called after ready, and again when the plugin's state was built anew; an
+--- error in it takes the plugin out of service.
 ---@class perigee.Connector
----@field sync? function
----@field map? function
----@field register_realtime_listener? function
----@field execute? function
+---@field sync? fun(ctx: perigee.Context, options: table): any[]? fetches what is new: a list of items
+---@field map? fun(item: any): perigee.Mapped? what an item means; must not wait; without it, items are perigee.Mapped
+---@field sync_every_ms? integer sync is called so often, durably; at least 1000; default: when somebody asks
+---@field register_realtime_listener? fun(ctx: perigee.Context)
+---@field execute? fun(ctx: perigee.Context, params: table): any does something there
+---@field execute_params? table JSON Schema of its parameters
+
+--- What an item of a connector means: stored with the plugin's permissions, all of a sync in one batch with what it wrote itself.
+---@class perigee.Mapped
+---@field entities? table[] {type, id? | source? and externalId?, ...} as of ctx.data.put
+---@field events? table[] {type, data?, id?, time?, subject?, source?} as of ctx.emit
 
 ---@class perigee.Webhook
 ---@field methods? string[] default {"POST"}

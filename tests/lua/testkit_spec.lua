@@ -297,4 +297,19 @@ describe("events, data, life", function()
     assert.equal("account_host", code("gmail", "http://a.example/"))
     assert.equal(2, #host.requests)
   end)
+
+  it("sees what a connector fetches, by its word and by the clock", function()
+    local host = plugin([[return { connector = { sync_every_ms = 600000,
+      sync = function(ctx, options) return { options.name or "a" } end,
+      map = function(name)
+        return { entities = { { type = "thing", id = name } }, events = { { type = "t.Came", data = { name = name } } } }
+      end,
+      execute = function(ctx, params) return params.what end } } ]], { "data:write:thing", "data:read:thing", "event:publish:t.*" })
+    assert.same({ items = 1, entities = 1, events = 1 }, host:call("spec.clock.sync", {}))
+    assert.equal("open", host:call("spec.clock.execute", { what = "open" }))
+    assert.equal("a", host.emitted[1].data.name)
+    host:advance("10m")
+    assert.equal("connector.sync", host.emitted[2].data.name)
+    assert.equal(2, #host.data.query("thing"))
+  end)
 end)
