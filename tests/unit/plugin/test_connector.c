@@ -124,6 +124,20 @@ static void map_can_not_wait_but_sync_can(void **state)
     rig_finish(&rig);
 }
 
+static void secrets_are_no_items(void **state)
+{
+    struct rig rig;
+    rig_init(&rig);
+    snprintf(rig.config, sizeof(rig.config), "{\"key\":{\"$secret\":\"k\"}}");
+    rig_plugin(&rig, "c", MAY, ",\"configSchema\":{\"type\":\"object\"}",
+        "return { connector = { sync = function(ctx) return { { entities = { { type = 'thing', key = ctx.config.key } "
+        "} } "
+        "} end } }");
+    rig_load_clean(&rig);
+    fails_with(&rig, "test.c.sync", "{}", "bad_result", "holds a secret");
+    rig_finish(&rig);
+}
+
 static void too_much_is_refused(void **state)
 {
     struct rig rig;
@@ -279,6 +293,7 @@ int main(void)
         cmocka_unit_test(without_map_items_are_entities_and_events_themselves),
         cmocka_unit_test(wrong_results_say_what_is_wrong),
         cmocka_unit_test(map_can_not_wait_but_sync_can),
+        cmocka_unit_test(secrets_are_no_items),
         cmocka_unit_test(too_much_is_refused),
         cmocka_unit_test(what_is_no_connector_does_not_load),
         cmocka_unit_test(the_listener_is_registered_when_it_is_ready),
