@@ -79,6 +79,14 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
+static const char *name_of(const struct peri_usage_text *usage, int key)
+{
+    const struct argp_option *o = usage->options;
+    while (o->key != key)
+        o++;
+    return o->name;
+}
+
 static error_t parse_own(int key, char *arg, struct argp_state *state)
 {
     struct parse_state *p = state->input;
@@ -100,6 +108,8 @@ static error_t parse_own(int key, char *arg, struct argp_state *state)
     }
     if (key < PERI_OPTION(0) || key >= PERI_OPTION(PERI_OPTIONS_MAX))
         return ARGP_ERR_UNKNOWN;
+    if (args->value[key - PERI_OPTION(0)] && arg) /* the first would be lost */
+        argp_error(state, "--%s is given twice", name_of(p->usage, key));
     args->value[key - PERI_OPTION(0)] = arg ? arg : "";
     return 0;
 }

@@ -21,13 +21,14 @@
 #include "plugin/package.h"
 #include "plugin/policy.h"
 
+enum { HOSTS_MAX = 32 }; /* of one approval */
 enum { YES, SETTINGS, HOST, ISOLATION, TYPE, LANG, FOLDER, UNUSED, ACTION, LIMIT, SPEC };
 
 static const struct argp_option options[] = {
     {"yes", PERI_OPTION(YES), 0, 0, "approve: without asking", 0},
     {"settings", PERI_OPTION(SETTINGS), "FILE", 0,
         "check: also validates these settings (YAML or JSON) against the configSchema", 0},
-    {"host", PERI_OPTION(HOST), "HOST[:PORT]", 0, "approve: also lets it reach this host, even a private one", 0},
+    {"host", PERI_OPTION(HOST), "HOST[:PORT],...", 0, "approve: also lets it reach these hosts, even private ones", 0},
     {"isolation", PERI_OPTION(ISOLATION), "process|none", 0,
         "approve: run it in a process of its own, or (none) in the service's sandbox; default: as it is. test: the "
         "same for "
@@ -301,14 +302,31 @@ static bool confirmed(const struct peri_args *args)
     return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
 
-static int approve_package(struct peri_cli *cli, const struct peri_args *args, struct peri_policy *policy,
-    struct peri_package *package, struct peri_manifest *manifest)
+/* Cuts the text at its commas; false when there are too many. */
+static bool split_hosts(char *text, const char *ret_hosts[HOSTS_MAX + 1])
+{
+    size_t count = 0;
+    while (text && *text) {
+        size_t len = strcspn(text, ",");
+        char *next = text[len] ? text + len + 1 : NULL;
+        text[len] = '\0';
+        if (count == HOSTS_MAX)
+            return false;
+        if (len)
+            ret_hosts[count++] = text;
+        text = next;
+    }
+    ret_hosts[count] = NULL;
+    return true;
+}
+
+static int approve_with(struct peri_cli *cli, const struct peri_args *args, struct peri_policy *policy,
+    struct peri_package *package, struct peri_manifest *manifest, const char *const *hosts)
 {
     struct peri_value *preview = NULL;
     struct peri_error err;
     struct passwd *pw = getpwuid(getuid());
     struct peri_clock clock = peri_clock_system();
-    const char *hosts[] = {args->value[HOST], NULL};
     if (peri_policy_preview(policy, manifest, peri_package_hash(package), &preview))
         return peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
     if (!cli->json) {
@@ -332,6 +350,22 @@ static int approve_package(struct peri_cli *cli, const struct peri_args *args, s
             printf("approved in %s\n", cli->config.policy), code = PERI_EXIT_OK;
     }
     peri_value_unref(preview);
+    return code;
+}
+
+static int approve_package(struct peri_cli *cli, const struct peri_args *args, struct peri_policy *policy,
+    struct peri_package *package, struct peri_manifest *manifest)
+{
+    const char *hosts[HOSTS_MAX + 1] = {NULL};
+    char *text = peri_strdup(args->value[HOST] ? args->value[HOST] : "");
+    int code;
+    if (!text)
+        code = peri_cli_fail(cli, PERI_EXIT_INTERNAL, "out of memory");
+    else if (!split_hosts(text, hosts))
+        code = peri_cli_fail(cli, PERI_EXIT_USAGE, "--host: more than %d hosts", HOSTS_MAX);
+    else
+        code = approve_with(cli, args, policy, package, manifest, hosts);
+    free(text);
     return code;
 }
 

@@ -23,6 +23,8 @@ class WithoutService(harness.Case):
             self.assertIn("--json", text)
         self.p.cli("nonsense", expect=2, config=False)
         self.assertIn("did you mean \"emit\"", self.p.cli("emti", expect=2, config=False).stderr)
+        twice = self.p.cli("events", "list", "--limit", "1", "--limit", "2", expect=2).stderr
+        self.assertIn("--limit is given twice", twice)
 
     def test_eval(self):
         self.assertEqual(json.loads(self.out("eval", "1 + 2 * 3", config=False)), 7)

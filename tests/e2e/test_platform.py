@@ -277,7 +277,7 @@ class Audit(Platform):
     def approved(self, permissions=("data:read:contact", "storage:read")):
         s = self.begin(rules={"get.yaml": "name: Get\ntrigger: {event: a.Get}\nactions: [{operator: caller.get, params: {url: '{{ event.url }}'}, retry: {maximum_attempts: 1}}]\n"},
                        caller=(["network:outbound:api.example.com", *permissions], CALLER))
-        s.cli("plugins", "approve", "test.caller", "--host", self.host, "--yes", expect=0)
+        s.cli("plugins", "approve", "test.caller", "--host", f"other.example,{self.host}", "--yes", expect=0)
         return s.start()
 
     def test_grants_loads_calls_and_violations(self):
@@ -288,7 +288,7 @@ class Audit(Platform):
         self.assertEqual(s.request("POST", "/v1/operators/caller.peek/call", {"params": {}}).json["error"]["code"], "denied")
         entries = self.rows(s, "plugins", "audit", "test.caller")
         by_action = {e["action"]: e.get("detail", {}) for e in entries}
-        self.assertEqual(by_action["policy.granted"]["hosts"], [self.host])
+        self.assertEqual(by_action["policy.granted"]["hosts"], ["other.example", self.host])
         self.assertIn("sha256", by_action["plugin.loaded"])
         call = by_action["plugin.outbound"]
         self.assertEqual((call["host"], call["outcome"], call["count"], call["bytes_received"]), (self.host, "200", 1, 5))
