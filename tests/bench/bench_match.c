@@ -16,7 +16,7 @@ size_t baseline_simdjson(const char *text, const size_t *at, size_t count, bool 
 /* Events a second of one thread, in CPU seconds: the median of interleaved rounds.
  * bench_match [--json] [--max RULES] [--only TEXT]. Reference points of the same run, for the events of each case:
  * finding newlines with memchr, simdjson (where it was found when this was built: a whole document, and one field asked
- * for), the matcher's scan alone, a tree by jansson, and jq on a part of them. */
+ * for), the matcher's scan alone, the tree of values, and jq on a part of them. */
 
 enum { EVENTS = 2000, ROUNDS = 5, CASES = 128 };
 
@@ -322,7 +322,7 @@ static struct reference {
     {"simdjson, one field on demand", simdjson_field, {{0}}},
 #endif
     {"the scan alone", scans, {{0}}},
-    {"a tree (jansson)", trees, {{0}}},
+    {"a tree of values", trees, {{0}}},
     {"jq (wall time)", jq, {{0}}},
 };
 

@@ -59,7 +59,7 @@ def show(rows):
 
 def plot(rows):
     """Both axes logarithmic; a line for each kind."""
-    kinds, width, height, left, top, right, bottom = by_kind(rows), 860, 460, 70, 20, 180, 50
+    kinds, width, height, left, top, right, bottom = by_kind(rows), 880, 460, 90, 20, 180, 50
     sizes = sorted({n for sizes in kinds.values() for n in sizes})
     rates = [row["events_per_s"] for sizes in kinds.values() for row in sizes.values()]
     low, high = math.floor(math.log10(min(rates))), math.ceil(math.log10(max(rates)))
