@@ -25,13 +25,16 @@ struct peri_value *m_render(struct machine *m, const struct peri_template *templ
     return NULL;
 }
 
-static bool fits(const struct peri_value *value, size_t max)
+/* Also true when memory is out, which says nothing about the size: the machine is stopped then. */
+static bool fits(struct machine *m, const struct peri_value *value, size_t max)
 {
     struct peri_buf buf;
     peri_buf_init(&buf, max);
-    bool ok = peri_json_write(&buf, value, PERI_JSON_COMPACT) == PERI_OK;
+    enum peri_status st = peri_json_write(&buf, value, PERI_JSON_COMPACT);
     peri_buf_finish(&buf);
-    return ok;
+    if (st == PERI_ENOMEM)
+        m_nomem(m);
+    return st == PERI_OK || st == PERI_ENOMEM;
 }
 
 /* {name: value} for a row. NULL stops the machine. take */
@@ -186,7 +189,7 @@ static void body_for_each(struct machine *m, const struct peri_step *step)
     else if (count > (size_t)max)
         (void)peri_error_set(
             &error, PERI_ELIMIT, "limit.items", "the list has %zu items, max is %lld", count, (long long)max);
-    else if (!fits(list, LIST_BYTES_MAX))
+    else if (!fits(m, list, LIST_BYTES_MAX))
         (void)peri_error_set(
             &error, PERI_ELIMIT, "too_large", "the list is larger than %d KiB of JSON", LIST_BYTES_MAX / 1024);
     if (error.status != PERI_OK) {
@@ -308,12 +311,12 @@ static void body_emit(struct machine *m, const struct peri_step *step)
     if (!name)
         (void)peri_error_set(
             &error, PERI_EINVAL, "type", "an event type is a text, not %s", peri_type_name(peri_value_type(type)));
-    else if (peri_event_type_check(name, &error) == PERI_OK && !fits(data, EVENT_DATA_MAX))
+    else if (peri_event_type_check(name, &error) == PERI_OK && !fits(m, data, EVENT_DATA_MAX))
         (void)peri_error_set(
             &error, PERI_ELIMIT, "too_large", "the event's data is larger than %d KiB", EVENT_DATA_MAX / 1024);
     if (error.status != PERI_OK)
         m_fail(m, params, &error);
-    else
+    else if (m->st == PERI_OK)
         emit(m, type, data, params);
 out:
     peri_value_unref(params);

@@ -43,6 +43,10 @@ enum peri_status m_measure(struct machine *m, struct peri_error *err)
     if (st == PERI_OK)
         m->run->vars_bytes = buf.len;
     peri_buf_finish(&buf);
+    if (st == PERI_ENOMEM) { /* says nothing about the size */
+        m_nomem(m);
+        return peri_error_nomem(err);
+    }
     if (st != PERI_OK)
         return peri_error_set(err, PERI_ELIMIT, "too_large",
             "variables and step results of the run are larger than %d KiB of JSON", PERI_RUN_VARS_MAX / 1024);
