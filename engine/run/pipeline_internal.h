@@ -116,6 +116,7 @@ struct peri_pipeline {
     int refs; /* the owner's, and one for each operation in the store or the host */
     bool started, draining, dead;
     bool pump_waits; /* pipe_pump_later; holds a reference */
+    bool retry_lost; /* there was no memory for the timer of an evaluation's retry */
     struct peri_later pump;
     void (*drained)(void *arg);
     void *drained_arg;

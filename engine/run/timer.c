@@ -7,7 +7,10 @@
 void timer_due(struct peri_pipeline *p, int64_t delay_ms, enum due_kind kind, uint64_t id, uint64_t serial)
 {
     int64_t at = pipe_mono_ms(p) + (delay_ms > 0 ? delay_ms : 0);
-    if (!peri_due_heap_push(&p->heap, at, (int)kind, id, serial))
+    bool kept = peri_due_heap_push(&p->heap, at, (int)kind, id, serial);
+    if (!kept && kind == DUE_EVALUATION)
+        p->retry_lost = true; /* the look of each second makes up for it */
+    else if (!kept)
         peri_err(p->options.log, "run", "out of memory: a timer of run-%llu is lost until the next start",
             (unsigned long long)id);
     timer_arm(p);
@@ -26,7 +29,7 @@ static void fired(void *arg)
 static bool waits_for_time(const struct peri_pipeline *p)
 {
     return peri_due_heap_top(&p->heap) || p->schedule_count > 0 || p->live_runs > 0 || p->absences ||
-           p->watch_next != INT64_MAX;
+           p->watch_next != INT64_MAX || p->retry_lost || p->unmatched > 0;
 }
 
 static int64_t earliest(struct peri_pipeline *p, int64_t mono)
@@ -72,11 +75,16 @@ void timer_arm(struct peri_pipeline *p)
     int64_t mono = pipe_mono_ms(p), at = earliest(p, mono);
     if (at == INT64_MAX || (p->timer && p->timer_at <= at))
         return; /* a timer that is too early only looks and sets itself again */
-    peri_timer_cancel(p->timer);
-    p->timer = NULL;
-    p->timer_at = at;
-    if (peri_loop_after(p->options.loop, at > mono ? at - mono : 0, fired, p, &p->timer) != PERI_OK)
+    struct peri_timer *next = NULL;
+    if (peri_loop_after(p->options.loop, at > mono ? at - mono : 0, fired, p, &next) != PERI_OK) {
         peri_err(p->options.log, "run", "the timer could not be set");
+        if (!p->timer && !p->held_first)
+            pipe_pump_later(p); /* which sets it */
+        return;
+    }
+    peri_timer_cancel(p->timer);
+    p->timer = next;
+    p->timer_at = at;
 }
 
 static void dispatch(struct peri_pipeline *p, const struct peri_due *due)
@@ -121,6 +129,10 @@ void peri_pipeline_tick(struct peri_pipeline *p)
         struct peri_due due = *top;
         peri_due_heap_pop(&p->heap);
         dispatch(p, &due);
+    }
+    if (!p->dead && p->retry_lost) {
+        p->retry_lost = false;
+        pipe_evaluations_retry(p);
     }
     if (!p->dead)
         pipe_retry_failed(p);
