@@ -312,7 +312,7 @@ static void test_a_run_whose_position_cannot_be_read_is_declared_failed(void **s
     struct peri_value *run = kit_run(&bed, 1);
     assert_string_equal(peri_map_text(peri_map_at(run, "error"), "code"), "run.position");
     peri_value_unref(run);
-    assert_int_equal(kit_status(&bed, "live_runs"), 0);
+    KIT_UNTIL(&bed, kit_status(&bed, "live_runs") == 0); /* the row is seen before the loop hears of it */
     kit_close(&bed);
 }
 
