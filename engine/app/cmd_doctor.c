@@ -15,6 +15,7 @@
 #include "app/rulebook.h"
 #include "app/workbench.h"
 #include "base/str.h"
+#include "io/http_client.h"
 #include "io/store_flow.h"
 #include "io/store_watch.h"
 #include "app/zones.h"
@@ -318,6 +319,16 @@ static void check_lua(struct report *r)
         backstop ? "" : "; single slow instructions are noticed late: liblua is no shared library of its own");
 }
 
+/* The service loads it with its first call; whoever installs it wants to know before. */
+static void check_client(struct report *r)
+{
+    struct peri_error err = {0};
+    if (peri_http_client_check(&err))
+        add(r, "fail", "libcurl", "%s", err.message);
+    else
+        add(r, "ok", "libcurl", "outgoing HTTP and mail can be sent");
+}
+
 static void check_processes(struct report *r)
 {
     struct peri_error err = {0};
@@ -341,6 +352,7 @@ int peri_cmd_doctor(struct peri_cli *cli, int argc, char **argv)
     check_database(&r, &cli->config);
     check_zone(&r, &cli->config);
     check_lua(&r);
+    check_client(&r);
     check_processes(&r);
     check_plugins(&r, cli);
     check_service(&r, cli);

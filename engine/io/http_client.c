@@ -29,7 +29,7 @@ static void present_host(const struct peri_http_call *call, char *out, size_t si
     if (!call->smtp && curl_easy_getinfo(call->easy, CURLINFO_EFFECTIVE_URL, &url) == CURLE_OK && url && *url)
         parts = curl_url();
     if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK)
+        http_curl_url_get(parts, CURLUPART_HOST, &host) == CURLUE_OK)
         snprintf(out, size, "%s", host);
     for (char *p = out; *p; p++)
         *p = (char)tolower((unsigned char)*p);
@@ -178,7 +178,7 @@ static void host_put(struct peri_http_client *client, struct client_host *host)
     free(host);
 }
 
-/* libcurl and its TLS library take 5 MB when they are set up: a service that calls nobody does not need them. */
+/* libcurl and its TLS library take 3 MiB when they are set up: a service that calls nobody does not need them. */
 static bool start_library(struct peri_http_client *client)
 {
     if (client->multi)

@@ -78,8 +78,8 @@ struct peri_http_response {
 
 /* st is PERI_OK for any HTTP status. The response is valid during the call only (never NULL; empty on failure).
  * Error codes: http.dns, http.connect, http.tls, http.timeout, http.too_large, http.blocked, http.protocol, http.url;
- * from peri_http_client_send itself also http.method and http.header (names that are no tokens, control characters, and
- * Host, Content-Length and the like, which can not be set). */
+ * from peri_http_client_send itself also http.library, http.method and http.header (names that are no tokens, control
+ * characters, and Host, Content-Length and the like, which can not be set). */
 typedef void (*peri_http_done)(
     void *arg, enum peri_status st, const struct peri_http_response *response, const struct peri_error *err);
 
@@ -113,6 +113,9 @@ struct peri_smtp_send {
  * final), smtp.later (4xx, retryable), smtp.timeout, http.blocked; connected as above. */
 enum peri_status peri_smtp_client_send(struct peri_http_client *client, const struct peri_smtp_send *mail,
     peri_http_done done, void *arg, struct peri_http_call **ret_call, struct peri_error *err) PERI_MUST_CHECK;
+
+/* Can libcurl, which comes with the first call, be loaded? PERI_EIO "http.library". */
+enum peri_status peri_http_client_check(struct peri_error *err) PERI_MUST_CHECK;
 
 /* True for addresses that plugins may not reach unless allowed by name. text is an IPv4 or IPv6 address. */
 bool peri_address_is_private(const char *text);

@@ -55,7 +55,7 @@ static enum peri_status check_method(const char *method, struct peri_error *err)
 static bool get_part(CURLU *parts, CURLUPart what, char *out, size_t size)
 {
     char *text = NULL;
-    bool good = curl_url_get(parts, what, &text, 0) == CURLUE_OK && strlen(text) < size;
+    bool good = http_curl_url_get(parts, what, &text) == CURLUE_OK && strlen(text) < size;
     if (good)
         memcpy(out, text, strlen(text) + 1);
     curl_free(text);
@@ -77,7 +77,7 @@ static enum peri_status check_url(const char *url, char host[256], char scheme[1
     else if (!get_part(parts, CURLUPART_SCHEME, scheme, 16) ||
              (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
         st = peri_error_set(err, PERI_EINVAL, "http.url", "only http and https URLs can be used");
-    else if (curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK)
+    else if (http_curl_url_get(parts, CURLUPART_USER, &user) == CURLUE_OK)
         st = peri_error_set(err, PERI_EINVAL, "http.url", "the URL must not hold a user name or password");
     else if (!get_part(parts, CURLUPART_HOST, host, 256))
         st = peri_error_set(err, PERI_EINVAL, "http.url", "the URL has no host that can be used");
@@ -194,6 +194,8 @@ enum peri_status peri_http_client_send(struct peri_http_client *client, const st
     enum peri_status st = check_method(request->method, err);
     if (st == PERI_OK)
         st = check_headers(request, err);
+    if (st == PERI_OK)
+        st = http_curl_load(err);
     if (st == PERI_OK)
         st = check_url(request->url, host, scheme, err);
     if (st == PERI_OK)

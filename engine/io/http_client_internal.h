@@ -94,6 +94,10 @@ struct peri_http_client {
     struct peri_metric *m_calls, *m_failures, *m_running, *m_waiting;
 };
 
+/* http_client_curl.c: maps libcurl, once a process; before any other function of it. PERI_EIO "http.library". */
+enum peri_status http_curl_load(struct peri_error *err) PERI_MUST_CHECK;
+CURLUcode http_curl_url_get(CURLU *url, CURLUPart what, char **ret_part);
+
 /* A call with its easy handle and what is common to both protocols; *host is copied in lower case. */
 enum peri_status http_call_new(struct peri_http_client *client, const char *host, const char *ca_file,
     struct peri_http_call **ret, struct peri_error *err) PERI_MUST_CHECK;

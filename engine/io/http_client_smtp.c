@@ -102,7 +102,7 @@ static bool set_url(struct peri_http_call *call, const struct peri_smtp_send *ma
         curl_url_set(parts, CURLUPART_HOST, host, 0) == CURLUE_OK &&
         curl_url_set(parts, CURLUPART_PORT, port, 0) == CURLUE_OK &&
         curl_url_set(parts, CURLUPART_PATH, path, CURLU_URLENCODE) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_URL, &url, 0) == CURLUE_OK &&
+        http_curl_url_get(parts, CURLUPART_URL, &url) == CURLUE_OK &&
         curl_easy_setopt(call->easy, CURLOPT_URL, url) == CURLE_OK;
     curl_free(url);
     curl_url_cleanup(parts);
@@ -175,6 +175,8 @@ enum peri_status peri_smtp_client_send(struct peri_http_client *client, const st
 {
     struct peri_http_call *call = NULL;
     enum peri_status st = check_mail(mail, err);
+    if (st == PERI_OK)
+        st = http_curl_load(err);
     if (st == PERI_OK)
         st = http_call_new(client, mail->host, mail->ca_file, &call, err);
     if (st)

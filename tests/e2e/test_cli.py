@@ -150,6 +150,7 @@ class WithoutService(harness.Case):
         self.assertIn("plugins", doctor)
         self.assertRegex(doctor, rf"ok +Lua +{version['lua']}.*guards active")
         self.assertRegex(doctor, "ok +isolation")
+        self.assertRegex(doctor, "ok +libcurl")
 
     def test_the_service_is_needed(self):
         self.assertIn("perigee run", self.p.cli("emit", "a.B", expect=69).stderr)

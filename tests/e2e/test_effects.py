@@ -47,6 +47,18 @@ class Effects(harness.Case):
         self.assertEqual(self.provider.requests[key], ["busy", "refuse", "busy", "ok"])
         self.assertEqual((self.provider.deliveries[key], len(self.provider.bodies[key])), (1, 1))
 
+    def test_a_service_that_calls_nobody_has_no_http_client_in_memory(self):
+        """libcurl and the 25 libraries that it needs are 4 MiB."""
+        self.start()
+
+        def mapped():
+            with open(f"/proc/{self.p.process.pid}/maps") as maps:
+                return "libcurl" in maps.read()
+
+        self.assertFalse(mapped())
+        self.assertEqual(self.call()["state"], "succeeded")
+        self.assertTrue(mapped())
+
     def test_what_may_have_arrived_waits_for_a_person_or_is_repeated_as_the_step_says(self):
         self.start(again=CALL % {"name": "Again", "event": "t.Again", "url": "URL", "more": "delivery: repeat"})
         self.provider.say("error")
