@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/bed.h"
 #include "app/paths.h"
 #include "base/str.h"
 #include "base/timefmt.h"
@@ -67,31 +68,17 @@ void peri_backtest_stage_close(struct peri_backtest_stage *stage)
 
 /* ---- a world ---- */
 
-static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
+static bool is_quiet(const void *ctx)
 {
-    return peri_loop_post(ctx, fn, arg);
-}
-
-static int64_t real_ms(void)
-{
-    struct peri_clock system = peri_clock_system();
-    return peri_clock_mono(&system).ns / 1000000;
+    const struct peri_backtest *test = ctx;
+    return peri_pipeline_is_quiet(test->pipeline) && peri_store_queued(test->store) == 0;
 }
 
 static enum peri_status settle(struct peri_backtest *test, struct peri_error *err)
 {
-    struct peri_loop *loop = test->stage->bench.loop;
-    int64_t end = 0;
-    for (size_t i = 0; !peri_pipeline_is_quiet(test->pipeline) || peri_store_queued(test->store) > 0; i++) {
-        peri_loop_once(loop, 5);
-        if (i % 64 != 63)
-            continue;
-        int64_t now = real_ms();
-        end = end ? end : now + QUIET_MS;
-        if (now > end)
-            return peri_error_set(err, PERI_ETIMEOUT, NULL, "the rules did not come to rest within a minute");
-    }
-    return test->failed ? peri_error_nomem(err) : PERI_OK;
+    struct peri_bed_rest rest = {is_quiet, test, QUIET_MS, NULL, "rules"};
+    enum peri_status st = peri_bed_settle(test->stage->bench.loop, &rest, err);
+    return st == PERI_OK && test->failed ? peri_error_nomem(err) : st;
 }
 
 static enum peri_status start(struct peri_backtest *test, const struct peri_rule_list *rules, struct peri_error *err)
@@ -122,15 +109,9 @@ enum peri_status peri_backtest_open(struct peri_backtest *test, struct peri_back
     atomic_store(&stage->fake.wall_ms, start_ms);
     test->assumed = peri_map_create();
     test->not_comparable = peri_map_create();
-    struct peri_store_options options = {.path = ":memory:",
-        .log = stage->bench.log,
-        .clock = stage->clock,
-        .post = post,
-        .post_ctx = stage->bench.loop};
-    enum peri_status st =
-        test->assumed && test->not_comparable ? peri_store_open(&options, &test->store, err) : peri_error_nomem(err);
-    if (st == PERI_OK)
-        st = peri_store_reader(test->store, &test->reader, err);
+    enum peri_status st = test->assumed && test->not_comparable ? peri_bed_store(stage->bench.loop, stage->bench.log,
+                                                                      stage->clock, &test->store, &test->reader, err)
+                                                                : peri_error_nomem(err);
     if (st == PERI_OK)
         st = start(test, rules, err);
     if (st)
@@ -150,8 +131,7 @@ void peri_backtest_close(struct peri_backtest *test)
     peri_pipeline_destroy(test->pipeline);
     peri_reader_close(test->reader);
     peri_store_close(test->store);
-    for (int i = 0; i < 3; i++)
-        peri_loop_once(test->stage->bench.loop, 0);
+    peri_bed_drain(test->stage->bench.loop);
     peri_backtest_answers_finish(&test->answers);
     peri_map_destroy(test->assumed, free_value);
     peri_map_destroy(test->not_comparable, free);
@@ -207,21 +187,6 @@ enum peri_status peri_backtest_finish(struct peri_backtest *test, int64_t at_mos
 
 /* ---- events ---- */
 
-struct sending {
-    bool done;
-    enum peri_status st;
-    struct peri_error err;
-};
-
-static void sent(void *arg, enum peri_status st, const struct peri_error *err)
-{
-    struct sending *s = arg;
-    s->done = true;
-    s->st = st;
-    if (err)
-        s->err = *err;
-}
-
 /* An event of its own: the engine numbers it anew. */
 static struct peri_event *copy_of(const struct peri_event *event)
 {
@@ -256,29 +221,19 @@ static bool note_original(struct peri_backtest *test, uint64_t seq, uint64_t ori
 enum peri_status peri_backtest_send(
     struct peri_backtest *test, const struct peri_event *event, uint64_t original, struct peri_error *err)
 {
-    struct sending s = {0};
     enum peri_status st = go(test, event->received_ms > now_ms(test) ? event->received_ms : now_ms(test), err);
     if (st)
         return st;
     struct peri_batch *batch = peri_batch_create();
     struct peri_event *copy = batch ? copy_of(event) : NULL;
-    st = copy ? peri_batch_event(batch, peri_event_ref(copy)) : PERI_ENOMEM;
-    test->last_original = original;
-    if (st == PERI_OK)
-        st = peri_pipeline_submit(test->pipeline, batch, sent, &s, err);
-    else
-        (void)peri_error_nomem(err);
-    if (st) {
+    if (!copy || peri_batch_event(batch, peri_event_ref(copy))) {
         peri_event_unref(copy);
         peri_batch_destroy(batch);
-        return st;
+        return peri_error_nomem(err);
     }
-    while (!s.done)
-        peri_loop_once(test->stage->bench.loop, 5);
-    st = s.st;
-    if (st)
-        *err = s.err;
-    else if (!note_original(test, copy->seq, original))
+    test->last_original = original;
+    st = peri_bed_submit(test->stage->bench.loop, test->pipeline, batch, err);
+    if (st == PERI_OK && !note_original(test, copy->seq, original))
         st = peri_error_nomem(err);
     test->sent++;
     peri_event_unref(copy);

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/bed.h"
 #include "app/paths.h"
 #include "app/zones.h"
 #include "base/base64.h"
 #include "base/str.h"
 #include "base/timefmt.h"
-#include "io/store_data.h"
 
 #define QUIET_MS 30000     /* of real time: a plugin that hangs ends by its own limits before */
 #define MAX_INSTANTS 20000 /* that one step may pass through */
@@ -146,11 +146,6 @@ static void keep_log(void *ctx, enum peri_log_level level, const char *area, con
         peri_value_unref(row);
 }
 
-static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
-{
-    return peri_loop_post(ctx, fn, arg);
-}
-
 static bool settings(void *ctx, const char *id, struct peri_plugin_settings *ret)
 {
     const struct peri_spec_bed *bed = ctx;
@@ -165,15 +160,10 @@ static const char *channel_for(void *ctx, const char *type)
     return peri_map_text(bed->channels, type);
 }
 
-/* A message on its way over a channel of a plugin, as the outbox would show it. */
 static void sends(void *ctx, const char *plugin, const struct peri_value *message)
 {
     struct peri_spec_bed *bed = ctx;
-    struct peri_value *copy = peri_value_copy(message);
-    if (copy && !peri_map_put_text(copy, "channel", plugin))
-        (void)!peri_list_push(bed->sent, copy);
-    else
-        peri_value_unref(copy);
+    (void)!peri_bed_keep_message(bed->sent, plugin, message);
 }
 
 static void announce(void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
@@ -197,45 +187,18 @@ static enum peri_status submit(void *ctx, struct peri_batch *batch, peri_store_d
 
 /* ---- making the world ---- */
 
-static enum peri_status put_all(struct peri_tx *tx, void *arg, struct peri_error *err)
-{
-    const struct peri_value *entities = arg;
-    enum peri_status st = PERI_OK;
-    for (void *it = peri_map_first(entities); it && st == PERI_OK; it = peri_map_next(entities, it)) {
-        const struct peri_value *list = peri_map_item(it);
-        for (size_t i = 0; st == PERI_OK && i < peri_value_count(list); i++)
-            st = peri_tx_entity_put(tx, peri_map_key(it, NULL), peri_list_at(list, i), NULL, NULL, err);
-    }
-    return st;
-}
-
-static enum peri_status lend_secrets(struct peri_spec_bed *bed, const struct peri_value *map, struct peri_error *err)
-{
-    enum peri_status st = PERI_OK;
-    for (void *it = peri_map_first(map); it && st == PERI_OK; it = peri_map_next(map, it)) {
-        const char *text = peri_value_text(peri_map_item(it));
-        st = peri_secrets_lend(bed->secrets, peri_map_key(it, NULL), text ? text : "", err);
-    }
-    return st;
-}
-
 static enum peri_status open_store(struct peri_spec_bed *bed, const struct peri_value *spec, struct peri_error *err)
 {
-    struct peri_value *data = peri_map_at(spec, "data");
     enum peri_status st = peri_loop_create(&bed->clock, &bed->loop, err);
     if (st)
         return st;
     peri_loop_by_clock(bed->loop);
-    struct peri_store_options options = {
-        .path = ":memory:", .log = bed->log, .clock = bed->clock, .post = post, .post_ctx = bed->loop};
-    st = peri_store_open(&options, &bed->store, err);
+    st = peri_bed_store(bed->loop, bed->log, bed->clock, &bed->store, &bed->reader, err);
     if (st == PERI_OK)
-        st = peri_store_reader(bed->store, &bed->reader, err);
-    if (st == PERI_OK && data)
-        st = peri_store_run(bed->store, put_all, data, err);
+        st = peri_bed_put(bed->store, peri_map_at(spec, "data"), false, err);
     if (st == PERI_OK)
         st = peri_secrets_open("/nonexistent", &bed->secrets, err);
-    return st ? st : lend_secrets(bed, peri_map_at(spec, "secrets"), err);
+    return st ? st : peri_bed_lend(bed->secrets, peri_map_at(spec, "secrets"), err);
 }
 
 /* Those that the spec names are connected, and no others. */
@@ -354,8 +317,7 @@ void peri_spec_bed_close(struct peri_spec_bed *bed)
     peri_secrets_destroy(bed->secrets);
     peri_reader_close(bed->reader);
     peri_store_close(bed->store);
-    for (int i = 0; bed->loop && i < 3; i++)
-        peri_loop_once(bed->loop, 0); /* the last completions */
+    peri_bed_drain(bed->loop);
     peri_loop_destroy(bed->loop);
     peri_log_destroy(bed->log);
     forget_answer(bed);
@@ -372,33 +334,18 @@ void peri_spec_bed_close(struct peri_spec_bed *bed)
 
 /* ---- time ---- */
 
-static int64_t real_ms(void)
+static bool is_quiet(const void *ctx)
 {
-    struct peri_clock system = peri_clock_system();
-    return peri_clock_mono(&system).ns / 1000000;
-}
-
-static bool is_quiet(const struct peri_spec_bed *bed)
-{
+    const struct peri_spec_bed *bed = ctx;
     return peri_loop_next_due(bed->loop) != 0 && peri_host_is_quiet(bed->host) &&
            peri_pipeline_is_quiet(bed->pipeline) && peri_store_queued(bed->store) == 0;
 }
 
 enum peri_status peri_spec_bed_settle(struct peri_spec_bed *bed, struct peri_error *err)
 {
-    int64_t end = 0;
+    struct peri_bed_rest rest = {is_quiet, bed, QUIET_MS, "spec", "plugin"};
     peri_loop_once(bed->loop, 0);
-    for (size_t i = 0; !is_quiet(bed); i++) {
-        peri_loop_once(bed->loop, 5);
-        if (i % 64 != 0)
-            continue;
-        int64_t now = real_ms();
-        end = end ? end : now + QUIET_MS;
-        if (now > end)
-            return peri_error_set(
-                err, PERI_ETIMEOUT, "spec", "the plugin did not come to rest within %d s", QUIET_MS / 1000);
-    }
-    return PERI_OK;
+    return peri_bed_settle(bed->loop, &rest, err);
 }
 
 enum peri_status peri_spec_bed_advance(struct peri_spec_bed *bed, int64_t ms, struct peri_error *err)

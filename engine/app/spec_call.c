@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/bed.h"
 #include "app/call_view.h"
 #include "app/spec_bed.h"
 #include "base/str.h"
@@ -188,39 +189,24 @@ enum peri_status peri_spec_bed_call(
 
 /* ---- events ---- */
 
-struct emitting {
-    bool done;
-    enum peri_status st;
-    struct peri_error err;
-};
-
-static void emitted(void *arg, enum peri_status st, const struct peri_error *err)
-{
-    struct emitting *e = arg;
-    e->done = true;
-    e->st = st;
-    if (err)
-        e->err = *err;
-}
-
 enum peri_status peri_spec_bed_emit(struct peri_spec_bed *bed, const struct peri_value *given, struct peri_error *err)
 {
-    struct emitting e = {0};
+    struct peri_bed_write write = {0};
     struct peri_event *event = NULL;
     struct peri_batch *batch = peri_batch_create();
     enum peri_status st = batch ? event_of(bed, given, &event, err) : peri_error_nomem(err);
     if (st == PERI_OK && peri_batch_event(batch, event))
         st = peri_error_nomem(err);
     if (st == PERI_OK)
-        st = peri_pipeline_submit(bed->pipeline, batch, emitted, &e, err);
+        st = peri_pipeline_submit(bed->pipeline, batch, peri_bed_written, &write, err);
     if (st) {
         peri_batch_destroy(batch);
         return st;
     }
-    st = peri_spec_bed_wait(bed, &e.done, err);
-    if (st == PERI_OK && e.st) {
-        *err = e.err;
-        st = e.st;
+    st = peri_spec_bed_wait(bed, &write.done, err);
+    if (st == PERI_OK && write.st) {
+        *err = write.err;
+        st = write.st;
     }
     return st ? st : peri_spec_bed_settle(bed, err);
 }

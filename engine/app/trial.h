@@ -7,7 +7,7 @@
 #include "run/pipeline.h"
 
 /* Tests of rules: *.test.yaml files, read by trial_read.c, carried out by trial_bed.c (a world with a clock of its own)
- * and trial.c (one step after the other), judged by trial_expect.c. docs/authors.md describes the form. */
+ * and trial_step.c (what the steps do to it), judged by trial_expect.c. docs/authors.md describes the form. */
 
 /* What a stubbed operator answers. */
 struct peri_trial_answer {
@@ -20,7 +20,7 @@ struct peri_trial_answer {
 
 struct peri_trial_stub {
     const char *operator_id;
-    struct peri_trial_answer *answers; /* which one: trial_bed.c, choose */
+    struct peri_trial_answer *answers; /* which one: trial_stub.c, choose */
     size_t count;
 };
 
@@ -159,6 +159,8 @@ enum peri_status peri_trial_bed_go(
     struct peri_trial_bed *bed, int64_t until_ms, struct peri_error *err) PERI_MUST_CHECK;
 enum peri_status peri_trial_bed_approve(
     struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err) PERI_MUST_CHECK;
+/* The rules as they are now: as loaded, or as a step has edited them. Borrowed until the next edit. */
+const struct peri_rule_list *peri_trial_bed_rules(const struct peri_trial_bed *bed);
 /* Edits rules as their author would, while the engine runs. */
 enum peri_status peri_trial_bed_edit(
     struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err) PERI_MUST_CHECK;

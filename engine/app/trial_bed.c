@@ -5,102 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/bed.h"
 #include "app/hooks.h"
-#include "app/call_view.h"
 #include "app/paths.h"
 #include "app/rulebook.h"
 #include "app/trial_cover.h"
+#include "app/trial_stub.h"
 #include "app/zones.h"
 #include "base/str.h"
-#include "data/json.h"
-#include "io/store_data.h"
-#include "io/store_runs.h"
-#include "io/store_waits.h"
-#include "lang/rule_mutate.h"
 
 #define QUIET_MS 30000     /* of real time: a plugin that hangs ends by its own limits before */
 #define MAX_INSTANTS 20000 /* that one step of a test may pass through */
 
 /* ---- operators ---- */
 
-static struct peri_trial_stub *find_in(struct peri_trial_stub *stubs, size_t count, const char *id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(stubs[i].operator_id, id) == 0)
-            return &stubs[i];
-    return NULL;
-}
-
-static struct peri_trial_stub *find_stub(const struct peri_trial_bed *bed, const char *id)
-{
-    struct peri_trial_stub *stub = bed->now ? find_in(bed->now->stubs, bed->now->stub_count, id) : NULL;
-    return stub ? stub : find_in(bed->file->stubs, bed->file->stub_count, id);
-}
-
-/* Those with a `when` that fits come before those without; of several, each once, then the last again and again. */
-static struct peri_trial_answer *choose(struct peri_trial_stub *stub, const struct peri_value *params)
-{
-    struct peri_trial_answer *found = NULL;
-    char *json = peri_json_text(params, PERI_JSON_COMPACT);
-    for (size_t i = 0; json && i < stub->count; i++) {
-        struct peri_trial_answer *a = &stub->answers[i];
-        bool fits = !a->when;
-        if (a->when && peri_pattern_match(a->when, json, strlen(json), &fits, NULL, NULL) != PERI_OK)
-            fits = false;
-        if (!fits || (found && found->when && !a->when))
-            continue;
-        if (!found || found->used || (a->when && !found->when))
-            found = a;
-    }
-    free(json);
-    if (found)
-        found->used = true;
-    return found;
-}
-
-struct pending {
-    const struct peri_trial_answer *answer;
-    peri_call_done done;
-    void *arg;
-};
-
-static void deliver(void *arg)
-{
-    struct pending *p = arg;
-    const struct peri_trial_answer *a = p->answer;
-    struct peri_call_result result = {
-        .is_condition = a && a->is_condition, .holds = a && a->holds, .value = a ? a->value : NULL};
-    if (!a)
-        result.status =
-            peri_error_set(&result.error, PERI_EINVAL, "stub", "no answer of the stub fits these parameters");
-    else if (a->fails) {
-        result.status = a->error.status;
-        result.error = a->error;
-    }
-    p->done(p->arg, &result);
-    free(p);
-}
-
-static enum peri_status call_stub(struct peri_trial_bed *bed, struct peri_trial_stub *stub,
-    const struct peri_call *call, peri_call_done done, void *arg, struct peri_error *err)
-{
-    struct pending *p = calloc(1, sizeof(*p));
-    if (!p)
-        return peri_error_nomem(err);
-    *p = (struct pending){choose(stub, call->params), done, arg};
-    enum peri_status st = peri_loop_post(bed->loop, deliver, p);
-    if (st) {
-        free(p);
-        return peri_error_set(err, st, NULL, "the call was not made");
-    }
-    return PERI_OK;
-}
-
 /* Scripts of rules have no effects, so they are none either. */
 static bool is_action(struct peri_trial_bed *bed, const char *id)
 {
     const struct peri_operator *op = peri_host_operator(bed->host, id);
-    const struct peri_trial_stub *stub = find_stub(bed, id);
+    const struct peri_trial_stub *stub = peri_trial_stub_find(bed, id);
     if (op)
         return !op->is_condition;
     return strcmp(id, PERI_RULE_LUA) != 0 && !(stub && stub->count && stub->answers[0].is_condition);
@@ -121,17 +44,11 @@ static void record(struct peri_trial_bed *bed, const struct peri_call *call)
         bed->failed = PERI_ENOMEM;
 }
 
-/* A message on its way over a channel of a plugin, as the outbox would show it. */
 static void sends(void *ctx, const char *plugin, const struct peri_value *message)
 {
     struct peri_trial_bed *bed = ctx;
-    struct peri_value *copy = peri_value_copy(message);
-    if (!bed->sent || !copy || peri_map_put_text(copy, "channel", plugin) != PERI_OK) {
-        peri_value_unref(copy);
-        bed->failed = bed->sent ? PERI_ENOMEM : bed->failed;
-    } else if (peri_list_push(bed->sent, copy) != PERI_OK) {
+    if (bed->sent && peri_bed_keep_message(bed->sent, plugin, message))
         bed->failed = PERI_ENOMEM;
-    }
 }
 
 static bool lookup(void *ctx, const char *id, enum peri_delivery *ret)
@@ -139,15 +56,16 @@ static bool lookup(void *ctx, const char *id, enum peri_delivery *ret)
     struct peri_trial_bed *bed = ctx;
     bool script = strcmp(id, PERI_RULE_LUA) == 0, known = script || peri_host_operator(bed->host, id) != NULL;
     *ret = script ? PERI_DELIVERY_REPEAT : known ? peri_host_delivery(bed->host, id) : PERI_DELIVERY_ONCE;
-    return known || find_stub(bed, id);
+    return known || peri_trial_stub_find(bed, id);
 }
 
 static enum peri_status call(
     void *ctx, const struct peri_call *c, peri_call_done done, void *arg, struct peri_error *err)
 {
     struct peri_trial_bed *bed = ctx;
-    struct peri_trial_stub *stub = find_stub(bed, c->operator_id);
-    enum peri_status st = stub ? call_stub(bed, stub, c, done, arg, err) : peri_host_call(bed->host, c, done, arg, err);
+    struct peri_trial_stub *stub = peri_trial_stub_find(bed, c->operator_id);
+    enum peri_status st =
+        stub ? peri_trial_stub_call(bed, stub, c, done, arg, err) : peri_host_call(bed->host, c, done, arg, err);
     if (st == PERI_OK && is_action(bed, c->operator_id))
         record(bed, c);
     return st;
@@ -175,11 +93,6 @@ static bool hears(void *ctx, const char *type)
 }
 
 /* ---- making the world ---- */
-
-static enum peri_status post(void *ctx, void (*fn)(void *arg), void *arg)
-{
-    return peri_loop_post(ctx, fn, arg);
-}
 
 /* What plugins write goes through the pipeline of the case. */
 static enum peri_status submit(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg)
@@ -255,9 +168,7 @@ static bool facts(void *ctx, const char *id, struct peri_operator_facts *ret)
 {
     struct peri_trial_bed *bed = ctx;
     const struct peri_operator *op = peri_host_operator(bed->host, id);
-    const struct peri_trial_stub *stub = op ? NULL : find_in(bed->file->stubs, bed->file->stub_count, id);
-    for (size_t i = 0; !op && !stub && i < bed->file->case_count; i++)
-        stub = find_in(bed->file->cases[i].stubs, bed->file->cases[i].stub_count, id);
+    const struct peri_trial_stub *stub = op ? NULL : peri_trial_stub_known(bed->file, id);
     if (op)
         *ret = (struct peri_operator_facts){op->is_condition, !op->is_condition, op->params, op->description};
     else if (stub && stub->count)
@@ -296,17 +207,6 @@ static enum peri_status load_rules(struct peri_trial_bed *bed, struct peri_diag 
     return st ? st : diag->errors > before ? PERI_EINVAL : PERI_OK;
 }
 
-static enum peri_status lend_secrets(struct peri_trial_bed *bed, struct peri_error *err)
-{
-    const struct peri_value *map = bed->file->secrets;
-    enum peri_status st = PERI_OK;
-    for (void *it = peri_map_first(map); it && st == PERI_OK; it = peri_map_next(map, it)) {
-        const char *text = peri_value_text(peri_map_item(it));
-        st = peri_secrets_lend(bed->secrets, peri_map_key(it, NULL), text ? text : "", err);
-    }
-    return st;
-}
-
 static enum peri_status wipe(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     return peri_tx_wipe(tx, err);
@@ -318,12 +218,7 @@ static enum peri_status make_ground(struct peri_trial_bed *bed, struct peri_erro
     bed->tz = peri_tz_files();
     bed->log = peri_log_create(&(struct peri_log_options){.fd = 2, .level = PERI_LOG_NONE});
     enum peri_status st = peri_loop_create(&bed->clock, &bed->loop, err);
-    if (st == PERI_OK) {
-        struct peri_store_options options = {
-            .path = ":memory:", .log = bed->log, .clock = bed->clock, .post = post, .post_ctx = bed->loop};
-        st = peri_store_open(&options, &bed->store, err);
-    }
-    return st ? st : peri_store_reader(bed->store, &bed->reader, err);
+    return st ? st : peri_bed_store(bed->loop, bed->log, bed->clock, &bed->store, &bed->reader, err);
 }
 
 enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli *cli,
@@ -338,7 +233,7 @@ enum peri_status peri_trial_bed_open(struct peri_trial_bed *bed, struct peri_cli
     if (st == PERI_OK)
         st = peri_secrets_open("/nonexistent", &bed->secrets, err);
     if (st == PERI_OK)
-        st = lend_secrets(bed, err);
+        st = peri_bed_lend(bed->secrets, bed->file->secrets, err);
     if (st == PERI_OK) {
         struct peri_http_client_options options = {
             .loop = bed->loop, .log = bed->log, .answer = peri_trial_answer_http, .answer_ctx = bed};
@@ -379,8 +274,7 @@ void peri_trial_bed_leave(struct peri_trial_bed *bed)
     bed->secrets = NULL;
     bed->cover = NULL;
     bed->edits = NULL;
-    for (int i = 0; bed->loop && i < 3; i++)
-        peri_loop_once(bed->loop, 0); /* the last completions */
+    peri_bed_drain(bed->loop);
 }
 
 void peri_trial_bed_close(struct peri_trial_bed *bed)
@@ -388,8 +282,7 @@ void peri_trial_bed_close(struct peri_trial_bed *bed)
     peri_trial_bed_leave(bed);
     peri_reader_close(bed->reader);
     peri_store_close(bed->store);
-    for (int i = 0; bed->loop && i < 3; i++)
-        peri_loop_once(bed->loop, 0);
+    peri_bed_drain(bed->loop);
     peri_loop_destroy(bed->loop);
     peri_log_destroy(bed->log);
     memset(bed, 0, sizeof(*bed));
@@ -397,14 +290,9 @@ void peri_trial_bed_close(struct peri_trial_bed *bed)
 
 /* ---- time ---- */
 
-static int64_t real_ms(void)
+static bool is_quiet(const void *ctx)
 {
-    struct peri_clock system = peri_clock_system();
-    return peri_clock_mono(&system).ns / 1000000;
-}
-
-static bool is_quiet(const struct peri_trial_bed *bed)
-{
+    const struct peri_trial_bed *bed = ctx;
     return peri_pipeline_is_quiet(bed->pipeline) && peri_store_queued(bed->store) == 0 &&
            !peri_host_delivers(bed->host);
 }
@@ -412,18 +300,9 @@ static bool is_quiet(const struct peri_trial_bed *bed)
 /* Lets everything happen that happens at this instant. */
 enum peri_status peri_trial_bed_settle(struct peri_trial_bed *bed, struct peri_error *err)
 {
-    int64_t end = 0;
-    for (size_t i = 0; !is_quiet(bed); i++) {
-        peri_loop_once(bed->loop, 5);
-        if (i % 64 != 0)
-            continue;
-        int64_t now = real_ms();
-        end = end ? end : now + QUIET_MS;
-        if (now > end)
-            return peri_error_set(
-                err, PERI_ETIMEOUT, "test-failed", "the rules did not come to rest within %d s", QUIET_MS / 1000);
-    }
-    return bed->failed ? peri_error_nomem(err) : PERI_OK;
+    struct peri_bed_rest rest = {is_quiet, bed, QUIET_MS, "test-failed", "rules"};
+    enum peri_status st = peri_bed_settle(bed->loop, &rest, err);
+    return st == PERI_OK && bed->failed ? peri_error_nomem(err) : st;
 }
 
 /* From one instant at which something is due to the next: what happens there happens at that time. */
@@ -453,7 +332,7 @@ static char *make_link(void *ctx, uint64_t run, const char *step)
     return peri_asprintf("https://perigee.test/approve/run-%llu/%s", (unsigned long long)run, step);
 }
 
-static const struct peri_rule_list *rules_of(const struct peri_trial_bed *bed)
+const struct peri_rule_list *peri_trial_bed_rules(const struct peri_trial_bed *bed)
 {
     return bed->edited.items ? &bed->edited : &bed->rules;
 }
@@ -477,8 +356,9 @@ static enum peri_status start_pipeline(struct peri_trial_bed *bed, struct peri_e
         .ctx = bed};
     enum peri_status st = peri_pipeline_create(&options, &bed->pipeline, err);
     if (st == PERI_OK)
-        st = peri_pipeline_set_rules(bed->pipeline, rules_of(bed)->items, rules_of(bed)->count, err);
-    if (st == PERI_OK && peri_hooks_set(bed->hooks, rules_of(bed)->items, rules_of(bed)->count))
+        st = peri_pipeline_set_rules(
+            bed->pipeline, peri_trial_bed_rules(bed)->items, peri_trial_bed_rules(bed)->count, err);
+    if (st == PERI_OK && peri_hooks_set(bed->hooks, peri_trial_bed_rules(bed)->items, peri_trial_bed_rules(bed)->count))
         st = peri_error_nomem(err);
     if (st == PERI_OK)
         st = peri_pipeline_start_ops(bed->pipeline, &ops, err);
@@ -493,13 +373,6 @@ static void stop_pipeline(struct peri_trial_bed *bed)
     peri_loop_once(bed->loop, 0);
 }
 
-static void forget_answers(struct peri_trial_stub *stubs, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        for (size_t k = 0; k < stubs[i].count; k++)
-            stubs[i].answers[k].used = false;
-}
-
 enum peri_status peri_trial_bed_begin(struct peri_trial_bed *bed, struct peri_trial_case *trial, struct peri_error *err)
 {
     bed->now = trial;
@@ -509,8 +382,8 @@ enum peri_status peri_trial_bed_begin(struct peri_trial_bed *bed, struct peri_tr
     bed->sent = peri_value_list();
     peri_trial_http_forget(trial->http, trial->http_count);
     peri_trial_http_forget(bed->file->http, bed->file->http_count);
-    forget_answers(trial->stubs, trial->stub_count);
-    forget_answers(bed->file->stubs, bed->file->stub_count);
+    peri_trial_stubs_forget(trial->stubs, trial->stub_count);
+    peri_trial_stubs_forget(bed->file->stubs, bed->file->stub_count);
     atomic_store(&bed->fake.wall_ms, trial->start_ms);
     enum peri_status st =
         bed->calls && bed->requests && bed->sent ? peri_store_run(bed->store, wipe, NULL, err) : peri_error_nomem(err);
@@ -539,207 +412,4 @@ enum peri_status peri_trial_bed_restart(struct peri_trial_bed *bed, struct peri_
     enum peri_status st = peri_trial_bed_settle(bed, err);
     stop_pipeline(bed);
     return st ? st : start_pipeline(bed, err);
-}
-
-/* ---- rules that are edited ---- */
-
-/* The rule with the keys of changes in place of its own. */
-static enum peri_status edit_rule(struct peri_trial_bed *bed, const struct peri_rule *rule,
-    const struct peri_node *changes, struct peri_rule **ret, struct peri_error *err)
-{
-    static const char *const tags[] = {"!secret", "!input", NULL};
-    struct peri_yaml_doc *doc = NULL;
-    struct peri_rule_list list = {0};
-    struct peri_diag diag;
-    peri_diag_init(&diag);
-    enum peri_status st = peri_yaml_parse(rule->place.file, rule->text, strlen(rule->text), tags, &doc, &diag);
-    char *text = st || doc->count != 1 ? NULL : peri_rule_edited(doc->roots[0], changes);
-    if (!text)
-        st = peri_error_nomem(err);
-    else if (peri_rules_load_text(rule->place.file, text, strlen(text), &bed->env, &list, &diag) || list.count != 1)
-        st = peri_error_set(err, PERI_EINVAL, "test-failed", "the edited rule \"%s\" cannot be loaded: %s", rule->id,
-            diag.count ? diag.items[0].message : "it is no rule");
-    else if (!peri_streq(list.items[0]->id, rule->id))
-        st = peri_error_set(err, PERI_EINVAL, "test-failed",
-            "the edited rule \"%s\" is another one, \"%s\": give it an \"id\"", rule->id, list.items[0]->id);
-    else
-        *ret = peri_rule_ref(list.items[0]);
-    peri_rule_list_finish(&list);
-    peri_diag_finish(&diag);
-    peri_yaml_destroy(doc);
-    free(text);
-    return st;
-}
-
-static bool has_rule(const struct peri_rule_list *rules, const char *id)
-{
-    for (size_t i = 0; i < rules->count; i++)
-        if (peri_streq(rules->items[i]->id, id))
-            return true;
-    return false;
-}
-
-enum peri_status peri_trial_bed_edit(
-    struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err)
-{
-    const struct peri_rule_list *now = rules_of(bed);
-    struct peri_rule_list next = {.items = calloc(bed->rules.count + 1, sizeof(struct peri_rule *))};
-    enum peri_status st = next.items ? PERI_OK : peri_error_nomem(err);
-    for (size_t i = 0; !st && i < step->edit->count; i++)
-        if (!has_rule(now, step->edit->pairs[i].key->text))
-            st = peri_error_set(
-                err, PERI_EINVAL, "test-failed", "there is no rule \"%.100s\" to edit", step->edit->pairs[i].key->text);
-    for (size_t i = 0; !st && i < now->count; i++) {
-        const struct peri_node *changes = peri_node_get(step->edit, now->items[i]->id, NULL);
-        struct peri_rule *rule = changes ? NULL : peri_rule_ref(now->items[i]);
-        if (changes && changes->kind == PERI_NODE_MAP)
-            st = edit_rule(bed, now->items[i], changes, &rule, err);
-        if (rule)
-            next.items[next.count++] = rule;
-    }
-    if (!st)
-        st = peri_pipeline_set_rules(bed->pipeline, next.items, next.count, err);
-    if (!st && peri_hooks_set(bed->hooks, next.items, next.count))
-        st = peri_error_nomem(err);
-    if (st) {
-        peri_rule_list_finish(&next);
-        return st;
-    }
-    peri_rule_list_finish(&bed->edited);
-    bed->edited = next;
-    return peri_trial_bed_settle(bed, err);
-}
-
-/* ---- what a step does ---- */
-
-struct put {
-    const struct peri_value *entities;
-    bool remove;
-};
-
-static enum peri_status put_all(struct peri_tx *tx, void *arg, struct peri_error *err)
-{
-    const struct put *put = arg;
-    enum peri_status st = PERI_OK;
-    for (void *it = peri_map_first(put->entities); it && st == PERI_OK; it = peri_map_next(put->entities, it)) {
-        const struct peri_value *list = peri_map_item(it);
-        for (size_t i = 0; st == PERI_OK && i < peri_value_count(list); i++) {
-            const struct peri_value *item = peri_list_at(list, i);
-            st = put->remove ? peri_tx_entity_delete(tx, peri_map_key(it, NULL), peri_value_text(item), NULL, err)
-                             : peri_tx_entity_put(tx, peri_map_key(it, NULL), item, NULL, NULL, err);
-        }
-    }
-    return st;
-}
-
-enum peri_status peri_trial_bed_put(
-    struct peri_trial_bed *bed, const struct peri_value *entities, bool remove, struct peri_error *err)
-{
-    struct put put = {entities, remove};
-    return entities ? peri_store_run(bed->store, put_all, &put, err) : PERI_OK;
-}
-
-struct sending {
-    bool done;
-    enum peri_status st;
-    struct peri_error err;
-};
-
-static void sent(void *arg, enum peri_status st, const struct peri_error *err)
-{
-    struct sending *s = arg;
-    s->done = true;
-    s->st = st;
-    if (err)
-        s->err = *err;
-}
-
-static struct peri_event *make_event(const struct peri_trial_step *step)
-{
-    struct peri_event *event = peri_event_create();
-    if (!event)
-        return NULL;
-    event->type = peri_strdup(step->event);
-    event->source = peri_strdup(step->source ? step->source : "test");
-    event->external_id = peri_strdup(step->id);
-    event->subject = peri_strdup(step->subject);
-    event->time_ms = step->ms == INT64_MIN ? 0 : step->ms;
-    event->data = step->data ? peri_json_text(step->data, PERI_JSON_COMPACT) : peri_strdup("{}");
-    if (event->type && event->source && event->data) {
-        event->data_len = strlen(event->data);
-        return event;
-    }
-    peri_event_unref(event);
-    return NULL;
-}
-
-static void approved(void *arg, enum peri_status st, const struct peri_value *value, const struct peri_error *err)
-{
-    sent(arg, st, err);
-}
-
-/* The run that has waited longest for an answer to the step, or for any. */
-static enum peri_status find_approval(
-    struct peri_trial_bed *bed, const char *step, uint64_t *ret_run, struct peri_error *err)
-{
-    struct peri_value *list = NULL;
-    enum peri_status st = peri_reader_approvals(bed->reader, 0, 1000, &list, err);
-    bool found = false;
-    for (size_t i = 0; st == PERI_OK && !found && i < peri_value_count(list); i++) {
-        const struct peri_value *item = peri_list_at(list, i);
-        found = (!step || peri_streq(peri_map_text(item, "step"), step)) &&
-                peri_run_id_parse(peri_map_text(item, "id"), ret_run);
-    }
-    peri_value_unref(list);
-    if (st == PERI_OK && !found)
-        st = peri_error_set(
-            err, PERI_EINVAL, "test-failed", "no run waits for an answer%s%s", step ? " to " : "", step ? step : "");
-    return st;
-}
-
-enum peri_status peri_trial_bed_approve(
-    struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err)
-{
-    struct sending s = {0};
-    uint64_t run = 0;
-    enum peri_status st = find_approval(bed, step->id, &run, err);
-    if (st == PERI_OK)
-        st = peri_pipeline_answer(bed->pipeline, run, step->id, step->data, "test", approved, &s, err);
-    if (st)
-        return st;
-    while (!s.done)
-        peri_loop_once(bed->loop, 5);
-    if (s.st) {
-        *err = s.err;
-        return s.st;
-    }
-    return peri_trial_bed_settle(bed, err);
-}
-
-enum peri_status peri_trial_bed_send(
-    struct peri_trial_bed *bed, const struct peri_trial_step *step, struct peri_error *err)
-{
-    struct peri_batch *batch = peri_batch_create();
-    struct peri_event *event = batch ? make_event(step) : NULL;
-    if (event && peri_batch_event(batch, event) == PERI_OK)
-        return peri_trial_bed_submit(bed, batch, err);
-    peri_batch_destroy(batch);
-    return peri_error_nomem(err);
-}
-
-enum peri_status peri_trial_bed_submit(struct peri_trial_bed *bed, struct peri_batch *batch, struct peri_error *err)
-{
-    struct sending s = {0};
-    enum peri_status st = peri_pipeline_submit(bed->pipeline, batch, sent, &s, err);
-    if (st) {
-        peri_batch_destroy(batch);
-        return st;
-    }
-    while (!s.done)
-        peri_loop_once(bed->loop, 5);
-    if (s.st) {
-        *err = s.err;
-        return s.st;
-    }
-    return peri_trial_bed_settle(bed, err);
 }
