@@ -5,7 +5,6 @@
 #include "app/client.h"
 #include "app/commands.h"
 #include "app/ledger_view.h"
-#include "app/privacy.h"
 #include "base/clock.h"
 #include "base/str.h"
 #include "io/store_ledger.h"
@@ -40,26 +39,19 @@ static const struct peri_column columns[] = {{"id", "ID", 0}, {"time", "TIME", 0
 
 static const struct peri_ledger_options places = {KIND, -1, RULE, CODE, SINCE, STATE, LIMIT, AFTER, ALL, NOTE};
 
+static enum peri_status read_dead(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)
+{
+    return peri_reader_dead(reader, filter, ret, err);
+}
+
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
     struct peri_ledger_filter filter;
-    struct peri_reader *reader;
-    struct peri_value *rows = NULL;
-    struct peri_error err;
     int code = peri_ledger_filter_read(cli, "dead", args, &places, &filter);
     if (code == PERI_EXIT_OK && args->value[AFTER] && !peri_dead_id_parse(args->value[AFTER], &filter.before))
         code = peri_cli_usage(cli, "dead", "--after takes an id such as dl-7");
-    if (code == PERI_EXIT_OK)
-        code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    if (reader && (peri_reader_dead(reader, &filter, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
-        code = peri_cli_fail_error(cli, &err);
-    else
-        peri_print_list(cli, rows, columns, "no dead letters");
-    peri_value_unref(rows);
-    peri_reader_close(reader);
-    return code;
+    return code ? code : peri_cli_list(cli, read_dead, &filter, columns, "no dead letters");
 }
 
 static int show(struct peri_cli *cli, const struct peri_args *args)

@@ -5,7 +5,6 @@
 
 #include "app/commands.h"
 #include "app/ledger_view.h"
-#include "app/privacy.h"
 #include "base/str.h"
 
 enum { KIND, OPERATOR, RULE, CODE, SINCE, STATE, LIMIT, AFTER, ALL, NOTE, BY };
@@ -42,36 +41,19 @@ static const struct peri_column trend_columns[] = {
 
 static const struct peri_ledger_options places = {KIND, OPERATOR, RULE, CODE, SINCE, STATE, LIMIT, AFTER, ALL, NOTE};
 
-static int print(struct peri_cli *cli, struct peri_reader *reader, enum peri_status st, struct peri_value *rows,
-    const struct peri_column *shown, const struct peri_error *err)
+static enum peri_status read_failures(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)
 {
-    int code = PERI_EXIT_OK;
-    if (st)
-        code = peri_cli_fail_error(cli, err);
-    else
-        peri_print_list(cli, rows, shown, "no errors");
-    peri_value_unref(rows);
-    peri_reader_close(reader);
-    return code;
+    return peri_reader_failures(reader, filter, ret, err);
 }
 
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
     struct peri_ledger_filter filter;
-    struct peri_reader *reader;
-    struct peri_value *rows = NULL;
-    struct peri_error err;
     int code = peri_ledger_filter_read(cli, "errors", args, &places, &filter);
     if (code == PERI_EXIT_OK && args->value[AFTER] && !peri_failure_id_parse(args->value[AFTER], &filter.before))
         code = peri_cli_usage(cli, "errors", "--after takes an id such as er-7");
-    if (code == PERI_EXIT_OK)
-        code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    enum peri_status st = reader ? peri_reader_failures(reader, &filter, &rows, &err) : PERI_OK;
-    if (!st)
-        st = peri_cli_hide(cli, reader, 0, &rows, &err);
-    return print(cli, reader, st, rows, columns, &err);
+    return code ? code : peri_cli_list(cli, read_failures, &filter, columns, "no errors");
 }
 
 static int show(struct peri_cli *cli, const struct peri_args *args)
@@ -82,38 +64,46 @@ static int show(struct peri_cli *cli, const struct peri_args *args)
     return peri_cli_show(cli, "error", args->words[0], id, peri_reader_failure, NULL);
 }
 
-static int counted(struct peri_cli *cli, const struct peri_args *args, bool by_time)
+struct counting {
+    int64_t since;
+    bool by_day;
+    const char *operator_id;
+};
+
+static enum peri_status read_stats(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)
 {
-    const char *by = args->value[BY];
-    struct peri_reader *reader;
-    struct peri_value *rows = NULL;
-    struct peri_error err;
-    int64_t since = 0;
-    enum peri_status st = PERI_OK;
-    if (by && !peri_streq(by, "hour") && !peri_streq(by, "day"))
+    const struct counting *c = filter;
+    return peri_reader_failure_stats(reader, c->since, ret, err);
+}
+
+static enum peri_status read_trends(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)
+{
+    const struct counting *c = filter;
+    return peri_reader_failure_trends(reader, c->since, c->by_day, c->operator_id, ret, err);
+}
+
+static int count(
+    struct peri_cli *cli, const struct peri_args *args, peri_cli_rows_fn read, const struct peri_column *shown)
+{
+    const char *by = args->value[BY], *since = args->value[SINCE];
+    struct counting c = {.by_day = peri_streq(by, "day"), .operator_id = args->value[OPERATOR]};
+    if (by && !peri_streq(by, "hour") && !c.by_day)
         return peri_cli_usage(cli, "errors", "--by takes hour or day");
-    if (!peri_ledger_since(cli, args->value[SINCE] ? args->value[SINCE] : peri_streq(by, "day") ? "30d" : "1d", &since))
+    if (!peri_ledger_since(cli, since ? since : c.by_day ? "30d" : "1d", &c.since))
         return PERI_EXIT_USAGE;
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    if (reader && by_time)
-        st = peri_reader_failure_trends(reader, since, peri_streq(by, "day"), args->value[OPERATOR], &rows, &err);
-    else if (reader)
-        st = peri_reader_failure_stats(reader, since, &rows, &err);
-    if (!st)
-        st = peri_cli_hide(cli, reader, 0, &rows, &err);
-    return print(cli, reader, st, rows, by_time ? trend_columns : stat_columns, &err);
+    return peri_cli_list(cli, read, &c, shown, "no errors");
 }
 
 static int stats(struct peri_cli *cli, const struct peri_args *args)
 {
-    return counted(cli, args, false);
+    return count(cli, args, read_stats, stat_columns);
 }
 
 static int trends(struct peri_cli *cli, const struct peri_args *args)
 {
-    return counted(cli, args, true);
+    return count(cli, args, read_trends, trend_columns);
 }
 
 static int resolve(struct peri_cli *cli, const struct peri_args *args)

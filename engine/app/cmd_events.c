@@ -31,11 +31,14 @@ static const struct peri_usage_text usage = {"list | show ID | replay ID...",
 static const struct peri_column columns[] = {{"id", "ID", 0}, {"received", "RECEIVED", 0}, {"type", "TYPE", 40},
     {"source", "SOURCE", 30}, {"state", "STATE", 0}, {"data", "DATA", 60}, {0}};
 
+static enum peri_status read_events(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)
+{
+    return peri_reader_events(reader, filter, ret, err);
+}
+
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_reader *reader;
-    struct peri_value *rows = NULL;
-    struct peri_error err;
     struct peri_event_filter filter = {.type = args->value[TYPE], .source = args->value[SOURCE]};
     long long limit;
     if (!peri_cli_number(cli, "--limit", args->value[LIMIT], 1, 1000, 50, &limit))
@@ -43,19 +46,7 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
     if (args->value[AFTER] && !peri_event_id_parse(args->value[AFTER], &filter.before))
         return peri_cli_usage(cli, "events", "--after takes an event id such as ev-12");
     filter.limit = (size_t)limit;
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    enum peri_status st = reader ? peri_reader_events(reader, &filter, &rows, &err) : PERI_OK;
-    if (!st)
-        st = peri_cli_hide(cli, reader, 0, &rows, &err);
-    if (st)
-        code = peri_cli_fail_error(cli, &err);
-    else
-        peri_print_list(cli, rows, columns, "no events");
-    peri_value_unref(rows);
-    peri_reader_close(reader);
-    return code;
+    return peri_cli_list(cli, read_events, &filter, columns, "no events");
 }
 
 static int show(struct peri_cli *cli, const struct peri_args *args)

@@ -4,7 +4,6 @@
 
 #include "app/client.h"
 #include "app/commands.h"
-#include "app/privacy.h"
 #include "base/str.h"
 #include "io/store_data.h"
 
@@ -20,25 +19,19 @@ static const struct peri_usage_text usage = {"list | show ID | clear",
 static const struct peri_column columns[] = {{"id", "ID", 0}, {"created", "CREATED", 0}, {"channel_type", "CHANNEL", 0},
     {"to", "TO", 30}, {"subject", "SUBJECT", 40}, {"body", "BODY", 60}, {0}};
 
+static enum peri_status read_outbox(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)
+{
+    return peri_reader_outbox(reader, 0, *(const size_t *)filter, ret, err);
+}
+
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_reader *reader;
-    struct peri_value *rows = NULL;
-    struct peri_error err;
     long long limit;
     if (!peri_cli_number(cli, "--limit", args->value[LIMIT], 1, 1000, 50, &limit))
         return PERI_EXIT_USAGE;
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    if (reader &&
-        (peri_reader_outbox(reader, 0, (size_t)limit, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
-        code = peri_cli_fail_error(cli, &err);
-    else
-        peri_print_list(cli, rows, columns, "the outbox is empty");
-    peri_value_unref(rows);
-    peri_reader_close(reader);
-    return code;
+    size_t rows = (size_t)limit;
+    return peri_cli_list(cli, read_outbox, &rows, columns, "the outbox is empty");
 }
 
 static int show(struct peri_cli *cli, const struct peri_args *args)

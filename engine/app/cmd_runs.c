@@ -5,7 +5,6 @@
 
 #include "app/client.h"
 #include "app/commands.h"
-#include "app/privacy.h"
 #include "app/run_view.h"
 #include "base/str.h"
 #include "data/json.h"
@@ -42,11 +41,14 @@ static const struct peri_column columns[] = {{"id", "ID", 0}, {"rule", "RULE", 4
     {"state", "STATE", 0}, {"created", "CREATED", 0}, {"ended", "ENDED", 0}, {"wake", "UNTIL", 0},
     {"error.message", "ERROR", 50}, {0}};
 
+static enum peri_status read_runs(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)
+{
+    return peri_reader_runs(reader, filter, ret, err);
+}
+
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_reader *reader;
-    struct peri_value *rows = NULL;
-    struct peri_error err;
     struct peri_run_filter filter = {.rule = args->value[RULE], .state = args->value[STATE]};
     long long limit;
     if (!peri_cli_number(cli, "--limit", args->value[LIMIT], 1, 1000, 50, &limit))
@@ -56,16 +58,7 @@ static int list(struct peri_cli *cli, const struct peri_args *args)
     if (args->value[EVENT] && !peri_event_id_parse(args->value[EVENT], &filter.event))
         return peri_cli_usage(cli, "runs", "--event takes an event id such as ev-12");
     filter.limit = (size_t)limit;
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    if (reader && (peri_reader_runs(reader, &filter, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
-        code = peri_cli_fail_error(cli, &err);
-    else
-        peri_print_list(cli, rows, columns, "no runs");
-    peri_value_unref(rows);
-    peri_reader_close(reader);
-    return code;
+    return peri_cli_list(cli, read_runs, &filter, columns, "no runs");
 }
 
 static int show(struct peri_cli *cli, const struct peri_args *args)
@@ -146,21 +139,15 @@ static int resolve(struct peri_cli *cli, const struct peri_args *args)
 static const struct peri_column approval_columns[] = {{"id", "ID", 0}, {"rule", "RULE", 40}, {"step", "STEP", 0},
     {"n", "N", 0}, {"since", "SINCE", 0}, {"until", "UNTIL", 0}, {"prompt", "PROMPT", 60}, {0}};
 
+static enum peri_status read_approvals(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)
+{
+    return peri_reader_approvals(reader, 0, 1000, ret, err);
+}
+
 static int list_approvals(struct peri_cli *cli)
 {
-    struct peri_reader *reader;
-    struct peri_value *rows = NULL;
-    struct peri_error err;
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    if (reader && (peri_reader_approvals(reader, 0, 1000, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
-        code = peri_cli_fail_error(cli, &err);
-    else
-        peri_print_list(cli, rows, approval_columns, "nothing waits for an answer");
-    peri_value_unref(rows);
-    peri_reader_close(reader);
-    return code;
+    return peri_cli_list(cli, read_approvals, NULL, approval_columns, "nothing waits for an answer");
 }
 
 /* JSON, or a text as it is. */

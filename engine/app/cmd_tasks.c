@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "app/commands.h"
-#include "app/privacy.h"
 #include "base/str.h"
 #include "io/store_runs.h"
 #include "io/store_tasks.h"
@@ -29,25 +28,19 @@ static const struct peri_usage_text usage = {"list | show ID | create OPERATOR |
 static const struct peri_column columns[] = {{"id", "ID", 0}, {"operator", "OPERATOR", 40}, {"state", "STATE", 0},
     {"at", "AT", 0}, {"run", "RUN", 0}, {"key", "KEY", 30}, {"error.message", "ERROR", 50}, {0}};
 
+static enum peri_status read_tasks(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)
+{
+    return peri_reader_tasks(reader, filter, ret, err);
+}
+
 static int list(struct peri_cli *cli, const struct peri_args *args)
 {
-    struct peri_reader *reader;
-    struct peri_value *rows = NULL;
-    struct peri_error err;
     long long limit;
     if (!peri_cli_number(cli, "--limit", args->value[LIMIT], 1, 1000, 50, &limit))
         return PERI_EXIT_USAGE;
     struct peri_task_filter filter = {.op = args->value[OPERATOR], .state = args->value[STATE], .limit = (size_t)limit};
-    int code = peri_cli_reader(cli, &reader);
-    if (code)
-        return code;
-    if (reader && (peri_reader_tasks(reader, &filter, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
-        code = peri_cli_fail_error(cli, &err);
-    else
-        peri_print_list(cli, rows, columns, "no tasks");
-    peri_value_unref(rows);
-    peri_reader_close(reader);
-    return code;
+    return peri_cli_list(cli, read_tasks, &filter, columns, "no tasks");
 }
 
 static enum peri_status read_task(

@@ -111,6 +111,24 @@ int peri_cli_show(struct peri_cli *cli, const char *noun, const char *word, uint
     return code;
 }
 
+int peri_cli_list(struct peri_cli *cli, peri_cli_rows_fn read, const void *filter, const struct peri_column *columns,
+    const char *none)
+{
+    struct peri_reader *reader;
+    struct peri_value *rows = NULL;
+    struct peri_error err;
+    int code = peri_cli_reader(cli, &reader);
+    if (code)
+        return code;
+    if (reader && (read(reader, filter, &rows, &err) || peri_cli_hide(cli, reader, 0, &rows, &err)))
+        code = peri_cli_fail_error(cli, &err);
+    else
+        peri_print_list(cli, rows, columns, none);
+    peri_value_unref(rows);
+    peri_reader_close(reader);
+    return code;
+}
+
 bool peri_cli_number(struct peri_cli *cli, const char *option, const char *text, long long low, long long high,
     long long fallback, long long *ret)
 {

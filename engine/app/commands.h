@@ -61,6 +61,12 @@ typedef enum peri_status (*peri_cli_read_fn)(
     struct peri_reader *reader, uint64_t id, struct peri_value **ret, struct peri_error *err);
 int peri_cli_show(struct peri_cli *cli, const char *noun, const char *word, uint64_t id, peri_cli_read_fn read,
     void (*print)(const struct peri_value *v));
+/* `list`: the rows that read gives (none when there is no database yet), as a table or as JSON; none: what is said when
+ * there are no rows. Returns an exit code. */
+typedef enum peri_status (*peri_cli_rows_fn)(
+    struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err);
+int peri_cli_list(struct peri_cli *cli, peri_cli_rows_fn read, const void *filter, const struct peri_column *columns,
+    const char *none);
 /* --limit and the like: a whole number between low and high; false after a message. */
 bool peri_cli_number(struct peri_cli *cli, const char *option, const char *text, long long low, long long high,
     long long fallback, long long *ret);

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "data/casefold.h"
+#include "data/hide.h"
 #include "data/json.h"
 
 #define BUCKETS 256
@@ -368,66 +369,16 @@ bool peri_personal_hide(struct peri_personal *set, const char *text, size_t len,
     return found;
 }
 
-static struct peri_value *without(const struct peri_personal *set, struct peri_value *v, int depth);
-
-static struct peri_value *map_without(const struct peri_personal *set, struct peri_value *v, int depth)
+static bool hide_any(void *ctx, const char *text, size_t len, char **ret, size_t *ret_len)
 {
-    struct peri_value *map = peri_value_map();
-    bool good = map != NULL;
-    for (void *it = peri_map_first(v); good && it; it = peri_map_next(v, it)) {
-        size_t len = 0, hidden_len = 0;
-        const char *key = peri_map_key(it, &len);
-        char *hidden = NULL;
-        bool found = hide(set, key, len, &hidden, &hidden_len);
-        good = peri_map_putn(map, found ? hidden : key, found ? hidden_len : len,
-                   without(set, peri_map_item(it), depth + 1)) == PERI_OK;
-        free(hidden);
-    }
-    if (good)
-        return map;
-    peri_value_unref(map);
-    return NULL;
-}
-
-static struct peri_value *list_without(const struct peri_personal *set, struct peri_value *v, int depth)
-{
-    struct peri_value *list = peri_value_list();
-    for (size_t i = 0; list && i < peri_value_count(v); i++) {
-        if (peri_list_push(list, without(set, peri_list_at(v, i), depth + 1)) == PERI_OK)
-            continue;
-        peri_value_unref(list);
-        return NULL;
-    }
-    return list;
-}
-
-static struct peri_value *without(const struct peri_personal *set, struct peri_value *v, int depth)
-{
-    size_t len = 0, hidden_len = 0;
-    char *hidden = NULL, *number = NULL;
-    const char *text = peri_value_textn(v, &len);
-    if (depth >= DEPTH_MAX)
-        return peri_value_str("[too deep to be shown]");
-    if (!text && peri_value_is_number(v) && (number = peri_json_text(v, PERI_JSON_COMPACT))) {
-        text = number;
-        len = strlen(number);
-    }
-    bool found = text && hide(set, text, len, &hidden, &hidden_len);
-    free(number);
-    if (found) {
-        struct peri_value *s = peri_value_strn(hidden, hidden_len);
-        free(hidden);
-        return s ? s : peri_value_str("[personal]");
-    }
-    if (peri_value_is(v, PERI_MAP))
-        return map_without(set, v, depth);
-    return peri_value_is(v, PERI_LIST) ? list_without(set, v, depth) : peri_value_ref(v);
+    return hide(ctx, text, len, ret, ret_len);
 }
 
 struct peri_value *peri_personal_hide_value(struct peri_personal *set, struct peri_value *v)
 {
+    struct peri_hiding hiding = {hide_any, set, true, "[personal]", DEPTH_MAX};
     pthread_mutex_lock(&set->lock);
-    struct peri_value *clean = v && set->count ? without(set, v, 0) : peri_value_ref(v);
+    struct peri_value *clean = v && set->count ? peri_value_hidden(&hiding, v) : peri_value_ref(v);
     pthread_mutex_unlock(&set->lock);
     return clean;
 }

@@ -64,26 +64,6 @@ void peri_schema_report_finish(struct peri_schema_report *r)
     memset(r, 0, sizeof(*r));
 }
 
-static size_t descend(struct checker *c, const char *name, size_t len)
-{
-    size_t before = c->path.len;
-    peri_buf_putc(&c->path, '/');
-    for (size_t i = 0; i < len; i++) {
-        if (name[i] == '~' || name[i] == '/')
-            peri_buf_puts(&c->path, name[i] == '~' ? "~0" : "~1");
-        else
-            peri_buf_putc(&c->path, name[i]);
-    }
-    return before;
-}
-
-static void ascend(struct checker *c, size_t before)
-{
-    c->path.len = before;
-    if (c->path.data)
-        c->path.data[before] = '\0';
-}
-
 /* ---- types ---- */
 
 static bool is_integer(const struct peri_value *v)
@@ -393,9 +373,9 @@ static void check_list(struct checker *c, const struct peri_schema_node *node, c
     for (size_t i = 0; node->items && i < n; i++) {
         char index[24];
         int len = snprintf(index, sizeof(index), "%zu", i);
-        size_t before = descend(c, index, (size_t)len);
+        size_t before = peri_schema_enter(&c->path, index, (size_t)len);
         check(c, node->items, peri_list_at(v, i), "items");
-        ascend(c, before);
+        peri_schema_leave(&c->path, before);
     }
 }
 
@@ -426,20 +406,20 @@ static void check_map(struct checker *c, const struct peri_schema_node *node, co
         const struct peri_value *member = peri_map_atn(v, p->key, p->key_len);
         if (!member)
             continue;
-        size_t before = descend(c, p->key, p->key_len);
+        size_t before = peri_schema_enter(&c->path, p->key, p->key_len);
         check(c, p->schema, member, "properties");
-        ascend(c, before);
+        peri_schema_leave(&c->path, before);
     }
     for (void *it = node->additional ? peri_map_first(v) : NULL; it; it = peri_map_next(v, it)) {
         const char *key = peri_map_key(it, &len);
         if (peri_map_atn(node->property_map, key, len))
             continue;
-        size_t before = descend(c, key, len);
+        size_t before = peri_schema_enter(&c->path, key, len);
         if (node->additional->never)
             refuse_member(c, node, key);
         else
             check(c, node->additional, peri_map_item(it), "additionalProperties");
-        ascend(c, before);
+        peri_schema_leave(&c->path, before);
     }
 }
 

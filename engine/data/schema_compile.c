@@ -25,25 +25,24 @@ static enum peri_status refuse(struct compiler *c, const char *what)
         c->err, PERI_EINVAL, "schema", "schema at %s: %s", c->path.len ? peri_buf_text(&c->path) : "the root", what);
 }
 
-/* Appends "/name" and returns the length to go back to. */
-static size_t descend(struct compiler *c, const char *name, size_t len)
+size_t peri_schema_enter(struct peri_buf *path, const char *name, size_t len)
 {
-    size_t before = c->path.len;
-    peri_buf_putc(&c->path, '/');
+    size_t before = path->len;
+    peri_buf_putc(path, '/');
     for (size_t i = 0; i < len; i++) {
         if (name[i] == '~' || name[i] == '/')
-            peri_buf_puts(&c->path, name[i] == '~' ? "~0" : "~1");
+            peri_buf_puts(path, name[i] == '~' ? "~0" : "~1");
         else
-            peri_buf_putc(&c->path, name[i]);
+            peri_buf_putc(path, name[i]);
     }
     return before;
 }
 
-static void ascend(struct compiler *c, size_t before)
+void peri_schema_leave(struct peri_buf *path, size_t before)
 {
-    c->path.len = before;
-    if (c->path.data)
-        c->path.data[before] = '\0';
+    path->len = before;
+    if (path->data)
+        path->data[before] = '\0';
 }
 
 static enum peri_status compile(struct compiler *c, const struct peri_value *source, struct peri_schema_node **ret);
@@ -101,11 +100,11 @@ static enum peri_status on_properties(
     for (void *it = peri_map_first(v); it; it = peri_map_next(v, it)) {
         struct peri_schema_property *p = &node->properties[node->property_count];
         p->key = peri_map_key(it, &p->key_len);
-        size_t before = descend(c, p->key, p->key_len);
+        size_t before = peri_schema_enter(&c->path, p->key, p->key_len);
         enum peri_status st = compile(c, peri_map_item(it), &p->schema);
         if (st)
             return st;
-        ascend(c, before);
+        peri_schema_leave(&c->path, before);
         node->property_count++;
     }
     return PERI_OK;
@@ -326,10 +325,10 @@ static enum peri_status read_keyword(
     for (size_t i = 0; i < KEYWORDS; i++) {
         if (strlen(keywords[i].name) != len || memcmp(keywords[i].name, name, len) != 0)
             continue;
-        size_t before = descend(c, name, len);
+        size_t before = peri_schema_enter(&c->path, name, len);
         enum peri_status st = keywords[i].fn(c, node, v, keywords[i].arg);
         if (st == PERI_OK)
-            ascend(c, before);
+            peri_schema_leave(&c->path, before);
         return st;
     }
     return unknown_keyword(c, name);

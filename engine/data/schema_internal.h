@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/arena.h"
+#include "base/buf.h"
 #include "data/format.h"
 #include "data/regex.h"
 #include "data/schema.h"
@@ -51,6 +52,9 @@ struct peri_schema {
     struct peri_schema_regex *regexes;
 };
 
+/* Appends "/name" to a JSON Pointer; returns the length that peri_schema_leave goes back to. */
+size_t peri_schema_enter(struct peri_buf *path, const char *name, size_t len);
+void peri_schema_leave(struct peri_buf *path, size_t before);
 /* The map {"$secret": "name"}, which stands for a text from the secret store. */
 bool peri_schema_is_secret(const struct peri_value *v);
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Starting and ending the processes of plugins. posix_spawn, because a fork of the service would copy its page tables
- * for every start; what the child does to itself (limits, filter) it does after the exec, before it reads anything. */
+/* Starting and ending the processes of plugins. What the child does to itself (limits, filter) it does after the exec,
+ * before it reads anything. */
 #include "plugin/cell.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "plugin/spawn.h"
 
 #define CPU_STEP_S 20 /* processor time from one top-up to the next; far more than the calls of a second can use */
 #define TOP_UP_NS 1000000000
@@ -52,41 +51,13 @@ static char *find_program(void)
 
 static int start(const char *program, int fd, size_t memory, pid_t *ret_pid)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    sigset_t all, none;
     char text[2][32];
     char name[] = PROGRAM, locale[] = "LC_ALL=C";
     char *argv[] = {name, text[0], text[1], NULL}, *envp[] = {locale, NULL};
+    const int fds[] = {-1, -1, -1, [PERI_CELL_FD] = fd};
     snprintf(text[0], sizeof(text[0]), "%zu", memory);
     snprintf(text[1], sizeof(text[1]), "%ld", (long)getpid());
-    sigfillset(&all);
-    sigemptyset(&none);
-    int failed = posix_spawn_file_actions_init(&actions);
-    if (failed)
-        return failed;
-    failed = posix_spawnattr_init(&attr);
-    if (failed) {
-        posix_spawn_file_actions_destroy(&actions);
-        return failed;
-    }
-    for (int i = 0; !failed && i < 3; i++)
-        failed = posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&actions, fd, PERI_CELL_FD);
-    if (!failed)
-        failed = posix_spawn_file_actions_addclosefrom_np(&actions, PERI_CELL_FD + 1);
-    if (!failed)
-        failed = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    if (!failed)
-        failed = posix_spawnattr_setsigdefault(&attr, &all);
-    if (!failed)
-        failed = posix_spawnattr_setsigmask(&attr, &none);
-    if (!failed)
-        failed = posix_spawn(ret_pid, program, &actions, &attr, argv, envp);
-    posix_spawnattr_destroy(&attr);
-    posix_spawn_file_actions_destroy(&actions);
-    return failed;
+    return peri_spawn(program, argv, envp, fds, sizeof(fds) / sizeof(fds[0]), ret_pid);
 }
 
 enum peri_status peri_cell_spawn(

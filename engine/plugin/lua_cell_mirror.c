@@ -137,15 +137,8 @@ void peri_cell_forget(struct peri_cell *cell)
 /* The table or function at the top gets a number. */
 static uint32_t number_top(lua_State *L, struct peri_cell *cell)
 {
-    uint32_t number = ++cell->refs;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &key_refs);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)number);
-    lua_pushvalue(L, -2);
-    lua_pushinteger(L, (lua_Integer)number);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-    return number;
+    peri_wire_number(L, &key_refs, ++cell->refs);
+    return cell->refs;
 }
 
 /* The function or table at the top, with all that is in it, each with its number: 'f' number; 't' number flags

@@ -65,18 +65,6 @@ static void push_stub(lua_State *L, uint32_t number, int code)
     lua_pushcclosure(L, stub, 2);
 }
 
-/* The thing at the top has this number. */
-static void number_top(lua_State *L, uint32_t number)
-{
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &key_refs);
-    lua_pushvalue(L, -2);
-    lua_rawseti(L, -2, (lua_Integer)number);
-    lua_pushvalue(L, -2);
-    lua_pushinteger(L, (lua_Integer)number);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-}
-
 static bool push_ref(lua_State *L, uint8_t tag, uint32_t number, void *user)
 {
     if (tag != PERI_WIRE_REF)
@@ -87,7 +75,7 @@ static bool push_ref(lua_State *L, uint8_t tag, uint32_t number, void *user)
     if (!known) { /* a function of this call's ctx */
         lua_pop(L, 1);
         push_stub(L, number, 0);
-        number_top(L, number);
+        peri_wire_number(L, &key_refs, number);
     }
     return true;
 }
@@ -221,11 +209,11 @@ static void read_thing(lua_State *L, struct peri_message *in, const char *area, 
     uint32_t number = peri_message_get32(in);
     if (kind == 'f') {
         push_stub(L, number, code_of(area, name));
-        number_top(L, number);
+        peri_wire_number(L, &key_refs, number);
         return;
     }
     lua_newtable(L);
-    number_top(L, number);
+    peri_wire_number(L, &key_refs, number);
     int flags = peri_message_get8(in);
     if (flags & 1)
         peri_vm_mark_list(L, -1);
@@ -259,7 +247,7 @@ static int open_api(lua_State *L, void *user)
     uint32_t print = peri_message_get32(&inside->in);
     if (print) {
         push_stub(L, print, CODE_LOG | CODE_PRINT);
-        number_top(L, print);
+        peri_wire_number(L, &key_refs, print);
         peri_vm_set_print(L);
     }
     return 0;

@@ -247,3 +247,14 @@ void peri_wire_push(lua_State *L, struct peri_message *in, const struct peri_wir
     luaL_checkstack(L, 3 * DEPTH + 10, "value");
     push_any(L, in, ends, peri_message_get8(in), 0);
 }
+
+void peri_wire_number(lua_State *L, const void *key, uint32_t number)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, key);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, (lua_Integer)number);
+    lua_pushvalue(L, -2);
+    lua_pushinteger(L, (lua_Integer)number);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}

@@ -27,6 +27,9 @@ struct peri_wire_ends {
 /* Tags that put and push share with the ends. */
 enum { PERI_WIRE_REF = 32 /* the host's, by its number */, PERI_WIRE_HANDLE /* the plugin's function */ };
 
+/* The table or function at the top has this number, in the table (number -> thing and back) under key of the registry.
+ */
+void peri_wire_number(lua_State *L, const void *key, uint32_t number);
 /* Appends the value at idx. Runs no Lua code and raises nothing (but the call may end: time). When it does not fit,
  * out->failed is set. */
 void peri_wire_put(lua_State *L, int idx, struct peri_buf *out, const struct peri_wire_ends *ends);

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "data/json.h"
+#include "plugin/spawn.h"
 
 #define SAID_MAX 65536
 
@@ -117,39 +117,10 @@ static int64_t now_ms(void)
 
 static int spawn(struct probe *probe, const char *program, const char *path, int out, int errors)
 {
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-    sigset_t all, none;
     char *argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "plugins", (char *)(uintptr_t) "probe",
         (char *)(uintptr_t) "--json", (char *)(uintptr_t)path, NULL};
-    int failed = posix_spawn_file_actions_init(&actions);
-    if (failed)
-        return failed;
-    failed = posix_spawnattr_init(&attr);
-    if (failed) {
-        posix_spawn_file_actions_destroy(&actions);
-        return failed;
-    }
-    sigfillset(&all);
-    sigemptyset(&none);
-    failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-    if (!failed)
-        failed = posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
-    if (!failed)
-        failed = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-    if (!failed)
-        failed = posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    if (!failed)
-        failed = posix_spawnattr_setsigdefault(&attr, &all);
-    if (!failed)
-        failed = posix_spawnattr_setsigmask(&attr, &none);
-    if (!failed)
-        failed = posix_spawn(&probe->pid, program, &actions, &attr, argv, environ);
-    posix_spawnattr_destroy(&attr);
-    posix_spawn_file_actions_destroy(&actions);
-    return failed;
+    const int fds[] = {-1, out, errors};
+    return peri_spawn(program, argv, environ, fds, sizeof(fds) / sizeof(fds[0]), &probe->pid);
 }
 
 /* False: the pipe has ended. What is beyond the bound is read and dropped. */
