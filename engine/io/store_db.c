@@ -209,6 +209,8 @@ enum peri_status peri_db_open(struct peri_db *db, const char *path, enum peri_db
     int rc = sqlite3_open_v2(path, &db->handle, flags, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_busy_timeout(db->handle, 5000);
+    if (rc == SQLITE_OK)
+        rc = peri_dedupe_register(db->handle);
     enum peri_status st = rc == SQLITE_OK ? PERI_OK : peri_db_error(db, rc, err);
     if (!st) {
         sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);

@@ -140,9 +140,19 @@ enum peri_status peri_db_meta_set(
 enum peri_status peri_db_meta_set_int(
     struct peri_db *db, const char *key, int64_t value, struct peri_error *err) PERI_MUST_CHECK;
 
-/* Senders' ids are kept as 16 bytes of their SHA-256, so that a row is small whatever the sender calls its events. */
-#define PERI_DEDUPE_HASH 16
-void peri_dedupe_hash(const char *external_id, unsigned char out[PERI_DEDUPE_HASH]);
+/* store_dedupe.c: events that their senders repeat, recognised by source and the sender's id. */
+#define PERI_DEDUPE_KEY 130 /* bytes of a key at most */
+/* *ret_first: the seq of the event that has this pair already, or 0 and the pair is taken for seq. */
+enum peri_status peri_dedupe_take(struct peri_tx *tx, const char *source, const char *external_id, uint64_t seq,
+    uint64_t *ret_first, struct peri_error *err) PERI_MUST_CHECK;
+/* The pair is taken for seq, if nobody has it. */
+enum peri_status peri_dedupe_put(struct peri_db *db, const char *source, const char *external_id, int64_t seq,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* The pair is free again, if it is seq that has it; peri_db_changes tells. */
+enum peri_status peri_dedupe_forget(struct peri_tx *tx, const char *source, const char *external_id, int64_t seq,
+    struct peri_error *err) PERI_MUST_CHECK;
+/* Makes dedupe_key(source, id) known to a connection. An SQLite result code. */
+int peri_dedupe_register(sqlite3 *handle);
 /* Checksum of what an attempt sent and got; either may be NULL. */
 uint32_t peri_step_crc(const char *params, const char *result);
 

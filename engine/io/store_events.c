@@ -39,44 +39,6 @@ enum {
     C_CRC
 };
 
-void peri_dedupe_hash(const char *external_id, unsigned char out[PERI_DEDUPE_HASH])
-{
-    unsigned char whole[32];
-    peri_sha256(external_id, strlen(external_id), whole);
-    memcpy(out, whole, PERI_DEDUPE_HASH);
-}
-
-/* *ret_first: the seq of the event that has this (source, external id) already, or 0 and the pair is taken for seq. */
-static enum peri_status dedupe(
-    struct peri_tx *tx, const struct peri_event *event, uint64_t *ret_first, struct peri_error *err)
-{
-    unsigned char hash[PERI_DEDUPE_HASH];
-    peri_dedupe_hash(event->external_id, hash);
-    struct peri_stmt q;
-    enum peri_status st =
-        peri_stmt_open(&q, tx->db, "INSERT INTO dedupe(src,xid,seq) VALUES(?,?,?) ON CONFLICT DO NOTHING", err);
-    if (st)
-        return st;
-    peri_stmt_text(&q, event->source);
-    peri_stmt_blob(&q, hash, sizeof(hash));
-    peri_stmt_int(&q, (int64_t)tx->next_seq);
-    st = peri_stmt_exec(&q, err);
-    *ret_first = 0;
-    if (st || peri_db_changes(tx->db) > 0)
-        return st;
-    st = peri_stmt_open(&q, tx->db, "SELECT seq FROM dedupe WHERE src=? AND xid=?", err);
-    if (st)
-        return st;
-    peri_stmt_text(&q, event->source);
-    peri_stmt_blob(&q, hash, sizeof(hash));
-    bool row = false;
-    st = peri_stmt_row(&q, &row, err);
-    if (!st)
-        *ret_first = row ? (uint64_t)peri_stmt_get_int(&q, 0) : 0;
-    peri_stmt_close(&q);
-    return st;
-}
-
 static enum peri_status insert(
     struct peri_tx *tx, const struct peri_event *event, const char *ext, struct peri_error *err)
 {
@@ -111,7 +73,9 @@ enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *eve
     if (!event->source || !event->source[0] || !event->type || !event->type[0])
         return peri_error_set(err, PERI_EINVAL, NULL, "an event needs a source and a type");
     uint64_t first = 0;
-    enum peri_status st = event->external_id ? dedupe(tx, event, &first, err) : PERI_OK;
+    enum peri_status st = PERI_OK;
+    if (event->external_id)
+        st = peri_dedupe_take(tx, event->source, event->external_id, tx->next_seq, &first, err);
     if (st)
         return st;
     event->duplicate = first != 0;

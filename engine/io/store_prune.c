@@ -69,18 +69,9 @@ static enum peri_status one(struct peri_tx *tx, const char *sql, int64_t number,
 static enum peri_status forget_duplicate(
     struct peri_tx *tx, const struct victim *v, int64_t *rows, struct peri_error *err)
 {
-    struct peri_stmt q;
-    unsigned char hash[PERI_DEDUPE_HASH];
     if (!v->external_id)
         return PERI_OK;
-    peri_dedupe_hash(v->external_id, hash);
-    enum peri_status st = peri_stmt_open(&q, tx->db, "DELETE FROM dedupe WHERE src=? AND xid=? AND seq=?", err);
-    if (st)
-        return st;
-    peri_stmt_text(&q, v->source);
-    peri_stmt_blob(&q, hash, sizeof(hash));
-    peri_stmt_int(&q, v->seq);
-    st = peri_stmt_exec(&q, err);
+    enum peri_status st = peri_dedupe_forget(tx, v->source, v->external_id, v->seq, err);
     if (!st)
         *rows -= peri_db_changes(tx->db);
     return st;

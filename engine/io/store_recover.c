@@ -201,18 +201,10 @@ static enum peri_status remake_duplicate(
 {
     const char *id = peri_stmt_get_text(row, find_column(t, "xid"));
     int64_t seq = peri_stmt_get_int(row, find_column(t, "seq"));
-    unsigned char hash[PERI_DEDUPE_HASH];
-    struct peri_stmt q;
-    if (!id || seq <= r->dedupe_mark)
+    const char *source = peri_stmt_get_text(row, find_column(t, "src"));
+    if (!id || !source || seq <= r->dedupe_mark)
         return PERI_OK;
-    peri_dedupe_hash(id, hash);
-    enum peri_status st = peri_stmt_open(&q, &r->to, "INSERT OR IGNORE INTO dedupe(src,xid,seq) VALUES(?,?,?)", err);
-    if (st)
-        return st;
-    peri_stmt_text(&q, peri_stmt_get_text(row, find_column(t, "src")));
-    peri_stmt_blob(&q, hash, sizeof(hash));
-    peri_stmt_int(&q, seq);
-    return peri_stmt_exec(&q, err);
+    return peri_dedupe_put(&r->to, source, id, seq, err);
 }
 
 static enum peri_status remake_terms(

@@ -197,8 +197,15 @@ static const char step_15[] = "CREATE TABLE cancels(rule TEXT NOT NULL, ckey TEX
                               " PRIMARY KEY(rule,ckey)) WITHOUT ROWID;"
                               "CREATE INDEX cancels_seq ON cancels(seq);";
 
+/* Duplicates by what their senders say, in its order (store_dedupe.c), not by its digest. */
+static const char step_16[] =
+    "DROP TABLE dedupe;"
+    "CREATE TABLE dedupe(k BLOB PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT OR IGNORE INTO dedupe(k,seq) SELECT dedupe_key(src,xid) AS k, seq FROM events WHERE xid IS NOT NULL"
+    " AND seq>coalesce((SELECT CAST(v AS INTEGER) FROM meta WHERE k='dedupe_mark'),0) ORDER BY k, seq;";
+
 const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9,
-    step_10, step_11, step_12, step_13, step_14, step_15, NULL};
+    step_10, step_11, step_12, step_13, step_14, step_15, step_16, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

@@ -162,4 +162,16 @@ static inline enum peri_status batch_fn(struct peri_tx *tx, void *arg, struct pe
     return peri_tx_batch(tx, arg, err);
 }
 
+/* Stores an event: was it recognised as one that is there? */
+static inline bool is_known(struct fixture *f, const char *source, const char *id)
+{
+    struct peri_event *e = make_event("a", id, "{}");
+    free(e->source);
+    e->source = peri_strdup(source);
+    ok(f, peri_store_run(f->store, insert_fn, e, &f->err));
+    bool known = e->duplicate;
+    peri_event_unref(e);
+    return known;
+}
+
 #endif

@@ -69,6 +69,31 @@ static void test_duplicate_gets_the_first_ones_number(void **state)
     assert_int_equal(insert_event(f, "a", "y", "{}"), 5);
 }
 
+static void test_duplicates_are_told_apart_whatever_source_and_id_are(void **state)
+{
+    struct fixture *f = *state;
+    char l64[65], l65[66], other65[66], huge[5001];
+    memset(l64, 'x', 64);
+    memset(l65, 'x', 65);
+    memset(huge, 'x', 5000);
+    l64[64] = l65[65] = huge[5000] = 0;
+    memcpy(other65, l65, sizeof(l65));
+    other65[64] = 'y';
+    /* Where one part ends and the other begins; ids that look like parts of a key; long ones on both sides. */
+    const char *const pairs[][2] = {{"a", "bc"}, {"ab", "c"}, {"abc", "1"}, {"a", "b"}, {"a", "b c"}, {"a", "B"},
+        {"a", "\001"}, {"a\001", "b"}, {"\001a", "b"}, {"a", "\377\377"}, {l64, "b"}, {l65, "b"}, {other65, "b"},
+        {"a", l64}, {"a", l65}, {"a", other65}, {l65, l65}, {l65, other65}, {other65, l65}, {huge, huge}, {"a", huge}};
+    size_t count = sizeof(pairs) / sizeof(pairs[0]);
+    for (size_t round = 0; round < 2; round++)
+        for (size_t i = 0; i < count; i++)
+            if (is_known(f, pairs[i][0], pairs[i][1]) != (round > 0))
+                fail_msg("pair %zu, round %zu", i, round);
+    fixture_close(f);
+    fixture_open(f);
+    for (size_t i = 0; i < count; i++)
+        assert_true(is_known(f, pairs[i][0], pairs[i][1]));
+}
+
 static enum peri_status twice_then_fail(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct peri_event *e = make_event("a", "lost", "{}");
@@ -312,6 +337,8 @@ int main(void)
         M(test_event_round_trip),
         M(test_plain_event_has_no_optional_members),
         cmocka_unit_test_setup_teardown(test_duplicate_gets_the_first_ones_number, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(
+            test_duplicates_are_told_apart_whatever_source_and_id_are, fixture_setup, fixture_teardown),
         M(test_rolled_back_event_leaves_no_trace),
         M(test_event_needs_source_and_type),
         M(test_unmatched_in_order),

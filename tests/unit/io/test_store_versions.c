@@ -113,6 +113,8 @@ static void test_every_version_is_taken_along(void **state)
         if (form(f, peri_store_db(f->store)) != fresh)
             fail_msg("version %d: what comes of it differs from a new database", version);
         assert_int_equal(insert_event(f, "t.T", "x9", "{}"), 3);
+        assert_true(is_known(f, "door", "x1") && is_known(f, "door", "x2"));
+        assert_false(is_known(f, "test", "x1"));
         snprintf(copy, sizeof(copy), "%s.v%d.bak", f->path, version);
         ok(f, peri_db_open(&db, copy, PERI_DB_WRITE, &f->err));
         assert_int_equal(number(f, &db, "PRAGMA user_version"), version);
