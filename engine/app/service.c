@@ -508,11 +508,6 @@ static enum peri_status open_store(struct keeper *k, struct peri_error *err)
     return peri_store_open(&options, &s->store, err);
 }
 
-static void announce(void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
-{
-    peri_pipeline_announce(ctx, type, data, about);
-}
-
 static struct peri_event *system_event(
     void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
 {
@@ -563,7 +558,10 @@ static enum peri_status open_host(struct keeper *k, struct peri_error *err)
         .channel_ctx = (void *)(uintptr_t)c,
         .reads = peri_privacy_watch_entity,
         .reads_ctx = s->privacy,
-        .ops = {peri_pipeline_host_submit, s->pipeline, announce, system_event},
+        .ops = {.submit = peri_pipeline_host_submit,
+            .insist = peri_pipeline_host_insist,
+            .system_event = system_event,
+            .ctx = s->pipeline},
         .workers = (int)c->limits.workers,
         .watch = true,
         .on_change = rules_changed,

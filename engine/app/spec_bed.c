@@ -166,12 +166,6 @@ static void sends(void *ctx, const char *plugin, const struct peri_value *messag
     (void)!peri_bed_keep_message(bed->sent, plugin, message);
 }
 
-static void announce(void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
-{
-    struct peri_spec_bed *bed = ctx;
-    peri_pipeline_announce(bed->pipeline, type, data, about);
-}
-
 static struct peri_event *system_event(
     void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
 {
@@ -183,6 +177,12 @@ static enum peri_status submit(void *ctx, struct peri_batch *batch, peri_store_d
 {
     struct peri_spec_bed *bed = ctx;
     return peri_pipeline_host_submit(bed->pipeline, batch, done, arg);
+}
+
+static void insist(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg)
+{
+    struct peri_spec_bed *bed = ctx;
+    peri_pipeline_host_insist(bed->pipeline, batch, done, arg);
 }
 
 /* ---- making the world ---- */
@@ -244,7 +244,7 @@ static enum peri_status open_host(
         .channel_ctx = bed,
         .sends = sends,
         .sends_ctx = bed,
-        .ops = {submit, bed, announce, system_event},
+        .ops = {.submit = submit, .insist = insist, .system_event = system_event, .ctx = bed},
         .workers = WORKERS,
     };
     enum peri_status st = peri_host_create(&options, &bed->host, err);

@@ -101,13 +101,15 @@ static enum peri_status submit(void *ctx, struct peri_batch *batch, peri_store_d
     return bed->pipeline ? peri_pipeline_host_submit(bed->pipeline, batch, done, arg) : PERI_ESTATE;
 }
 
-static void announce(void *ctx, const char *type, struct peri_value *data, const struct peri_event *about)
+static void insist(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg)
 {
     struct peri_trial_bed *bed = ctx;
-    if (bed->pipeline)
-        peri_pipeline_announce(bed->pipeline, type, data, about);
-    else
-        peri_value_unref(data);
+    if (bed->pipeline) {
+        peri_pipeline_host_insist(bed->pipeline, batch, done, arg);
+        return;
+    }
+    done(arg, PERI_ESTATE, NULL);
+    peri_batch_destroy(batch);
 }
 
 static struct peri_event *system_event(
@@ -154,7 +156,7 @@ static enum peri_status open_host(struct peri_trial_bed *bed, struct peri_diag *
         .approve_all = bed->cli->approve_all,
         .settings = settings,
         .settings_ctx = bed,
-        .ops = {submit, bed, announce, system_event},
+        .ops = {.submit = submit, .insist = insist, .system_event = system_event, .ctx = bed},
         .workers = 1,
     };
     enum peri_status st = peri_host_create(&options, &bed->host, err);

@@ -48,11 +48,12 @@ struct peri_host_ops {
      * the caller still owns batch. */
     enum peri_status (*submit)(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg);
     void *ctx;
-    /* Something about plugins, schedules or messages that rules and plugins may hear (lang/system_event.h). about (may
-     * be NULL): the event it comes of. take data. May be NULL: nobody hears it. */
-    void (*announce)(void *ctx, const char *type, struct peri_value *data, const struct peri_event *about);
-    /* The same as an event that the host stores together with what it tells; NULL: nobody hears it, or it was kept for
-     * the start. take data. May be NULL. */
+    /* The same for what has happened already: asked again until the store takes it. take batch. NULL only together with
+     * system_event. */
+    void (*insist)(void *ctx, struct peri_batch *batch, peri_store_done done, void *arg);
+    /* Something about plugins, schedules or messages that rules and plugins may hear (lang/system_event.h), as an event
+     * that the host stores together with what it tells; NULL: nobody hears it, or it was kept for the start. about (may
+     * be NULL): the event it comes of. take data. May be NULL: nobody hears anything. */
     struct peri_event *(*system_event)(
         void *ctx, const char *type, struct peri_value *data, const struct peri_event *about);
 };

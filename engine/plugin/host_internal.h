@@ -373,6 +373,7 @@ struct peri_job {
     struct peri_timer *timer;
     struct peri_http_call *http;
     struct peri_account_wait *account_wait;
+    struct peri_telling *telling; /* it goes on when this is stored */
     struct peri_mono started;
     int64_t wall_ms, deadline_ms; /* deadline: monotonic ms, for children */
     bool answered, on_worker, flushing, finishing;
@@ -556,6 +557,7 @@ void peri_gate_leave(struct peri_job *job);
 void peri_op_perform(struct peri_job *job);
 bool peri_op_is_effect(const struct peri_op *op); /* would change something outside */
 void peri_op_cancel(struct peri_job *job);
+void peri_telling_forget(struct peri_job *job); /* the job goes away */
 
 /* host_account.c. What a handle's name says before the name of an account; names of secrets have no colon. */
 #define PERI_ACCOUNT_HANDLE "account:"
@@ -613,7 +615,8 @@ struct peri_event *peri_host_event(const struct peri_plugin *plugin, const char 
 struct peri_event *peri_host_sent_event(const struct peri_job *job, const char *channel, const char *key);
 /* A channel's handler has ended well: what it says came in becomes part of what it has written. */
 void peri_host_mark_received(struct peri_job *job);
-void peri_host_tell_due(struct peri_host *host, const char *plugin, const char *name, int64_t due_ms, int64_t now_ms);
+/* schedule: its id. The same occurrence is the same event, however often it is stored. */
+struct peri_event *peri_host_due_event(struct peri_host *host, const char *schedule, int64_t due_ms, int64_t now_ms);
 
 /* host_audit.c, loop: plugin.loaded, plugin.refused, plugin.failed; others hear of it in the same transaction. */
 void peri_host_audit(const struct peri_plugin *plugin, const char *action);

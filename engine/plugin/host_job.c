@@ -104,6 +104,7 @@ void peri_job_free(struct peri_job *job)
     if (job->trial && !job->answered) /* it never started */
         job->plugin->breaker.trial = false;
     peri_gate_leave(job);
+    peri_telling_forget(job);
     peri_native_free(job);
     peri_timer_cancel(job->timer);
     peri_batch_destroy(job->batch);
@@ -342,6 +343,8 @@ static void committed(void *arg, enum peri_status st, const struct peri_error *e
     job->batch = NULL; /* the pipeline destroys it */
     if (job->kind == PERI_JOB_WEBHOOK)
         PERI_FAILPOINT("webhook.stored");
+    if (job->kind == PERI_JOB_SCHEDULE)
+        PERI_FAILPOINT("plan.stored");
     if (st) {
         peri_error_set(&copy, st, err && err->code[0] ? err->code : NULL, "the writes were not stored: %s",
             err ? err->message : peri_status_name(st));

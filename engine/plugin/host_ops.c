@@ -319,47 +319,60 @@ static enum peri_status start_smtp(struct peri_job *job, struct peri_error *err)
 
 static enum peri_status start_child(struct peri_job *job, struct peri_job *child, char *key, struct peri_error *err);
 
+/* An event on its way into the store. It outlives its job, when the service ends before there was room for it. */
+struct peri_telling {
+    struct peri_job *job; /* NULL: gone */
+};
+
+void peri_telling_forget(struct peri_job *job)
+{
+    if (job->telling)
+        job->telling->job = NULL;
+    job->telling = NULL;
+}
+
 static void sent_told(void *arg, enum peri_status st, const struct peri_error *err)
 {
-    struct peri_job *job = arg;
+    struct peri_telling *telling = arg;
+    struct peri_job *job = telling->job;
+    PERI_FAILPOINT("message.told");
+    free(telling);
+    if (!job)
+        return;
+    job->telling = NULL;
     job->host->commits--;
     job->flushing = false;
     if (st)
         peri_warn(job->host->options.log, job->plugin->area, "message.Sent was not stored: %s",
             err ? err->message : peri_status_name(st));
-    PERI_FAILPOINT("message.told");
     peri_job_resume(job);
 }
 
-/* The sender goes on when this is stored, so that its run never knows more than was told. False: there is nothing to
- * wait for. */
+/* The sender goes on when this is stored, so that its run never knows more than was told, also when the store has no
+ * room for a while. False: there is nothing to wait for. */
 static bool tell_sent(struct peri_job *job, const struct peri_job *child)
 {
     struct peri_host *host = job->host;
     struct peri_event *event =
         child->kind == PERI_JOB_SEND ? peri_host_sent_event(job, child->plugin->id, child->key) : NULL;
     struct peri_batch *batch = event ? peri_batch_create() : NULL;
-    if (!batch) {
+    struct peri_telling *telling = batch ? calloc(1, sizeof(*telling)) : NULL;
+    if (!telling) {
         peri_event_unref(event);
+        peri_batch_destroy(batch);
         return false;
     }
     if (peri_batch_event(batch, event)) {
         peri_batch_destroy(batch);
+        free(telling);
         return false;
     }
+    telling->job = job;
+    job->telling = telling;
     job->flushing = true;
     host->commits++;
-    if (host->options.ops.submit(host->options.ops.ctx, batch, sent_told, job) == PERI_OK)
-        return true;
-    job->flushing = false;
-    host->commits--;
-    /* No room now: it goes with what the sender writes. */
-    if (!job->batch)
-        job->batch = peri_batch_create();
-    if (job->batch)
-        (void)!peri_batch_event(job->batch, peri_event_ref(event));
-    peri_batch_destroy(batch);
-    return false;
+    host->options.ops.insist(host->options.ops.ctx, batch, sent_told, telling);
+    return true;
 }
 
 /* The provider does not know the message: now it is sent, as it was asked for. */

@@ -6,7 +6,11 @@
  *
  * run names a function of the package's `jobs`; without it the handler is one that was kept when the schedule was made.
  * What came due while nobody could run it fires once when somebody can. The row changes together with what the handler
- * wrote; a crash before that fires it again. */
+ * wrote; a crash before that fires it again.
+ *
+ * That it has fired is told (schedule.Fired) in the first transaction that its handler writes, and that is the one of
+ * the row at the latest. The event is named after schedule and due time, so that it is told once, also when the handler
+ * has to begin again. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +35,7 @@ struct peri_plan {
     struct peri_plan_timing timing;
     int64_t anchor_ms, last_ms, next_ms;
     int64_t begun_ms;
+    int64_t due_ms; /* of what has begun */
     struct peri_job *job;
     unsigned serial, begun_serial; /* a plan that its own handler has changed is another one */
     int attempts;
@@ -207,14 +212,26 @@ static void row_stored(void *arg, enum peri_status st, const struct peri_error *
         peri_warn(host->options.log, "plugins", "a schedule was not stored: %s", err ? err->message : "");
 }
 
-/* The handler failed: what it wrote is gone, the row still has to know. */
-static void store_fired(struct peri_plan *plan, int64_t now)
+/* Nothing when nobody hears it. */
+static enum peri_status add_told(struct peri_batch *batch, const struct peri_plan *plan)
+{
+    struct peri_event *event = peri_host_due_event(plan->host, plan->id, plan->due_ms, plan->begun_ms);
+    return event ? peri_batch_event(batch, event) : PERI_OK;
+}
+
+/* The handler failed: what it wrote is gone, the row and those who hear of it still have to know. */
+static void store_fired(struct peri_plan *plan, int64_t now, bool row)
 {
     struct peri_host *host = plan->host;
     struct peri_batch *batch = host->options.ops.submit ? peri_batch_create() : NULL;
+    if (!batch || add_told(batch, plan) || (row && add_fired(batch, plan, now)) || !peri_batch_count(batch)) {
+        peri_batch_destroy(batch);
+        return;
+    }
     host->commits++;
-    if (!batch || add_fired(batch, plan, now) ||
-        host->options.ops.submit(host->options.ops.ctx, batch, row_stored, host) != PERI_OK) {
+    if (host->options.ops.insist)
+        host->options.ops.insist(host->options.ops.ctx, batch, row_stored, host);
+    else if (host->options.ops.submit(host->options.ops.ctx, batch, row_stored, host) != PERI_OK) {
         host->commits--;
         peri_batch_destroy(batch);
     }
@@ -227,11 +244,12 @@ static void failed(struct peri_plan *plan, const struct peri_error *err, int64_t
     bool once = plan->timing.kind == PERI_PLAN_AFTER;
     if (once && err->retryable && ++plan->attempts < ATTEMPTS_MAX) {
         plan->next_ms = now + (err->retry_after_ms > 0 ? err->retry_after_ms : (int64_t)PAUSE_MS << plan->attempts);
+        store_fired(plan, now, false);
         return;
     }
     peri_warn(host->options.log, p ? p->area : "plugins", "schedule %s%s: %s [%s]", plan->name,
         once ? " is given up" : "", err->message, err->code);
-    store_fired(plan, now);
+    store_fired(plan, now, true);
     if (once)
         drop_plan(plan);
     else
@@ -243,14 +261,17 @@ static void fired(struct peri_job *job, const struct peri_call_result *result)
     struct peri_plan *plan = job->arg;
     struct peri_host *host = plan->host;
     int64_t now = peri_clock_wall_ms(&host->options.clock);
+    bool changed = plan->gone || plan->serial != plan->begun_serial;
     plan->job = NULL;
+    if (changed && result->status && !host->closing)
+        store_fired(plan, now, false);
     if (plan->gone) {
         free_plan(plan);
         return;
     }
     if (host->closing || (result->status && !strcmp(result->error.code, "stopping")))
         return; /* the next start fires it again */
-    if (plan->serial == plan->begun_serial) {
+    if (!changed) {
         if (result->status)
             failed(plan, &result->error, now);
         else if (plan->timing.kind == PERI_PLAN_AFTER)
@@ -297,6 +318,20 @@ static void forget(struct peri_plan *plan)
     }
 }
 
+/* Its batch begins with what is to be told. False: memory is out. */
+static bool begin_telling(struct peri_plan *plan, struct peri_job *job)
+{
+    plan->due_ms = plan->timing.kind == PERI_PLAN_AFTER ? plan->timing.at_ms : plan->next_ms;
+    job->batch = peri_batch_create();
+    if (!job->batch || add_told(job->batch, plan))
+        return false;
+    if (!peri_batch_count(job->batch)) {
+        peri_batch_destroy(job->batch);
+        job->batch = NULL;
+    }
+    return true;
+}
+
 static void fire(struct peri_plan *plan, struct peri_plugin *p, int64_t now)
 {
     const char *run = peri_map_text(plan->spec, "run");
@@ -316,7 +351,7 @@ static void fire(struct peri_plan *plan, struct peri_plugin *p, int64_t now)
         job->finish = fired;
         job->arg = plan;
     }
-    if (!job || !job->params || !job->name) {
+    if (!job || !job->params || !job->name || !begin_telling(plan, job)) {
         peri_job_free(job);
         plan->next_ms = now + RETRY_MS;
         return;
@@ -325,9 +360,7 @@ static void fire(struct peri_plan *plan, struct peri_plugin *p, int64_t now)
     if (peri_job_start(job, false, &err)) { /* busy, or at rest */
         plan->job = NULL;
         plan->next_ms = now + (err.retry_after_ms > 0 ? err.retry_after_ms : RETRY_MS);
-        return;
     }
-    peri_host_tell_due(plan->host, plan->plugin_id, plan->name, plan->next_ms, now);
 }
 
 static struct peri_plugin *able(const struct peri_plan *plan)

@@ -7,18 +7,10 @@
 #include "data/json.h"
 #include "plugin/host_internal.h"
 
-static void tell(struct peri_host *host, const char *type, struct peri_value *data, const struct peri_event *about)
-{
-    if (host->options.ops.announce && !host->closing)
-        host->options.ops.announce(host->options.ops.ctx, type, data, about);
-    else
-        peri_value_unref(data);
-}
-
 /* {plugin, version?}, or NULL when nobody is there to hear it. */
 static struct peri_value *plugin_data(const struct peri_plugin *p)
 {
-    struct peri_value *v = p->host->options.ops.announce && !p->host->closing ? peri_value_map() : NULL;
+    struct peri_value *v = p->host->options.ops.system_event && !p->host->closing ? peri_value_map() : NULL;
     enum peri_status st = v ? peri_map_put_text(v, "plugin", p->id) : PERI_ENOMEM;
     if (!st && p->manifest)
         st = peri_map_put_text(v, "version", p->manifest->version);
@@ -104,14 +96,23 @@ void peri_host_mark_received(struct peri_job *job)
         peri_warn(job->host->options.log, p->area, "out of memory: message.Received is not told");
 }
 
-void peri_host_tell_due(struct peri_host *host, const char *plugin, const char *name, int64_t due_ms, int64_t now_ms)
+struct peri_event *peri_host_due_event(struct peri_host *host, const char *schedule, int64_t due_ms, int64_t now_ms)
 {
-    struct peri_value *v = host->options.ops.announce ? peri_value_map() : NULL;
-    put_text(v, "plugin", plugin);
-    put_text(v, "name", name);
-    if (v && !peri_map_put_time(v, "scheduled_at", due_ms) &&
-        !peri_map_put_int(v, "late_ms", now_ms > due_ms ? now_ms - due_ms : 0))
-        tell(host, "schedule.Fired", v, NULL);
-    else
+    const char *plugin = schedule + strlen("plugin:"), *slash = strchr(plugin, '/');
+    struct peri_value *v = host->options.ops.system_event ? peri_value_map() : NULL;
+    char *id = slash ? peri_strndup(plugin, (size_t)(slash - plugin)) : NULL;
+    put_text(v, "plugin", id);
+    put_text(v, "name", slash ? slash + 1 : NULL);
+    free(id);
+    if (!v || peri_map_put_time(v, "scheduled_at", due_ms) ||
+        peri_map_put_int(v, "late_ms", now_ms > due_ms ? now_ms - due_ms : 0)) {
         peri_value_unref(v);
+        return NULL;
+    }
+    struct peri_event *event = event_of(host, "schedule.Fired", v, NULL);
+    if (event && !(event->external_id = peri_asprintf("%s/%lld", schedule, (long long)due_ms))) {
+        peri_event_unref(event);
+        return NULL;
+    }
+    return event;
 }

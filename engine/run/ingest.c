@@ -179,8 +179,8 @@ static void ingest_done(void *arg, enum peri_status st, const struct peri_error 
     free_ingest(in);
 }
 
-static enum peri_status commit_batch(
-    struct peri_pipeline *p, struct peri_batch *batch, peri_store_done done, void *arg, struct peri_error *err)
+static enum peri_status commit_batch(struct peri_pipeline *p, struct peri_batch *batch, bool stubborn,
+    peri_store_done done, void *arg, struct peri_error *err)
 {
     struct ingest *in = calloc(1, sizeof(*in));
     if (!in)
@@ -198,8 +198,8 @@ static enum peri_status commit_batch(
     }
     p->submitting++;
     enum peri_status st = peri_batch_is_repeatable(batch)
-                              ? pipe_commit_repeatable(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, false)
-                              : pipe_commit(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, false);
+                              ? pipe_commit_repeatable(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, stubborn)
+                              : pipe_commit(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, stubborn);
     if (st != PERI_OK) {
         p->submitting--;
         free_ingest(in);
@@ -236,7 +236,7 @@ enum peri_status pipe_submit(struct peri_pipeline *p, struct peri_batch *batch, 
     if (st == PERI_OK && outside)
         st = flow_admit(p, batch, err);
     if (st == PERI_OK)
-        st = commit_batch(p, batch, done, arg, err);
+        st = commit_batch(p, batch, false, done, arg, err);
     if (st != PERI_OK)
         flow_refused(p, batch, st);
     return st;
@@ -263,4 +263,19 @@ enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *ba
     if (st != PERI_OK && st != PERI_EBUSY)
         peri_warn(p->options.log, "ingest", "a plugin's changes were refused: %s", err.message);
     return st;
+}
+
+void peri_pipeline_host_insist(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg)
+{
+    struct peri_error err = {0};
+    struct peri_pipeline *p = pipeline;
+    enum peri_status st = check_all(p, batch, false, &err);
+    if (st == PERI_OK)
+        st = commit_batch(p, batch, true, done, arg, &err);
+    if (st == PERI_OK)
+        return;
+    flow_refused(p, batch, st);
+    peri_warn(p->options.log, "ingest", "what is to be told was refused: %s", err.message);
+    done(arg, st, &err);
+    peri_batch_destroy(batch);
 }

@@ -122,14 +122,17 @@ void peri_pipeline_refused(struct peri_pipeline *pipeline, enum peri_status st);
 void peri_pipeline_refused_from(struct peri_pipeline *pipeline, const char *source, enum peri_status st);
 /* peri_host_ops.submit with the pipeline as ctx. */
 enum peri_status peri_pipeline_host_submit(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg);
+/* The same for what has happened already and has to be told: a store that is busy, full or out of memory is asked again
+ * until it takes it. take batch. */
+void peri_pipeline_host_insist(void *pipeline, struct peri_batch *batch, peri_store_done done, void *arg);
 
 /* Something about the service itself (lang/system_event.h) that belongs to no run: becomes an event when somebody hears
  * it. about (may be NULL): the event it comes of. Before the start it is kept until then. take data */
 void peri_pipeline_announce(
     struct peri_pipeline *pipeline, const char *type, struct peri_value *data, const struct peri_event *about);
 
-/* The same, for whoever stores it in one transaction with what it tells: a new event, or NULL. Before the start one about
- * a message is made in any case, as it is not known yet who hears it. take data */
+/* The same, for whoever stores it in one transaction with what it tells: a new event, or NULL. Before the start one
+ * about a message is made in any case, as it is not known yet who hears it. take data */
 struct peri_event *peri_pipeline_system_event(
     struct peri_pipeline *pipeline, const char *type, struct peri_value *data, const struct peri_event *about);
 

@@ -85,19 +85,16 @@ static void announced(void *arg, enum peri_status st, const struct peri_error *e
 static void submit(struct peri_pipeline *p, struct peri_event *event)
 {
     struct peri_batch *batch = event ? peri_batch_create() : NULL;
-    struct peri_error err = {0};
     if (!batch) {
         peri_event_unref(event);
         return;
     }
-    pipe_hold(p);
-    enum peri_status st = peri_batch_event(batch, event);
-    if (st == PERI_OK)
-        st = pipe_submit(p, batch, false, announced, p, &err);
-    if (st == PERI_OK)
+    if (peri_batch_event(batch, event)) {
+        peri_batch_destroy(batch);
         return;
-    peri_batch_destroy(batch);
-    announced(p, st, &err);
+    }
+    pipe_hold(p);
+    peri_pipeline_host_insist(p, batch, announced, p);
 }
 
 /* take data. Before the start nobody is known yet who might hear it. */
@@ -136,12 +133,13 @@ void peri_pipeline_announce(
 struct peri_event *peri_pipeline_system_event(
     struct peri_pipeline *p, const char *type, struct peri_value *data, const struct peri_event *about)
 {
-    bool early = !p->started, message = peri_str_starts(type, "message.");
+    /* What happens only once is stored although nobody is known yet who hears it. */
+    bool early = !p->started, once = peri_str_starts(type, "message.") || peri_str_starts(type, "schedule.");
     if (!data || p->dead || about_work(about) || (!early && !pipe_heard(p, type))) {
         peri_value_unref(data);
         return NULL;
     }
-    if (!early || message)
+    if (!early || once)
         return make_event(pipe_now(p), type, data, about, NULL);
     keep_early(p, type, data);
     return NULL;

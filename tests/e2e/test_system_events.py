@@ -181,6 +181,46 @@ return {
         self.dies_at(s, "unload.stored@1", lambda: s.request("POST", "/v1/plugins/test.post/disable", {}))
         self.assertEqual(self.notes(s, "plugin.Unloaded")[0]["plugin"], "test.post")
 
+    CLOCK_LUA = """
+return {
+  init = function(ctx) ctx.schedule.every("beat", "1s", "beat") ctx.schedule.after("once", "1s", "once") end,
+  jobs = {
+    beat = function(ctx, job)
+      ctx.data.put("beat", { source = "clock", externalId = job.due, due = job.due })
+      ctx.data.get("beat", "clock", "none") -- what was written is stored before this
+      ctx.data.put("beat", { source = "clock", externalId = job.due, ended = true })
+    end,
+    once = function(ctx, job)
+      ctx.data.put("beat", { source = "clock", externalId = "once", due = job.due })
+      error("it breaks")
+    end,
+  },
+}
+"""
+
+    def test_a_kill_while_a_schedule_of_a_plugin_fires_tells_of_it_once(self):
+        manifest = {**PLUGIN, "id": "test.clock", "permissions": ["scheduler:write", "data:write:beat", "data:read:beat"]}
+        s = self.start_with("schedule.Fired", work=False)
+        s.stop()
+        self.write_plugin("clock", manifest, self.CLOCK_LUA)
+        # The first write of a handler is stored, and its schedule does not know yet that it has fired.
+        self.dies_at(s, "plan.stored@1", lambda: None)
+        self.dies_at(s, "plan.stored@3", lambda: None)
+        harness.wait_for(lambda: len(self.rows(s, "beat", {"ended": True})) >= 3, "three beats", 15)
+        s.stop()
+        told = [json.loads(line) for line in s.cli("events", "list", "--limit", "1000", "--json", expect=0).stdout.splitlines()]
+        told = [e["data"] for e in told if e["type"] == "schedule.Fired"]
+        when = [t["scheduled_at"] for t in told if t["name"] == "beat"]
+        self.assertEqual(len(when), len(set(when)))
+        self.assertEqual(set(when), {row["due"] for row in self.rows(s, "beat", {"due": {"exists": True}})})
+        once = [t["scheduled_at"] for t in told if t["name"] == "once"]  # each start makes it anew, and each fails
+        self.assertTrue(once)
+        self.assertEqual(len(once), len(set(once)))
+
+    def rows(self, s, kind, where):
+        out = s.cli("data", "query", kind, "--where", json.dumps(where), "--json", expect=0).stdout
+        return [json.loads(line) for line in out.splitlines()]
+
     def test_nothing_is_kept_when_nobody_listens(self):
         s = self.start_with()
         s.runs_of(s.emit("a.B"))

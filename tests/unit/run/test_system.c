@@ -41,7 +41,8 @@ static void test_a_run_is_told_from_its_start_to_its_end(void **state)
 {
     struct bed bed;
     char all[16][512];
-    kit_open(&bed, WORK "---\nname: Listen\ntriggers: [{event: run.*}, {event: action.*}]\nactions: [{operator: x.ok}]\n");
+    kit_open(
+        &bed, WORK "---\nname: Listen\ntriggers: [{event: run.*}, {event: action.*}]\nactions: [{operator: x.ok}]\n");
     kit_send(&bed, "a.B", "{}");
     KIT_QUIET(&bed);
     assert_int_equal(told(&bed, all, 16), 4);
@@ -51,8 +52,9 @@ static void test_a_run_is_told_from_its_start_to_its_end(void **state)
     assert_string_equal(all[2], "action.After {\"attempt\":1,\"duration_ms\":0,\"event\":\"ev-1\",\"id\":\"it\","
                                 "\"operator\":\"x.ok\",\"rule\":\"work\",\"run\":\"run-1\",\"state\":\"done\","
                                 "\"step\":\"actions[0]\"}");
-    assert_string_equal(all[3], "run.Finished {\"duration_ms\":0,\"event\":\"ev-1\",\"rule\":\"work\",\"run\":\"run-1\","
-                                "\"state\":\"succeeded\"}");
+    assert_string_equal(all[3],
+        "run.Finished {\"duration_ms\":0,\"event\":\"ev-1\",\"rule\":\"work\",\"run\":\"run-1\","
+        "\"state\":\"succeeded\"}");
     assert_int_equal(kit_run_count(&bed, "succeeded"), 5); /* the work, and one for each that was told */
     kit_close(&bed);
 }
@@ -162,6 +164,41 @@ static void test_what_is_announced_before_the_start_is_told_after_it(void **stat
     kit_close(&bed);
 }
 
+static void count_done(void *arg, enum peri_status st, const struct peri_error *err)
+{
+    assert_int_equal(st, PERI_OK);
+    ++*(int *)arg;
+}
+
+/* The store has room for three operations. Whoever may not be refused is told when it is stored, once. */
+static void test_what_is_told_waits_for_room(void **state)
+{
+    struct bed bed;
+    int done = 0;
+    char all[32][512];
+    kit_open(&bed, LISTEN("message.*"));
+    kit_stop(&bed);
+    bed.max_queue = 3;
+    kit_start(&bed, LISTEN("message.*"));
+    for (int i = 0; i < 30; i++) {
+        struct peri_batch *batch = peri_batch_create();
+        struct peri_event *e = peri_pipeline_system_event(bed.pipe, "message.Sent", kit_json("{\"to\":\"ann\"}"), NULL);
+        assert_non_null(e);
+        assert_int_equal(peri_batch_event(batch, e), PERI_OK);
+        peri_pipeline_host_insist(bed.pipe, batch, count_done, &done);
+    }
+    for (int i = 0; i < 500 && (done < 30 || !kit_quiet(&bed)); i++) {
+        peri_loop_once(bed.loop, 2);
+        kit_advance(&bed, 60);
+    }
+    KIT_QUIET(&bed);
+    assert_int_equal(done, 30);
+    assert_int_equal(told(&bed, all, 32), 30);
+    assert_int_equal(kit_calls(&bed, "x.ok"), 30);
+    assert_true(peri_metric_value(bed.pipe->metrics.store_retries) > 0);
+    kit_close(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_a_run_that_was_replaced_is_told),
         cmocka_unit_test(test_what_was_told_survives_a_kill),
         cmocka_unit_test(test_what_is_announced_before_the_start_is_told_after_it),
+        cmocka_unit_test(test_what_is_told_waits_for_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
