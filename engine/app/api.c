@@ -9,6 +9,7 @@
 #include "app/privacy.h"
 #include "base/str.h"
 #include "data/json.h"
+#include "run/cloudevents.h"
 
 #define STREAM_MAX 32
 #define STREAM_PING_MS 15000
@@ -21,6 +22,7 @@ struct peri_api {
     uint64_t stream_id;
     struct peri_timer *ping;
     struct peri_metric *requests, *refused;
+    struct peri_ce_scratch *scratch;
 };
 
 static const struct peri_api_route *const tables[] = {peri_api_events, peri_api_runs, peri_api_rules, peri_api_plugins,
@@ -32,6 +34,11 @@ enum peri_status peri_api_create(struct peri_service *service, struct peri_api *
     struct peri_api *api = calloc(1, sizeof(*api));
     if (!api)
         return peri_error_nomem(err);
+    api->scratch = peri_ce_scratch_create();
+    if (!api->scratch) {
+        free(api);
+        return peri_error_nomem(err);
+    }
     api->service = service;
     api->requests =
         peri_metrics_counter(service->metrics, "http_requests_total", NULL, "HTTP requests that reached the API.");
@@ -73,7 +80,13 @@ void peri_api_destroy(struct peri_api *api)
         return;
     while (api->ops)
         peri_api_end(api->ops);
+    peri_ce_scratch_destroy(api->scratch);
     free(api);
+}
+
+struct peri_ce_scratch *peri_api_ce_scratch(struct peri_api *api)
+{
+    return api->scratch;
 }
 
 void peri_api_end(struct peri_api_op *op)

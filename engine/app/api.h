@@ -16,6 +16,9 @@ void peri_api_handle(void *api, struct peri_http_request *req);
 /* Is the path one that must be reached when all connections are in use? Not those by which events come in, nor streams.
  */
 bool peri_api_is_reserved(const char *path);
+/* What reading events uses again and again. */
+struct peri_ce_scratch;
+struct peri_ce_scratch *peri_api_ce_scratch(struct peri_api *api);
 
 /* --- for api_*.c --- */
 

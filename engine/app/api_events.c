@@ -26,6 +26,7 @@ static void write_all(struct peri_buf *out, const struct posted *p)
 {
     size_t n = peri_batch_events(p->batch);
     bool list = p->list || n != 1;
+    (void)peri_buf_reserve(out, n * (PERI_ID_TEXT + sizeof("{\"id\":\"\",\"duplicate\":true},")) + 2); /* at most */
     for (size_t i = 0; i < n; i++) {
         if (list)
             peri_buf_putc(out, i ? ',' : '[');
@@ -59,8 +60,8 @@ static void post_events(struct peri_api_op *op)
         peri_api_problem(op, 500, "out of memory");
         return;
     }
-    enum peri_status st =
-        peri_cloudevents_read(op->req, (size_t)op->service->config->limits.max_event_bytes, p->batch, &p->list, &err);
+    enum peri_status st = peri_cloudevents_read(op->req, peri_api_ce_scratch(op->api),
+        (size_t)op->service->config->limits.max_event_bytes, p->batch, &p->list, &err);
     if (st == PERI_OK && peri_batch_events(p->batch) == 0) {
         peri_batch_destroy(p->batch);
         peri_api_take_answer(op, 202, peri_value_list());

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,10 +79,26 @@ static size_t utf8_step(const unsigned char *s, size_t len)
     return n;
 }
 
-bool peri_utf8_valid(const char *s, size_t len, size_t *ret_offset)
+/* How many bytes from here on, in steps of eight, are ASCII. */
+static size_t ascii_words(const char *s, size_t len)
 {
     size_t i = 0;
+    for (uint64_t word; i + sizeof(word) <= len; i += sizeof(word)) {
+        memcpy(&word, s + i, sizeof(word));
+        if (word & UINT64_C(0x8080808080808080))
+            break;
+    }
+    return i;
+}
+
+bool peri_utf8_valid(const char *s, size_t len, size_t *ret_offset)
+{
+    size_t i = ascii_words(s, len);
     while (i < len) {
+        if ((unsigned char)s[i] < 0x80) {
+            i++;
+            continue;
+        }
         size_t n = utf8_step((const unsigned char *)s + i, len - i);
         if (n == 0) {
             if (ret_offset)

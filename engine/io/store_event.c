@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/store_events.h"
 
-#include <inttypes.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "data/json.h"
@@ -17,6 +15,54 @@ struct peri_event *peri_event_create(void)
     return event;
 }
 
+static char *copy_behind(char **at, const struct peri_event_text *text)
+{
+    char *copy = *at;
+    if (!text->s)
+        return NULL;
+    memcpy(copy, text->s, text->len);
+    copy[text->len] = '\0';
+    *at += text->len + 1;
+    return copy;
+}
+
+static size_t room_of(const struct peri_event_text *text)
+{
+    return text->s ? text->len + 1 : 0;
+}
+
+struct peri_event *peri_event_create_of(const struct peri_event_texts *t)
+{
+    size_t own =
+        room_of(&t->source) + room_of(&t->type) + room_of(&t->external_id) + room_of(&t->subject) + room_of(&t->data);
+    struct peri_event *event = malloc(sizeof(*event) + own);
+    if (!event)
+        return NULL;
+    memset(event, 0, sizeof(*event));
+    atomic_init(&event->refs, 1);
+    char *at = (char *)(event + 1);
+    event->own = own;
+    event->source = copy_behind(&at, &t->source);
+    event->type = copy_behind(&at, &t->type);
+    event->external_id = copy_behind(&at, &t->external_id);
+    event->subject = copy_behind(&at, &t->subject);
+    event->data = copy_behind(&at, &t->data);
+    event->data_len = event->data ? t->data.len : 0;
+    return event;
+}
+
+static void drop_text(struct peri_event *event, char *text)
+{
+    if ((uintptr_t)text - (uintptr_t)(event + 1) >= event->own)
+        free(text);
+}
+
+void peri_event_put_text(struct peri_event *event, char **field, char *text)
+{
+    drop_text(event, *field);
+    *field = text;
+}
+
 struct peri_event *peri_event_ref(struct peri_event *event)
 {
     if (event)
@@ -28,14 +74,14 @@ void peri_event_unref(struct peri_event *event)
 {
     if (!event || atomic_fetch_sub_explicit(&event->refs, 1, memory_order_acq_rel) != 1)
         return;
-    free(event->source);
-    free(event->type);
-    free(event->external_id);
-    free(event->subject);
-    free(event->data);
-    free(event->cause);
-    free(event->target_rule);
-    free(event->target_trigger);
+    drop_text(event, event->source);
+    drop_text(event, event->type);
+    drop_text(event, event->external_id);
+    drop_text(event, event->subject);
+    drop_text(event, event->data);
+    drop_text(event, event->cause);
+    drop_text(event, event->target_rule);
+    drop_text(event, event->target_trigger);
     peri_value_unref(event->extensions);
     free(event);
 }
@@ -86,7 +132,15 @@ enum peri_status peri_event_value(const struct peri_event *event, struct peri_va
 
 static char *make_id(const char *prefix, uint64_t number, char out[PERI_ID_TEXT])
 {
-    snprintf(out, PERI_ID_TEXT, "%s%" PRIu64, prefix, number);
+    char digits[20], *first = digits + sizeof(digits), *to = out;
+    do
+        *--first = (char)('0' + number % 10);
+    while (number /= 10);
+    while (*prefix)
+        *to++ = *prefix++;
+    size_t len = (size_t)(digits + sizeof(digits) - first);
+    memcpy(to, first, len);
+    to[len] = '\0';
     return out;
 }
 

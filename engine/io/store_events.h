@@ -28,10 +28,22 @@ struct peri_event {
     bool duplicate;                /* set by the store: (source, external_id) was known; seq is the first one's */
     bool unheard;                  /* nothing is to be evaluated: it is stored as matched */
     bool damaged; /* set by peri_reader_unmatched: the stored payload fails its checksum; data is "null" */
+    size_t own;   /* bytes behind this that hold texts of the event; texts elsewhere are malloc'ed */
 };
 
 /* refs 1, all zero; NULL when memory is out. */
 struct peri_event *peri_event_create(void);
+/* The same with copies of these texts, all in one block of memory; s NULL: none. */
+struct peri_event_text {
+    const char *s;
+    size_t len;
+};
+struct peri_event_texts {
+    struct peri_event_text source, type, external_id, subject, data;
+};
+struct peri_event *peri_event_create_of(const struct peri_event_texts *texts);
+/* Puts text (malloc'ed, or NULL) in the place of one of the event's texts. take text */
+void peri_event_put_text(struct peri_event *event, char **field, char *text);
 struct peri_event *peri_event_ref(struct peri_event *event);
 void peri_event_unref(struct peri_event *event);
 /* The public form: {id, source, type, time, received, subject?, external_id?, hops, cause?, replay_of?, data}. data is

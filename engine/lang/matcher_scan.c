@@ -189,45 +189,69 @@ static bool complete(const struct scan_common *c)
 }
 
 static enum matcher_scan_result run(
-    const struct kernel *kernel, struct matcher_scan *scan, const char *text, size_t len)
+    const struct kernel *kernel, bool document, struct matcher_scan *scan, const char *text, size_t len)
 {
     size_t first = 0;
     while (first < len && blank(text[first]))
         first++;
-    if (first == len || text[first] != '{')
+    if (first == len || (text[first] != '{' && (!document || text[first] != '[')))
         return MATCHER_SCAN_OTHER;
     if (!make_room(scan, len))
         return MATCHER_SCAN_NOMEM;
     scan->text = text;
     scan->len = len;
     scan->open_count = 0;
-    scan->slashes = false;
+    scan->slashes = scan->long_numbers = false;
     struct scan_common c; /* most of `open` is never used */
     memset(&c, 0, offsetof(struct scan_common, open));
     c.out = scan;
     c.text = (const unsigned char *)text;
     c.len = len;
     c.low_at = 1;
+    c.numbers = document;
     bool right = kernel->run(&c);
     if (c.nomem)
         return MATCHER_SCAN_NOMEM;
     return right && complete(&c) ? MATCHER_SCAN_OK : MATCHER_SCAN_OTHER;
 }
 
-enum matcher_scan_result matcher_scan(struct matcher_scan *scan, const char *text, size_t len)
+static const struct kernel *best(void)
 {
     size_t i = 0;
     while (!kernels[i].works())
         i++;
-    return run(&kernels[i], scan, text, len);
+    return &kernels[i];
+}
+
+static const struct kernel *named(const char *name)
+{
+    for (size_t i = 0; i < KERNEL_COUNT; i++)
+        if (peri_streq(kernels[i].name, name) && kernels[i].works())
+            return &kernels[i];
+    return NULL;
+}
+
+enum matcher_scan_result matcher_scan(struct matcher_scan *scan, const char *text, size_t len)
+{
+    return run(best(), false, scan, text, len);
+}
+
+enum matcher_scan_result matcher_scan_document(struct matcher_scan *scan, const char *text, size_t len)
+{
+    return run(best(), true, scan, text, len);
 }
 
 enum matcher_scan_result matcher_scan_with(const char *name, struct matcher_scan *scan, const char *text, size_t len)
 {
-    for (size_t i = 0; i < KERNEL_COUNT; i++)
-        if (peri_streq(kernels[i].name, name) && kernels[i].works())
-            return run(&kernels[i], scan, text, len);
-    return MATCHER_SCAN_OTHER;
+    const struct kernel *kernel = named(name);
+    return kernel ? run(kernel, false, scan, text, len) : MATCHER_SCAN_OTHER;
+}
+
+enum matcher_scan_result matcher_scan_document_with(
+    const char *name, struct matcher_scan *scan, const char *text, size_t len)
+{
+    const struct kernel *kernel = named(name);
+    return kernel ? run(kernel, true, scan, text, len) : MATCHER_SCAN_OTHER;
 }
 
 void matcher_scan_finish(struct matcher_scan *scan)

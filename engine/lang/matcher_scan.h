@@ -21,7 +21,8 @@ struct matcher_scan {
     size_t block_cap;
     struct matcher_open *opens; /* all { and [ in order */
     size_t open_count, open_cap;
-    bool slashes; /* there are escapes */
+    bool slashes;      /* there are escapes */
+    bool long_numbers; /* matcher_scan_document: with an exponent, or 19 digits in a row */
 };
 
 enum matcher_scan_result {
@@ -32,6 +33,9 @@ enum matcher_scan_result {
 
 /* len is at most MATCHER_SCAN_MAX. */
 enum matcher_scan_result matcher_scan(struct matcher_scan *scan, const char *text, size_t len);
+/* Takes an array too, and looks for long numbers: a text without them, whose strings hold no \u0000, is one that
+ * peri_json_parse takes. */
+enum matcher_scan_result matcher_scan_document(struct matcher_scan *scan, const char *text, size_t len);
 void matcher_scan_finish(struct matcher_scan *scan);
 #define MATCHER_SCAN_MAX (UINT32_MAX / 2)
 
@@ -39,5 +43,7 @@ void matcher_scan_finish(struct matcher_scan *scan);
  * which may also choose one: false when the processor lacks it. */
 const char *matcher_scan_kernel(size_t index);
 enum matcher_scan_result matcher_scan_with(const char *kernel, struct matcher_scan *scan, const char *text, size_t len);
+enum matcher_scan_result matcher_scan_document_with(
+    const char *kernel, struct matcher_scan *scan, const char *text, size_t len);
 
 #endif

@@ -36,6 +36,7 @@ struct scan_common {
     unsigned escaped;   /* the first byte of the next step is escaped */
     unsigned word_over; /* bytes of a word that are in the next step */
     bool nomem;
+    bool numbers;                   /* long ones are looked for */
     uint32_t open[PERI_JSON_DEPTH]; /* the open containers */
 };
 
@@ -82,6 +83,7 @@ struct scan_state {
     scan_lanes last_scalar, last_comma, last_open, last_colon, last_key_end;
     scan_lanes in_key, blank_comma, blank_open, blank_colon, blank_key_end;
     scan_lanes last_minus, last_zero, last_digit, last_dot, fraction, last_exp, last_sign, power;
+    scan_lanes last_digits; /* of numbers, all of them */
     bool had_blank;
     uint64_t number_open, exp_open; /* a number, or its exponent, may go on in the next step */
 };
@@ -231,6 +233,25 @@ SCAN_INLINE scan_lanes scan_strings(scan_lanes quote, scan_lanes *in_string)
     return in;
 }
 
+/* Is there a run of at least 19 bits in a word? */
+SCAN_INLINE bool scan_has_run(scan_lanes v)
+{
+    v &= v >> 1;
+    v &= v >> 2;
+    v &= v >> 4;
+    v &= v >> 8;
+    v &= v >> 3;
+    return SCAN_ANY(v);
+}
+
+/* Numbers that may be more than a value can hold. A run across two words is found between their halves. */
+SCAN_INLINE void scan_long_numbers(struct scan_common *c, struct scan_state *s, scan_lanes digit, scan_lanes exp)
+{
+    scan_lanes across = digit << 32 | SCAN_LANE_1(s->last_digits, digit) >> 32;
+    s->last_digits = digit;
+    c->out->long_numbers |= SCAN_ANY(exp) || scan_has_run(digit) || scan_has_run(across);
+}
+
 /* Numbers and words. scalar: their bytes; starts: the first ones. That numbers are well formed can be said of each byte
  * and the one before it, but for what may not come behind a dot or an exponent and its digits. */
 SCAN_INLINE void scan_scalars(struct scan_common *c, struct scan_state *s, const struct scan_masks *m, size_t base,
@@ -251,6 +272,8 @@ SCAN_INLINE void scan_scalars(struct scan_common *c, struct scan_state *s, const
     digit &= number;
     dot &= number;
     minus &= number;
+    if (c->numbers)
+        scan_long_numbers(c, s, digit, exp);
     scan_lanes after_minus = scan_shift(minus & starts, &s->last_minus), first = starts | after_minus;
     scan_lanes after_zero = scan_shift(first & digit & scan_load(m->zero), &s->last_zero);
     scan_lanes after_digit = scan_shift(digit, &s->last_digit), after_dot = scan_shift(dot, &s->last_dot);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The three modes of the HTTP binding and plain JSON. Data is kept as it was sent: the text of structured events is
- * checked whole once, then walked, so that "data" is cut out byte for byte and nothing is parsed into values but the
- * attributes. */
+ * checked whole once, then walked (cloudevents_json.c), so that "data" is cut out byte for byte. Attributes are slices
+ * of the request until the event is made with all its texts in one block. */
 #include "run/cloudevents.h"
 
 #include <ctype.h>
@@ -14,99 +14,127 @@
 #include "data/json.h"
 #include "run/cloudevents_internal.h"
 
-struct reader {
-    const struct peri_cloudevents_input *in;
-    size_t max;
-    struct peri_batch *batch;
-    struct peri_error *err;
-};
+#define SCAN_KEPT (64 * 1024) /* brackets, and words of 64 bytes of text, whose room is kept for the next request */
+
+struct peri_ce_scratch *peri_ce_scratch_create(void)
+{
+    return calloc(1, sizeof(struct peri_ce_scratch));
+}
+
+void peri_ce_scratch_destroy(struct peri_ce_scratch *scratch)
+{
+    if (!scratch)
+        return;
+    matcher_scan_finish(&scratch->scan);
+    free(scratch);
+}
+
+char *ce_room(struct ce_reader *r, size_t size)
+{
+    if (!r->arena)
+        r->arena = peri_arena_create(SIZE_MAX / 4);
+    char *room = r->arena ? peri_arena_alloc(r->arena, size) : NULL;
+    if (!room)
+        (void)peri_error_nomem(r->err);
+    return room;
+}
 
 /* ---- payloads ---- */
 
-static enum peri_status take_buf(struct peri_event *event, struct peri_buf *b, struct peri_error *err)
+/* What is stored: a slice of the request, or a text of its own. */
+struct payload {
+    struct peri_event_text text;
+    char *own;
+};
+
+static const struct peri_event_text null_text = {"null", 4};
+
+static enum peri_status take_buf(struct payload *ret, struct peri_buf *b, struct peri_error *err)
 {
     enum peri_status st = b->failed;
-    event->data = st ? NULL : peri_buf_take(b, &event->data_len);
+    ret->own = st ? NULL : peri_buf_take(b, &ret->text.len);
     peri_buf_finish(b);
-    return event->data ? PERI_OK : peri_error_nomem(err);
+    ret->text.s = ret->own;
+    return ret->own ? PERI_OK : peri_error_nomem(err);
 }
 
-static enum peri_status set_json(struct peri_event *event, const char *text, size_t len, struct peri_error *err)
-{
-    event->data = peri_strndup(text, len);
-    event->data_len = len;
-    return event->data ? PERI_OK : peri_error_nomem(err);
-}
-
-static enum peri_status set_base64(struct peri_event *event, const char *bytes, size_t len, struct peri_error *err)
+static enum peri_status set_base64(struct payload *ret, const char *bytes, size_t len, struct peri_error *err)
 {
     struct peri_buf b;
     peri_buf_init(&b, 256u << 20);
     peri_buf_puts(&b, "{\"data_base64\":\"");
     peri_base64_encode(&b, bytes, len);
     peri_buf_puts(&b, "\"}");
-    return take_buf(event, &b, err);
+    return take_buf(ret, &b, err);
 }
 
-static enum peri_status set_text(struct peri_event *event, const char *text, size_t len, struct peri_error *err)
+static enum peri_status set_text(struct payload *ret, const char *text, size_t len, struct peri_error *err)
 {
     struct peri_buf b;
     peri_buf_init(&b, 256u << 20);
     peri_json_write_string(&b, text, len);
-    return take_buf(event, &b, err);
+    return take_buf(ret, &b, err);
 }
 
-static enum peri_status check_json(const char *text, size_t len, struct peri_error *err)
+static enum peri_status check_data(struct ce_reader *r, const char *text, size_t len)
 {
-    enum peri_status st = peri_json_check(text, len, err);
+    enum peri_status st = r->walking ? peri_json_check(text, len, r->err) : ce_check_json(r, text, len);
     if (st)
-        peri_error_prefix(err, "the data is not the JSON it is declared to be");
+        peri_error_prefix(r->err, "the data is not the JSON it is declared to be");
     return st;
 }
 
 /* Bytes of a declared media type (NULL: none) to the JSON text that is stored. */
 static enum peri_status set_bytes(
-    struct peri_event *event, const char *media_type, const char *bytes, size_t len, struct peri_error *err)
+    struct ce_reader *r, const char *media_type, const char *bytes, size_t len, struct payload *ret)
 {
     if (media_type && peri_ce_media_type_json(media_type)) {
-        enum peri_status st = check_json(bytes, len, err);
-        return st ? st : set_json(event, bytes, len, err);
+        ret->text = (struct peri_event_text){bytes, len};
+        return check_data(r, bytes, len);
     }
     while (media_type && (*media_type == ' ' || *media_type == '\t'))
         media_type++;
     if (media_type && strncasecmp(media_type, "text/", 5) == 0 && peri_utf8_valid(bytes, len, NULL))
-        return set_text(event, bytes, len, err);
-    return set_base64(event, bytes, len, err);
+        return set_text(ret, bytes, len, r->err);
+    return set_base64(ret, bytes, len, r->err);
 }
 
 /* ---- finishing one event ---- */
 
-static enum peri_status too_large(struct reader *r, size_t size)
+static enum peri_status too_large(struct ce_reader *r, size_t size)
 {
     return peri_error_set(
         r->err, PERI_EINVAL, "too_large", "the event has %zu bytes, at most %zu are allowed", size, r->max);
 }
 
-/* Takes event. */
-static enum peri_status add_event(struct reader *r, struct peri_event *event)
+static enum peri_status add_event(struct ce_reader *r, struct ce_attributes *attrs, const struct payload *data)
 {
-    return peri_batch_event(r->batch, event) ? peri_error_nomem(r->err) : PERI_OK;
+    struct peri_event *event = ce_make_event(attrs, &data->text);
+    return !event || peri_batch_event(r->batch, event) ? peri_error_nomem(r->err) : PERI_OK;
 }
 
 /* ---- binary ---- */
 
 struct header_walk {
-    struct reader *r;
-    struct peri_value *attrs;
+    struct ce_reader *r;
+    struct ce_attributes attrs;
     int content_types;
     enum peri_status st;
 };
 
+static bool is_ce_header(const char *name)
+{
+    return (name[0] | 0x20) == 'c' && (name[1] | 0x20) == 'e' && name[2] == '-';
+}
+
 static void on_header(void *arg, const char *name, const char *value)
 {
     struct header_walk *w = arg;
-    w->content_types += strcasecmp(name, "content-type") == 0;
-    if (w->st || strncasecmp(name, "ce-", 3) != 0)
+    if (!is_ce_header(name)) {
+        w->content_types += strcasecmp(name, "content-type") == 0;
+        return;
+    }
+    if (w->st)
         return;
     char attribute[101];
     size_t len = strnlen(name + 3, sizeof(attribute) - 1);
@@ -117,56 +145,87 @@ static void on_header(void *arg, const char *name, const char *value)
         w->st = peri_error_set(w->r->err, PERI_EINVAL, NULL, "ce-datacontenttype is not allowed: use Content-Type");
         return;
     }
-    struct peri_value *v = NULL;
-    w->st = peri_ce_decode_header(attribute, value, &v, w->r->err);
+    struct peri_event_text text = {0};
+    w->st = ce_decode_header(w->r, attribute, value, &text);
     if (w->st == PERI_OK)
-        w->st = peri_ce_put_attribute(w->attrs, attribute, strlen(name + 3), v, w->r->err);
-    peri_value_unref(v);
+        w->st = ce_put_text(w->r, &w->attrs, (struct peri_event_text){attribute, len + (name[3 + len] != '\0')}, text);
 }
 
-static enum peri_status put_content_type(struct reader *r, struct peri_value *attrs, const char *content_type)
+static enum peri_status put_content_type(struct ce_reader *r, struct ce_attributes *attrs, const char *content_type)
 {
-    struct peri_value *v =
-        peri_utf8_valid(content_type, strlen(content_type), NULL) ? peri_value_str(content_type) : NULL;
-    if (!v || !peri_ce_media_type_valid(content_type)) {
-        peri_value_unref(v);
+    static const struct peri_event_text name = {"datacontenttype", 15};
+    size_t len = strlen(content_type);
+    if (!peri_utf8_valid(content_type, len, NULL) || !peri_ce_media_type_valid(content_type))
         return peri_error_set(r->err, PERI_EINVAL, NULL, "Content-Type is no media type");
-    }
-    enum peri_status st = peri_ce_put_attribute(attrs, "datacontenttype", strlen("datacontenttype"), v, r->err);
-    peri_value_unref(v);
-    return st;
+    return ce_put_text(r, attrs, name, (struct peri_event_text){content_type, len});
 }
 
-static enum peri_status read_binary(struct reader *r, const char *content_type)
+static enum peri_status read_binary(struct ce_reader *r, const char *content_type)
 {
-    struct peri_event *event = peri_event_create();
-    struct header_walk w = {.r = r, .attrs = peri_value_map()};
-    enum peri_status st = event && w.attrs ? PERI_OK : peri_error_nomem(r->err);
-    if (st == PERI_OK) {
-        r->in->each_header(r->in->req, on_header, &w);
-        st = w.st;
-    }
+    struct header_walk w = {.r = r};
+    struct payload data = {.text = null_text};
+    r->in->each_header(r->in->req, on_header, &w);
+    enum peri_status st = w.st;
     if (st == PERI_OK && w.content_types > 1)
         st = peri_error_set(r->err, PERI_EINVAL, NULL, "more than one Content-Type");
     if (st == PERI_OK && content_type)
-        st = put_content_type(r, w.attrs, content_type);
+        st = put_content_type(r, &w.attrs, content_type);
     if (st == PERI_OK)
-        st = peri_ce_fill_event(w.attrs, event, r->err);
-    size_t size = r->in->len + (w.attrs ? peri_ce_attributes_size(w.attrs) : 0);
+        st = ce_attributes_check(&w.attrs, r->err);
+    size_t size = r->in->len + w.attrs.size;
     if (st == PERI_OK && size > r->max)
         st = too_large(r, size);
+    if (st == PERI_OK && r->in->len)
+        st = set_bytes(r, content_type, r->in->body, r->in->len, &data);
     if (st == PERI_OK)
-        st = r->in->len ? set_bytes(event, content_type, r->in->body, r->in->len, r->err)
-                        : set_json(event, "null", 4, r->err);
-    peri_value_unref(w.attrs);
-    if (st) {
-        peri_event_unref(event);
-        return st;
-    }
-    return add_event(r, event);
+        st = add_event(r, &w.attrs, &data);
+    free(data.own);
+    ce_attributes_finish(&w.attrs);
+    return st;
 }
 
 /* ---- structured ---- */
+
+static enum peri_status set_structured_data(struct ce_reader *r, const struct ce_parts *p, struct payload *ret)
+{
+    if (!p->data_base64.s) {
+        ret->text = p->data.s ? p->data : null_text;
+        return PERI_OK;
+    }
+    if (p->data.s)
+        return peri_error_set(r->err, PERI_EINVAL, NULL, "\"data\" and \"data_base64\" exclude each other");
+    size_t len;
+    char *bytes = NULL;
+    enum peri_status st = peri_base64_decode(p->data_base64.s, p->data_base64.len, &bytes, &len);
+    if (st)
+        return st == PERI_ENOMEM ? peri_error_nomem(r->err)
+                                 : peri_error_set(r->err, st, NULL, "\"data_base64\" is not valid base64");
+    st = set_bytes(r, p->attrs.known[CE_DATACONTENTTYPE].s, bytes, len, ret);
+    if (st == PERI_OK && !ret->own) /* JSON: it is these bytes */
+        ret->own = bytes;
+    else
+        free(bytes);
+    return st;
+}
+
+/* The event whose bracket is number open of the scan. */
+static enum peri_status read_structured_event(struct ce_reader *r, size_t open)
+{
+    struct ce_parts p = {0};
+    struct payload data = {0};
+    enum peri_status st = ce_read_members(r, open, &p);
+    if (st == PERI_OK)
+        st = ce_attributes_check(&p.attrs, r->err);
+    if (st == PERI_OK) {
+        size_t size = p.attrs.size + p.data.len + p.data_base64.len / 4 * 3;
+        st = size > r->max ? too_large(r, size) : set_structured_data(r, &p, &data);
+    }
+    if (st == PERI_OK)
+        st = add_event(r, &p.attrs, &data);
+    free(data.own);
+    ce_attributes_finish(&p.attrs);
+    return st;
+}
 
 static const char *skip_space(const char *s, const char *end)
 {
@@ -175,214 +234,63 @@ static const char *skip_space(const char *s, const char *end)
     return s;
 }
 
-/* These two walk text that the JSON parser has accepted; the ends are checked all the same. */
-static const char *skip_string(const char *s, const char *end)
+static enum peri_status not_an_object(struct ce_reader *r)
 {
-    for (const char *from = ++s; (s = memchr(s, '"', (size_t)(end - s))) != NULL; s++) {
-        size_t slashes = 0;
-        while (s - slashes > from && s[-1 - (ptrdiff_t)slashes] == '\\')
-            slashes++;
-        if (slashes % 2 == 0)
-            return s + 1;
-    }
-    return end;
+    return peri_error_set(r->err, PERI_EINVAL, NULL, "an event must be a JSON object");
 }
 
-static const char *skip_value(const char *s, const char *end)
+/* The elements of the outermost array. */
+static enum peri_status read_batch(struct ce_reader *r)
 {
-    int depth = 0;
-    while (s < end) {
-        if (*s == '"') {
-            s = skip_string(s, end);
-        } else if (*s == '{' || *s == '[') {
-            depth++;
-            s++;
-        } else if (*s == '}' || *s == ']') {
-            if (depth == 0)
-                return s;
-            depth--;
-            s++;
-        } else if (depth == 0 && (*s == ',' || *s == ' ' || *s == '\t' || *s == '\r' || *s == '\n')) {
-            return s;
-        } else {
-            s++;
-            continue;
-        }
-        if (depth == 0)
-            return s;
-    }
-    return end;
-}
-
-struct slice {
-    const char *s;
-    size_t len;
-};
-
-/* The parts of one JSON event. */
-struct parts {
-    struct peri_value *attrs;
-    struct slice data;
-    struct peri_value *data_base64; /* NULL when absent */
-    bool has_data;
-};
-
-/* The value of text that the parser has accepted. Texts without escapes are most of them. */
-static enum peri_status read_value(struct slice text, struct peri_value **ret, struct peri_error *err)
-{
-    if (text.len < 2 || text.s[0] != '"' || memchr(text.s, '\\', text.len))
-        return peri_json_parse(text.s, text.len, ret, err);
-    *ret = peri_value_strn(text.s + 1, text.len - 2);
-    return *ret ? PERI_OK : peri_error_nomem(err);
-}
-
-static enum peri_status put_member(struct reader *r, struct parts *p, const char *key, size_t len, struct slice text)
-{
-    if (strcmp(key, "data") == 0 && len == 4) {
-        if (p->has_data)
-            return peri_error_set(r->err, PERI_EINVAL, NULL, "\"data\" is there twice");
-        p->has_data = true;
-        p->data = text;
-        return PERI_OK;
-    }
-    struct peri_value *v = NULL;
-    enum peri_status st = read_value(text, &v, r->err);
-    if (st)
-        return st;
-    if (peri_value_is(v, PERI_NULL)) {
-        peri_value_unref(v);
-        return PERI_OK;
-    }
-    if (strcmp(key, "data_base64") == 0 && len == strlen("data_base64")) {
-        if (!p->data_base64 && peri_value_is(v, PERI_STRING)) {
-            p->data_base64 = v;
-            return PERI_OK;
-        }
-        st = peri_error_set(r->err, PERI_EINVAL, NULL,
-            p->data_base64 ? "\"data_base64\" is there twice" : "\"data_base64\" must be a string");
-    } else {
-        st = peri_ce_put_attribute(p->attrs, key, len, v, r->err);
-    }
-    peri_value_unref(v);
-    return st;
-}
-
-#define NAME_PLAIN 64 /* longer names, and those with escapes, are made into values */
-
-static enum peri_status read_members(struct reader *r, struct slice text, struct parts *p)
-{
-    const char *end = text.s + text.len, *s = skip_space(text.s + 1, end);
-    enum peri_status st = PERI_OK;
-    while (st == PERI_OK && s < end && *s == '"') {
-        const char *key_end = skip_string(s, end);
-        struct peri_value *name = NULL;
-        char plain[NAME_PLAIN];
-        size_t len = (size_t)(key_end - s) - 2;
-        const char *key = plain;
-        if (len < sizeof(plain) && !memchr(s, '\\', len + 1)) {
-            memcpy(plain, s + 1, len);
-            plain[len] = '\0';
-        } else {
-            st = peri_json_parse(s, (size_t)(key_end - s), &name, r->err);
-            if (st)
-                break;
-            key = peri_value_textn(name, &len);
-        }
-        s = skip_space(key_end, end);
-        s = skip_space(s + (s < end), end); /* the colon */
-        const char *value_end = skip_value(s, end);
-        st = put_member(r, p, key, len, (struct slice){s, (size_t)(value_end - s)});
-        peri_value_unref(name);
-        s = skip_space(value_end, end);
-        s = skip_space(s + (s < end), end); /* the comma or the end */
-    }
-    return st;
-}
-
-static enum peri_status set_structured_data(struct reader *r, struct parts *p, struct peri_event *event)
-{
-    if (!p->data_base64)
-        return p->has_data ? set_json(event, p->data.s, p->data.len, r->err) : set_json(event, "null", 4, r->err);
-    if (p->has_data)
-        return peri_error_set(r->err, PERI_EINVAL, NULL, "\"data\" and \"data_base64\" exclude each other");
-    size_t len, text_len;
-    char *bytes = NULL;
-    const char *text = peri_value_textn(p->data_base64, &text_len);
-    enum peri_status st = peri_base64_decode(text, text_len, &bytes, &len);
-    if (st)
-        return st == PERI_ENOMEM ? peri_error_nomem(r->err)
-                                 : peri_error_set(r->err, st, NULL, "\"data_base64\" is not valid base64");
-    st = set_bytes(event, peri_map_text(p->attrs, "datacontenttype"), bytes, len, r->err);
-    free(bytes);
-    return st;
-}
-
-static enum peri_status read_structured_event(struct reader *r, struct slice text)
-{
-    if (text.len == 0 || text.s[0] != '{')
-        return peri_error_set(r->err, PERI_EINVAL, NULL, "an event must be a JSON object");
-    struct parts p = {.attrs = peri_value_map()};
-    struct peri_event *event = peri_event_create();
-    enum peri_status st = p.attrs && event ? read_members(r, text, &p) : peri_error_nomem(r->err);
-    if (st == PERI_OK)
-        st = peri_ce_fill_event(p.attrs, event, r->err);
-    if (st == PERI_OK) {
-        size_t encoded = 0;
-        (void)peri_value_textn(p.data_base64, &encoded);
-        size_t size = peri_ce_attributes_size(p.attrs) + p.data.len + encoded / 4 * 3;
-        st = size > r->max ? too_large(r, size) : set_structured_data(r, &p, event);
-    }
-    peri_value_unref(p.attrs);
-    peri_value_unref(p.data_base64);
-    if (st) {
-        peri_event_unref(event);
-        return st;
-    }
-    return add_event(r, event);
-}
-
-static enum peri_status read_structured(struct reader *r, bool many)
-{
-    const char *end = r->in->body + r->in->len, *s = skip_space(r->in->body, end);
-    enum peri_status st = peri_json_check(r->in->body, r->in->len, r->err); /* the text is JSON from here on */
-    if (st) {
-        peri_error_prefix(r->err, "the body is not valid JSON");
-        return st;
-    }
-    if (!many)
-        return read_structured_event(r, (struct slice){s, (size_t)(end - s)});
-    if (*s != '[')
-        return peri_error_set(r->err, PERI_EINVAL, NULL, "a batch must be a JSON array");
-    s = skip_space(s + 1, end);
-    for (size_t i = 1; s < end && *s != ']'; i++) {
-        const char *event_end = skip_value(s, end);
-        st = read_structured_event(r, (struct slice){s, (size_t)(event_end - s)});
+    const struct matcher_scan *scan = &r->scratch->scan;
+    const char *text = scan->text, *end = text + scan->len;
+    const char *s = skip_space(text + scan->opens[0].at + 1, end);
+    size_t open = 1;
+    for (size_t i = 1; *s != ']'; i++) {
+        enum peri_status st = *s == '{' ? read_structured_event(r, open) : not_an_object(r);
         if (st) {
             peri_error_prefix(r->err, "event %zu of the batch", i);
             return st;
         }
-        s = skip_space(event_end, end);
-        if (s < end && *s == ',')
+        s = skip_space(text + scan->opens[open].end + 1, end);
+        if (*s == ',')
             s = skip_space(s + 1, end);
+        open = scan->opens[open].next;
     }
     return PERI_OK;
 }
 
+static enum peri_status read_structured(struct ce_reader *r, bool many)
+{
+    enum peri_status st = ce_check_json(r, r->in->body, r->in->len); /* the text is JSON from here on */
+    if (st) {
+        peri_error_prefix(r->err, "the body is not valid JSON");
+        return st;
+    }
+    const struct matcher_scan *scan = &r->scratch->scan;
+    char first = scan->open_count ? scan->text[scan->opens[0].at] : '\0'; /* none: the body is no container */
+    r->walking = true;
+    if (!many)
+        return first == '{' ? read_structured_event(r, 0) : not_an_object(r);
+    if (first != '[')
+        return peri_error_set(r->err, PERI_EINVAL, NULL, "a batch must be a JSON array");
+    return read_batch(r);
+}
+
 /* ---- plain JSON ---- */
 
-static enum peri_status put_query(struct reader *r, struct peri_value *attrs, const char *name, const char *fallback)
+static enum peri_status put_query(
+    struct ce_reader *r, struct ce_attributes *attrs, const char *name, const char *fallback)
 {
     const char *text = r->in->query(r->in->req, name);
     if (!text)
         text = fallback;
     if (!text)
         return PERI_OK;
-    if (!peri_utf8_valid(text, strlen(text), NULL))
+    size_t len = strlen(text);
+    if (!peri_utf8_valid(text, len, NULL))
         return peri_error_set(r->err, PERI_EINVAL, NULL, "?%s= is not valid UTF-8", name);
-    struct peri_value *v = peri_value_str(text);
-    enum peri_status st = v ? peri_ce_put_attribute(attrs, name, strlen(name), v, r->err) : peri_error_nomem(r->err);
-    peri_value_unref(v);
-    return st;
+    return ce_put_text(r, attrs, (struct peri_event_text){name, strlen(name)}, (struct peri_event_text){text, len});
 }
 
 /* Whatever a plain client says about JSON: nothing, or what curl says when it is told nothing. */
@@ -393,80 +301,85 @@ static bool plain_type(const char *content_type)
            peri_ce_media_type_is(content_type, "application/x-www-form-urlencoded");
 }
 
-static enum peri_status fill_plain(struct reader *r, struct peri_value *attrs, struct peri_event *event)
+static enum peri_status put_plain(struct ce_reader *r, struct ce_attributes *attrs)
 {
     static const char *const names[] = {"type", "source", "id", "subject", "time", NULL};
     enum peri_status st = PERI_OK;
     for (int i = 0; st == PERI_OK && names[i]; i++)
         st = put_query(r, attrs, names[i], strcmp(names[i], "source") == 0 ? "api" : NULL);
-    if (st)
-        return st;
-    bool has_id = peri_map_at(attrs, "id") != NULL;
-    if (peri_map_put_text(attrs, "specversion", "1.0") || (!has_id && peri_map_put_text(attrs, "id", "-")))
-        return peri_error_nomem(r->err);
-    st = peri_ce_fill_event(attrs, event, r->err);
-    if (!has_id) { /* only here may an event be without: then no duplicate is recognised */
-        free(event->external_id);
-        event->external_id = NULL;
-    }
     return st;
 }
 
-static enum peri_status read_plain(struct reader *r, const char *content_type)
+/* Only here may an event be without an id: then no duplicate is recognised. */
+static enum peri_status read_plain(struct ce_reader *r, const char *content_type)
 {
     if (!plain_type(content_type))
         return peri_error_set(
             r->err, PERI_EINVAL, "media_type", "with ?type= the body must be JSON (application/json)");
-    struct peri_event *event = peri_event_create();
-    struct peri_value *attrs = peri_value_map();
-    enum peri_status st = event && attrs ? fill_plain(r, attrs, event) : peri_error_nomem(r->err);
-    size_t size = r->in->len + (attrs ? peri_ce_attributes_size(attrs) : 0);
+    struct ce_attributes attrs = {0};
+    struct payload data = {.text = null_text};
+    enum peri_status st = put_plain(r, &attrs);
+    size_t size =
+        r->in->len + attrs.size + sizeof("specversion1.0") - 1 + (attrs.known[CE_ID].s ? 0 : sizeof("id-") - 1);
     if (st == PERI_OK && size > r->max)
         st = too_large(r, size);
-    if (st == PERI_OK && r->in->len)
-        st = check_json(r->in->body, r->in->len, r->err);
-    if (st == PERI_OK)
-        st = r->in->len ? set_json(event, r->in->body, r->in->len, r->err) : set_json(event, "null", 4, r->err);
-    peri_value_unref(attrs);
-    if (st) {
-        peri_event_unref(event);
-        return st;
+    if (st == PERI_OK && r->in->len) {
+        data.text = (struct peri_event_text){r->in->body, r->in->len};
+        st = check_data(r, r->in->body, r->in->len);
     }
-    return add_event(r, event);
+    if (st == PERI_OK)
+        st = add_event(r, &attrs, &data);
+    ce_attributes_finish(&attrs);
+    return st;
 }
 
 /* ---- choosing ---- */
 
 static void note_ce_header(void *arg, const char *name, const char *value)
 {
-    if (strncasecmp(name, "ce-", 3) == 0)
+    if (is_ce_header(name))
         *(bool *)arg = true;
+}
+
+static enum peri_status read_any(struct ce_reader *r, bool *ret_batch_mode)
+{
+    static const char prefix[] = "application/cloudevents";
+    const struct peri_cloudevents_input *in = r->in;
+    const char *content_type = in->header(in->req, "content-type");
+    while (content_type && (*content_type == ' ' || *content_type == '\t'))
+        content_type++;
+    if (content_type && strncasecmp(content_type, prefix, strlen(prefix)) == 0) {
+        *ret_batch_mode = peri_ce_media_type_is(content_type, "application/cloudevents-batch+json");
+        if (!*ret_batch_mode && !peri_ce_media_type_is(content_type, "application/cloudevents+json"))
+            return peri_error_set(r->err, PERI_EINVAL, "media_type",
+                "events are taken as application/cloudevents+json or application/cloudevents-batch+json");
+        return read_structured(r, *ret_batch_mode);
+    }
+    bool binary = false;
+    in->each_header(in->req, note_ce_header, &binary);
+    if (binary)
+        return read_binary(r, content_type);
+    if (in->query(in->req, "type"))
+        return read_plain(r, content_type);
+    return peri_error_set(r->err, PERI_EINVAL, NULL,
+        "no event: send ce- headers, Content-Type application/cloudevents+json, or JSON with ?type=");
 }
 
 enum peri_status peri_cloudevents_read_input(const struct peri_cloudevents_input *in, size_t max_event_bytes,
     struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err)
 {
-    static const char prefix[] = "application/cloudevents";
-    struct reader r = {in, max_event_bytes, batch, err};
-    const char *content_type = in->header(in->req, "content-type");
-    while (content_type && (*content_type == ' ' || *content_type == '\t'))
-        content_type++;
+    struct peri_ce_scratch *scratch = in->scratch ? in->scratch : peri_ce_scratch_create();
+    struct ce_reader r = {.in = in, .max = max_event_bytes, .batch = batch, .err = err, .scratch = scratch};
     *ret_batch_mode = false;
-    if (content_type && strncasecmp(content_type, prefix, strlen(prefix)) == 0) {
-        *ret_batch_mode = peri_ce_media_type_is(content_type, "application/cloudevents-batch+json");
-        if (!*ret_batch_mode && !peri_ce_media_type_is(content_type, "application/cloudevents+json"))
-            return peri_error_set(err, PERI_EINVAL, "media_type",
-                "events are taken as application/cloudevents+json or application/cloudevents-batch+json");
-        return read_structured(&r, *ret_batch_mode);
-    }
-    bool binary = false;
-    in->each_header(in->req, note_ce_header, &binary);
-    if (binary)
-        return read_binary(&r, content_type);
-    if (in->query(in->req, "type"))
-        return read_plain(&r, content_type);
-    return peri_error_set(err, PERI_EINVAL, NULL,
-        "no event: send ce- headers, Content-Type application/cloudevents+json, or JSON with ?type=");
+    if (!scratch)
+        return peri_error_nomem(err);
+    enum peri_status st = read_any(&r, ret_batch_mode);
+    peri_arena_destroy(r.arena);
+    if (scratch != in->scratch)
+        peri_ce_scratch_destroy(scratch);
+    else if (scratch->scan.block_cap > SCAN_KEPT || scratch->scan.open_cap > SCAN_KEPT)
+        matcher_scan_finish(&scratch->scan);
+    return st;
 }
 
 /* ---- the server's requests ---- */
@@ -486,11 +399,11 @@ static void http_each_header(const void *req, void (*fn)(void *arg, const char *
     peri_http_each_header(req, fn, arg);
 }
 
-enum peri_status peri_cloudevents_read(const struct peri_http_request *req, size_t max_event_bytes,
-    struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err)
+enum peri_status peri_cloudevents_read(const struct peri_http_request *req, struct peri_ce_scratch *scratch,
+    size_t max_event_bytes, struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err)
 {
     struct peri_cloudevents_input in = {
-        .header = http_header, .query = http_query, .each_header = http_each_header, .req = req};
+        .header = http_header, .query = http_query, .each_header = http_each_header, .req = req, .scratch = scratch};
     in.body = peri_http_body(req, &in.len);
     return peri_cloudevents_read_input(&in, max_event_bytes, batch, ret_batch_mode, err);
 }

@@ -14,8 +14,13 @@
  * other bytes become {"data_base64": "..."}. The attributes dataschema, datacontenttype (unless it is application/json)
  * and all extensions go to event->extensions. time_ms stays 0 when the sender gave no time. An event's size is that of
  * its data and its attributes together. */
-enum peri_status peri_cloudevents_read(const struct peri_http_request *req, size_t max_event_bytes,
-    struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err) PERI_MUST_CHECK;
+struct peri_ce_scratch;
+enum peri_status peri_cloudevents_read(const struct peri_http_request *req, struct peri_ce_scratch *scratch,
+    size_t max_event_bytes, struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err) PERI_MUST_CHECK;
+
+/* Memory that reading uses again and again, for one thread. NULL when memory is out. */
+struct peri_ce_scratch *peri_ce_scratch_create(void);
+void peri_ce_scratch_destroy(struct peri_ce_scratch *scratch);
 
 /* The same on anything that has headers, a query and a body. header and query return NULL for what is absent. */
 struct peri_cloudevents_input {
@@ -25,6 +30,7 @@ struct peri_cloudevents_input {
     const char *(*query)(const void *req, const char *name);
     void (*each_header)(const void *req, void (*fn)(void *arg, const char *name, const char *value), void *arg);
     const void *req;
+    struct peri_ce_scratch *scratch; /* NULL: memory of its own */
 };
 enum peri_status peri_cloudevents_read_input(const struct peri_cloudevents_input *in, size_t max_event_bytes,
     struct peri_batch *batch, bool *ret_batch_mode, struct peri_error *err) PERI_MUST_CHECK;

@@ -5,11 +5,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/buf.h"
 #include "base/str.h"
 #include "base/timefmt.h"
 #include "data/format.h"
 #include "run/cloudevents_internal.h"
+
+#define CE_NAME_MAX 100
 
 static bool is_token(char c)
 {
@@ -97,13 +98,50 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static enum peri_status unquote(const char *name, const char *value, struct peri_buf *out, struct peri_error *err)
+/* Printable ASCII that means itself. */
+static size_t plain_length(const char *value)
 {
+    size_t n = 0;
+    while (value[n] >= 0x20 && value[n] <= 0x7E && value[n] != '%' && value[n] != '"')
+        n++;
+    return n;
+}
+
+/* In place: the result is never longer. */
+static enum peri_status percent_decode(
+    const char *name, char *text, size_t len, size_t *ret_len, struct peri_error *err)
+{
+    size_t to = 0;
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+        if (c < 0x20 || c > 0x7E)
+            return peri_error_set(err, PERI_EINVAL, NULL,
+                "header ce-%s: characters outside printable ASCII must be percent-encoded", name);
+        if (c == '%') {
+            int high = i + 2 < len ? hex(text[i + 1]) : -1, low = high >= 0 ? hex(text[i + 2]) : -1;
+            if (low < 0)
+                return peri_error_set(
+                    err, PERI_EINVAL, NULL, "header ce-%s: '%%' must be followed by two hexadecimal digits", name);
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        text[to++] = c;
+    }
+    *ret_len = to;
+    return PERI_OK;
+}
+
+/* Copies the value without what quotes it. */
+static enum peri_status unquote(const char *name, const char *value, char *to, size_t *ret_len, struct peri_error *err)
+{
+    size_t n = 0;
     if (value[0] != '"') {
-        size_t n = strlen(value);
+        n = strlen(value);
         while (n > 0 && (value[n - 1] == ' ' || value[n - 1] == '\t'))
             n--;
-        return peri_buf_append(out, value, n);
+        memcpy(to, value, n);
+        *ret_len = n;
+        return PERI_OK;
     }
     const char *end = quoted_end(value);
     if (!end || *skip_blanks(end + 1))
@@ -111,49 +149,33 @@ static enum peri_status unquote(const char *name, const char *value, struct peri
             err, PERI_EINVAL, NULL, "header ce-%s: the quoted value does not end where it should", name);
     for (const char *s = value + 1; s < end; s++) {
         s += *s == '\\';
-        peri_buf_putc(out, *s);
+        to[n++] = *s;
     }
-    return out->failed;
-}
-
-/* In place: the result is never longer. */
-static enum peri_status percent_decode(const char *name, struct peri_buf *b, struct peri_error *err)
-{
-    size_t to = 0;
-    for (size_t i = 0; i < b->len; i++) {
-        char c = b->data[i];
-        if (c < 0x20 || c > 0x7E)
-            return peri_error_set(err, PERI_EINVAL, NULL,
-                "header ce-%s: characters outside printable ASCII must be percent-encoded", name);
-        if (c == '%') {
-            int high = i + 2 < b->len ? hex(b->data[i + 1]) : -1, low = high >= 0 ? hex(b->data[i + 2]) : -1;
-            if (low < 0)
-                return peri_error_set(
-                    err, PERI_EINVAL, NULL, "header ce-%s: '%%' must be followed by two hexadecimal digits", name);
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
-        b->data[to++] = c;
-    }
-    b->len = to;
+    *ret_len = n;
     return PERI_OK;
 }
 
-enum peri_status peri_ce_decode_header(
-    const char *name, const char *value, struct peri_value **ret, struct peri_error *err)
+enum peri_status ce_decode_header(struct ce_reader *r, const char *name, const char *value, struct peri_event_text *ret)
 {
-    struct peri_buf b;
-    peri_buf_init(&b, 1 << 20);
     value = skip_blanks(value);
-    enum peri_status st = unquote(name, value, &b, err);
+    size_t len = plain_length(value);
+    if (!value[len]) { /* most of them */
+        while (len > 0 && value[len - 1] == ' ')
+            len--;
+        *ret = (struct peri_event_text){value, len};
+        return PERI_OK;
+    }
+    char *text = ce_room(r, strlen(value) + 1);
+    if (!text)
+        return PERI_ENOMEM;
+    enum peri_status st = unquote(name, value, text, &len, r->err);
     if (st == PERI_OK)
-        st = percent_decode(name, &b, err);
-    if (st == PERI_OK && !peri_utf8_valid(peri_buf_text(&b), b.len, NULL))
-        st = peri_error_set(err, PERI_EINVAL, NULL, "header ce-%s is not valid UTF-8", name);
-    if (st == PERI_OK && !(*ret = peri_value_strn(peri_buf_text(&b), b.len)))
-        st = PERI_ENOMEM;
-    peri_buf_finish(&b);
-    return st == PERI_ENOMEM ? peri_error_nomem(err) : st;
+        st = percent_decode(name, text, len, &len, r->err);
+    if (st == PERI_OK && !peri_utf8_valid(text, len, NULL))
+        st = peri_error_set(r->err, PERI_EINVAL, NULL, "header ce-%s is not valid UTF-8", name);
+    text[st ? 0 : len] = '\0';
+    *ret = (struct peri_event_text){text, len};
+    return st;
 }
 
 /* ---- checks ---- */
@@ -161,7 +183,11 @@ enum peri_status peri_ce_decode_header(
 static bool text_allowed(const char *s, size_t len)
 {
     for (size_t i = 0; i < len;) {
-        unsigned c;
+        unsigned c = (unsigned char)s[i];
+        if (c >= 0x20 && c < 0x7F) {
+            i++;
+            continue;
+        }
         i += peri_utf8_decode(s + i, len - i, &c);
         if (c < 0x20 || (c >= 0x7F && c <= 0x9F) || (c >= 0xFDD0 && c <= 0xFDEF) || (c & 0xFFFE) == 0xFFFE)
             return false;
@@ -169,143 +195,175 @@ static bool text_allowed(const char *s, size_t len)
     return true;
 }
 
-static const char *wrong_version(const char *s, size_t len)
-{
-    return strcmp(s, "1.0") == 0 ? NULL : "must be \"1.0\"";
-}
-
-static const char *wrong_reference(const char *s, size_t len)
-{
-    return peri_format_uri_reference(s, len) ? NULL : "must be a URI-reference (RFC 3986)";
-}
-
-static const char *wrong_uri(const char *s, size_t len)
-{
-    return peri_format_uri(s, len) ? NULL : "must be an absolute URI";
-}
-
-static const char *wrong_time(const char *s, size_t len)
-{
-    int64_t ms;
-    return peri_time_parse(s, len, &ms) ? NULL : "must be a time of RFC 3339, as 2026-01-02T03:04:05Z";
-}
-
-static const char *wrong_media_type(const char *s, size_t len)
-{
-    return peri_ce_media_type_valid(s) ? NULL : "must be a media type, as text/plain";
-}
-
-static const struct known {
+static const struct {
     const char *name;
-    const char *(*wrong)(const char *s, size_t len); /* what is wrong, or NULL */
-} known[] = {
-    {"specversion", wrong_version},
-    {"id", NULL},
-    {"source", wrong_reference},
-    {"type", NULL},
-    {"subject", NULL},
-    {"time", wrong_time},
-    {"dataschema", wrong_uri},
-    {"datacontenttype", wrong_media_type},
+    size_t len;
+} known[CE_KNOWN] = {
+    [CE_SPECVERSION] = {"specversion", 11},
+    [CE_ID] = {"id", 2},
+    [CE_SOURCE] = {"source", 6},
+    [CE_TYPE] = {"type", 4},
+    [CE_SUBJECT] = {"subject", 7},
+    [CE_TIME] = {"time", 4},
+    [CE_DATASCHEMA] = {"dataschema", 10},
+    [CE_DATACONTENTTYPE] = {"datacontenttype", 15},
 };
 
-static const struct known *find_known(const char *name)
+/* CE_KNOWN when it is none of them. */
+static enum ce_known find_known(struct peri_event_text name)
 {
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (strcmp(known[i].name, name) == 0)
-            return &known[i];
-    return NULL;
+    enum ce_known k = CE_SPECVERSION;
+    while (k < CE_KNOWN && (known[k].len != name.len || memcmp(known[k].name, name.s, name.len) != 0))
+        k++;
+    return k;
 }
 
-static enum peri_status check_attribute(const char *name, const struct peri_value *value, struct peri_error *err)
+static bool source_allowed(struct peri_ce_scratch *scratch, struct peri_event_text source)
 {
-    const struct known *k = find_known(name);
-    size_t len = 0;
-    const char *text = peri_value_textn(value, &len), *wrong = NULL;
-    if (text && !text_allowed(text, len))
-        wrong = "must not hold control characters";
-    else if (k && !text)
-        wrong = "must be a string";
-    else if (k && len == 0)
-        wrong = "must not be empty";
-    else if (k && k->wrong)
-        wrong = k->wrong(text, len);
-    else if (!text && !peri_value_is(value, PERI_BOOL) &&
-             (!peri_value_is(value, PERI_INT) || peri_value_as_int(value) != (int32_t)peri_value_as_int(value)))
-        wrong = "must be a string, a boolean or a 32-bit integer";
-    return wrong ? peri_error_set(err, PERI_EINVAL, NULL, "attribute \"%s\" %s", name, wrong) : PERI_OK;
-}
-
-enum peri_status peri_ce_put_attribute(
-    struct peri_value *attrs, const char *name, size_t len, const struct peri_value *value, struct peri_error *err)
-{
-    bool ok = len > 0 && len <= 100;
-    for (size_t i = 0; ok && i < len; i++)
-        ok = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9');
-    if (!ok || strcmp(name, "data") == 0)
-        return peri_error_set(
-            err, PERI_EINVAL, NULL, "\"%.100s\" is no name of an attribute: lower-case letters and digits only", name);
-    if (peri_map_at(attrs, name))
-        return peri_error_set(err, PERI_EINVAL, NULL, "attribute \"%s\" is there twice", name);
-    enum peri_status st = check_attribute(name, value, err);
-    if (st == PERI_OK && peri_map_put_ref(attrs, name, value))
-        st = peri_error_nomem(err);
-    return st;
-}
-
-size_t peri_ce_attributes_size(const struct peri_value *attrs)
-{
-    size_t size = 0, len;
-    for (void *it = peri_map_first(attrs); it; it = peri_map_next(attrs, it)) {
-        (void)peri_map_key(it, &len);
-        size += len;
-        (void)peri_value_textn(peri_map_item(it), &len);
-        size += len;
+    if (source.len == scratch->source_len && memcmp(source.s, scratch->source, source.len) == 0)
+        return true;
+    if (!peri_format_uri_reference(source.s, source.len))
+        return false;
+    if (source.len <= sizeof(scratch->source)) {
+        memcpy(scratch->source, source.s, source.len);
+        scratch->source_len = source.len;
     }
-    return size;
+    return true;
+}
+
+/* What is wrong, or NULL. */
+static const char *wrong_text(
+    struct ce_reader *r, struct ce_attributes *attrs, enum ce_known which, struct peri_event_text text)
+{
+    if (!text_allowed(text.s, text.len))
+        return "must not hold control characters";
+    if (which != CE_KNOWN && text.len == 0)
+        return "must not be empty";
+    switch (which) {
+    case CE_SPECVERSION:
+        return text.len == 3 && memcmp(text.s, "1.0", 3) == 0 ? NULL : "must be \"1.0\"";
+    case CE_SOURCE:
+        return source_allowed(r->scratch, text) ? NULL : "must be a URI-reference (RFC 3986)";
+    case CE_DATASCHEMA:
+        return peri_format_uri(text.s, text.len) ? NULL : "must be an absolute URI";
+    case CE_TIME:
+        return peri_time_parse(text.s, text.len, &attrs->time_ms)
+                   ? NULL
+                   : "must be a time of RFC 3339, as 2026-01-02T03:04:05Z";
+    case CE_DATACONTENTTYPE:
+        return peri_ce_media_type_valid(text.s) ? NULL : "must be a media type, as text/plain";
+    default:
+        return NULL;
+    }
+}
+
+static enum peri_status refuse(struct ce_reader *r, struct peri_event_text name, const char *wrong)
+{
+    return peri_error_set(r->err, PERI_EINVAL, NULL, "attribute \"%.*s\" %s", (int)name.len, name.s, wrong);
+}
+
+/* A name that may be given, for the first time. *ret_key gets it with an end when it is none of the known ones. */
+static enum peri_status check_name(struct ce_reader *r, const struct ce_attributes *attrs, struct peri_event_text name,
+    enum ce_known which, char ret_key[CE_NAME_MAX + 1])
+{
+    if (which != CE_KNOWN)
+        return attrs->known[which].s ? refuse(r, name, "is there twice") : PERI_OK;
+    bool ok = name.len > 0 && name.len <= CE_NAME_MAX;
+    for (size_t i = 0; ok && i < name.len; i++)
+        ok = (name.s[i] >= 'a' && name.s[i] <= 'z') || (name.s[i] >= '0' && name.s[i] <= '9');
+    if (!ok || (name.len == 4 && memcmp(name.s, "data", 4) == 0))
+        return peri_error_set(r->err, PERI_EINVAL, NULL,
+            "\"%.*s\" is no name of an attribute: lower-case letters and digits only",
+            name.len < 100 ? (int)name.len : 100, name.s);
+    memcpy(ret_key, name.s, name.len);
+    ret_key[name.len] = '\0';
+    return attrs->more && peri_map_at(attrs->more, ret_key) ? refuse(r, name, "is there twice") : PERI_OK;
+}
+
+/* take value */
+static enum peri_status put_more(
+    struct ce_reader *r, struct ce_attributes *attrs, const char *key, struct peri_value *value)
+{
+    bool ok = value && (attrs->more || (attrs->more = peri_value_map())) &&
+              peri_map_put_ref(attrs->more, key, value) == PERI_OK;
+    peri_value_unref(value);
+    return ok ? PERI_OK : peri_error_nomem(r->err);
+}
+
+enum peri_status ce_put_text(
+    struct ce_reader *r, struct ce_attributes *attrs, struct peri_event_text name, struct peri_event_text text)
+{
+    char key[CE_NAME_MAX + 1];
+    enum ce_known which = find_known(name);
+    enum peri_status st = check_name(r, attrs, name, which, key);
+    if (st != PERI_OK)
+        return st;
+    if (which == CE_DATACONTENTTYPE) { /* is read to its end */
+        char *copy = ce_room(r, text.len + 1);
+        if (!copy)
+            return PERI_ENOMEM;
+        memcpy(copy, text.s, text.len);
+        copy[text.len] = '\0';
+        text.s = copy;
+    }
+    const char *wrong = wrong_text(r, attrs, which, text);
+    if (wrong)
+        return refuse(r, name, wrong);
+    attrs->size += name.len + text.len;
+    if (which != CE_KNOWN)
+        attrs->known[which] = text;
+    if (which == CE_KNOWN)
+        return put_more(r, attrs, key, peri_value_strn(text.s, text.len));
+    if (which == CE_DATASCHEMA || (which == CE_DATACONTENTTYPE && !peri_ce_media_type_is(text.s, "application/json")))
+        return put_more(r, attrs, known[which].name, peri_value_strn(text.s, text.len));
+    return PERI_OK;
+}
+
+enum peri_status ce_put_value(
+    struct ce_reader *r, struct ce_attributes *attrs, struct peri_event_text name, const struct peri_value *value)
+{
+    char key[CE_NAME_MAX + 1];
+    enum ce_known which = find_known(name);
+    enum peri_status st = check_name(r, attrs, name, which, key);
+    if (st != PERI_OK)
+        return st;
+    if (which != CE_KNOWN)
+        return refuse(r, name, "must be a string");
+    if (!peri_value_is(value, PERI_BOOL) &&
+        (!peri_value_is(value, PERI_INT) || peri_value_as_int(value) != (int32_t)peri_value_as_int(value)))
+        return refuse(r, name, "must be a string, a boolean or a 32-bit integer");
+    attrs->size += name.len;
+    return put_more(r, attrs, key, peri_value_ref((struct peri_value *)(uintptr_t)value));
 }
 
 /* ---- to an event ---- */
 
-static bool copy_text(const struct peri_value *attrs, const char *name, char **ret)
+void ce_attributes_finish(struct ce_attributes *attrs)
 {
-    const char *text = peri_map_text(attrs, name);
-    *ret = text ? peri_strdup(text) : NULL;
-    return !text || *ret;
+    peri_value_unref(attrs->more);
+    attrs->more = NULL;
 }
 
-/* What has no field of its own. */
-static enum peri_status fill_extensions(const struct peri_value *attrs, struct peri_event *event)
+enum peri_status ce_attributes_check(const struct ce_attributes *attrs, struct peri_error *err)
 {
-    static const char *const own[] = {"specversion", "id", "source", "type", "subject", "time", NULL};
-    for (void *it = peri_map_first(attrs); it; it = peri_map_next(attrs, it)) {
-        const char *name = peri_map_key(it, NULL);
-        bool skip = strcmp(name, "datacontenttype") == 0 &&
-                    peri_ce_media_type_is(peri_value_text(peri_map_item(it)), "application/json");
-        for (int i = 0; own[i]; i++)
-            skip |= strcmp(own[i], name) == 0;
-        if (skip)
-            continue;
-        if (!event->extensions && !(event->extensions = peri_value_map()))
-            return PERI_ENOMEM;
-        if (peri_map_put_ref(event->extensions, name, peri_map_item(it)))
-            return PERI_ENOMEM;
-    }
+    for (enum ce_known k = CE_SPECVERSION; k <= CE_TYPE; k++)
+        if (!attrs->known[k].s)
+            return peri_error_set(err, PERI_EINVAL, NULL, "attribute \"%s\" is missing", known[k].name);
     return PERI_OK;
 }
 
-enum peri_status peri_ce_fill_event(const struct peri_value *attrs, struct peri_event *event, struct peri_error *err)
+struct peri_event *ce_make_event(struct ce_attributes *attrs, const struct peri_event_text *data)
 {
-    static const char *const required[] = {"specversion", "id", "source", "type", NULL};
-    for (int i = 0; required[i]; i++)
-        if (!peri_map_at(attrs, required[i]))
-            return peri_error_set(err, PERI_EINVAL, NULL, "attribute \"%s\" is missing", required[i]);
-    const char *time = peri_map_text(attrs, "time");
-    if (time && !peri_time_parse(time, strlen(time), &event->time_ms))
-        event->time_ms = 0;
-    if (!copy_text(attrs, "id", &event->external_id) || !copy_text(attrs, "source", &event->source) ||
-        !copy_text(attrs, "type", &event->type) || !copy_text(attrs, "subject", &event->subject) ||
-        fill_extensions(attrs, event))
-        return peri_error_nomem(err);
-    return PERI_OK;
+    struct peri_event_texts texts = {.source = attrs->known[CE_SOURCE],
+        .type = attrs->known[CE_TYPE],
+        .external_id = attrs->known[CE_ID],
+        .subject = attrs->known[CE_SUBJECT],
+        .data = *data};
+    struct peri_event *event = peri_event_create_of(&texts);
+    if (!event)
+        return NULL;
+    event->time_ms = attrs->time_ms;
+    event->extensions = attrs->more;
+    attrs->more = NULL;
+    return event;
 }

@@ -69,16 +69,18 @@ static enum peri_status check_text(const char *what, const char *text, struct pe
     return PERI_OK;
 }
 
-enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *event, struct peri_error *err)
+/* like: an event whose type and source have been found right, or NULL. */
+static enum peri_status check_event(
+    struct peri_pipeline *p, struct peri_event *event, const struct peri_event *like, struct peri_error *err)
 {
     if (!event->type)
         return peri_error_set(err, PERI_EINVAL, "type", "the event has no type");
-    enum peri_status st = peri_event_type_check(event->type, err);
+    enum peri_status st =
+        like && strcmp(like->type, event->type) == 0 ? PERI_OK : peri_event_type_check(event->type, err);
     if (st != PERI_OK)
         return st;
     if (!event->source || !*event->source) {
-        free(event->source);
-        event->source = peri_strdup("api");
+        peri_event_put_text(event, &event->source, peri_strdup("api"));
         if (!event->source)
             return peri_error_nomem(err);
     }
@@ -90,8 +92,9 @@ enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *e
     }
     if (event->external_id && !*event->external_id)
         return peri_error_set(err, PERI_EINVAL, "id", "the event's id is empty");
-    if (check_text("source", event->source, err) != PERI_OK || check_text("subject", event->subject, err) != PERI_OK ||
-        check_text("id", event->external_id, err) != PERI_OK)
+    bool known_source = like && strcmp(like->source, event->source) == 0;
+    if ((!known_source && check_text("source", event->source, err) != PERI_OK) ||
+        check_text("subject", event->subject, err) != PERI_OK || check_text("id", event->external_id, err) != PERI_OK)
         return PERI_EINVAL;
     if (event->data_len > p->options.max_event_bytes)
         return peri_error_set(err, PERI_EINVAL, "too_large", "the event's data has %zu bytes, at most %zu are allowed",
@@ -105,6 +108,11 @@ enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *e
         peri_warn(
             p->options.log, "ingest", "%s from %s carries a time more than a day ahead", event->type, event->source);
     return PERI_OK;
+}
+
+enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *event, struct peri_error *err)
+{
+    return check_event(p, event, NULL, err);
 }
 
 void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
@@ -193,8 +201,8 @@ static enum peri_status commit_batch(struct peri_pipeline *p, struct peri_batch 
         return peri_error_nomem(err);
     }
     for (size_t i = 0; i < count; i++) {
-        in->events[i] = peri_batch_event_at(batch, i);
-        in->events[i]->unheard = match_is_unheard(p, in->events[i]);
+        struct peri_event *event = in->events[i] = peri_batch_event_at(batch, i);
+        event->unheard = match_is_unheard(p, event, i > 0 ? in->events[i - 1] : NULL);
     }
     p->submitting++;
     enum peri_status st = peri_batch_is_repeatable(batch)
@@ -216,15 +224,18 @@ static enum peri_status check_all(
     struct peri_pipeline *p, struct peri_batch *batch, bool outside, struct peri_error *err)
 {
     size_t events = peri_batch_events(batch);
+    const struct peri_event *like = NULL;
     for (size_t i = 0; i < events; i++) {
-        enum peri_status st = pipe_ingest_check(p, peri_batch_event_at(batch, i), err);
-        if (st == PERI_OK && outside && peri_str_starts(peri_batch_event_at(batch, i)->source, PIPE_OWN_SOURCE))
+        struct peri_event *event = peri_batch_event_at(batch, i);
+        enum peri_status st = check_event(p, event, like, err);
+        if (st == PERI_OK && outside && peri_str_starts(event->source, PIPE_OWN_SOURCE))
             st = peri_error_set(
                 err, PERI_EINVAL, "source", "sources that begin with \"" PIPE_OWN_SOURCE "\" are perigee's own");
         if (st != PERI_OK && events > 1)
             peri_error_prefix(err, "event %zu", i);
         if (st != PERI_OK)
             return st;
+        like = event;
     }
     return PERI_OK;
 }

@@ -60,12 +60,14 @@ static bool may_cancel(const struct peri_pipeline *p, const struct peri_event *e
     return false;
 }
 
-bool match_is_unheard(const struct peri_pipeline *p, const struct peri_event *event)
+bool match_is_unheard(const struct peri_pipeline *p, const struct peri_event *event, const struct peri_event *before)
 {
     if (!p->started || p->draining || p->caution.left > 0 || !p->index)
         return false;
     if (event->target_rule || event->hops >= PIPE_HOPS_MAX || event->damaged)
         return false;
+    if (before && before->unheard && strcmp(before->type, event->type) == 0)
+        return true;
     return peri_index_lookup(p->index, event->type, NULL, 0) == 0 &&
            (!p->off || peri_index_lookup(p->off, event->type, NULL, 0) == 0) && !may_cancel(p, event);
 }

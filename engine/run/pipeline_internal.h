@@ -278,8 +278,9 @@ void pipe_metrics_update(struct peri_pipeline *p);
 
 /* match.c */
 void match_offer(struct peri_pipeline *p, struct peri_event *event);
-/* Does no rule hear it, so that T1 may end it? By the rules that there are when it arrives. */
-bool match_is_unheard(const struct peri_pipeline *p, const struct peri_event *event);
+/* Does no rule hear it, so that T1 may end it? By the rules that there are when it arrives. before (may be NULL): one
+ * that was asked about just now. */
+bool match_is_unheard(const struct peri_pipeline *p, const struct peri_event *event, const struct peri_event *before);
 void match_unheard_stored(struct peri_pipeline *p, const struct peri_event *event);
 void match_pump(struct peri_pipeline *p);
 void match_finish(struct peri_pipeline *p);

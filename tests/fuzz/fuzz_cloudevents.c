@@ -75,7 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         s = end + 1;
     }
     s += *s == '\n';
-    struct peri_cloudevents_input in = {s, size - (size_t)(s - text), header, query, each_header, &r};
+    struct peri_cloudevents_input in = {s, size - (size_t)(s - text), header, query, each_header, &r, NULL};
     struct peri_batch *batch = peri_batch_create();
     if (batch && peri_cloudevents_read_input(&in, 64 << 10, batch, &many, &err) == PERI_OK)
         for (size_t i = 0; i < peri_batch_events(batch); i++)

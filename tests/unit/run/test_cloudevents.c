@@ -55,7 +55,7 @@ static enum peri_status reading(const char *const *headers, const char *const *q
     char *copy = malloc(len + !len); /* exactly as long as it is, for the sanitizer */
     assert_non_null(copy);
     memcpy(copy, body, len);
-    struct peri_cloudevents_input in = {copy, len, header, query, each_header, &req};
+    struct peri_cloudevents_input in = {copy, len, header, query, each_header, &req, NULL};
     enum peri_status st = peri_cloudevents_read_input(&in, MAX, batch, many, err);
     free(copy);
     return st;
