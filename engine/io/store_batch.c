@@ -7,6 +7,8 @@
 #include "io/store_data.h"
 #include "io/store_db.h"
 
+#define TOGETHER 64 /* events that are stored in one go */
+
 enum kind { EVENT, ENTITY_PUT, ENTITY_DELETE, KV_SET, OUTBOX, FUNCTION };
 
 struct item {
@@ -165,7 +167,7 @@ static enum peri_status apply(struct peri_tx *tx, struct item *item, struct peri
 {
     switch (item->kind) {
     case EVENT:
-        return peri_tx_event_insert(tx, item->event, err);
+        break;
     case ENTITY_PUT:
         return peri_tx_entity_put(tx, item->name, item->value, NULL, NULL, err);
     case ENTITY_DELETE:
@@ -180,11 +182,28 @@ static enum peri_status apply(struct peri_tx *tx, struct item *item, struct peri
     return peri_error_set(err, PERI_EINTERNAL, NULL, "unknown change in a batch");
 }
 
+/* Events that stand one behind the other, at most what *ret_next says from `at` on. */
+static enum peri_status apply_events(
+    struct peri_tx *tx, struct peri_batch *batch, size_t at, size_t *ret_next, struct peri_error *err)
+{
+    struct peri_event *events[TOGETHER];
+    size_t n = 0;
+    for (; n < TOGETHER && at + n < batch->count && batch->items[at + n].kind == EVENT; n++)
+        events[n] = batch->items[at + n].event;
+    *ret_next = at + n;
+    return peri_tx_events_insert(tx, events, n, err);
+}
+
 enum peri_status peri_tx_batch(struct peri_tx *tx, struct peri_batch *batch, struct peri_error *err)
 {
     enum peri_status st = PERI_OK;
     size_t last_event = batch->event_count ? batch->events[batch->event_count - 1] : 0;
-    for (size_t i = 0; !st && i < batch->count; i++) {
+    for (size_t i = 0, next; !st && i < batch->count; i = next) {
+        if (batch->items[i].kind == EVENT) {
+            st = apply_events(tx, batch, i, &next, err);
+            continue;
+        }
+        next = i + 1;
         /* An entity before an event belongs to that event's position: the rules that hear it see the entity. */
         tx->entity_seq = batch->event_count && i < last_event ? tx->next_seq : 0;
         st = apply(tx, &batch->items[i], err);

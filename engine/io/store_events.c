@@ -39,62 +39,6 @@ enum {
     C_CRC
 };
 
-static enum peri_status insert(
-    struct peri_tx *tx, const struct peri_event *event, const char *ext, struct peri_error *err)
-{
-    const char *body = event->data ? event->data : "null";
-    size_t len = event->data ? event->data_len : 4;
-    struct peri_stmt q;
-    enum peri_status st = peri_stmt_open(
-        &q, tx->db, "INSERT INTO events(" EVENT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)", err);
-    if (st)
-        return st;
-    peri_stmt_int(&q, (int64_t)tx->next_seq);
-    peri_stmt_text(&q, event->source);
-    peri_stmt_text(&q, event->type);
-    peri_stmt_text(&q, event->subject);
-    peri_stmt_text(&q, event->external_id);
-    peri_stmt_int(&q, event->time_ms);
-    peri_stmt_int(&q, event->received_ms);
-    peri_stmt_int(&q, event->unheard ? PERI_EVENT_MATCHED : 0);
-    peri_stmt_int(&q, event->hops);
-    peri_stmt_text(&q, event->cause);
-    peri_stmt_int(&q, (int64_t)event->replay_of);
-    peri_stmt_text(&q, event->target_rule);
-    peri_stmt_text(&q, event->target_trigger);
-    peri_stmt_text(&q, ext);
-    peri_stmt_textn(&q, body, len);
-    peri_stmt_int(&q, peri_crc32c(body, len));
-    return peri_stmt_exec(&q, err);
-}
-
-enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *event, struct peri_error *err)
-{
-    if (!event->source || !event->source[0] || !event->type || !event->type[0])
-        return peri_error_set(err, PERI_EINVAL, NULL, "an event needs a source and a type");
-    uint64_t first = 0;
-    enum peri_status st = PERI_OK;
-    if (event->external_id)
-        st = peri_dedupe_take(tx, event->source, event->external_id, tx->next_seq, &first, err);
-    if (st)
-        return st;
-    event->duplicate = first != 0;
-    if (first) {
-        event->seq = first;
-        return peri_flow_stored(tx, event->source, PERI_FLOW_TWICE, err);
-    }
-    char *ext = NULL;
-    if (event->extensions && !(ext = peri_json_text(event->extensions, PERI_JSON_COMPACT)))
-        return peri_error_nomem(err);
-    st = insert(tx, event, ext, err);
-    free(ext);
-    if (!st)
-        st = peri_flow_stored(tx, event->source, event->unheard ? PERI_FLOW_ENDED : PERI_FLOW_OPEN, err);
-    if (!st)
-        event->seq = tx->next_seq++;
-    return st;
-}
-
 static enum peri_status put_verdicts(struct peri_tx *tx, uint64_t seq, const char *verdicts, struct peri_error *err)
 {
     struct peri_stmt q;

@@ -61,6 +61,9 @@ bool peri_run_id_parse(const char *text, uint64_t *ret);
 /* T1: dedupe row and event row; sets event->seq and ->duplicate. */
 enum peri_status peri_tx_event_insert(
     struct peri_tx *tx, struct peri_event *event, struct peri_error *err) PERI_MUST_CHECK;
+/* The same for each of them, in this order. */
+enum peri_status peri_tx_events_insert(
+    struct peri_tx *tx, struct peri_event *const *events, size_t count, struct peri_error *err) PERI_MUST_CHECK;
 /* Journaled -> state; verdicts is JSON text (see run/verdict.h) or NULL. PERI_ESTATE when it is not journaled (any
  * more). */
 enum peri_status peri_tx_event_done(struct peri_tx *tx, uint64_t seq, enum peri_event_state state, const char *verdicts,

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/store_events.h"
+
+#include <stdlib.h>
+#include "base/id.h"
+#include "data/json.h"
+#include "io/store_db.h"
+
+/* Events into the journal. Of many that come together a statement stores several: what a statement costs beside its
+ * rows is a third of storing an event. */
+
+#define MANY PERI_DEDUPE_MANY
+#define INSERT                                                                                                         \
+    "INSERT OR FAIL INTO events(seq,src,type,subject,xid,occurred,received,state,hops,cause,replay_of,target_rule,"    \
+    "target_trigger,ext,body,crc) VALUES"
+#define ROW "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+#define ROWS_4 ROW "," ROW "," ROW "," ROW
+
+/* Each is one constant, because statements are kept by address. OR FAIL: what is there of a failed statement goes with
+ * its operation, and SQLite need not keep copies of pages to take it back. */
+static const char insert_1[] = INSERT ROW;
+static const char insert_4[] = INSERT ROWS_4;
+static const char insert_16[] = INSERT ROWS_4 "," ROWS_4 "," ROWS_4 "," ROWS_4;
+
+static void bind(struct peri_stmt *q, const struct peri_event *event, uint64_t seq, const char *ext)
+{
+    const char *body = event->data ? event->data : "null";
+    size_t len = event->data ? event->data_len : 4;
+    peri_stmt_int(q, (int64_t)seq);
+    peri_stmt_text(q, event->source);
+    peri_stmt_text(q, event->type);
+    peri_stmt_text(q, event->subject);
+    peri_stmt_text(q, event->external_id);
+    peri_stmt_int(q, event->time_ms);
+    peri_stmt_int(q, event->received_ms);
+    peri_stmt_int(q, event->unheard ? PERI_EVENT_MATCHED : 0);
+    peri_stmt_int(q, event->hops);
+    peri_stmt_text(q, event->cause);
+    peri_stmt_int(q, (int64_t)event->replay_of);
+    peri_stmt_text(q, event->target_rule);
+    peri_stmt_text(q, event->target_trigger);
+    peri_stmt_text(q, ext);
+    peri_stmt_textn(q, body, len);
+    peri_stmt_int(q, peri_crc32c(body, len));
+}
+
+/* The first 16, 4 or 1 of count events; *ret_done says which. */
+static enum peri_status insert_some(struct peri_tx *tx, struct peri_event *const *events, char *const *ext,
+    size_t count, size_t *ret_done, struct peri_error *err)
+{
+    size_t n = count >= 16 ? 16 : count >= 4 ? 4 : 1;
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, n == 16 ? insert_16 : n == 4 ? insert_4 : insert_1, err);
+    if (st)
+        return st;
+    for (size_t i = 0; i < n; i++)
+        bind(&q, events[i], tx->next_seq + i, ext[i]);
+    st = peri_stmt_exec(&q, err);
+    for (size_t i = 0; i < n && !st; i++) {
+        events[i]->seq = tx->next_seq++;
+        events[i]->duplicate = false;
+        st = peri_flow_stored(tx, events[i]->source, events[i]->unheard ? PERI_FLOW_ENDED : PERI_FLOW_OPEN, err);
+    }
+    *ret_done = n;
+    return st;
+}
+
+/* At most MANY, none of them known. */
+static enum peri_status insert(
+    struct peri_tx *tx, struct peri_event *const *events, size_t count, struct peri_error *err)
+{
+    char *ext[MANY] = {0};
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; i < count && !st; i++)
+        if (events[i]->extensions && !(ext[i] = peri_json_text(events[i]->extensions, PERI_JSON_COMPACT)))
+            st = peri_error_nomem(err);
+    for (size_t i = 0, n = 0; i < count && !st; i += n)
+        st = insert_some(tx, events + i, ext + i, count - i, &n, err);
+    for (size_t i = 0; i < count; i++)
+        free(ext[i]);
+    return st;
+}
+
+enum peri_status peri_tx_event_insert(struct peri_tx *tx, struct peri_event *event, struct peri_error *err)
+{
+    if (!event->source || !event->source[0] || !event->type || !event->type[0])
+        return peri_error_set(err, PERI_EINVAL, NULL, "an event needs a source and a type");
+    uint64_t first = 0;
+    enum peri_status st = PERI_OK;
+    if (event->external_id)
+        st = peri_dedupe_take(tx, event->source, event->external_id, tx->next_seq, &first, err);
+    if (st || !first)
+        return st ? st : insert(tx, &event, 1, err);
+    event->duplicate = true;
+    event->seq = first;
+    return peri_flow_stored(tx, event->source, PERI_FLOW_TWICE, err);
+}
+
+enum peri_status peri_tx_events_insert(
+    struct peri_tx *tx, struct peri_event *const *events, size_t count, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    size_t i = 0;
+    for (; count - i >= MANY && !st; i += MANY) {
+        bool fresh = false;
+        st = peri_dedupe_take_many(tx, events + i, tx->next_seq, &fresh, err);
+        if (!st && fresh)
+            st = insert(tx, events + i, MANY, err);
+        for (size_t k = 0; k < MANY && !st && !fresh; k++)
+            st = peri_tx_event_insert(tx, events[i + k], err);
+    }
+    for (; i < count && !st; i++)
+        st = peri_tx_event_insert(tx, events[i], err);
+    return st;
+}
