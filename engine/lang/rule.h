@@ -45,7 +45,7 @@ struct peri_trigger {
     struct peri_place place;
     char *event; /* EVENT, COUNT, ABSENCE: exact type or glob */
     struct peri_place event_place;
-    struct peri_pattern *match; /* the same; NULL: any payload */
+    struct peri_pattern *match;   /* the same; NULL: any payload */
     struct peri_webhook *webhook; /* EVENT: its event comes in by this door; NULL: from anywhere */
     struct peri_schedule schedule;
     char *lane;     /* SCHEDULE with overlap: the lane of its runs. Begins with PERI_TIMES_LANE */
@@ -242,6 +242,7 @@ struct peri_rule {
     int64_t timeout_ms; /* of a run; 0: none */
     struct peri_flow flow;
     _Atomic(struct peri_value *) about; /* what run/scope.c makes of it, once; or NULL */
+    unsigned char found;                /* what run/at_once.c has found out about it; 0: nothing yet */
     uint32_t awaits;         /* system events that its wait_for and cancel_on name: see peri_system_events_named */
     struct peri_place place; /* of the rule's mapping; file is owned by the rule */
     char *blueprint;         /* the path that its use_blueprint names, or NULL */

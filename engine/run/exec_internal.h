@@ -38,6 +38,9 @@ enum peri_delivery exec_delivery(struct peri_pipeline *p, const struct peri_step
 /* Stores the transition; then live_lead. take effects (left empty) and change (answered after the commit; NULL:
  * none) */
 void exec_commit(struct live *live, struct peri_run_effects *effects, struct change *change);
+/* The row of a step; on the store's thread. */
+enum peri_status exec_put_record(
+    struct peri_tx *tx, uint64_t run, const struct peri_step_record *record, struct peri_error *err) PERI_MUST_CHECK;
 /* What a call brought whose run was ended from outside in the meantime: its row is completed, nothing follows. */
 void exec_late(struct live *live, int track, const struct peri_call_result *result);
 

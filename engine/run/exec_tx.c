@@ -55,7 +55,7 @@ static void free_run_tx(struct run_tx *rt)
     free(rt);
 }
 
-static enum peri_status put_record(
+enum peri_status exec_put_record(
     struct peri_tx *tx, uint64_t run, const struct peri_step_record *r, struct peri_error *err)
 {
     struct peri_step_row row = {.run = run,
@@ -176,7 +176,7 @@ static enum peri_status run_tx(struct peri_tx *tx, void *arg, struct peri_error 
     enum peri_status st = update_run(tx, rt, err);
     PERI_FAILPOINT("t4.run");
     for (size_t i = 0; st == PERI_OK && i < rt->effects.record_count; i++)
-        st = put_record(tx, rt->row.id, &rt->effects.records[i], err);
+        st = exec_put_record(tx, rt->row.id, &rt->effects.records[i], err);
     if (st == PERI_OK)
         st = put_tracks(tx, rt, err);
     for (size_t i = 0; st == PERI_OK && i < rt->event_count; i++)
@@ -299,7 +299,7 @@ static enum peri_status late_tx(struct peri_tx *tx, void *arg, struct peri_error
     struct late_tx *late = arg;
     enum peri_status st = PERI_OK;
     for (size_t i = 0; st == PERI_OK && i < late->count; i++)
-        st = put_record(tx, late->run, &late->records[i], err);
+        st = exec_put_record(tx, late->run, &late->records[i], err);
     PERI_FAILPOINT("late.rows");
     return st;
 }

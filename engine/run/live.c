@@ -146,6 +146,7 @@ void live_free(struct live *live)
     drop_inbox(live);
     peri_run_destroy(live->run);
     peri_event_unref(live->event);
+    free(live->trigger);
     free(live);
 }
 
@@ -377,7 +378,7 @@ static void add_link(const struct peri_step *step, void *arg)
     free(address);
 }
 
-struct peri_value *live_run_value(
+static struct peri_value *run_value(
     struct peri_pipeline *p, uint64_t run, const struct peri_rule *rule, uint64_t event, int64_t created_ms)
 {
     struct peri_value *value = peri_scope_run(run, rule, event, created_ms);
@@ -391,6 +392,23 @@ struct peri_value *live_run_value(
         return value;
     peri_value_unref(value);
     return NULL;
+}
+
+static struct peri_value *make_root(void *ctx, enum peri_run_root root)
+{
+    struct live *live = ctx;
+    const struct peri_run *run = live->run;
+    if (root == PERI_ROOT_TRIGGER)
+        return peri_scope_trigger(live->event, run->event, live->trigger);
+    return run_value(live->p, run->id, run->rule, live->event->seq, run->created_ms);
+}
+
+bool live_roots(struct live *live, const char *trigger)
+{
+    live->trigger = peri_strdup(trigger);
+    live->run->make_root = make_root;
+    live->run->root_ctx = live;
+    return live->trigger != NULL;
 }
 
 static enum peri_status add_track(void *arg, int track, const char *pos)
@@ -423,21 +441,24 @@ static enum peri_status build(
         peri_run_destroy(run);
         return st;
     }
-    if (event) {
+    if (event)
         run->event = peri_scope_event(event);
-        run->trigger = peri_scope_trigger(event, run->event, row->trigger);
-        run->run_value = live_run_value(p, row->id, rule, row->event, row->created_ms);
-    }
-    if (!event || !run->event || !run->trigger || !run->run_value) {
+    if (!event || !run->event) {
         peri_run_destroy(run);
         peri_event_unref(event);
         return peri_error_nomem(err);
     }
-    *ret = live_add(p, run, event);
-    if (*ret)
-        (*ret)->armed_ms = run->wake_ms; /* whoever has brought it to sleep has seen to that */
+    struct live *live = live_add(p, run, event);
     peri_event_unref(event);
-    return *ret ? PERI_OK : peri_error_nomem(err);
+    if (live && !live_roots(live, row->trigger)) {
+        live_forget(live);
+        live = NULL;
+    }
+    if (!live)
+        return peri_error_nomem(err);
+    live->armed_ms = run->wake_ms; /* whoever has brought it to sleep has seen to that */
+    *ret = live;
+    return PERI_OK;
 }
 
 enum peri_status live_load(struct peri_pipeline *p, uint64_t id, struct live **ret, struct peri_error *err)

@@ -13,6 +13,21 @@
 
 /* --- after the commit --- */
 
+/* It was stored as ended. */
+static void run_over(struct peri_pipeline *p, const struct match_rule *mr)
+{
+    int64_t steps = (int64_t)mr->ahead->effects.record_count;
+    uint64_t seq = mr->event->event->seq;
+    p->counts.runs_started++;
+    peri_metric_add(p->metrics.started, 1);
+    p->counts.steps += steps;
+    peri_metric_add(p->metrics.steps, steps);
+    p->counts.runs_ended[0]++;
+    peri_metric_add(p->metrics.ended[0], 1);
+    pipe_notify_run(p, mr->run, mr->rule->id, seq, PERI_RUN_READY);
+    pipe_notify_run(p, mr->run, mr->rule->id, seq, PERI_RUN_SUCCEEDED);
+}
+
 static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct match_rule *mr)
 {
     struct match_event *me = mr->event;
@@ -35,10 +50,13 @@ static void start_run(struct peri_pipeline *p, const struct match_tx *mt, struct
         run->ckey = peri_strdup(peri_lane_of(mr->rule, mr->fired, mr->key, &flow));
         run->event = peri_value_ref(me->payload);
         run->trigger = peri_value_ref(mr->trigger_value);
-        run->run_value = live_run_value(p, mr->run, mr->full, me->event->seq, mt->now_ms);
         run->first_seq = run->track.since = me->event->seq;
     }
     struct live *live = run ? live_add(p, run, me->event) : NULL;
+    if (live && !live_roots(live, mr->fired->id)) {
+        live_forget(live);
+        live = NULL;
+    }
     if (!live) { /* out of memory: once more, from the store */
         (void)resume_push(p, mr->run, 0);
         return;
@@ -109,6 +127,8 @@ static void item_stored(struct peri_pipeline *p, const struct match_tx *mt, cons
         count_verdict(p, mr->told ? mr->told : mr->verdict);
         if (mr->run && (mr->outcome == MATCH_STARTED || mr->outcome == MATCH_QUEUED))
             start_run(p, mt, mr);
+        else if (mr->run && mr->outcome == MATCH_ENDED)
+            run_over(p, mr);
     }
     match_cancels_finish(item->event);
     if (item->event->stored_before)
@@ -278,6 +298,18 @@ static bool prepare_start(struct peri_pipeline *p, const struct match_rule *mr)
     return ok;
 }
 
+/* What T2 needs of a pair that fired. False: memory is out. */
+static bool prepare(struct match_tx *mt, struct match_rule *mr, bool ahead, size_t *bytes)
+{
+    if (!ahead) { /* of a try that was not stored */
+        match_ahead_free(mr->ahead);
+        mr->ahead = NULL;
+    } else {
+        *bytes += match_run_ahead(mr, mt->now_ms);
+    }
+    return mr->ahead || prepare_start(mt->p, mr);
+}
+
 /* The pairs of an event that may be stored now, marked and appended to mt->pairs. False: memory is out. */
 static bool gather(struct match_tx *mt, struct match_event *me, size_t *pair_cap, struct match_item *item, size_t at)
 {
@@ -321,7 +353,7 @@ static void leave_out(struct peri_pipeline *p, struct match_item *item)
 static bool choose(struct peri_pipeline *p, struct match_tx *mt, size_t *ret_bytes)
 {
     size_t item_cap = 0, pair_cap = 0, at = 0;
-    bool good = true;
+    bool good = true, ahead = match_may_run_ahead(p);
     p->match_serial++;
     while (good && p->ready_first && mt->count < p->batch_limit) {
         struct match_event *me = p->ready_first;
@@ -337,7 +369,7 @@ static bool choose(struct peri_pipeline *p, struct match_tx *mt, size_t *ret_byt
             continue;
         }
         for (size_t i = 0; good && i < item->count; i++)
-            good = !item->pairs[i]->fired || prepare_start(p, item->pairs[i]);
+            good = !item->pairs[i]->fired || prepare(mt, item->pairs[i], ahead, ret_bytes);
         me->storing = true;
         mt->count++;
         at += item->count;
@@ -357,12 +389,14 @@ void match_commit(struct peri_pipeline *p)
     if (p->match_in_tx || !p->ready_first)
         return;
     struct match_tx *mt = calloc(1, sizeof(*mt));
-    bool good = mt && choose(p, mt, &bytes);
-    if (good && mt->count > 0) {
+    if (mt) {
         mt->p = p;
-        mt->start = p->start;
         mt->now_ms = pipe_now(p);
         mt->steady_ms = pipe_steady(p);
+    }
+    bool good = mt && choose(p, mt, &bytes);
+    if (good && mt->count > 0) {
+        mt->start = p->start;
         mt->kprefix = p->kprefix;
         system_stops_prepare(p, &mt->stops);
         p->match_in_tx = mt->count;

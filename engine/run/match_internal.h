@@ -21,7 +21,14 @@ struct match_line;
 struct match_parked;
 struct match_place;
 
-enum match_outcome { MATCH_NOTHING, MATCH_STARTED, MATCH_QUEUED, MATCH_REFUSED };
+enum match_outcome { MATCH_NOTHING, MATCH_STARTED, MATCH_ENDED, MATCH_QUEUED, MATCH_REFUSED };
+
+/* A run that was led to its end before it is stored. */
+struct match_ahead {
+    char *vars;
+    struct peri_run_effects effects; /* rows of steps, nothing else; they borrow from the pair's `full` */
+    int64_t ended_ms;
+};
 
 /* A trigger that watches over time hears the event. */
 struct match_heard {
@@ -37,7 +44,8 @@ struct match_rule {
     struct peri_rule *full; /* the same with its conditions and actions, when its pattern matched; one reference */
     size_t trigger_count, at;
     const struct peri_trigger *fired;
-    struct peri_value *trigger_value; /* of triggers[at] */
+    const struct peri_trigger *root_trigger; /* of roots */
+    struct peri_value *trigger_value;        /* of that, once somebody has asked for it */
     struct peri_value *rule_value;
     struct peri_value *verdict; /* the furthest so far; NULL: it is text */
     size_t text_at, text_len;   /* in the event's texts */
@@ -48,7 +56,8 @@ struct match_rule {
     bool decided, storing;     /* storing: in the T2 under way */
     struct match_heard *heard;
     size_t heard_count;
-    char *key; /* of the lane, "" when the rule has none; when it fired or is heard */
+    struct match_ahead *ahead; /* NULL: its run begins when it is stored */
+    char *key;                 /* of the lane, "" when the rule has none; when it fired or is heard */
     /* Set by T2. */
     enum match_outcome outcome;
     uint64_t run, behind;    /* behind: a run that was cancelled for this one and whose call is under way */
@@ -151,6 +160,13 @@ void match_cancels_finish(struct match_event *me);
 /* The run that was just made: an event that came behind its own may have ended it already. */
 enum peri_status match_cancelled_since(
     struct peri_tx *tx, struct match_tx *mt, struct match_rule *mr, struct peri_error *err);
+
+/* at_once.c. May runs be led on before they are stored, at this moment? */
+bool match_may_run_ahead(const struct peri_pipeline *p);
+/* Leads the run of a pair that fired to its end, if nothing has to be waited for. Returns how many bytes more are
+ * stored for it. */
+size_t match_run_ahead(struct match_rule *mr, int64_t now_ms);
+void match_ahead_free(struct match_ahead *ahead);
 
 /* match_commit.c: whatever may be stored becomes a transaction, unless one is under way. */
 void match_commit(struct peri_pipeline *p);

@@ -26,6 +26,7 @@ void match_pair_free(struct match_rule *mr)
         free(mr->heard[i].key);
     free(mr->heard);
     free(mr->key);
+    match_ahead_free(mr->ahead);
     mr->event->p->pairs--;
     free(mr);
 }
@@ -160,8 +161,10 @@ static enum peri_status find_key(struct match_rule *mr, char **ret, struct peri_
     const char *known = mr->place ? mr->place->key : NULL;
     if (!known)
         known = peri_map_text(mr->event->watch, "key");
-    if (!known)
-        return peri_scope_key(mr->rule->flow.key, &scope, ret, err);
+    if (!known) {
+        enum peri_status st = peri_scope_key(mr->rule->flow.key, &scope, ret, err);
+        return mr->roots.failed ? peri_error_nomem(err) : st;
+    }
     free(*ret);
     *ret = peri_strdup(known);
     return *ret ? PERI_OK : peri_error_nomem(err);
@@ -193,6 +196,12 @@ static void conditions_done(void *arg, enum peri_cond_outcome outcome, const str
     struct match_rule *mr = arg;
     const struct peri_trigger *trigger = mr->triggers[mr->at];
     mr->evaluation = NULL;
+    if (mr->roots.failed) {
+        keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "conditions", "out of memory"));
+        mr->at++;
+        next_trigger(mr);
+        return;
+    }
     if (outcome == PERI_COND_YES && !take_key(mr, trigger)) {
         mr->at++;
         next_trigger(mr);
@@ -214,6 +223,14 @@ static void conditions_done(void *arg, enum peri_cond_outcome outcome, const str
     next_trigger(mr);
 }
 
+static const struct peri_value *make_trigger(void *ctx)
+{
+    struct match_rule *mr = ctx;
+    if (!mr->trigger_value)
+        mr->trigger_value = peri_scope_trigger(mr->event->event, mr->event->payload, mr->root_trigger->id);
+    return mr->trigger_value;
+}
+
 /* False: memory is out. */
 static bool make_roots(struct match_rule *mr, const struct peri_trigger *trigger)
 {
@@ -223,9 +240,11 @@ static bool make_roots(struct match_rule *mr, const struct peri_trigger *trigger
     if (!mr->rule_value)
         mr->rule_value = peri_scope_rule(mr->rule);
     peri_value_unref(mr->trigger_value);
-    mr->trigger_value = peri_scope_trigger(me->event, me->payload, trigger->id);
-    mr->roots = (struct peri_match_scope){.event = me->payload, .trigger = mr->trigger_value, .rule = mr->rule_value};
-    return me->payload && mr->rule_value && mr->trigger_value;
+    mr->trigger_value = NULL;
+    mr->root_trigger = trigger;
+    mr->roots = (struct peri_match_scope){
+        .event = me->payload, .rule = mr->rule_value, .make_trigger = make_trigger, .ctx = mr};
+    return me->payload && mr->rule_value;
 }
 
 /* *ret_ready: the pattern holds and the scope stands. False: memory is out. */

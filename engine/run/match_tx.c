@@ -5,6 +5,7 @@
 #include "base/failpoint.h"
 #include "base/str.h"
 #include "data/json.h"
+#include "run/exec_internal.h"
 #include "run/ledger.h"
 #include "run/match_internal.h"
 #include "run/verdict.h"
@@ -28,20 +29,33 @@ char *match_wall(const struct match_tx *mt, int64_t steady_ms, char out[PERI_TIM
     return peri_time_format(mt->now_ms + (steady_ms - mt->steady_ms), out);
 }
 
+/* The rows of the steps of a run that has ended already. */
+static enum peri_status put_steps(struct peri_tx *tx, const struct match_rule *mr, struct peri_error *err)
+{
+    const struct peri_run_effects *effects = &mr->ahead->effects;
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; st == PERI_OK && i < effects->record_count; i++)
+        st = exec_put_record(tx, mr->run, &effects->records[i], err);
+    PERI_FAILPOINT("t2.ended");
+    return st;
+}
+
 static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt, struct match_rule *mr,
     enum peri_run_state state, struct peri_error *err)
 {
     const struct peri_rule *rule = mr->rule;
+    const struct match_ahead *ahead = state == PERI_RUN_READY ? mr->ahead : NULL;
     struct peri_flow flow;
     struct peri_run_row row = {.rule = rule->id,
         .rhash = rule->hash,
         .event = mr->event->event->seq,
         .trigger = mr->fired->id,
-        .state = state,
-        .pos = mt->start.pos,
-        .vars = mt->start.vars,
+        .state = ahead ? PERI_RUN_SUCCEEDED : state,
+        .pos = ahead ? PERI_RUN_OVER : mt->start.pos,
+        .vars = ahead ? ahead->vars : mt->start.vars,
         .kprefix = mt->kprefix,
         .created_ms = mt->now_ms,
+        .ended_ms = ahead ? ahead->ended_ms : 0,
         .ckey = peri_lane_of(rule, mr->fired, mr->key, &flow),
         .change = (int)rule->flow.on_change};
     enum peri_status st = peri_tx_ruleset_put(tx, rule->hash, rule->text, err);
@@ -53,8 +67,8 @@ static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt
         return PERI_OK;
     }
     if (st == PERI_OK)
-        mr->outcome = state == PERI_RUN_QUEUED ? MATCH_QUEUED : MATCH_STARTED;
-    return st;
+        mr->outcome = ahead ? MATCH_ENDED : state == PERI_RUN_QUEUED ? MATCH_QUEUED : MATCH_STARTED;
+    return st == PERI_OK && ahead ? put_steps(tx, mr, err) : st;
 }
 
 /* Its place in the lane; *ret_state is QUEUED or READY, DROPPED when there is none. */

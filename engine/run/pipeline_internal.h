@@ -357,6 +357,7 @@ struct live {
     struct peri_pipeline *p;
     struct peri_run *run;
     struct peri_event *event;
+    char *trigger;                  /* id of the one that fired; for the root of that name */
     enum peri_run_state stored;     /* what the store has */
     bool committing, leading, gone; /* leading: live_lead is at it; gone: it is to be forgotten behind that */
     bool unstarted;                 /* nothing of it was stored yet but that it is there */
@@ -387,9 +388,8 @@ struct peri_lane_stop;
 uint64_t live_stopped(struct peri_pipeline *p, const struct peri_lane_stop *stop);
 /* Another run waits for the call of `behind` from now on. Returns behind, 0 when that has ended. */
 uint64_t live_pass_on(struct peri_pipeline *p, uint64_t behind, uint64_t by);
-/* What templates read as `run`: with the addresses of its `approve` steps. NULL: memory is out. */
-struct peri_value *live_run_value(
-    struct peri_pipeline *p, uint64_t run, const struct peri_rule *rule, uint64_t event, int64_t created_ms);
+/* What templates read as `trigger` and `run` is made when one does. False: memory is out. */
+bool live_roots(struct live *live, const char *trigger) PERI_MUST_CHECK;
 /* Events have ended waits of theirs. */
 void live_heard(struct peri_pipeline *p, const struct peri_wait_hits *hits);
 /* The wall clock was set: who waits for a time of it asks again. */

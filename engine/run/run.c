@@ -155,23 +155,38 @@ static const struct peri_value *around(const struct peri_track *track, const cha
     return track->parent ? around(track->parent, name, len) : NULL;
 }
 
+static const struct peri_value *made_root(struct peri_run *run, struct peri_value **value, enum peri_run_root root)
+{
+    if (!*value && run->make_root) {
+        *value = run->make_root(run->root_ctx, root);
+        run->spoilt = run->spoilt || !*value;
+    }
+    return *value;
+}
+
 static const struct peri_value *lookup(void *ctx, const char *name, size_t len)
 {
     const struct peri_track *track = ctx;
-    const struct peri_run *run = track->run;
+    struct peri_run *run = track->run;
     const struct peri_value *near = around(track, name, len);
     if (near)
         return near;
-    const struct {
-        const char *name;
-        const struct peri_value *value;
-    } roots[] = {{"event", run->event}, {"trigger", run->trigger}, {"steps", track->steps}, {"vars", run->vars},
-        {"rule", run->rule_value}, {"run", run->run_value}};
-    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++)
-        if (is(name, len, roots[i].name))
-            return roots[i].value;
+    if (is(name, len, "event"))
+        return run->event;
+    if (is(name, len, "steps"))
+        return track->steps;
+    if (is(name, len, "vars"))
+        return run->vars;
+    if (is(name, len, "trigger"))
+        return made_root(run, &run->trigger, PERI_ROOT_TRIGGER);
+    if (is(name, len, "rule"))
+        return run->rule_value;
+    if (is(name, len, "run"))
+        return made_root(run, &run->run_value, PERI_ROOT_RUN);
     const struct peri_value *bound = peri_map_atn(track->bound, name, len);
-    return bound || !is(name, len, "events") ? bound : peri_map_at(run->trigger, "named");
+    if (bound || !is(name, len, "events"))
+        return bound;
+    return peri_map_at(made_root(run, &run->trigger, PERI_ROOT_TRIGGER), "named");
 }
 
 struct peri_scope peri_track_scope(const struct peri_track *track, int64_t now_ms, const struct peri_tz_source *tz)
@@ -600,5 +615,5 @@ enum peri_status peri_run_advance(
         effects->next = PERI_NEXT_IGNORED;
     else
         m_sum_up(&m);
-    return m.st;
+    return m.st == PERI_OK && run->spoilt ? PERI_ENOMEM : m.st;
 }

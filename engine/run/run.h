@@ -25,6 +25,7 @@
 
 #define PERI_RUN_VARS_MAX (64 * 1024)  /* JSON of variables, step results and bound names */
 #define PERI_RUN_RESULT_MAX (4 * 1024) /* JSON of one result in the steps table */
+#define PERI_RUN_OVER "{}"             /* position of a run that has ended: none */
 #define PERI_RUN_DEPTH_MAX 64          /* frames */
 #define PERI_RUN_STEPS_MAX 100000      /* steps that one run may execute */
 #define PERI_RUN_BURST 200             /* steps in one transition; then the state is stored and the run goes on */
@@ -96,6 +97,9 @@ struct peri_track {
     bool asked;                 /* of one timer: it has asked, and was put off again */
 };
 
+/* Roots that are made when somebody asks for them. */
+enum peri_run_root { PERI_ROOT_TRIGGER, PERI_ROOT_RUN };
+
 struct peri_run {
     uint64_t id;
     struct peri_rule *rule; /* the version that it started with; one reference */
@@ -120,6 +124,11 @@ struct peri_run {
     struct peri_value *event;   /* payload */
     struct peri_value *trigger; /* run/scope.h */
     struct peri_value *rule_value, *run_value;
+    /* Makes trigger or run_value when it is NULL and asked for: a new reference. NULL: it cannot, and what is computed
+     * from now on is void (`spoilt`). May be NULL itself. */
+    struct peri_value *(*make_root)(void *ctx, enum peri_run_root root);
+    void *root_ctx;
+    bool spoilt;
 };
 
 /* Decides whether an attempt may leave now. Asked right before it would; a run that was put off asks again. */

@@ -145,23 +145,31 @@ enum peri_status peri_scope_key(
     return PERI_OK;
 }
 
+static const struct peri_value *match_trigger(struct peri_match_scope *roots)
+{
+    if (!roots->trigger && roots->make_trigger) {
+        roots->trigger = roots->make_trigger(roots->ctx);
+        roots->failed = roots->failed || !roots->trigger;
+    }
+    return roots->trigger;
+}
+
 static const struct peri_value *match_lookup(void *ctx, const char *name, size_t len)
 {
-    const struct peri_match_scope *roots = ctx;
+    struct peri_match_scope *roots = ctx;
     if (len == 5 && memcmp(name, "event", 5) == 0)
         return roots->event;
     if (len == 7 && memcmp(name, "trigger", 7) == 0)
-        return roots->trigger;
+        return match_trigger(roots);
     if (len == 4 && memcmp(name, "rule", 4) == 0)
         return roots->rule;
     if (len == 6 && memcmp(name, "events", 6) == 0)
-        return peri_map_at(roots->trigger, "named");
+        return peri_map_at(match_trigger(roots), "named");
     return NULL;
 }
 
-struct peri_scope peri_match_scope(
-    const struct peri_match_scope *roots, int64_t now_ms, const struct peri_tz_source *tz)
+struct peri_scope peri_match_scope(struct peri_match_scope *roots, int64_t now_ms, const struct peri_tz_source *tz)
 {
-    struct peri_scope scope = {.lookup = match_lookup, .ctx = (void *)(uintptr_t)roots, .now_ms = now_ms, .tz = tz};
+    struct peri_scope scope = {.lookup = match_lookup, .ctx = roots, .now_ms = now_ms, .tz = tz};
     return scope;
 }

@@ -28,8 +28,12 @@ enum peri_status peri_scope_key(const struct peri_template *key, const struct pe
 /* The scope of a rule's conditions: there is no run yet. */
 struct peri_match_scope {
     const struct peri_value *event, *trigger, *rule;
+    /* Makes trigger when it is NULL and asked for; borrow. NULL: it cannot, and what is computed from now on is void
+     * (`failed`). May be NULL itself. */
+    const struct peri_value *(*make_trigger)(void *ctx);
+    void *ctx;
+    bool failed;
 };
-struct peri_scope peri_match_scope(
-    const struct peri_match_scope *roots, int64_t now_ms, const struct peri_tz_source *tz);
+struct peri_scope peri_match_scope(struct peri_match_scope *roots, int64_t now_ms, const struct peri_tz_source *tz);
 
 #endif

@@ -97,7 +97,7 @@ static void ask(const struct peri_rule *rule, const char *json, struct said *ret
         }
     }
     struct peri_value *event = kit_json(json), *other = peri_value_map();
-    struct peri_match_scope roots = {event, other, other};
+    struct peri_match_scope roots = {.event = event, .trigger = other, .rule = other};
     struct peri_scope scope = peri_match_scope(&roots, 0, NULL);
     struct peri_cond_eval eval;
     peri_cond_init(&eval, rule->condition);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/pipekit.h"
+
+/* Runs that only compute are stored once, as ended. What can be read afterwards is the same as of runs that go from
+ * transaction to transaction, which they do while somebody hears of runs. */
+
+#define ASKS "conditions: [{operator: c.yes}]\n"
+#define HEARS_RUNS                                                                                                     \
+    "\n---\nname: Watcher\ntrigger: {event: run.Started, match: {rule: [nobody]}}\nactions: [{stop: x}]\n"
+
+/* Everything that is stored of run-1, as JSON. */
+static char *story_of(const char *rules, const char *payload, int64_t *ret_steps)
+{
+    struct bed bed;
+    kit_open(&bed, rules);
+    uint64_t seq = kit_send(&bed, "a.B", payload);
+    KIT_QUIET(&bed);
+    struct peri_value *run = kit_run(&bed, 1), *verdicts = kit_verdicts(&bed, seq);
+    assert_int_equal(peri_map_put(run, "verdict_list", verdicts), PERI_OK);
+    peri_map_drop(run, "emitted"); /* what is told of it */
+    char *text = peri_json_text(run, PERI_JSON_COMPACT);
+    peri_value_unref(run);
+    *ret_steps = kit_status(&bed, "steps");
+    assert_int_equal(kit_status(&bed, "live_runs"), 0);
+    assert_true(kit_status(&bed, "runs_started") >= 1);
+    assert_int_equal(
+        kit_status(&bed, "runs_succeeded") + kit_status(&bed, "runs_failed"), kit_status(&bed, "runs_started"));
+    kit_close(&bed);
+    return text;
+}
+
+static const struct {
+    const char *what, *actions;
+} stories[] = {
+    {"set", "actions:\n  - set: {who: \"{{ event.who }}\", n: \"{{ event.n + 1 }}\"}\n  - set: {twice: \"{{ vars.n * 2 "
+            "}}\"}\n"},
+    {"choose", "actions:\n  - choose:\n      - {if: \"{{ event.n > 5 }}\", do: [{set: {size: big}}]}\n"
+               "      - {if: \"{{ event.n > 2 }}\", do: [{set: {size: middling}}, {stop: true}]}\n"
+               "  - set: {after: true}\n"},
+    {"if", "actions:\n  - {id: one, if: \"{{ event.n == 4 }}\", then: [{set: {a: 1}}], else: [{set: {a: 2}}]}\n"
+           "  - {if: \"{{ event.n == 5 }}\", set: {b: 1}}\n"},
+    {"loop", "actions:\n  - set: {sum: 0}\n  - for_each: {in: \"{{ event.list }}\", as: item}\n"
+             "    do: [{set: {sum: \"{{ vars.sum + item }}\"}}]\n"},
+    {"failure", "actions:\n  - set: {x: \"{{ event.who + 1 }}\"}\n"},
+    {"handled", "actions:\n  - {set: {x: \"{{ event.who + 1 }}\"}, continue_on_error: true}\n  - set: {y: 1}\n"},
+    {"run", "actions:\n  - set: {id: \"{{ run.id }}\", of: \"{{ run.event_id }}\"}\n"},
+    {"trigger", "actions:\n  - set: {id: \"{{ trigger.event_id }}\", type: \"{{ trigger.type }}\"}\n"},
+    {"rule", "actions:\n  - set: {id: \"{{ rule.id }}\", time: \"{{ now }}\"}\n"},
+};
+
+static void test_a_run_that_only_computes_reads_as_if_it_had_gone_step_by_step(void **state)
+{
+    static const char payload[] = "{\"who\":\"ann\",\"n\":4,\"list\":[1,2,3]}";
+    for (size_t i = 0; i < sizeof(stories) / sizeof(stories[0]); i++) {
+        for (int asks = 0; asks < 2; asks++) {
+            char *rules =
+                peri_asprintf("name: Story\ntrigger: {event: a.B}\n%s%s", asks ? ASKS : "", stories[i].actions);
+            char *heard = peri_asprintf("%s%s", rules, HEARS_RUNS);
+            int64_t steps, same;
+            char *at_once = story_of(rules, payload, &steps), *step_by_step = story_of(heard, payload, &same);
+            if (strcmp(at_once, step_by_step) != 0)
+                fail_msg("%s:\n%s\n%s", stories[i].what, at_once, step_by_step);
+            assert_true(steps > 0 && steps == same);
+            free(at_once);
+            free(step_by_step);
+            free(rules);
+            free(heard);
+        }
+    }
+}
+
+struct seen {
+    char states[256];
+};
+
+static void note(void *ctx, const char *kind, const struct peri_value *value)
+{
+    struct seen *seen = ctx;
+    size_t len = strlen(seen->states);
+    snprintf(seen->states + len, sizeof(seen->states) - len, "%s %s; ", kind, peri_map_text(value, "state"));
+}
+
+/* Whoever watches is told the same as of any other run. */
+static void test_it_is_told_as_begun_and_ended(void **state)
+{
+    struct bed bed;
+    struct seen seen = {""};
+    kit_open(&bed, "name: Set\ntrigger: {event: a.B}\n" ASKS "actions: [{set: {a: 1}}]\n");
+    peri_pipeline_on_change(bed.pipe, note, &seen);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_QUIET(&bed);
+    assert_string_equal(seen.states, "event journaled; run ready; run succeeded; event matched; ");
+    kit_close(&bed);
+}
+
+static void test_a_loop_that_is_too_long_for_one_transition_ends_all_the_same(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "name: Long\ntrigger: {event: a.B}\nactions:\n  - set: {sum: 0}\n  - for_each: {in: \"{{ event.list "
+                   "}}\", as: i}\n    do: [{set: {sum: \"{{ vars.sum + i }}\"}}]\n");
+    char list[2048] = "{\"list\":[1";
+    for (int i = 1; i < 500; i++)
+        strcat(list, ",1");
+    strcat(list, "]}");
+    for (int i = 0; i < 2; i++)
+        (void)kit_send(&bed, "a.B", list);
+    KIT_QUIET(&bed);
+    struct peri_value *run = kit_run(&bed, 2);
+    assert_string_equal(peri_map_text(run, "state"), "succeeded");
+    assert_int_equal(peri_map_int(peri_map_at(peri_map_at(run, "vars"), "vars"), "sum", 0), 500);
+    peri_value_unref(run);
+    kit_close(&bed);
+}
+
+/* What an event starts twice is stored once, also when the process ends behind the commit. */
+static void test_after_a_crash_it_is_there_once(void **state)
+{
+    struct bed bed;
+    static const char rules[] = "name: Set\ntrigger: {event: a.B}\n" ASKS "actions: [{set: {a: 1}}]\n";
+    kit_open(&bed, rules);
+    (void)kit_send(&bed, "a.B", "{}");
+    KIT_UNTIL(&bed, kit_run_count(&bed, "succeeded") == 1); /* in the store; the loop may not have heard of it */
+    kit_restart(&bed, rules);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_run_count(&bed, NULL), 1);
+    assert_int_equal(kit_status(&bed, "live_runs"), 0);
+    kit_close(&bed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_run_that_only_computes_reads_as_if_it_had_gone_step_by_step),
+        cmocka_unit_test(test_it_is_told_as_begun_and_ended),
+        cmocka_unit_test(test_a_loop_that_is_too_long_for_one_transition_ends_all_the_same),
+        cmocka_unit_test(test_after_a_crash_it_is_there_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
