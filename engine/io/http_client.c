@@ -26,7 +26,7 @@ static void present_host(const struct peri_http_call *call, char *out, size_t si
     char *host = NULL;
     CURLU *parts = NULL;
     snprintf(out, size, "%s", call->url_host);
-    if (!call->smtp && curl_easy_getinfo(call->easy, CURLINFO_EFFECTIVE_URL, &url) == CURLE_OK && url && *url)
+    if (call->redirects && curl_easy_getinfo(call->easy, CURLINFO_EFFECTIVE_URL, &url) == CURLE_OK && url && *url)
         parts = curl_url();
     if (parts && curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
         http_curl_url_get(parts, CURLUPART_HOST, &host) == CURLUE_OK)
@@ -69,6 +69,10 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     if (call->smtp ? !http_thread_may_connect(call, text, port) : !http_call_may_connect(call, text, port))
         return CURL_SOCKET_BAD;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0 && !call->smtp && !http_client_socket_add(call->client, fd)) {
+        close(fd);
+        return CURL_SOCKET_BAD;
+    }
     for (size_t i = 0; call->smtp && i < sizeof(call->sockets) / sizeof(call->sockets[0]); i++) {
         if (call->sockets[i] < 0) {
             call->sockets[i] = fd;
@@ -76,6 +80,12 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
         }
     }
     return fd;
+}
+
+/* Belongs to the connection, which may outlive the call that opened it. */
+static int on_close_socket(void *arg, curl_socket_t fd)
+{
+    return http_client_socket_close(arg, fd);
 }
 
 /* Called when the connection stands, new or kept from an earlier call: that one may have been allowed more than this.
@@ -189,6 +199,29 @@ static bool start_library(struct peri_http_client *client)
     return http_client_loop_init(client);
 }
 
+/* Making a handle and dropping it takes as long as everything else that we do for a call. A spare one comes from
+ * curl_easy_reset, which forgets all options, but keeps TLS sessions (which no handle has: see set_common_options)
+ * and what it guesses to be state of the user. So the handle of a call that had credentials or certificates, was led
+ * elsewhere or failed is never anybody else's, and mail, whose handle has a connection of its own, stays apart. */
+static CURL *take_handle(struct peri_http_client *client, bool smtp)
+{
+    if (!smtp && client->spare_count > 0)
+        return client->spare[--client->spare_count];
+    return curl_easy_init();
+}
+
+static void give_handle(struct peri_http_call *call)
+{
+    struct peri_http_client *client = call->client;
+    bool spare = call->worked && !call->smtp && !call->keeps && !call->redirects && !client->closing;
+    if (!spare || client->spare_count >= PERI_HTTP_SPARE) {
+        curl_easy_cleanup(call->easy);
+        return;
+    }
+    curl_easy_reset(call->easy);
+    client->spare[client->spare_count++] = call->easy;
+}
+
 static void set_common_options(struct peri_http_call *call, const char *ca_file)
 {
     CURL *easy = call->easy;
@@ -200,11 +233,17 @@ static void set_common_options(struct peri_http_call *call, const char *ca_file)
     curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L); /* handles are used again: nobody goes on with the
+                                                                session that another plugin's call has begun */
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, call);
+    if (!call->smtp) {
+        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close_socket);
+        curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, call->client);
+    }
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, call);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -215,7 +254,7 @@ static void set_common_options(struct peri_http_call *call, const char *ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
 }
 
-enum peri_status http_call_new(struct peri_http_client *client, const char *host, const char *ca_file,
+enum peri_status http_call_new(struct peri_http_client *client, const char *host, bool smtp, const char *ca_file,
     struct peri_http_call **ret, struct peri_error *err)
 {
     if (client->closing)
@@ -226,6 +265,7 @@ enum peri_status http_call_new(struct peri_http_client *client, const char *host
     if (!call)
         return peri_error_nomem(err);
     call->client = client;
+    call->smtp = smtp;
     memset(call->sockets, 0xFF, sizeof(call->sockets));
     peri_buf_init(&call->response, 64 * 1024);
     peri_buf_init(&call->response_head, 2 * HEADER_BYTES_MAX);
@@ -235,7 +275,7 @@ enum peri_status http_call_new(struct peri_http_client *client, const char *host
     call->host = call->url_host ? host_get(client, call->url_host) : NULL;
     if (call->host)
         call->host->calls++;
-    call->easy = call->host && start_library(client) ? curl_easy_init() : NULL;
+    call->easy = call->host && start_library(client) ? take_handle(client, smtp) : NULL;
     if (!call->easy) {
         http_call_free(call);
         return peri_error_nomem(err);
@@ -283,7 +323,7 @@ void http_call_free(struct peri_http_call *call)
         http_thread_abandon(call); /* freed when its thread has ended */
         return;
     }
-    curl_easy_cleanup(call->easy);
+    give_handle(call);
     curl_slist_free_all(call->headers);
     curl_slist_free_all(call->recipients);
     host_put(call->client, call->host);
@@ -347,6 +387,7 @@ void http_call_ended(struct peri_http_call *call, CURLcode rc)
 {
     struct peri_error err = {0};
     enum peri_status st = PERI_OK;
+    call->worked = rc == CURLE_OK;
     if (rc != CURLE_OK && call->blocked[0] && (rc == CURLE_COULDNT_CONNECT || rc == CURLE_ABORTED_BY_CALLBACK))
         st = http_call_blocked(call, &err);
     else if (call->nomem)
@@ -567,6 +608,8 @@ void peri_http_client_destroy(struct peri_http_client *client)
         finish(call, PERI_ESTATE, &err);
     }
     http_thread_finish(client);
+    while (client->spare_count > 0)
+        curl_easy_cleanup(client->spare[--client->spare_count]);
     http_client_loop_finish(client);
     if (client->started)
         curl_global_cleanup();

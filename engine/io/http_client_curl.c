@@ -14,7 +14,7 @@
 #define FUNCTIONS(F)                                                                                                   \
     F(curl_global_init) F(curl_global_cleanup) F(curl_free)                                                            \
     F(curl_easy_init) F(curl_easy_setopt) F(curl_easy_getinfo) F(curl_easy_perform) F(curl_easy_cleanup)               \
-    F(curl_easy_strerror)                                                                                              \
+    F(curl_easy_reset) F(curl_easy_strerror)                                                                           \
     F(curl_multi_init) F(curl_multi_setopt) F(curl_multi_assign) F(curl_multi_socket_action)                           \
     F(curl_multi_info_read) F(curl_multi_add_handle) F(curl_multi_remove_handle) F(curl_multi_cleanup)                 \
     F(curl_slist_append) F(curl_slist_free_all)                                                                        \
@@ -140,6 +140,11 @@ void curl_easy_cleanup(CURL *easy)
 {
     if (easy)
         libcurl.curl_easy_cleanup(easy);
+}
+
+void curl_easy_reset(CURL *easy)
+{
+    libcurl.curl_easy_reset(easy);
 }
 
 const char *curl_easy_strerror(CURLcode rc)

@@ -94,12 +94,26 @@ static bool add_line(struct curl_slist **list, const char *line)
     return grown != NULL;
 }
 
+/* "name: value", or "name;" for one without. */
+static char *header_line(const char *name, const char *value)
+{
+    size_t name_len = strlen(name), value_len = strlen(value);
+    char *line = malloc(name_len + value_len + 3), *end = line + name_len;
+    if (!line)
+        return NULL;
+    memcpy(line, name, name_len);
+    memcpy(end, value_len ? ": " : ";", value_len ? 3 : 2);
+    if (value_len)
+        memcpy(end + 2, value, value_len + 1);
+    return line;
+}
+
 static bool add_headers(struct peri_http_call *call, const struct peri_http_send *request)
 {
     bool typed = false;
     for (size_t i = 0; i < request->header_count; i++) {
         const char *name = request->headers[i].name, *value = request->headers[i].value;
-        char *line = *value ? peri_asprintf("%s: %s", name, value) : peri_asprintf("%s;", name);
+        char *line = header_line(name, value);
         bool good = add_line(&call->headers, line);
         if (line)
             explicit_bzero(line, strlen(line));
@@ -199,7 +213,7 @@ enum peri_status peri_http_client_send(struct peri_http_client *client, const st
     if (st == PERI_OK)
         st = check_url(request->url, host, scheme, err);
     if (st == PERI_OK)
-        st = http_call_new(client, host, NULL, &call, err);
+        st = http_call_new(client, host, false, NULL, &call, err);
     if (st)
         return st;
     call->done = done;
@@ -207,6 +221,8 @@ enum peri_status peri_http_client_send(struct peri_http_client *client, const st
     call->allow = request->allow;
     call->allow_ctx = request->allow_ctx;
     call->timeout_ms = request->timeout_ms > 0 ? request->timeout_ms : DEFAULT_TIMEOUT_MS;
+    call->redirects = request->max_redirects > 0;
+    call->keeps = request->user || request->cert || request->ca;
     call->max_response = request->max_response ? request->max_response : DEFAULT_MAX_RESPONSE;
     peri_buf_init(&call->response, call->max_response);
     if (!set_options(call, request, scheme)) {

@@ -48,6 +48,9 @@ struct peri_http_call {
     int sockets[4];        /* mail: open ones, -1 for none */
     atomic_bool connected; /* bytes of the request may have left */
     bool repeatable;       /* GET or HEAD */
+    bool redirects;        /* may be led to another host */
+    bool keeps;            /* its handle holds what no other call may meet: credentials, certificates */
+    bool worked;           /* libcurl has ended it well */
     bool sent, unanswered; /* a request is out without any answer so far; one more of it was to be sent */
     bool too_large, nomem;
     bool ended; /* done() is being or was called */
@@ -70,6 +73,18 @@ struct peri_http_call {
     int question_port;
 };
 
+#define PERI_HTTP_SPARE 64 /* some 6 KiB each */
+
+/* A connection's socket that on_open_socket has made, until libcurl closes it. */
+struct client_socket {
+    struct client_socket *next;
+    struct peri_http_client *client;
+    int fd;
+    struct peri_io *io; /* NULL: not watched */
+    int wanted;         /* what io waits for */
+    bool rests;         /* libcurl has no use for it now */
+};
+
 struct peri_http_client {
     bool started; /* libcurl is set up; with the first call */
     struct peri_loop *loop;
@@ -81,6 +96,9 @@ struct peri_http_client {
     struct peri_http_call *running, *waiting, *waiting_last;
     size_t running_count, waiting_count;
     struct client_host *hosts;
+    CURL *spare[PERI_HTTP_SPARE]; /* handles of calls that ended well, as new */
+    size_t spare_count;
+    struct client_socket *sockets;
     bool closing;
     struct peri_http_call *threads; /* all calls that have one */
     size_t thread_count;
@@ -99,7 +117,7 @@ enum peri_status http_curl_load(struct peri_error *err) PERI_MUST_CHECK;
 CURLUcode http_curl_url_get(CURLU *url, CURLUPart what, char **ret_part);
 
 /* A call with its easy handle and what is common to both protocols; *host is copied in lower case. */
-enum peri_status http_call_new(struct peri_http_client *client, const char *host, const char *ca_file,
+enum peri_status http_call_new(struct peri_http_client *client, const char *host, bool smtp, const char *ca_file,
     struct peri_http_call **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Queues it. The call is freed on failure. */
 enum peri_status http_call_submit(struct peri_http_call *call, struct peri_error *err) PERI_MUST_CHECK;
@@ -130,6 +148,9 @@ bool http_thread_may_connect(struct peri_http_call *call, const char *address, i
 /* http_client_loop.c: libcurl's sockets and timer on the loop. */
 bool http_client_loop_init(struct peri_http_client *client);
 void http_client_loop_finish(struct peri_http_client *client);
+/* Keeps track of a connection's socket, from its making to its end; which close() is ours. False: no memory. */
+bool http_client_socket_add(struct peri_http_client *client, int fd);
+int http_client_socket_close(struct peri_http_client *client, int fd);
 /* Tells the calls that libcurl has finished, and starts waiting ones. */
 void http_client_reap(struct peri_http_client *client);
 

@@ -178,10 +178,9 @@ enum peri_status peri_smtp_client_send(struct peri_http_client *client, const st
     if (st == PERI_OK)
         st = http_curl_load(err);
     if (st == PERI_OK)
-        st = http_call_new(client, mail->host, mail->ca_file, &call, err);
+        st = http_call_new(client, mail->host, true, mail->ca_file, &call, err);
     if (st)
         return st;
-    call->smtp = true;
     call->done = done;
     call->arg = arg;
     call->allow = mail->allow;

@@ -556,6 +556,22 @@ static void tls_works_and_strangers_are_refused(void **state)
     assert_false(r.retryable);
     assert_int_equal(w->handled, 0);
 
+    /* Whom one call trusts is no matter of the next one. */
+    char pem[4096] = "";
+    FILE *in = fopen(cert, "re");
+    assert_non_null(in);
+    assert_true(fread(pem, 1, sizeof(pem) - 1, in) > 100);
+    fclose(in);
+    for (int i = 0; i < 3; i++) {
+        request.ca = pem;
+        r = run(w, &request);
+        assert_int_equal(r.status, 418);
+        request.ca = NULL;
+        r = run(w, &request);
+        assert_string_equal(r.code, "http.tls");
+        assert_int_equal(w->handled, i + 1);
+    }
+
     struct peri_http_client_options trusting = {.loop = w->loop, .ca_file = cert};
     struct peri_http_client *client = w->client, *trusts = NULL;
     assert_int_equal(peri_http_client_create(&trusting, &trusts, &err), PERI_OK);
