@@ -206,7 +206,11 @@ const struct peri_code peri_codes_plugin[] = {
     {"mapping.conflict", "the external id belongs to another key",
         "Within a type every external id has one key. Delete the other mapping first.", PERI_EXAMPLE_NONE, NULL, NULL},
     {"limit.rate", "too many operations a second",
-        "Work in larger portions, wait and try again, or ask for more under limits in plugin.json.", PERI_EXAMPLE_NONE,
+        "Work in larger portions, wait and try again, leave what is fetched to a connector's sync, or ask for more "
+        "under limits in plugin.json.",
+        PERI_EXAMPLE_NONE, NULL, NULL},
+    {"limit.pages", "a sync without an end",
+        "Its sync has returned a cursor 10,000 times: it has to return none with the last page.", PERI_EXAMPLE_NONE,
         NULL, NULL},
     {"limit.storage", "the plugin's storage is full", "Delete what is no longer needed, or set a ttl.",
         PERI_EXAMPLE_NONE, NULL, NULL},

@@ -41,19 +41,25 @@ bool peri_job_dirty(const struct peri_job *job)
     return job->batch && peri_batch_count(job->batch) > 0;
 }
 
+void peri_bucket_fill(struct peri_bucket *b, const struct peri_job *job, double rate)
+{
+    int64_t now = peri_clock_mono(&job->host->options.clock).ns / 1000000;
+    double most = rate * PERI_HOST_RATE_BURST;
+    b->tokens = b->filled_ms ? b->tokens + (double)(now - b->filled_ms) * rate / 1000 : most;
+    if (b->tokens > most)
+        b->tokens = most;
+    b->filled_ms = now ? now : 1;
+}
+
 /* One operation of the plugin's allowance: data, storage, events, network, other plugins. */
 enum peri_status peri_job_spend(struct peri_job *job, struct peri_error *err)
 {
     struct peri_plugin *p = job->plugin;
     struct peri_bucket *b = &p->bucket;
-    int64_t rate = p->limits.operations_per_second, now = peri_clock_mono(&job->host->options.clock).ns / 1000000;
-    double most = (double)rate * PERI_HOST_RATE_BURST;
-    if (rate <= 0 || p->native)
+    int64_t rate = p->limits.operations_per_second;
+    if (rate <= 0 || p->native || job->taking)
         return PERI_OK;
-    b->tokens = b->filled_ms ? b->tokens + (double)(now - b->filled_ms) * (double)rate / 1000 : most;
-    if (b->tokens > most)
-        b->tokens = most;
-    b->filled_ms = now ? now : 1;
+    peri_bucket_fill(b, job, (double)rate);
     if (b->tokens >= 1) {
         b->tokens--;
         return PERI_OK;

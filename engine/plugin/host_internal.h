@@ -205,10 +205,10 @@ struct peri_plugin {
     struct peri_native *native;
     struct perigee_self *self; /* of a C plugin: its own of the host's selves. borrow */
     struct peri_job *suspended;
-    int told_pid;       /* process that the loop was told of */
-    bool retired;       /* its process ends with the last call under way */
-    int64_t unbuilt_ns; /* monotonic: when it could not be built again after a reset; 0: it could */
-    struct peri_bucket bucket;
+    int told_pid;                      /* process that the loop was told of */
+    bool retired;                      /* its process ends with the last call under way */
+    int64_t unbuilt_ns;                /* monotonic: when it could not be built again after a reset; 0: it could */
+    struct peri_bucket bucket, items;  /* items: of what a sync fetches (host_pages.c) */
     int64_t stored_keys, stored_bytes; /* an estimate: dropped batches are in it */
     int stored_age;                    /* writes since it was counted; 0: not counted yet */
 
@@ -346,6 +346,11 @@ struct peri_web_copy {
 
 void peri_web_free(struct peri_web_copy *web);
 
+/* What the items of a connector came to. */
+struct peri_taken {
+    int64_t items, entities, events;
+};
+
 struct peri_job {
     struct peri_item item;
     struct peri_host *host;
@@ -374,6 +379,7 @@ struct peri_job {
     struct peri_http_call *http;
     struct peri_account_wait *account_wait;
     struct peri_telling *telling; /* it goes on when this is stored */
+    struct peri_pages *pages;     /* of a sync that has come to more than one (host_pages.c) */
     struct peri_mono started;
     int64_t wall_ms, deadline_ms; /* deadline: monotonic ms, for children */
     bool answered, on_worker, flushing, finishing;
@@ -403,6 +409,10 @@ struct peri_job {
     size_t sub_count, sub_cap;
     struct peri_plan_change *plans;
     size_t plan_count, plan_cap;
+    bool taking;                       /* items of a sync: each is not an operation of its own */
+    struct peri_taken taken;           /* of a sync's page */
+    int64_t pause_ms;                  /* until the plugin's rate has room for more */
+    struct peri_value *cursor;         /* where the next page begins; NULL: there is none */
     int64_t stored_keys, stored_bytes; /* what the batch adds to the plugin's storage */
     enum peri_job_outcome outcome;
     bool holds;
@@ -714,6 +724,8 @@ enum peri_status peri_job_kv_list(
     struct peri_job *job, const char *prefix, struct peri_value **ret, struct peri_error *err) PERI_MUST_CHECK;
 /* Uses one of the plugin's operations a second; PERI_ELIMIT "limit.rate" when there is none left. */
 enum peri_status peri_job_spend(struct peri_job *job, struct peri_error *err) PERI_MUST_CHECK;
+/* What time has brought, at most PERI_HOST_RATE_BURST seconds' worth. */
+void peri_bucket_fill(struct peri_bucket *b, const struct peri_job *job, double rate);
 bool peri_job_dirty(const struct peri_job *job); /* has writes that reads would not see */
 /* {id, type, source, subject?, time, data} or NULL. borrow */
 const struct peri_value *peri_job_event(struct peri_job *job);
@@ -721,14 +733,27 @@ void peri_job_log(struct peri_job *job, enum peri_log_level level, const char *t
 
 /* host_items.c, on a worker: what an item of a connector means is written by the job, with the plugin's grants. item:
  * {entities?, events?}, or nothing. */
-struct peri_taken {
-    int64_t items, entities, events;
-};
 enum peri_status peri_job_take(struct peri_job *job, const struct peri_value *item, struct peri_taken *taken,
     struct peri_error *err) PERI_MUST_CHECK;
 /* The counts in place of *value. */
 enum peri_status peri_job_taken(
     const struct peri_taken *taken, struct peri_value **value, struct peri_error *err) PERI_MUST_CHECK;
+
+/* host_pages.c. On the worker: what a page came to, and pause_ms for it; PERI_ELIMIT "limit.rate" when a page of
+ * another call is not paid for yet. take cursor (may be NULL). */
+enum peri_status peri_pages_charge(
+    struct peri_job *job, const struct peri_taken *taken, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_pages_cursor(
+    struct peri_job *job, struct peri_value *cursor, struct peri_error *err) PERI_MUST_CHECK;
+/* On the loop, a page is stored. True: the job goes on by itself; else it is over, with *err when that is set. */
+bool peri_pages_go_on(struct peri_job *job, struct peri_error *err);
+void peri_pages_name(const struct peri_job *job, struct peri_error *err);
+void peri_pages_stop(struct peri_job *job);
+void peri_pages_free(struct peri_job *job);
+/* host_job.c, for it: no deadline runs while nobody works; the answer (err NULL: it
+ * went well). */
+void peri_job_rest(struct peri_job *job);
+void peri_job_end(struct peri_job *job, struct peri_error *err);
 
 /* host_script.c, loop: a job for a rule's script; NULL when memory is out. */
 struct peri_job *peri_script_job(struct peri_host *host, const struct peri_call *call);

@@ -105,6 +105,7 @@ void peri_job_free(struct peri_job *job)
         job->plugin->breaker.trial = false;
     peri_gate_leave(job);
     peri_telling_forget(job);
+    peri_pages_free(job);
     peri_native_free(job);
     peri_timer_cancel(job->timer);
     peri_batch_destroy(job->batch);
@@ -172,6 +173,7 @@ static void answer(struct peri_job *job, const struct peri_error *err)
     job->answered = true;
     peri_timer_cancel(job->timer);
     job->timer = NULL;
+    peri_pages_stop(job);
     struct peri_mono now = peri_clock_mono(&host->options.clock);
     result.usage.wall_us = (now.ns - job->started.ns) / 1000;
     if (err) {
@@ -262,14 +264,21 @@ void peri_jobs_cut(struct peri_plugin *plugin, const struct peri_error *err)
 
 /* --- sending --- */
 
+static enum peri_status set_deadline(struct peri_job *job)
+{
+    struct peri_mono now = peri_clock_mono(&job->host->options.clock);
+    if (!job->sent)
+        job->started = now;
+    job->deadline_ms = now.ns / 1000000 + job->wall_ms;
+    return peri_loop_after(job->host->options.loop, job->wall_ms, expired, job, &job->timer);
+}
+
 enum peri_status peri_job_send(struct peri_job *job, bool urgent, struct peri_error *err)
 {
     struct peri_host *host = job->host;
-    if (job->kind != PERI_JOB_HOOK && peri_breaker_admit(job, err))
+    if (job->kind != PERI_JOB_HOOK && !job->trial && peri_breaker_admit(job, err))
         return PERI_ESTATE;
-    job->started = peri_clock_mono(&host->options.clock);
-    job->deadline_ms = job->started.ns / 1000000 + job->wall_ms;
-    enum peri_status st = peri_loop_after(host->options.loop, job->wall_ms, expired, job, &job->timer);
+    enum peri_status st = job->timer ? PERI_OK : set_deadline(job);
     if (st)
         return peri_error_set(err, st, NULL, "can not start a timer");
     job->item.kind = PERI_ITEM_START;
@@ -317,9 +326,18 @@ static void apply_wishes(struct peri_job *job)
         peri_plans_apply(job);
 }
 
+static void give_error(struct peri_job *job, struct peri_error *err);
+
 static void give_result(struct peri_job *job)
 {
+    struct peri_error err = {0};
     apply_wishes(job);
+    if (peri_pages_go_on(job, &err))
+        return;
+    if (err.status) {
+        give_error(job, &err);
+        return;
+    }
     answer(job, NULL);
     peri_job_free(job);
 }
@@ -330,8 +348,33 @@ static void give_error(struct peri_job *job, struct peri_error *err)
     if (job->effects > 0 && (peri_str_starts(err->code, "limit.") || !strcmp(err->code, "plugin_reset") ||
                                 !strcmp(err->code, "plugin.crashed")))
         err->outcome_unknown = true;
+    peri_pages_name(job, err);
     answer(job, err);
     peri_job_free(job);
+}
+
+/* Its deadline is that of one call, unless somebody waits for the whole: then it goes on running. */
+static bool has_own_time(const struct peri_job *job)
+{
+    return !job->step_timeout && !job->parent;
+}
+
+void peri_job_rest(struct peri_job *job)
+{
+    if (!has_own_time(job))
+        return;
+    peri_timer_cancel(job->timer);
+    job->timer = NULL;
+}
+
+void peri_job_end(struct peri_job *job, struct peri_error *err)
+{
+    if (err)
+        give_error(job, err);
+    else {
+        answer(job, NULL);
+        peri_job_free(job);
+    }
 }
 
 static void committed(void *arg, enum peri_status st, const struct peri_error *err)
@@ -430,7 +473,8 @@ static void ended(struct peri_job *job)
     }
     job->finishing = true;
     peri_subs_mark(job);
-    peri_plans_mark(job);
+    if (!job->cursor)
+        peri_plans_mark(job);
     peri_host_mark_received(job);
     if (!commit(job, &err))
         give_result(job);

@@ -51,7 +51,7 @@ static void map_item(lua_State *L, lua_Integer i)
 
 static int synced(lua_State *L, int status, lua_KContext ctx)
 {
-    lua_settop(L, 1);
+    lua_settop(L, 2); /* items, cursor */
     lua_Integer n = 0;
     if (lua_istable(L, 1))
         n = count_items(L, 1);
@@ -59,6 +59,7 @@ static int synced(lua_State *L, int status, lua_KContext ctx)
         return peri_vm_raisef(
             L, "bad_result", "sync must return a list of items, or nothing, not a %s", luaL_typename(L, 1));
     lua_createtable(L, 0, 0);
+    lua_insert(L, 2);
     for (lua_Integer i = 1; i <= n; i++) {
         peri_vm_charge(L, ITEM_COST);
         lua_rawgeti(L, 1, i);
@@ -66,7 +67,7 @@ static int synced(lua_State *L, int status, lua_KContext ctx)
         lua_rawseti(L, 2, i);
     }
     peri_vm_mark_list(L, 2);
-    return 1;
+    return 2;
 }
 
 /* upvalues: sync, map or nil. */
@@ -74,7 +75,7 @@ static int call_sync(lua_State *L)
 {
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
-    lua_callk(L, lua_gettop(L) - 1, 1, 0, synced);
+    lua_callk(L, lua_gettop(L) - 1, 2, 0, synced);
     return synced(L, LUA_OK, 0);
 }
 

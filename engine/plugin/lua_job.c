@@ -17,6 +17,7 @@
 
 #define LIBRARY_MAX 65536
 #define EXPLANATION_BYTES 16384
+#define CURSOR_BYTES 4096
 #define SYNC_MIN_MS 1000
 
 /* --- building --- */
@@ -504,6 +505,15 @@ static bool is_sync(const struct peri_job *job)
     return peri_lua_path_is_sync(job->path);
 }
 
+static enum peri_status read_cursor(struct peri_job *job)
+{
+    struct peri_value *cursor = NULL;
+    enum peri_status st = peri_vm_call_result(job->vm_call, 1, CURSOR_BYTES, &cursor, &job->error);
+    if (st)
+        peri_error_prefix(&job->error, "the cursor, which sync returns second");
+    return st ? st : peri_pages_cursor(job, cursor, &job->error);
+}
+
 /* What the items that a sync came to mean is written with what else its call has written. */
 static enum peri_status read_items(struct peri_job *job)
 {
@@ -520,13 +530,19 @@ static enum peri_status read_items(struct peri_job *job)
     struct peri_value *clean = st ? NULL : peri_secrets_hide_value(job->host->options.secrets, items);
     if (!st && !clean)
         st = peri_error_nomem(err);
+    job->taking = true;
     for (size_t i = 0; !st && i < peri_value_count(clean); i++) {
         st = peri_job_take(job, peri_list_at(clean, i), &taken, err);
         if (st)
             peri_error_prefix(err, "item %zu", i + 1);
     }
+    job->taking = false;
     peri_value_unref(clean);
     peri_value_unref(items);
+    if (!st)
+        st = read_cursor(job);
+    if (!st)
+        st = peri_pages_charge(job, &taken, err);
     return st ? st : peri_job_taken(&taken, &job->value, err);
 }
 

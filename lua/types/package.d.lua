@@ -88,14 +88,14 @@
 --- action PLUGIN-ID.execute. register_realtime_listener is called after ready, and again when the plugin's state was built anew; an
 --- error in it takes the plugin out of service.
 ---@class perigee.Connector
----@field sync? fun(ctx: perigee.Context, options: table): any[]? fetches what is new: a list of items
+---@field sync? fun(ctx: perigee.Context, options: table): any[]?, any what is new: items, and the cursor of the next page if any
 ---@field map? fun(item: any): perigee.Mapped? what an item means; must not wait; without it, items are perigee.Mapped
 ---@field sync_every_ms? integer sync is called so often, durably; at least 1000; default: when somebody asks
 ---@field register_realtime_listener? fun(ctx: perigee.Context)
 ---@field execute? fun(ctx: perigee.Context, params: table): any does something there
 ---@field execute_params? table JSON Schema of its parameters
 
---- What an item of a connector means: stored with the plugin's permissions, all of a sync in one batch with what it wrote itself.
+--- What an item of a connector means: stored with the plugin's permissions, all of a page in one batch with what sync wrote itself.
 ---@class perigee.Mapped
 ---@field entities? table[] {type, id? | source? and externalId?, ...} as of ctx.data.put
 ---@field events? table[] {type, data?, id?, time?, subject?, source?} as of ctx.emit

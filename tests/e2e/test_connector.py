@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A connector in Lua, in the service's process and in one of its own: what it fetches is data, and fires rules."""
+import contextlib
+import http.client
 import json
 import os
+import signal
+import sqlite3
 import unittest
 
 import harness
@@ -70,6 +74,72 @@ class Connector(harness.Case):
         s = self.begin("--isolation", "process")
         self.check(s)
         self.assertEqual(s.get("/v1/plugins/test.shop")["isolation"], "process")
+
+    PAGES = """
+local SIZE, LAST = 2000, SIZE_OF_ALL
+return {
+  actions = { ["shop.calls"] = { execute = function(p, ctx) return { calls = ctx.storage.get("calls") } end } },
+  connector = {
+    sync = function(ctx, options)
+      local from = options.cursor or ctx.storage.get("at") or 0
+      local items, to = {}, math.min(from + SIZE, LAST)
+      for i = from + 1, to do items[#items + 1] = i end
+      ctx.storage.set("at", to)
+      ctx.storage.set("calls", (ctx.storage.get("calls") or 0) + 1)
+      return items, options.stuck and 0 or to < LAST and to or nil
+    end,
+    map = function(i)
+      local id = tostring(i)
+      return { entities = { { type = "order", source = "shop", externalId = id, total = i } },
+               events = i % 10000 == 0 and { { type = "shop.Order", id = "o" .. id, data = { id = id, total = i } } } or nil }
+    end,
+  },
+}
+"""
+
+    def pages(self, size, *approve):
+        manifest = {**MANIFEST, "permissions": MANIFEST["permissions"] + ["storage:read", "storage:write"]}
+        s = self.service("plugin_path: [plugins]", rules={"large.yaml": RULE.replace("test.shop.execute", "core.log").replace("order:", "message:")}, start=False)
+        folder = os.path.join(s.dir, "plugins/shop")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "plugin.json"), "w", encoding="utf-8") as f:
+            json.dump(manifest, f)
+        with open(os.path.join(folder, "init.lua"), "w", encoding="utf-8") as f:
+            f.write(self.PAGES.replace("SIZE_OF_ALL", str(size)))
+        s.cli("plugins", "approve", "test.shop", *approve, "--yes", expect=0)
+        return s
+
+    def count(self, s):
+        s.stop()
+        with contextlib.closing(sqlite3.connect(os.path.join(s.state, "perigee.db"))) as db:
+            return db.execute("SELECT count(*), count(DISTINCT external_id) FROM entities WHERE type = 'order'").fetchone()
+
+    def call(self, s, operator, params):
+        return s.request("POST", f"/v1/operators/{operator}/call", {"params": params}).json
+
+    def test_fifty_thousand_come_in_pages_and_a_kill_in_between_repeats_none(self):
+        s = self.pages(50000)
+        s.env["PERIGEE_FAILPOINT"] = "sync.page@10"
+        s.start()
+        try:
+            s.request("POST", "/v1/operators/test.shop.sync/call", {"params": {}})
+        except (OSError, http.client.HTTPException):
+            pass
+        self.assertEqual(s.process.wait(harness.DEADLINE), -signal.SIGKILL)
+        del s.env["PERIGEE_FAILPOINT"]
+        s.start()
+        told = self.call(s, "test.shop.sync", {})
+        self.assertEqual(told["result"], {"items": 30000, "entities": 30000, "events": 3, "pages": 15})
+        calls = self.call(s, "shop.calls", {})
+        self.assertEqual(calls["result"], {"calls": 25})
+        harness.wait_for(lambda: len([r for r in s.get("/v1/runs")["items"] if r["state"] == "succeeded"]) == 5, "a run for each event")
+        self.assertIn("page 2: sync has returned the cursor that it was called with", json.dumps(self.call(s, "test.shop.sync", {"stuck": True})))
+        self.assertEqual(self.count(s), (50000, 50000))
+
+    def test_pages_in_a_process_of_its_own(self):
+        s = self.pages(5000, "--isolation", "process").start()
+        told = self.call(s, "test.shop.sync", {})
+        self.assertEqual(told["result"], {"items": 5000, "entities": 5000, "events": 0, "pages": 3})
 
 
 if __name__ == "__main__":

@@ -152,6 +152,47 @@ static void too_much_is_refused(void **state)
     rig_finish(&rig);
 }
 
+/* 1,100 events are more than may come at once: the second page waits. Somebody else's does not. */
+static void what_comes_too_fast_waits(void **state)
+{
+    struct rig rig;
+    struct rig_answer slow = {0};
+    begin(&rig, MAY,
+        "return { connector = { map = function(i) return { events = { { type = 't.E', data = i } } } end,\n"
+        "  sync = function(ctx, o)\n"
+        "    local items, n = {}, o.count or 1100\n"
+        "    for i = 1, n do items[i] = i end\n"
+        "    return items, (o.cursor or 0) < (o.last or 1) and (o.cursor or 0) + 1 end },\n"
+        "actions = { ['t.touch'] = { execute = function(p, ctx) ctx.storage.set('a', 1) return true end } } }");
+    struct peri_call call = {.operator_id = "test.c.sync", .params = peri_value_map()};
+    assert_int_equal(peri_host_call(rig.host, &call, rig_called, &slow, &slow.error), PERI_OK);
+    peri_value_unref((struct peri_value *)(uintptr_t)call.params);
+    while (rig.events < 1100)
+        peri_loop_once(rig.loop, 10);
+    assert_false(slow.done);
+    rig_gives(&rig, "t.touch", "{}", "true"); /* other operations of the plugin have an allowance of their own */
+    struct rig_answer other = rig_fails(&rig, "test.c.sync", "{\"count\":1,\"last\":0}", "limit.rate");
+    assert_true(other.error.retryable && other.error.retry_after_ms > 0);
+    rig_wait(&rig, &slow.done);
+    assert_int_equal(slow.status, PERI_OK);
+    assert_string_equal(slow.text, "{\"entities\":0,\"events\":2200,\"items\":2200,\"pages\":2}");
+    assert_int_equal(rig.events, 2200);
+    rig_finish(&rig);
+}
+
+static void bad_cursors_are_refused(void **state)
+{
+    struct rig rig;
+    begin(&rig, MAY,
+        "return { connector = { sync = function(ctx, o) return {}, o.f and function() end or o.s and "
+        "string.rep('x', 5000) or o.t and {} end } }");
+    fails_with(&rig, "test.c.sync", "{\"f\":true}", "bad_argument", "the cursor, which sync returns second");
+    fails_with(&rig, "test.c.sync", "{\"s\":true}", "limit.output", "the cursor, which sync returns second");
+    fails_with(&rig, "test.c.sync", "{\"t\":true}", "bad_result", "page 2: sync has returned the cursor that it was");
+    rig_gives(&rig, "test.c.sync", "{}", "{\"entities\":0,\"events\":0,\"items\":0}");
+    rig_finish(&rig);
+}
+
 static void refused(const char *connector, const char *why)
 {
     struct rig rig;
@@ -295,6 +336,8 @@ int main(void)
         cmocka_unit_test(map_can_not_wait_but_sync_can),
         cmocka_unit_test(secrets_are_no_items),
         cmocka_unit_test(too_much_is_refused),
+        cmocka_unit_test(what_comes_too_fast_waits),
+        cmocka_unit_test(bad_cursors_are_refused),
         cmocka_unit_test(what_is_no_connector_does_not_load),
         cmocka_unit_test(the_listener_is_registered_when_it_is_ready),
         cmocka_unit_test(sync_comes_as_often_as_it_says),
