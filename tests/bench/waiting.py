@@ -23,6 +23,7 @@ import harness  # noqa: E402  (it reads the environment)
 
 RULE = "name: Missed\ntrigger: {event: bench.Call}\nconditions:\n  - operator: comms.missedCalls\n    params: {contactId: \"{{ event.who }}\", count: 3}\nactions: [{set: {n: 1}}]\n"
 ASKED = 300
+BATCHES = 200
 
 
 def memory_kib(pid):
@@ -78,6 +79,20 @@ def ask(service, contact):
     return answer["usage"]
 
 
+def spent(service):
+    """Conditions of the plugin so far, and CPU time of the workers for them."""
+    comms, = (p for p in json.loads(service.cli("top", "--json").stdout)["plugins"] if p["id"] == "comms")
+    return comms["calls"], comms["cpu_us"]
+
+
+def load(service, batches):
+    for k in batches:
+        events = [{"specversion": "1.0", "id": f"{k}-{i}", "source": "bench", "type": "bench.Call", "data": {"who": f"contact-{(k * 100 + i) * 331 % 100000:06}"}} for i in range(100)]
+        service.request("POST", "/v1/events", events, headers={"Content-Type": "application/cloudevents-batch+json"})
+    calls = (batches.stop) * 100
+    harness.wait_for(lambda: spent(service)[0] >= calls, "the conditions", 120)
+
+
 def measure_calls(result, count):
     service = harness.Service(rules={"missed.yaml": RULE})
     try:
@@ -92,7 +107,12 @@ def measure_calls(result, count):
         result["calls.verdict"] = verdict["verdict"]
         for name, contact in (("same", lambda n: 331), ("each", lambda n: n * 331 % 100000)):
             usage = [ask(service, contact(n)) for n in range(ASKED)][ASKED // 10:]
-            result[f"calls.condition_{name}_contact_us"] = statistics.median(u["wall_us"] for u in usage)
+            result[f"calls.alone_{name}_contact_us"] = statistics.median(u["wall_us"] for u in usage)
+        load(service, range(0, BATCHES // 10))
+        before = spent(service)
+        load(service, range(BATCHES // 10, BATCHES))
+        after = spent(service)
+        result["calls.in_batches_cpu_us"] = (after[1] - before[1]) / (after[0] - before[0])
     finally:
         service.close()
 
