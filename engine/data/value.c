@@ -227,30 +227,83 @@ static int by_key(const void *a, const void *b)
     return c ? c : x->len < y->len ? -1 : x->len > y->len;
 }
 
-enum peri_status peri_map_sort(struct peri_value *map)
+static struct member member_at(void *it)
 {
-    size_t n = json_object_size(J(map)), i = 0;
-    bool sorted = true, good = true;
-    struct member *members = n > 1 ? calloc(n, sizeof(*members)) : NULL;
-    json_t *before = members ? J(peri_value_copy(map)) : NULL; /* keeps keys and values */
-    if (n < 2 || !before) {
+    return (struct member){json_object_iter_key(it), json_object_iter_key_len(it), json_object_iter_value(it)};
+}
+
+static bool is_sorted(json_t *map)
+{
+    void *it = json_object_iter(map), *next;
+    for (; it && (next = json_object_iter_next(map, it)); it = next) {
+        struct member a = member_at(it), b = member_at(next);
+        if (by_key(&a, &b) > 0)
+            return false;
+    }
+    return true;
+}
+
+#define FEW 16
+#define SHORT_KEY 32
+
+/* Each goes out and comes back behind those before it. False: not this way, and nothing is changed. */
+static bool sort_few(json_t *map, enum peri_status *ret)
+{
+    struct member members[FEW];
+    char keys[FEW][SHORT_KEY];
+    size_t n = 0;
+    if (json_object_size(map) > FEW)
+        return false;
+    for (void *it = json_object_iter(map); it; it = json_object_iter_next(map, it)) {
+        struct member m = member_at(it);
+        size_t at = n++;
+        if (m.len > SHORT_KEY)
+            return false;
+        for (; at > 0 && by_key(&m, &members[at - 1]) < 0; at--)
+            members[at] = members[at - 1];
+        members[at] = m;
+    }
+    bool good = true;
+    for (size_t i = 0; i < n; i++) { /* deleting a member frees its key */
+        memcpy(keys[i], members[i].key, members[i].len);
+        json_incref(members[i].value);
+    }
+    for (size_t i = 0; i < n; i++) {
+        json_object_deln(map, keys[i], members[i].len);
+        good = json_object_setn_new_nocheck(map, keys[i], members[i].len, members[i].value) == 0 && good;
+    }
+    *ret = good ? PERI_OK : PERI_ENOMEM;
+    return true;
+}
+
+static enum peri_status sort_many(json_t *map)
+{
+    size_t n = json_object_size(map), i = 0;
+    bool good = true;
+    struct member *members = calloc(n, sizeof(*members));
+    json_t *before = members ? json_copy(map) : NULL; /* keeps keys and values */
+    if (!before || json_object_size(before) != n) {
         free(members);
-        return n < 2 ? PERI_OK : PERI_ENOMEM;
+        json_decref(before);
+        return PERI_ENOMEM;
     }
-    for (void *it = json_object_iter(before); it; it = json_object_iter_next(before, it), i++) {
-        members[i] =
-            (struct member){json_object_iter_key(it), json_object_iter_key_len(it), json_object_iter_value(it)};
-        sorted = sorted && (i == 0 || by_key(&members[i - 1], &members[i]) < 0);
-    }
-    if (!sorted) {
-        qsort(members, n, sizeof(*members), by_key);
-        json_object_clear(J(map));
-        for (i = 0; i < n; i++)
-            good = json_object_setn(J(map), members[i].key, members[i].len, members[i].value) == 0 && good;
-    }
+    for (void *it = json_object_iter(before); it; it = json_object_iter_next(before, it))
+        members[i++] = member_at(it);
+    qsort(members, n, sizeof(*members), by_key);
+    json_object_clear(map);
+    for (i = 0; i < n; i++)
+        good = json_object_setn_nocheck(map, members[i].key, members[i].len, members[i].value) == 0 && good;
     json_decref(before);
     free(members);
     return good ? PERI_OK : PERI_ENOMEM;
+}
+
+enum peri_status peri_map_sort(struct peri_value *map)
+{
+    enum peri_status st = PERI_OK;
+    if (is_sorted(J(map)) || sort_few(J(map), &st))
+        return st;
+    return sort_many(J(map));
 }
 
 const char *peri_map_text(const struct peri_value *map, const char *key)

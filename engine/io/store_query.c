@@ -26,10 +26,21 @@ struct bind {
 struct builder {
     struct peri_buf sql;
     const char *type;
-    struct bind binds[BINDS_MAX];
     size_t count;
     struct peri_error *err;
+    struct bind binds[BINDS_MAX]; /* the last member: those below count are set, the others are never touched */
 };
+
+static struct builder *builder_create(struct peri_error *err)
+{
+    struct builder *b = malloc(sizeof(*b));
+    if (b) {
+        memset(b, 0, offsetof(struct builder, binds));
+        b->err = err;
+        peri_buf_init(&b->sql, SQL_MAX);
+    }
+    return b;
+}
 
 static void builder_finish(struct builder *b)
 {
@@ -87,7 +98,9 @@ static void put_field(struct builder *b, const char *s, size_t len)
             return;
         }
     }
-    peri_buf_printf(&b->sql, "attrs->>'$.%.*s'", (int)len, s);
+    peri_buf_puts(&b->sql, "attrs->>'$.");
+    peri_buf_append(&b->sql, s, len);
+    peri_buf_putc(&b->sql, '\'');
 }
 
 /* ---- values ---- */
@@ -355,7 +368,9 @@ static enum peri_status put_where(struct builder *b, const struct peri_query *qu
 {
     enum peri_status st = PERI_OK;
     /* The type is part of the text: indexes are partial by it. */
-    peri_buf_printf(&b->sql, " WHERE type='%s'", query->type);
+    peri_buf_puts(&b->sql, " WHERE type='");
+    peri_buf_puts(&b->sql, query->type);
+    peri_buf_putc(&b->sql, '\'');
     if (query->as_of) {
         peri_buf_puts(&b->sql, " AND seq<=?");
         st = take_bind(b, peri_value_int(query->as_of < INT64_MAX ? (int64_t)query->as_of : INT64_MAX), NULL);
@@ -474,11 +489,9 @@ enum peri_status peri_reader_query(struct peri_reader *reader, const struct peri
     struct peri_error own;
     size_t count = 0;
     struct peri_value *list = NULL;
-    struct builder *b = calloc(1, sizeof(*b));
+    struct builder *b = builder_create(err ? err : &own);
     if (!b)
         return peri_error_nomem(err);
-    b->err = err ? err : &own;
-    peri_buf_init(&b->sql, SQL_MAX);
     peri_db_limit(&reader->db, PERI_READ_NS);
     enum peri_status st = build(b, query);
     if (!st && !query->count_only && !(list = peri_value_list()))
@@ -502,13 +515,11 @@ enum peri_status peri_reader_query(struct peri_reader *reader, const struct peri
 enum peri_status peri_query_plan(
     struct peri_reader *reader, const struct peri_query *query, char **ret, struct peri_error *err)
 {
-    struct builder *b = calloc(1, sizeof(*b));
+    struct builder *b = builder_create(err);
     struct peri_buf text, plan;
     struct peri_stmt q = {0};
     if (!b)
         return peri_error_nomem(err);
-    b->err = err;
-    peri_buf_init(&b->sql, SQL_MAX);
     peri_buf_init(&text, SQL_MAX);
     peri_buf_init(&plan, SQL_MAX);
     enum peri_status st = build(b, query);

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +126,42 @@ static void test_copies(void **state)
     peri_value_unref(deep);
 }
 
+static size_t make_key(char *key, unsigned n, size_t pad)
+{
+    size_t len = (size_t)snprintf(key, 80, "k%u", n);
+    memset(key + len, 'x', pad);
+    return len + pad;
+}
+
+/* Maps of all sizes around where another way of sorting begins, with short keys and with long ones. */
+static void test_maps_are_sorted_with_what_they_hold(void **state)
+{
+    unsigned seed = 7;
+    for (size_t n = 0; n < 40; n++)
+        for (size_t pad = 0; pad < 60; pad += 29) {
+            struct peri_value *map = peri_value_map();
+            char key[80], before[80] = "";
+            size_t before_len = 0, seen = 0;
+            while (peri_value_count(map) < n) {
+                unsigned k = (seed = seed * 1103515245u + 12345u) >> 16;
+                assert_int_equal(peri_map_putn(map, key, make_key(key, k, pad), peri_value_int(k)), PERI_OK);
+            }
+            assert_int_equal(peri_map_sort(map), PERI_OK);
+            for (void *it = peri_map_first(map); it; it = peri_map_next(map, it), seen++) {
+                size_t len;
+                const char *got = peri_map_key(it, &len);
+                unsigned k = (unsigned)peri_value_as_int(peri_map_item(it));
+                assert_int_equal(len, make_key(key, k, pad));
+                assert_memory_equal(got, key, len);
+                int order = memcmp(before, got, before_len < len ? before_len : len);
+                assert_true(seen == 0 || order < 0 || (order == 0 && before_len < len));
+                memcpy(before, got, before_len = len);
+            }
+            assert_int_equal(seen, n);
+            peri_value_unref(map);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +169,7 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_maps_keep_their_order),
+        cmocka_unit_test(test_maps_are_sorted_with_what_they_hold),
         cmocka_unit_test(test_equality),
         cmocka_unit_test(test_copies),
     };
