@@ -8,7 +8,7 @@ include(cmake/lua.cmake)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
-pkg_check_modules(EVENT REQUIRED IMPORTED_TARGET libevent libevent_openssl libevent_pthreads)
+pkg_check_modules(EVENT REQUIRED IMPORTED_TARGET libevent libevent_pthreads)
 
 # libcurl is not linked but loaded by name: libcurl.so.4, from .../libcurl.so -> libcurl.so.4.8.0.
 get_target_property(curl_file CURL::libcurl IMPORTED_LOCATION)

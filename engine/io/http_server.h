@@ -7,7 +7,7 @@
 #include "base/metrics.h"
 #include "io/loop.h"
 
-/* HTTP/1.1 server on libevent's evhttp, with the request checks that evhttp leaves out made before every handler. Loop
+/* HTTP/1.1 server. What two readers could understand differently is refused before any handler sees it. Loop
  * thread only. */
 struct peri_http_server;
 struct peri_http_request; /* valid until it is answered */

@@ -7,11 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/http.h>
-
 #include "base/str.h"
+#include "base/timefmt.h"
 #include "data/json.h"
 
 #define PROBLEM_MAX (256 * 1024)
@@ -69,6 +66,59 @@ const char *http_reason(int status)
     return status < 300 ? "OK" : status < 400 ? "Redirect" : status < 500 ? "Client Error" : "Server Error";
 }
 
+/* ---- headers ---- */
+
+struct http_header {
+    struct http_header *next;
+    char *name, *value; /* behind it */
+};
+
+static struct http_header **find_header(struct http_header **link, const char *name)
+{
+    while (*link && strcasecmp((*link)->name, name) != 0)
+        link = &(*link)->next;
+    return link;
+}
+
+static bool put_header(struct http_header **headers, const char *name, const char *value, bool replace)
+{
+    size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
+    struct http_header *header = malloc(sizeof(*header) + name_size + value_size), **link;
+    if (!header)
+        return false;
+    header->name = memcpy(header + 1, name, name_size);
+    header->value = memcpy(header->name + name_size, value, value_size);
+    while (replace && *(link = find_header(headers, name))) {
+        struct http_header *old = *link;
+        *link = old->next;
+        free(old);
+    }
+    for (link = headers; *link; link = &(*link)->next)
+        continue;
+    header->next = NULL;
+    *link = header;
+    return true;
+}
+
+static void add_if_absent(struct peri_http_request *req, const char *name, const char *value)
+{
+    if (!*find_header(&req->headers, name))
+        (void)put_header(&req->headers, name, value, false);
+}
+
+enum peri_status peri_http_set_header(struct peri_http_request *req, const char *name, const char *value)
+{
+    if (!peri_http_is_token(name, strlen(name)) || !peri_http_is_value(value, strlen(value)))
+        return PERI_EINVAL;
+    /* We frame the answer; two opinions about its length would be one too many. */
+    if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0)
+        return PERI_EINVAL;
+    bool replace = strcasecmp(name, "Set-Cookie") != 0 && strcasecmp(name, "Link") != 0;
+    return put_header(&req->headers, name, value, replace) ? PERI_OK : PERI_ENOMEM;
+}
+
+/* ---- requests ---- */
+
 static void unlink_request(struct peri_http_request *req)
 {
     if (req->conn)
@@ -87,22 +137,14 @@ static void unlink_request(struct peri_http_request *req)
 void http_request_free(struct peri_http_request *req)
 {
     unlink_request(req);
+    while (req->headers) {
+        struct http_header *header = req->headers;
+        req->headers = header->next;
+        free(header);
+    }
     peri_http_head_finish(&req->head);
-    free(req->remote);
+    free(req->body);
     free(req);
-}
-
-enum peri_status peri_http_set_header(struct peri_http_request *req, const char *name, const char *value)
-{
-    if (!peri_http_is_token(name, strlen(name)) || !peri_http_is_value(value, strlen(value)))
-        return PERI_EINVAL;
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(req->evreq);
-    /* evhttp frames the answer; two opinions about its length would be one too many. */
-    if (strcasecmp(name, "Content-Length") == 0 || strcasecmp(name, "Transfer-Encoding") == 0)
-        return PERI_EINVAL;
-    if (strcasecmp(name, "Set-Cookie") != 0 && strcasecmp(name, "Link") != 0)
-        evhttp_remove_header(headers, name);
-    return evhttp_add_header(headers, name, value) == 0 ? PERI_OK : PERI_ENOMEM;
 }
 
 static void count_answer(struct peri_http_server *server, int status)
@@ -120,28 +162,117 @@ static void log_answer(const struct peri_http_request *req, int status)
             peri_http_remote(req), status);
 }
 
-/* Hands the answer to evhttp, which frees its request when it is written or when the peer is gone. */
-static void reply(
-    struct evhttp_request *evreq, bool head, int status, const char *content_type, const void *body, size_t len)
+/* ---- answers ---- */
+
+/* "Fri, 02 Jan 2026 03:04:05 GMT" */
+static const char *date_of(struct peri_http_server *server)
 {
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(evreq);
-    bool no_body = status == 204 || status == 304;
-    if (no_body)
-        len = 0;
-    else if (content_type && !evhttp_find_header(headers, "Content-Type"))
-        evhttp_add_header(headers, "Content-Type", content_type);
-    if (head && !no_body) {
-        char text[32];
-        snprintf(text, sizeof(text), "%zu", len);
-        evhttp_add_header(headers, "Content-Length", text);
-        len = 0;
+    int64_t now_s = peri_clock_wall_ms(peri_loop_clock(server->loop)) / 1000;
+    if (now_s == server->date_s && server->date[0])
+        return server->date;
+    peri_time_format_mail(now_s * 1000, server->date);
+    memcpy(server->date + strlen(server->date) - sizeof("+0000") + 1, "GMT", sizeof("GMT"));
+    server->date_s = now_s;
+    return server->date;
+}
+
+static void put_number(struct peri_buf *out, size_t n)
+{
+    char digits[20], *first = digits + sizeof(digits);
+    do
+        *--first = (char)('0' + n % 10);
+    while (n /= 10);
+    (void)peri_buf_append(out, first, (size_t)(digits + sizeof(digits) - first));
+}
+
+static void put_text(struct peri_buf *out, const char *text)
+{
+    (void)peri_buf_puts(out, text);
+}
+
+/* What an answer is made of. */
+struct answer {
+    int minor, status;
+    const char *content_type;          /* or NULL */
+    const struct http_header *headers; /* they win */
+    bool close;
+    bool chunked;
+    bool sized; /* its length is told */
+    size_t len;
+};
+
+static void put_head(struct conn *conn, const struct answer *a)
+{
+    struct peri_buf *out = &conn->out;
+    bool typed = false;
+    char code[4] = {
+        (char)('0' + a->status / 100 % 10), (char)('0' + a->status / 10 % 10), (char)('0' + a->status % 10)};
+    (void)peri_buf_reserve(out, 256);
+    put_text(out, a->minor == 0 ? "HTTP/1.0 " : "HTTP/1.1 ");
+    (void)peri_buf_append(out, code, 3);
+    (void)peri_buf_putc(out, ' ');
+    put_text(out, http_reason(a->status));
+    put_text(out, "\r\nDate: ");
+    put_text(out, date_of(conn->server));
+    for (const struct http_header *h = a->headers; h; h = h->next) {
+        if (strcasecmp(h->name, "Connection") == 0) /* ours says it */
+            continue;
+        typed |= strcasecmp(h->name, "Content-Type") == 0;
+        put_text(out, "\r\n");
+        put_text(out, h->name);
+        put_text(out, ": ");
+        put_text(out, h->value);
     }
-    struct evbuffer *out = len ? evbuffer_new() : NULL;
-    if (len && (!out || evbuffer_add(out, body, len) < 0))
-        status = 500; /* with an empty body */
-    evhttp_send_reply(evreq, status, http_reason(status), out);
-    if (out)
-        evbuffer_free(out);
+    if (a->content_type && !typed) {
+        put_text(out, "\r\nContent-Type: ");
+        put_text(out, a->content_type);
+    }
+    if (a->sized) {
+        put_text(out, "\r\nContent-Length: ");
+        put_number(out, a->len);
+    }
+    if (a->chunked)
+        put_text(out, "\r\nTransfer-Encoding: chunked");
+    put_text(out, a->close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n");
+}
+
+/* body may be NULL: it is not sent, to HEAD. */
+static void put_answer(struct conn *conn, struct answer *a, const void *body)
+{
+    bool none = a->status == 204 || a->status == 304;
+    a->sized = !none;
+    if (none)
+        a->content_type = NULL;
+    put_head(conn, a);
+    if (body && !none)
+        (void)peri_buf_append(&conn->out, body, a->len);
+}
+
+static bool wants_close(const struct peri_http_request *req)
+{
+    struct peri_http_request *r = (struct peri_http_request *)(uintptr_t)req;
+    const struct http_header *header = *find_header(&r->headers, "Connection");
+    return req->head.close || (header && strcasecmp(header->value, "close") == 0);
+}
+
+static bool is_head(const struct peri_http_request *req)
+{
+    return strcmp(req->head.method, "HEAD") == 0;
+}
+
+/* The request is answered; the rest is the connection's. */
+static void end_request(struct peri_http_request *req, bool close)
+{
+    struct conn *conn = req->conn;
+    http_request_free(req);
+    if (!conn || conn->phase == CONN_DEAD)
+        return;
+    if (close)
+        conn->phase = CONN_CLOSING;
+    if (conn->out.len > 0 || conn->out.failed)
+        http_wire_write(conn);
+    else
+        http_conn_written(conn);
 }
 
 void peri_http_answer(struct peri_http_request *req, int status, const char *content_type, const void *body, size_t len)
@@ -152,11 +283,16 @@ void peri_http_answer(struct peri_http_request *req, int status, const char *con
     }
     count_answer(req->server, status);
     log_answer(req, status);
-    if (req->server)
-        reply(req->evreq, strcmp(req->head.method, "HEAD") == 0, status, content_type, body, len);
-    else
-        evhttp_request_free(req->evreq);
-    http_request_free(req);
+    bool close = wants_close(req);
+    struct answer a = {.minor = req->head.minor,
+        .status = status,
+        .content_type = content_type,
+        .headers = req->headers,
+        .close = close,
+        .len = len};
+    if (req->conn && req->conn->phase != CONN_DEAD)
+        put_answer(req->conn, &a, is_head(req) ? NULL : len ? body : "");
+    end_request(req, close);
 }
 
 enum peri_status http_problem_body(int status, const char *detail, const struct peri_value *extra, struct peri_buf *out)
@@ -179,13 +315,6 @@ enum peri_status http_problem_body(int status, const char *detail, const struct 
     return st;
 }
 
-static void add_if_absent(struct evhttp_request *evreq, const char *name, const char *value)
-{
-    struct evkeyvalq *headers = evhttp_request_get_output_headers(evreq);
-    if (!evhttp_find_header(headers, name))
-        evhttp_add_header(headers, name, value);
-}
-
 void peri_http_problem(struct peri_http_request *req, int status, const char *detail, const struct peri_value *extra)
 {
     struct peri_buf body;
@@ -196,99 +325,102 @@ void peri_http_problem(struct peri_http_request *req, int status, const char *de
             &body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d}\n", http_reason(status), status);
     }
     if (status == 401)
-        add_if_absent(req->evreq, "WWW-Authenticate", "Bearer realm=\"perigee\"");
+        add_if_absent(req, "WWW-Authenticate", "Bearer realm=\"perigee\"");
     if (status == 429 || status == 503)
-        add_if_absent(req->evreq, "Retry-After", "1");
+        add_if_absent(req, "Retry-After", "1");
     peri_http_answer(req, status, "application/problem+json", peri_buf_text(&body), body.len);
     peri_buf_finish(&body);
 }
 
-void http_server_refuse(
-    struct peri_http_server *server, struct evhttp_request *evreq, const struct peri_http_refusal *refusal)
+/* A problem document of the server's own, after which the connection is closed. */
+static void put_refusal(struct conn *conn, bool head, int minor, int status, const char *detail)
 {
     struct peri_buf body;
+    struct http_header *headers = NULL;
     peri_buf_init(&body, PROBLEM_MAX);
-    if (http_problem_body(refusal->status, refusal->detail, NULL, &body) != PERI_OK)
+    if (http_problem_body(status, detail, NULL, &body) != PERI_OK)
         peri_buf_reset(&body);
-    if (refusal->status == 503)
-        add_if_absent(evreq, "Retry-After", "1");
-    if (refusal->status == 501)
-        add_if_absent(evreq, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-    add_if_absent(evreq, "Connection", "close");
-    count_answer(server, refusal->status);
-    peri_metric_add(server->m_refused, 1);
-    peri_debug(server->log, "http", "refused a request: %d, %s", refusal->status, refusal->detail);
-    reply(evreq, evhttp_request_get_command(evreq) == EVHTTP_REQ_HEAD, refusal->status, "application/problem+json",
-        peri_buf_text(&body), body.len);
+    if (status == 503)
+        (void)put_header(&headers, "Retry-After", "1", false);
+    if (status == 501)
+        (void)put_header(&headers, "Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS", false);
+    struct answer a = {.minor = minor,
+        .status = status,
+        .content_type = "application/problem+json",
+        .headers = headers,
+        .close = true,
+        .len = body.len};
+    count_answer(conn->server, status);
+    put_answer(conn, &a, head ? NULL : peri_buf_text(&body));
     peri_buf_finish(&body);
+    free(headers);
 }
 
-void http_server_flush(struct conn *conn)
+void http_server_refuse(struct conn *conn, bool head, const struct peri_http_refusal *refusal)
 {
-    struct evbuffer *out = bufferevent_get_output(conn->bev);
-    if (conn->server->tls)
-        return;
-    evbuffer_unfreeze(out, 1);
-    while (evbuffer_get_length(out) > 0 && evbuffer_write(out, conn->fd) > 0)
-        continue;
-    evbuffer_freeze(out, 1);
+    peri_metric_add(conn->server->m_refused, 1);
+    peri_debug(conn->server->log, "http", "refused a request: %d, %s", refusal->status, refusal->detail);
+    put_refusal(conn, head, 1, refusal->status, refusal->detail);
+    conn->refused = true;
+    conn->phase = CONN_CLOSING;
+    http_wire_write(conn);
 }
 
 void http_request_orphan(struct peri_http_request *req)
 {
-    evhttp_request_own(req->evreq);
-    if (req->conn && !req->streaming) {
-        struct peri_buf body;
-        peri_buf_init(&body, PROBLEM_MAX);
-        if (http_problem_body(503, "the service is stopping", NULL, &body) != PERI_OK)
-            peri_buf_reset(&body);
-        add_if_absent(req->evreq, "Connection", "close");
-        add_if_absent(req->evreq, "Retry-After", "1");
-        evhttp_request_set_on_complete_cb(req->evreq, NULL, NULL);
-        count_answer(req->server, 503);
-        reply(req->evreq, strcmp(req->head.method, "HEAD") == 0, 503, "application/problem+json", peri_buf_text(&body),
-            body.len);
-        peri_buf_finish(&body);
-    }
+    struct conn *conn = req->conn;
+    if (conn && !req->streaming && conn->phase != CONN_DEAD)
+        put_refusal(conn, is_head(req), req->head.minor, 503, "the service is stopping");
+    if (conn && conn->phase != CONN_DEAD)
+        conn->phase = CONN_CLOSING;
     unlink_request(req);
     req->conn = NULL;
     req->server = NULL;
 }
+
+/* ---- streams ---- */
 
 void peri_http_stream_begin(struct peri_http_request *req, int status, const char *content_type)
 {
     count_answer(req->server, status);
     log_answer(req, status);
     req->streaming = true;
-    if (content_type)
-        add_if_absent(req->evreq, "Content-Type", content_type);
-    if (req->head.minor == 0)
-        add_if_absent(req->evreq, "Connection", "close");
-    if (req->conn)
-        evhttp_send_reply_start(req->evreq, status, http_reason(status));
+    req->chunked = req->head.minor > 0;
+    struct answer a = {.minor = req->head.minor,
+        .status = status,
+        .content_type = content_type,
+        .headers = req->headers,
+        .close = wants_close(req) || !req->chunked,
+        .chunked = req->chunked};
+    if (!req->conn || req->conn->phase == CONN_DEAD)
+        return;
+    put_head(req->conn, &a);
+    http_wire_write(req->conn);
 }
 
 void peri_http_stream_send(struct peri_http_request *req, const void *data, size_t len)
 {
-    if (!req->conn || req->dropped || len == 0)
+    struct conn *conn = req->conn;
+    if (!conn || conn->phase == CONN_DEAD || len == 0 || is_head(req))
         return;
-    struct evbuffer *piece = evbuffer_new();
-    if (piece && evbuffer_add(piece, data, len) == 0)
-        evhttp_send_reply_chunk(req->evreq, piece);
-    if (!piece || evbuffer_get_length(bufferevent_get_output(req->conn->bev)) > PERI_HTTP_STREAM_MAX) {
-        /* A stream with a hole is worse than none: the client comes back with Last-Event-ID. */
-        req->dropped = true;
-        http_server_conn_kill(req->conn);
+    char size[24];
+    if (req->chunked) {
+        snprintf(size, sizeof(size), "%zx\r\n", len);
+        put_text(&conn->out, size);
     }
-    if (piece)
-        evbuffer_free(piece);
+    (void)peri_buf_append(&conn->out, data, len);
+    if (req->chunked)
+        put_text(&conn->out, "\r\n");
+    http_wire_write(conn);
+    /* A stream with a hole is worse than none: the client comes back with Last-Event-ID. */
+    if (conn->phase != CONN_DEAD && conn->out.len - conn->out_at > PERI_HTTP_STREAM_MAX)
+        http_conn_doom(conn);
 }
 
 void peri_http_stream_end(struct peri_http_request *req)
 {
-    if (req->server)
-        evhttp_send_reply_end(req->evreq);
-    else
-        evhttp_request_free(req->evreq);
-    http_request_free(req);
+    struct conn *conn = req->conn;
+    if (conn && conn->phase != CONN_DEAD && req->chunked && !is_head(req))
+        put_text(&conn->out, "0\r\n\r\n");
+    end_request(req, wants_close(req) || !req->chunked);
 }
