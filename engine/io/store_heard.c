@@ -16,6 +16,17 @@ enum peri_status peri_tx_heard(struct peri_tx *tx, const char *hash, uint64_t se
     return peri_stmt_exec(&q, err);
 }
 
+enum peri_status peri_tx_verdicts_put(struct peri_tx *tx, uint64_t seq, const char *verdicts, struct peri_error *err)
+{
+    struct peri_stmt q;
+    enum peri_status st = peri_stmt_open(&q, tx->db, "INSERT INTO verdicts(seq,data) VALUES(?,?)", err);
+    if (st)
+        return st;
+    peri_stmt_int(&q, (int64_t)seq);
+    peri_stmt_text(&q, verdicts);
+    return peri_stmt_exec(&q, err);
+}
+
 enum peri_status peri_store_drop_rulesets(struct peri_db *db, struct peri_error *err)
 {
     return peri_db_exec(db,

@@ -73,6 +73,9 @@ enum peri_status peri_tx_ruleset_put(
 /* A verdict of this event names the set of rules, whose text and rules are put as rulesets. */
 enum peri_status peri_tx_heard(
     struct peri_tx *tx, const char *hash, uint64_t seq, struct peri_error *err) PERI_MUST_CHECK;
+/* Verdicts (JSON text) of an event that is stored as matched with them, in the same transaction. */
+enum peri_status peri_tx_verdicts_put(
+    struct peri_tx *tx, uint64_t seq, const char *verdicts, struct peri_error *err) PERI_MUST_CHECK;
 /* malloc'ed. */
 enum peri_status peri_reader_ruleset(
     struct peri_reader *reader, const char *hash, char **ret, struct peri_error *err) PERI_MUST_CHECK;

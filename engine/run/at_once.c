@@ -11,6 +11,10 @@
 
 /* What needs nobody's answer is done before it is stored, so that it is stored once.
  *
+ * An event whose rules can all be asked without an operator, and whose runs all come to their end without waiting, is
+ * evaluated before T1, which stores it as matched, with its verdicts and runs. Its number is not known then: rules
+ * whose templates ask for `trigger` do not take this way. What goes wrong is found again, and told, by the usual way.
+ *
  * A run whose steps only compute (set, if, choose, stop, loops) is led to its end before T2, which then stores it as
  * ended, with the rows of its steps: there is no T4. Nothing outside depends on it, so a T2 that fails, or finds that
  * no run is to be made, just drops it. Its number is not known then: a rule whose templates ask for `run` does not take
@@ -21,7 +25,13 @@
 enum {
     LOOKED = 1, /* its steps have been looked at */
     WAITS = 2,  /* its runs may have to wait for something, or ask for their number */
+    WEIGHED = 4,
+    LATER = 8, /* its events are evaluated when they are stored */
 };
+
+#define AT_ONCE_MAX 2048 /* events in memory */
+#define FEW 7            /* triggers of a type that are not asked together */
+#define LATER_EVENTS 64  /* of a type that many hear, behind one that had to wait */
 
 static void look_at(const struct peri_step *step, void *arg)
 {
@@ -143,4 +153,146 @@ size_t match_run_ahead(struct match_rule *mr, int64_t now_ms)
     for (size_t i = 0; mr->ahead && i < mr->ahead->effects.record_count; i++)
         bytes += 256; /* rough; they are short */
     return bytes + (mr->ahead ? strlen(mr->ahead->vars) : 0);
+}
+
+/* --- events --- */
+
+bool match_may_be_at_once(struct peri_rule *rule)
+{
+    const struct peri_flow *flow = &rule->flow;
+    if (!(rule->found & WEIGHED)) {
+        bool later = flow->mode != PERI_MODE_NONE || flow->once_within_ms > 0 || flow->once_after_ms > 0 ||
+                     flow->cancel_count > 0;
+        for (size_t i = 0; i < rule->trigger_count; i++)
+            later = later || peri_trigger_watches(&rule->triggers[i]);
+        rule->found |= WEIGHED | (later ? LATER : 0);
+    }
+    return !(rule->found & LATER);
+}
+
+void match_later(struct match_rule *mr)
+{
+    mr->rule->found |= LATER;
+    mr->event->later = true;
+}
+
+/* Is there a chance that it can be done? Cheap, since most of what is tried in vain would be done twice. */
+static bool may_try(struct peri_pipeline *p, const struct peri_event *event)
+{
+    struct peri_index_hit few[FEW];
+    if (event->target_rule || event->hops >= PIPE_HOPS_MAX || event->damaged ||
+        peri_str_starts(event->source, PIPE_OWN_SOURCE) || match_may_cancel(p, event))
+        return false;
+    size_t count = peri_index_lookup(p->index, event->type, few, FEW);
+    bool may = count > 0;
+    for (size_t i = 0; may && i < count && count <= FEW; i++)
+        may = match_may_be_at_once((struct peri_rule *)(uintptr_t)few[i].rule);
+    struct peri_hearing *hearing = may && count > FEW ? match_hearing_known(p, event->type) : NULL;
+    if (count > FEW && hearing && hearing->later > 0) {
+        hearing->later--;
+        return false;
+    }
+    return may && (count <= FEW || hearing);
+}
+
+/* Runs of all that fired, or none. */
+static bool lead_all(struct match_event *me, int64_t now_ms, size_t *bytes)
+{
+    for (size_t i = 0; i < me->rule_count && !me->later; i++) {
+        struct match_rule *mr = me->rules[i];
+        if (!mr->fired)
+            continue;
+        *bytes += match_run_ahead(mr, now_ms);
+        if (!mr->ahead && (mr->rule->found & WAITS))
+            match_later(mr);
+        me->later = me->later || !mr->ahead;
+    }
+    return !me->later;
+}
+
+static struct match_event *evaluate(
+    struct peri_pipeline *p, struct peri_event *event, int64_t now_ms, size_t *ret_bytes)
+{
+    struct match_event *me = match_new(p, event);
+    size_t bytes = 128;
+    if (!me)
+        return NULL;
+    if (match_begin_at_once(me) && lead_all(me, now_ms, &bytes)) {
+        *ret_bytes += bytes + 256 * me->rule_count;
+        p->at_once++;
+        return me;
+    }
+    if (me->hearing)
+        me->hearing->later = LATER_EVENTS;
+    match_free(me);
+    return NULL;
+}
+
+static bool may_begin(const struct peri_pipeline *p)
+{
+    return p->started && p->index && pipe_writable(p) && match_may_run_ahead(p);
+}
+
+static struct match_tx *begin(struct peri_pipeline *p, size_t count)
+{
+    struct match_tx *mt = calloc(1, sizeof(*mt));
+    if (!mt || !(mt->items = calloc(count, sizeof(*mt->items)))) {
+        free(mt);
+        return NULL;
+    }
+    mt->p = p;
+    mt->now_ms = pipe_now(p);
+    mt->steady_ms = pipe_steady(p);
+    mt->kprefix = p->kprefix;
+    return mt;
+}
+
+struct match_tx *match_at_once(
+    struct peri_pipeline *p, struct peri_event *const *events, size_t count, size_t *ret_bytes)
+{
+    struct match_tx *mt = NULL;
+    const char *no = NULL; /* a type that cannot be */
+    for (size_t i = 0; i < count; i++) {
+        struct peri_event *event = events[i];
+        if (event->unheard || (no && strcmp(event->type, no) == 0))
+            continue;
+        if (p->at_once >= AT_ONCE_MAX || p->pairs >= PIPE_PAIRS / 2 || (!mt && !may_begin(p)))
+            break;
+        if (!may_try(p, event)) {
+            no = event->type;
+            continue;
+        }
+        if (!mt && !(mt = begin(p, count - i)))
+            break;
+        struct match_event *me = evaluate(p, event, mt->now_ms, ret_bytes);
+        if (!me)
+            continue;
+        event->unheard = true;
+        mt->items[mt->count++] = (struct match_item){.event = me,
+            .pairs = me->rules,
+            .count = me->rule_count,
+            .last = true,
+            .new_hearing = me->hearing && !me->hearing->stored};
+    }
+    if (mt && mt->count == 0) {
+        match_at_once_free(mt);
+        mt = NULL;
+    }
+    return mt;
+}
+
+const struct match_item *match_at_once_next(struct match_tx *mt, const struct peri_event *event)
+{
+    bool is = mt && mt->next < mt->count && mt->items[mt->next].event->event == event;
+    return is ? &mt->items[mt->next++] : NULL;
+}
+
+void match_at_once_free(struct match_tx *mt)
+{
+    if (!mt)
+        return;
+    mt->p->at_once -= mt->count;
+    for (size_t i = 0; i < mt->count; i++)
+        match_free(mt->items[i].event);
+    match_tx_free(mt);
 }

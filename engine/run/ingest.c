@@ -115,8 +115,10 @@ enum peri_status pipe_ingest_check(struct peri_pipeline *p, struct peri_event *e
     return check_event(p, event, NULL, err);
 }
 
-void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
+/* mt: those that were evaluated before they were stored; or NULL. */
+static void journaled(struct peri_pipeline *p, struct peri_event *event, struct match_tx *mt)
 {
+    const struct match_item *item = match_at_once_next(mt, event);
     if (event->duplicate) {
         p->counts.duplicate++;
         peri_metric_add(p->metrics.duplicate, 1);
@@ -128,7 +130,9 @@ void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
         p->seen_seq = event->seq;
     pipe_saw(p, event);
     pipe_notify_event(p, event, "journaled");
-    if (event->unheard) {
+    if (item) {
+        match_item_stored(p, mt, item);
+    } else if (event->unheard) {
         match_unheard_stored(p, event);
     } else {
         if (event->seq > p->counted_seq)
@@ -139,12 +143,19 @@ void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
         p->ops.journaled(p->ops.ctx, event);
 }
 
+void pipe_journaled(struct peri_pipeline *p, struct peri_event *event)
+{
+    journaled(p, event, NULL);
+}
+
 struct ingest {
     struct peri_pipeline *p;
     struct peri_batch *batch;
     struct peri_event **events; /* of the batch */
+    struct match_tx *at_once;   /* those that end here; or NULL */
     struct peri_wait_hits hits;
     int64_t began_ms;
+    bool stubborn;
     peri_store_done done;
     void *arg;
 };
@@ -156,15 +167,32 @@ static enum peri_status ingest_tx(struct peri_tx *tx, void *arg, struct peri_err
     in->hits.count = 0;
     if (st == PERI_OK)
         st = peri_waits_hear(tx, in->events, peri_batch_events(in->batch), &in->hits, err);
+    if (st == PERI_OK && in->at_once)
+        st = match_store_at_once(tx, in->at_once, err);
     PERI_FAILPOINT("t1.rows");
     return st;
 }
 
 static void free_ingest(struct ingest *in)
 {
+    match_at_once_free(in->at_once);
     free(in->events);
     free(in->hits.items);
     free(in);
+}
+
+static enum peri_status submit(struct ingest *in, size_t more);
+
+/* What the rules make of them could not be stored: the events must be nevertheless. False: that was not it. */
+static bool without_runs(struct ingest *in)
+{
+    if (!in->at_once)
+        return false;
+    match_at_once_free(in->at_once);
+    in->at_once = NULL;
+    for (size_t i = 0; i < peri_batch_events(in->batch); i++)
+        in->events[i]->unheard = match_is_unheard(in->p, in->events[i], NULL);
+    return submit(in, 0) == PERI_OK;
 }
 
 static void ingest_done(void *arg, enum peri_status st, const struct peri_error *err)
@@ -172,12 +200,14 @@ static void ingest_done(void *arg, enum peri_status st, const struct peri_error 
     struct ingest *in = arg;
     struct peri_pipeline *p = in->p;
     p->submitting--;
+    if (st != PERI_OK && !p->dead && !pipe_store_trouble(st) && without_runs(in))
+        return;
     if (!p->dead)
         flow_committed(p, pipe_mono_ms(p) - in->began_ms);
     if (!p->dead && st != PERI_OK)
         flow_refused(p, in->batch, PERI_EBUSY);
     for (size_t i = 0; st == PERI_OK && !p->dead && i < peri_batch_events(in->batch); i++)
-        pipe_journaled(p, peri_batch_event_at(in->batch, i));
+        journaled(p, in->events[i], in->at_once);
     if (st == PERI_OK && !p->dead)
         live_heard(p, &in->hits);
     PERI_FAILPOINT("t1.answer");
@@ -187,6 +217,19 @@ static void ingest_done(void *arg, enum peri_status st, const struct peri_error 
     free_ingest(in);
 }
 
+static enum peri_status submit(struct ingest *in, size_t more)
+{
+    struct peri_pipeline *p = in->p;
+    size_t bytes = peri_batch_bytes(in->batch) + more;
+    p->submitting++;
+    enum peri_status st = peri_batch_is_repeatable(in->batch)
+                              ? pipe_commit_repeatable(p, bytes, ingest_tx, ingest_done, in, in->stubborn)
+                              : pipe_commit(p, bytes, ingest_tx, ingest_done, in, in->stubborn);
+    if (st != PERI_OK)
+        p->submitting--;
+    return st;
+}
+
 static enum peri_status commit_batch(struct peri_pipeline *p, struct peri_batch *batch, bool stubborn,
     peri_store_done done, void *arg, struct peri_error *err)
 {
@@ -194,7 +237,9 @@ static enum peri_status commit_batch(struct peri_pipeline *p, struct peri_batch 
     if (!in)
         return peri_error_nomem(err);
     size_t count = peri_batch_events(batch);
-    *in = (struct ingest){.p = p, .batch = batch, .began_ms = pipe_mono_ms(p), .done = done, .arg = arg};
+    size_t more = 0;
+    *in = (struct ingest){
+        .p = p, .batch = batch, .began_ms = pipe_mono_ms(p), .stubborn = stubborn, .done = done, .arg = arg};
     in->events = calloc(count ? count : 1, sizeof(struct peri_event *));
     if (!in->events) {
         free_ingest(in);
@@ -204,12 +249,9 @@ static enum peri_status commit_batch(struct peri_pipeline *p, struct peri_batch 
         struct peri_event *event = in->events[i] = peri_batch_event_at(batch, i);
         event->unheard = match_is_unheard(p, event, i > 0 ? in->events[i - 1] : NULL);
     }
-    p->submitting++;
-    enum peri_status st = peri_batch_is_repeatable(batch)
-                              ? pipe_commit_repeatable(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, stubborn)
-                              : pipe_commit(p, peri_batch_bytes(batch), ingest_tx, ingest_done, in, stubborn);
+    in->at_once = match_at_once(p, in->events, count, &more);
+    enum peri_status st = submit(in, more);
     if (st != PERI_OK) {
-        p->submitting--;
         free_ingest(in);
         if (st == PERI_EBUSY) {
             flow_queue_full(p, err);

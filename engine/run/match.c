@@ -20,7 +20,7 @@
 
 /* --- the window --- */
 
-static struct match_event *match_new(struct peri_pipeline *p, struct peri_event *event)
+struct match_event *match_new(struct peri_pipeline *p, struct peri_event *event)
 {
     struct match_event *me = calloc(1, sizeof(*me));
     if (!me)
@@ -49,7 +49,7 @@ void match_offer(struct peri_pipeline *p, struct peri_event *event)
         p->behind = true;
 }
 
-static bool may_cancel(const struct peri_pipeline *p, const struct peri_event *event)
+bool match_may_cancel(const struct peri_pipeline *p, const struct peri_event *event)
 {
     for (size_t i = 0; i < p->cancelling_count; i++) {
         const struct peri_flow *flow = &p->cancelling[i]->flow;
@@ -69,7 +69,7 @@ bool match_is_unheard(const struct peri_pipeline *p, const struct peri_event *ev
     if (before && before->unheard && strcmp(before->type, event->type) == 0)
         return true;
     return peri_index_lookup(p->index, event->type, NULL, 0) == 0 &&
-           (!p->off || peri_index_lookup(p->off, event->type, NULL, 0) == 0) && !may_cancel(p, event);
+           (!p->off || peri_index_lookup(p->off, event->type, NULL, 0) == 0) && !match_may_cancel(p, event);
 }
 
 void match_unheard_stored(struct peri_pipeline *p, const struct peri_event *event)

@@ -103,7 +103,8 @@ static void count_verdict(struct peri_pipeline *p, const struct peri_value *verd
 
 static void event_ended(struct peri_pipeline *p, struct match_event *me)
 {
-    p->unmatched--;
+    if (!me->at_once)
+        p->unmatched--;
     if (me->dead) {
         p->counts.dead++;
         peri_metric_add(p->metrics.dead, 1);
@@ -120,7 +121,7 @@ static void event_ended(struct peri_pipeline *p, struct match_event *me)
     pipe_notify_event(p, me->event, me->dead ? "dead" : "matched");
 }
 
-static void item_stored(struct peri_pipeline *p, const struct match_tx *mt, const struct match_item *item)
+void match_item_stored(struct peri_pipeline *p, const struct match_tx *mt, const struct match_item *item)
 {
     for (size_t i = 0; i < item->count; i++) {
         struct match_rule *mr = item->pairs[i];
@@ -206,7 +207,7 @@ static void note_followers(struct match_tx *mt)
     }
 }
 
-static void free_tx(struct match_tx *mt)
+void match_tx_free(struct match_tx *mt)
 {
     for (size_t i = 0; i < mt->count; i++)
         free(mt->items[i].verdicts);
@@ -272,7 +273,7 @@ static void stored(void *arg, enum peri_status st, const struct peri_error *err)
         watch_planned(p, mt->next_due);
         peri_metric_add(p->metrics.evicted, (int64_t)mt->evicted);
         for (size_t i = 0; i < mt->count; i++)
-            item_stored(p, mt, &mt->items[i]);
+            match_item_stored(p, mt, &mt->items[i]);
         flow_sample(p);
         for (size_t i = 0; i < mt->count; i++)
             forget_stored(&mt->items[i]);
@@ -280,7 +281,7 @@ static void stored(void *arg, enum peri_status st, const struct peri_error *err)
             pipe_journaled(p, mt->found[i]);
         system_stops_told(p, &mt->stops);
     }
-    free_tx(mt);
+    match_tx_free(mt);
 }
 
 /* --- before it --- */
@@ -410,5 +411,5 @@ void match_commit(struct peri_pipeline *p)
     if (!mt)
         return;
     give_back(mt);
-    free_tx(mt);
+    match_tx_free(mt);
 }

@@ -83,6 +83,12 @@ struct peri_hearing *match_hearing(struct peri_pipeline *p, const char *type)
     return slot->few || (slot->hearing && !again) ? NULL : compile(p, slot, type);
 }
 
+struct peri_hearing *match_hearing_known(const struct peri_pipeline *p, const char *type)
+{
+    struct peri_hearing *hearing = p->hear ? p->hear->slots[hash_of(p, type) % SLOTS].hearing : NULL;
+    return hearing && peri_streq(hearing->type, type) ? hearing : NULL;
+}
+
 enum peri_status match_hear(struct peri_pipeline *p, const struct peri_hearing *hearing, const struct peri_event *event,
     const uint32_t **ret, size_t *ret_count, struct peri_error *err)
 {

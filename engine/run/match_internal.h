@@ -88,6 +88,7 @@ struct match_event {
     bool heard;                     /* some rule hears it */
     struct peri_hearing *hearing;   /* all patterns were asked together; counted; else NULL */
     size_t unmatched;               /* rules of it of which no trigger matches: they are no pairs */
+    bool at_once, later;            /* it is evaluated before it is stored; that turned out to be too early */
     bool beginning, ready, storing, parking;
     bool patient, impatient;      /* waits for the other pairs; has waited long enough */
     bool stored_before;           /* T2 found what an earlier try has stored */
@@ -110,9 +111,9 @@ struct match_item {
 struct match_tx {
     struct peri_pipeline *p;
     struct pipe_start start;
-    struct match_item *items; /* in order of seq */
-    size_t count;
-    struct match_rule **pairs; /* of all items */
+    struct match_item *items;  /* in order of seq */
+    size_t count, next;        /* next: of those that T1 has stored, the first that is not told of */
+    struct match_rule **pairs; /* of all items; NULL: each has those of its event */
     int64_t now_ms;
     const char *kprefix;
     int tries;
@@ -167,13 +168,21 @@ bool match_may_run_ahead(const struct peri_pipeline *p);
  * stored for it. */
 size_t match_run_ahead(struct match_rule *mr, int64_t now_ms);
 void match_ahead_free(struct match_ahead *ahead);
+/* Could every event of the rule be evaluated before it is stored, as far as is known? */
+bool match_may_be_at_once(struct peri_rule *rule);
+/* This one cannot, nor others of its rule. */
+void match_later(struct match_rule *mr);
 
 /* match_commit.c: whatever may be stored becomes a transaction, unless one is under way. */
 void match_commit(struct peri_pipeline *p);
+void match_tx_free(struct match_tx *mt);
 
 /* match_rule.c. Finds the rules that hear the event and begins to evaluate them. False: what was stored of it earlier
  * could not be read; nothing has been begun. */
 bool match_begin(struct peri_pipeline *p, struct match_event *me);
+/* The same for an event that is not stored yet and has no number. False: it needs one, or somebody's answer, or what
+ * is wrong with it has to be told: it is to be begun when it is stored. */
+bool match_begin_at_once(struct match_event *me);
 /* The same for an event that was parked: only the pairs that have a place; they go on waiting. */
 bool match_begin_again(struct peri_pipeline *p, struct match_event *me, struct match_parked *parked);
 /* A pair that has waited for room asks its conditions. */
@@ -189,11 +198,17 @@ char *match_path(struct peri_pipeline *p, const struct peri_event *event);
 
 /* match_hear.c. NULL: the type has few triggers, each is asked by itself. borrow */
 struct peri_hearing *match_hearing(struct peri_pipeline *p, const char *type);
+/* The same if it has been made already; nothing is made. */
+struct peri_hearing *match_hearing_known(const struct peri_pipeline *p, const char *type);
 /* Numbers of the hits that go on; *ret lives until the next call. */
 enum peri_status match_hear(struct peri_pipeline *p, const struct peri_hearing *hearing, const struct peri_event *event,
     const uint32_t **ret, size_t *ret_count, struct peri_error *err) PERI_MUST_CHECK;
 
 /* match.c */
+/* Counts event; NULL: memory is out. */
+struct match_event *match_new(struct peri_pipeline *p, struct peri_event *event);
+/* Are there rules whose runs it ends? */
+bool match_may_cancel(const struct peri_pipeline *p, const struct peri_event *event);
 /* A T2 may take it, or some of it. */
 void match_ready(struct match_event *me);
 void match_unready(struct match_event *me);

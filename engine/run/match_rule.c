@@ -101,7 +101,8 @@ static void decide(struct match_rule *mr)
     if (me->open == 0) {
         peri_pattern_event_destroy(me->scanned);
         me->scanned = NULL;
-        caution_decided(me->p, me);
+        if (!me->at_once)
+            caution_decided(me->p, me);
         match_ready(me);
     } else if (match_matters(mr)) {
         be_patient(me);
@@ -196,6 +197,10 @@ static void conditions_done(void *arg, enum peri_cond_outcome outcome, const str
     struct match_rule *mr = arg;
     const struct peri_trigger *trigger = mr->triggers[mr->at];
     mr->evaluation = NULL;
+    if (mr->event->at_once && outcome == PERI_COND_FAILED)
+        mr->event->later = true;
+    if (mr->event->later)
+        return;
     if (mr->roots.failed) {
         keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "conditions", "out of memory"));
         mr->at++;
@@ -226,7 +231,9 @@ static void conditions_done(void *arg, enum peri_cond_outcome outcome, const str
 static const struct peri_value *make_trigger(void *ctx)
 {
     struct match_rule *mr = ctx;
-    if (!mr->trigger_value)
+    if (mr->event->at_once) /* it has the event's number in it */
+        match_later(mr);
+    else if (!mr->trigger_value)
         mr->trigger_value = peri_scope_trigger(mr->event->event, mr->event->payload, mr->root_trigger->id);
     return mr->trigger_value;
 }
@@ -368,7 +375,7 @@ static void next_trigger(struct match_rule *mr)
 {
     struct match_event *me = mr->event;
     struct peri_pipeline *p = me->p;
-    for (; mr->at < mr->trigger_count; mr->at++) {
+    for (; mr->at < mr->trigger_count && !me->later; mr->at++) {
         const struct peri_trigger *trigger = mr->triggers[mr->at];
         bool ready = false;
         if (peri_trigger_watches(trigger) && !me->watch)
@@ -386,7 +393,12 @@ static void next_trigger(struct match_rule *mr)
                 .scope = peri_match_scope(&mr->roots, pipe_now(p), p->options.tz)};
             struct evaluation *evaluation = NULL;
             enum peri_status st = PERI_OK;
-            if (!peri_condition_is_pure(request.condition))
+            bool asks = !peri_condition_is_pure(request.condition);
+            if (asks && me->at_once) {
+                match_later(mr);
+                return;
+            }
+            if (asks)
                 st = match_line_ask(mr);
             if (st == PERI_EBUSY)
                 return;
@@ -400,7 +412,8 @@ static void next_trigger(struct match_rule *mr)
         }
         keep_verdict(mr, peri_verdict_error(mr->rule, trigger, "conditions", "out of memory"));
     }
-    decide(mr);
+    if (!me->later)
+        decide(mr);
 }
 
 void match_ask(struct match_rule *mr)
@@ -642,6 +655,28 @@ bool match_begin(struct peri_pipeline *p, struct match_event *me)
     }
     begun(me);
     return true;
+}
+
+bool match_begin_at_once(struct match_event *me)
+{
+    bool may = true;
+    me->at_once = me->beginning = true;
+    if (!find_rules(me) || !find_disabled(me) || !me->heard)
+        return false;
+    for (size_t i = 0; i < me->rule_count && may; i++)
+        may = me->rules[i]->off || match_may_be_at_once(me->rules[i]->rule);
+    me->open = me->rule_count;
+    for (size_t i = 0; i < me->rule_count && may && !me->later; i++) {
+        struct match_rule *mr = me->rules[i];
+        if (mr->off) {
+            keep_verdict(mr, peri_verdict_disabled(mr->rule, mr->triggers[0]));
+            decide(mr);
+        } else {
+            next_trigger(mr);
+        }
+        may = mr->decided && (mr->text_len > 0 || (mr->verdict && !peri_verdict_is_error(mr->verdict)));
+    }
+    return may && me->open == 0;
 }
 
 bool match_begin_again(struct peri_pipeline *p, struct match_event *me, struct match_parked *parked)

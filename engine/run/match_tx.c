@@ -127,6 +127,8 @@ static enum peri_status event_done(struct peri_tx *tx, const struct match_item *
     const char *verdicts, struct peri_error *err)
 {
     const struct peri_event *event = item->event->event;
+    if (item->event->at_once)
+        return peri_tx_verdicts_put(tx, event->seq, verdicts, err);
     enum peri_status st = peri_tx_event_done_of(tx, event->seq, event->source, state, verdicts, err);
     return st == PERI_ESTATE ? PERI_OK : st;
 }
@@ -299,5 +301,15 @@ enum peri_status match_store(struct peri_tx *tx, void *arg, struct peri_error *e
         PERI_FAILPOINT("t2.event");
     }
     PERI_FAILPOINT("t2.rows");
+    return st;
+}
+
+enum peri_status match_store_at_once(struct peri_tx *tx, struct match_tx *mt, struct peri_error *err)
+{
+    enum peri_status st = PERI_OK;
+    for (size_t i = 0; st == PERI_OK && i < mt->count; i++)
+        if (!mt->items[i].event->event->duplicate)
+            st = finish_item(tx, mt, &mt->items[i], err);
+    PERI_FAILPOINT("t1.runs");
     return st;
 }

@@ -269,8 +269,7 @@ struct pipe_op {
     struct pipe_op *next;
 };
 
-/* The store as a whole said no; the transaction itself may be fine. */
-static bool store_trouble(enum peri_status st)
+bool pipe_store_trouble(enum peri_status st)
 {
     return st == PERI_EBUSY || st == PERI_EIO || st == PERI_EFULL || st == PERI_ENOMEM || st == PERI_ECORRUPT;
 }
@@ -313,7 +312,7 @@ static enum peri_status op_fn(struct peri_tx *tx, void *arg, struct peri_error *
 static void op_done(void *arg, enum peri_status st, const struct peri_error *err)
 {
     struct pipe_op *op = arg;
-    if (op->stubborn && store_trouble(st) && !op->p->dead) {
+    if (op->stubborn && pipe_store_trouble(st) && !op->p->dead) {
         fail_op(op->p, op, st, err);
         return;
     }
@@ -340,7 +339,7 @@ static enum peri_status commit(struct pipe_op *op)
     enum peri_status st = submit_op(p, op);
     if (st == PERI_OK)
         return PERI_OK;
-    if (stubborn && store_trouble(st)) {
+    if (stubborn && pipe_store_trouble(st)) {
         fail_op(p, op, st, NULL);
         return PERI_OK;
     }
@@ -380,7 +379,7 @@ void pipe_retry_failed(struct peri_pipeline *p)
     while (op) {
         struct pipe_op *next = op->next;
         enum peri_status st = submit_op(p, op);
-        if (st != PERI_OK && store_trouble(st))
+        if (st != PERI_OK && pipe_store_trouble(st))
             fail_op(p, op, st, NULL);
         else if (st != PERI_OK)
             finish_op(op, st, NULL);

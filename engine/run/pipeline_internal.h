@@ -155,6 +155,7 @@ struct peri_pipeline {
     int64_t crowded_at;         /* mono ms of the last look at what is slow */
     bool slow_wait;             /* events may wait for a slow rule that did not when it was looked last */
     size_t evaluating, waiting; /* pairs whose conditions are asked, and that wait for others of their rule */
+    size_t at_once;             /* events that the transaction that stores them ends */
     size_t pairs;               /* (event, rule) pairs in memory */
     uint64_t taken_seq;         /* highest seq that was put into the window */
     struct pipe_start {
@@ -238,6 +239,8 @@ enum peri_status pipe_commit(
 /* The same for an fn that begins anew whatever it notes in arg (peri_store_submit_repeatable): all that runs often. */
 enum peri_status pipe_commit_repeatable(
     struct peri_pipeline *p, size_t bytes, peri_store_fn fn, peri_store_done done, void *arg, bool stubborn);
+/* The store as a whole said no; the transaction itself may be fine. */
+bool pipe_store_trouble(enum peri_status st);
 void pipe_retry_failed(struct peri_pipeline *p);
 void pipe_drop_failed(struct peri_pipeline *p);
 /* For options.seen. */
@@ -281,6 +284,19 @@ void match_offer(struct peri_pipeline *p, struct peri_event *event);
 /* Does no rule hear it, so that T1 may end it? By the rules that there are when it arrives. before (may be NULL): one
  * that was asked about just now. */
 bool match_is_unheard(const struct peri_pipeline *p, const struct peri_event *event, const struct peri_event *before);
+/* at_once.c: evaluates those of the events that can be before they are stored, and marks them as `unheard`; NULL: there
+ * are none. *ret_bytes: what is stored besides them. */
+struct match_tx;
+struct match_tx *match_at_once(
+    struct peri_pipeline *p, struct peri_event *const *events, size_t count, size_t *ret_bytes);
+/* Asked for all events in their order: its item, NULL: it is none of them. */
+struct match_item;
+const struct match_item *match_at_once_next(struct match_tx *mt, const struct peri_event *event);
+/* match_commit.c: the item is stored: what follows from it. */
+void match_item_stored(struct peri_pipeline *p, const struct match_tx *mt, const struct match_item *item);
+/* mt may be NULL. */
+void match_at_once_free(struct match_tx *mt);
+enum peri_status match_store_at_once(struct peri_tx *tx, struct match_tx *mt, struct peri_error *err) PERI_MUST_CHECK;
 void match_unheard_stored(struct peri_pipeline *p, const struct peri_event *event);
 void match_pump(struct peri_pipeline *p);
 void match_finish(struct peri_pipeline *p);

@@ -160,6 +160,11 @@ struct peri_value *peri_verdict_outcome(
     return map;
 }
 
+bool peri_verdict_is_error(const struct peri_value *v)
+{
+    return peri_streq(peri_map_text(v, "verdict"), PERI_VERDICT_ERROR);
+}
+
 int peri_verdict_rank(const struct peri_value *v)
 {
     const char *word = peri_map_text(v, "verdict");

@@ -63,6 +63,8 @@ enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct
 struct peri_value *peri_verdict_outcome(
     const struct peri_value *fired, const char *word, uint64_t run, const char *at, const char *reason);
 /* How far a rule came: of the verdicts of several triggers of one rule the highest is kept. */
+/* Could something not be decided? */
+bool peri_verdict_is_error(const struct peri_value *verdict);
 int peri_verdict_rank(const struct peri_value *verdict);
 
 #endif

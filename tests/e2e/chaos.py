@@ -143,6 +143,12 @@ trigger: {count: {event: c.Work, at_least: 5, within: 1h}}
 key: "{{ event.who }}"
 actions: [{operator: notify.send, params: {message: "count {{ event.who }}"}}]
 """,
+    "plain": """
+name: Plain
+trigger: {event: c.Plain}
+conditions: ["{{ event.n % 4 ~= 3 }}"]
+actions: [{set: {n: "{{ event.n }}"}}, {if: "{{ vars.n % 2 == 0 }}", set: {even: true}}]
+""",
 }
 PEOPLE = ["ann", "bob", "cid", "dan"]
 BATCH = 4
@@ -177,9 +183,13 @@ class Chaos:
     def event(self, n):
         return {"specversion": "1.0", "id": str(n), "source": "/chaos", "type": "c.Work", "data": {"n": n, "who": PEOPLE[n % len(PEOPLE)], "once": n % 3 == 0}}
 
+    def plain(self, n):
+        """What is stored with its verdict and run in one transaction."""
+        return {"specversion": "1.0", "id": str(n), "source": "/plain", "type": "c.Plain", "data": {"n": n}}
+
     def post(self, numbers):
         try:
-            answer = self.p.request("POST", "/v1/events", json.dumps([self.event(n) for n in numbers]), {"Content-Type": "application/cloudevents-batch+json"})
+            answer = self.p.request("POST", "/v1/events", json.dumps([make(n) for n in numbers for make in (self.event, self.plain)]), {"Content-Type": "application/cloudevents-batch+json"})
         except (OSError, http.client.HTTPException, AttributeError):
             return False
         if answer.status == 202:
@@ -360,6 +370,7 @@ class Chaos:
                 without = [e for e in self.pages("/v1/events?type=" + ("c.Link" if rule == "link" else "c.Work")) if e["id"] not in per_event]
                 told = [(e["id"], e["state"], self.p.get(f"/v1/events/{e['id']}/verdicts")["items"]) for e in without[:3]]
                 raise AssertionError(f"{rule}: {len(per_event)} runs of {total} events; without: {told}")
+        self.check_plain(runs["plain"])
         told = collections.Counter(m["body"] for m in self.pages("/v1/outbox?"))
         again = [b for b, n in told.items() if n > 1]
         assert not again, f"messages were sent twice: {again[:10]}"
@@ -368,6 +379,20 @@ class Chaos:
         self.check_conservation(total)
         self.check_order()
         self.report(runs, total, given_up)
+
+    def check_plain(self, runs):
+        events = {e["id"]: e for e in self.pages("/v1/events?source=/plain")}
+        numbers = collections.Counter(int(e["external_id"]) for e in events.values())
+        assert self.acknowledged <= set(numbers) and set(numbers.values()) == {1}, "plain: acknowledged events are there once"
+        assert {e["state"] for e in events.values()} == {"matched"}
+        per_event = collections.Counter(r["event"] for r in runs)
+        assert set(per_event) == {i for i, e in events.items() if int(e["external_id"]) % 4 != 3}, "plain: a run of each event that fits"
+        assert set(per_event.values()) == {1}
+        for run in runs[::20]:
+            whole = self.p.get("/v1/runs/" + run["id"])
+            n = int(events[run["event"]]["external_id"])
+            assert whole["vars"]["vars"] == ({"n": n, "even": True} if n % 2 == 0 else {"n": n}), whole
+            assert [s["state"] for s in whole["steps"]] == ["done", "done" if n % 2 == 0 else "skipped"], whole
 
     def check_ends(self, runs):
         """Ended, or with a person; of the failed ones only those that were interrupted too often."""

@@ -127,6 +127,116 @@ static void test_after_a_crash_it_is_there_once(void **state)
     kit_close(&bed);
 }
 
+static int64_t send_some(struct bed *bed, const char *type, int n, const char *id)
+{
+    struct kit_sent sent = {.batch = peri_batch_create()};
+    struct peri_error err = {0};
+    for (int i = 0; i < n; i++) {
+        char json[32];
+        snprintf(json, sizeof(json), "{\"n\":%d}", i);
+        assert_int_equal(peri_batch_event(sent.batch, kit_event(type, json, id)), PERI_OK);
+    }
+    assert_int_equal(peri_pipeline_submit(bed->pipe, sent.batch, kit_sent_done, &sent, &err), PERI_OK);
+    KIT_UNTIL(bed, sent.done);
+    assert_int_equal(sent.st, PERI_OK);
+    return kit_status(bed, "unmatched");
+}
+
+#define PLAIN "name: Plain\ntrigger: {event: a.B}\nconditions: [\"{{ event.n >= 2 }}\"]\nactions: [{set: {n: 1}}]\n"
+
+/* With its acknowledgement everything of it is stored. */
+static void test_an_event_that_needs_no_answer_is_matched_when_it_is_acknowledged(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, PLAIN);
+    assert_int_equal(send_some(&bed, "a.B", 5, NULL), 0);
+    assert_int_equal(kit_run_count(&bed, "succeeded"), 3);
+    assert_int_equal(kit_status(&bed, "matched"), 5);
+    assert_int_equal(kit_status(&bed, "unheard"), 0);
+    assert_int_equal(kit_status(&bed, "runs_succeeded"), 3);
+    assert_int_equal(bed.pipe->at_once, 0);
+    assert_int_equal(bed.pipe->pairs, 0);
+    struct peri_value *no = kit_verdicts(&bed, 2), *yes = kit_verdicts(&bed, 3);
+    assert_string_equal(peri_map_text(peri_list_at(no, 0), "verdict"), "no");
+    assert_string_equal(peri_map_text(peri_list_at(yes, 0), "run"), "run-1");
+    peri_value_unref(no);
+    peri_value_unref(yes);
+    kit_close(&bed);
+}
+
+/* One rule among those that hear it has to ask, or keeps an order, or remembers: all of them wait for the journal. */
+static void test_others_are_evaluated_when_they_are_stored(void **state)
+{
+    static const char *const others[] = {"conditions: [{operator: c.yes}]\nactions: [{stop: x}]",
+        "actions: [{delay: 1m}]", "mode: queued\nactions: [{stop: x}]",
+        "throttle: {once_within: 1h}\nactions: [{stop: x}]",
+        "conditions: [\"{{ trigger.event_id == 'ev-1' }}\"]\nactions: [{stop: x}]", "actions: [{emit: {event: c.D}}]",
+        "actions: [{set: {x: \"{{ event.n.none + 1 }}\"}}]",
+        "conditions: [\"{{ event.n + 'a' > 1 }}\"]\nactions: [{stop: x}]"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct bed bed;
+        char *rules = peri_asprintf(PLAIN "---\nname: Other\ntrigger: {event: a.B}\n%s\n", others[i]);
+        kit_open(&bed, rules);
+        for (int k = 0; k < 2; k++) { /* what the first has shown of the rule is known with the second */
+            assert_int_equal(send_some(&bed, "a.B", 3, NULL), 3);
+            KIT_QUIET(&bed);
+        }
+        assert_true(kit_status(&bed, "matched") >= 6); /* and what one of them emits */
+        struct peri_value *runs = kit_runs(&bed, "plain");
+        assert_int_equal(peri_value_count(runs), 2);
+        peri_value_unref(runs);
+        struct peri_value *verdicts = kit_verdicts(&bed, 3);
+        assert_int_equal(peri_value_count(verdicts), 2);
+        peri_value_unref(verdicts);
+        kit_close(&bed);
+        free(rules);
+    }
+}
+
+static void test_a_duplicate_starts_nothing(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "name: Set\ntrigger: {event: a.B}\nactions: [{set: {a: 1}}]\n");
+    assert_int_equal(send_some(&bed, "a.B", 3, "one"), 0); /* all of the same id, in one batch */
+    assert_int_equal(send_some(&bed, "a.B", 1, "one"), 0);
+    assert_int_equal(kit_run_count(&bed, NULL), 1);
+    assert_int_equal(kit_status(&bed, "duplicate"), 3);
+    assert_int_equal(kit_status(&bed, "runs_started"), 1);
+    assert_int_equal(kit_status(&bed, "matched"), 1);
+    kit_close(&bed);
+}
+
+static enum peri_status stand_in_the_way(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    return peri_tx_verdicts_put(tx, 1, "[]", err);
+}
+
+/* What is made of an event may not be storable; the event is. */
+static void test_the_event_is_stored_also_when_its_verdicts_cannot_be(void **state)
+{
+    struct bed bed;
+    struct peri_error err = {0};
+    kit_open(&bed, "name: Set\ntrigger: {event: a.B}\nactions: [{set: {a: 1}}]\n");
+    assert_int_equal(peri_store_run(bed.store, stand_in_the_way, NULL, &err), PERI_OK);
+    assert_int_equal(send_some(&bed, "a.B", 1, NULL), 1);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_status(&bed, "matched"), 1);
+    assert_int_equal(kit_run_count(&bed, "succeeded"), 1);
+    kit_close(&bed);
+}
+
+static void test_more_than_memory_is_for_go_the_usual_way(void **state)
+{
+    struct bed bed;
+    kit_open(&bed, "name: Set\ntrigger: {event: a.B}\nactions: [{set: {a: 1}}]\n");
+    int64_t unmatched = send_some(&bed, "a.B", 3000, NULL);
+    assert_true(unmatched > 0 && unmatched < 3000);
+    KIT_QUIET(&bed);
+    assert_int_equal(kit_status(&bed, "matched"), 3000);
+    assert_int_equal(kit_status(&bed, "runs_succeeded"), 3000);
+    kit_close(&bed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +244,11 @@ int main(void)
         cmocka_unit_test(test_it_is_told_as_begun_and_ended),
         cmocka_unit_test(test_a_loop_that_is_too_long_for_one_transition_ends_all_the_same),
         cmocka_unit_test(test_after_a_crash_it_is_there_once),
+        cmocka_unit_test(test_an_event_that_needs_no_answer_is_matched_when_it_is_acknowledged),
+        cmocka_unit_test(test_others_are_evaluated_when_they_are_stored),
+        cmocka_unit_test(test_a_duplicate_starts_nothing),
+        cmocka_unit_test(test_the_event_is_stored_also_when_its_verdicts_cannot_be),
+        cmocka_unit_test(test_more_than_memory_is_for_go_the_usual_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

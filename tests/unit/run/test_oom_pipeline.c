@@ -108,7 +108,7 @@ static bool one_round(struct bed *bed, struct provider *provider, long n)
     return hit;
 }
 
-static void test_each_allocation_fails_once(void **state)
+static void each_allocation_fails(const char *rule, long least)
 {
     struct bed bed;
     struct provider provider = {.count = 0};
@@ -119,21 +119,37 @@ static void test_each_allocation_fails_once(void **state)
     snprintf(bed.db, sizeof(bed.db), "%s/perigee.db", bed.dir);
     bed.clock = peri_clock_fake_init(&bed.fake, 1750000000000);
     bed.ops = &ops;
-    kit_start(&bed, "name: All\ntrigger: {event: a.B}\nkey: \"{{ event.n }}\"\nmode: queued\nconditions:\n"
-                    "  - {operator: c.yes, params: {n: \"{{ event.n }}\"}}\nactions:\n"
-                    "  - {operator: x.ok, params: {n: \"{{ event.n }}\"}}\n  - delay: 1s\n  - emit: {event: a.C}\n");
+    kit_start(&bed, rule);
     const char *all = getenv("PERIGEE_TEST_ALL");
     long n = 1, step = all && *all ? 1 : 2;
     while (one_round(&bed, &provider, n))
         n += n < 100 ? 1 : step;
-    assert_true(n > 100);
+    assert_true(n > least);
     assert_int_equal(kit_run_count(&bed, "ready"), 0);
     answer(&provider);
     kit_close(&bed);
 }
 
+static void test_each_allocation_fails_once(void **state)
+{
+    each_allocation_fails(
+        "name: All\ntrigger: {event: a.B}\nkey: \"{{ event.n }}\"\nmode: queued\nconditions:\n"
+        "  - {operator: c.yes, params: {n: \"{{ event.n }}\"}}\nactions:\n"
+        "  - {operator: x.ok, params: {n: \"{{ event.n }}\"}}\n  - delay: 1s\n  - emit: {event: a.C}\n",
+        100);
+}
+
+static void test_each_allocation_fails_once_of_what_is_stored_at_once(void **state)
+{
+    each_allocation_fails(
+        "name: All\ntrigger: {event: a.B}\nconditions: [\"{{ event.n == 1 }}\"]\nactions:\n"
+        "  - set: {n: \"{{ event.n }}\", of: \"{{ rule.id }}\"}\n  - {if: \"{{ vars.n > 5 }}\", set: {m: 1}}\n",
+        40);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_allocation_fails_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_each_allocation_fails_once),
+        cmocka_unit_test(test_each_allocation_fails_once_of_what_is_stored_at_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
