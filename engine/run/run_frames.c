@@ -328,6 +328,8 @@ bool m_assign(struct machine *m, struct peri_value **map, const char *name, cons
 {
     struct peri_value *copy = peri_value_copy(*map);
     struct peri_value *item = value ? peri_value_ref(value) : peri_value_null();
+    if (!copy)
+        peri_value_unref(item);
     if (!copy || peri_map_put(copy, name, item) != PERI_OK) {
         peri_value_unref(copy);
         m_nomem(m);
