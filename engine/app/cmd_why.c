@@ -7,6 +7,7 @@
 #include "app/run_view.h"
 #include "app/why_again.h"
 #include "app/why_door.h"
+#include "app/why_hint.h"
 #include "app/why_silent.h"
 #include "base/str.h"
 #include "io/store_events.h"
@@ -41,21 +42,39 @@ static const struct peri_value *verdict_of(const struct peri_value *verdicts, co
     return NULL;
 }
 
-static int print(struct peri_cli *cli, const char *event, const struct peri_value *verdict)
+static int print(
+    struct peri_cli *cli, const char *event, const struct peri_value *verdict, const struct peri_value *data)
 {
+    char hint[600];
+    bool hinted = peri_why_hint(verdict, data, hint, sizeof(hint));
     char id[PERI_ID_TEXT];
     uint64_t seq;
     if (cli->json) {
         struct peri_value *copy = peri_value_copy(verdict);
         bool stored = peri_event_id_parse(event, &seq);
-        if (copy && peri_map_put_text(copy, "event", stored ? peri_event_id(seq, id) : event) == PERI_OK)
+        if (copy && peri_map_put_text(copy, "event", stored ? peri_event_id(seq, id) : event) == PERI_OK &&
+            (!hinted || peri_map_put_text(copy, "hint", hint) == PERI_OK))
             peri_print_json(copy);
         peri_value_unref(copy);
     } else {
         printf("%s  ", event);
         peri_print_verdict(verdict);
+        if (hinted) {
+            printf("    = ");
+            peri_print_line(hint);
+        }
     }
     return peri_streq(peri_map_text(verdict, "verdict"), "fired") ? PERI_EXIT_OK : PERI_EXIT_NO;
+}
+
+static int print_stored(
+    struct peri_cli *cli, struct peri_reader *reader, const char *id, uint64_t seq, const struct peri_value *verdict)
+{
+    struct peri_value *event = NULL;
+    (void)!peri_reader_event_value(reader, seq, &event, NULL);
+    int code = print(cli, id, verdict, peri_map_at(event, "data"));
+    peri_value_unref(event);
+    return code;
 }
 
 static int explain(struct peri_cli *cli, struct peri_reader *reader, const char *rule, const char *event)
@@ -71,7 +90,7 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
             st = peri_cli_hide(cli, reader, seq, &verdicts, &err);
         const struct peri_value *v = verdict_of(verdicts, rule);
         int code = st  ? peri_cli_fail_error(cli, &err)
-                   : v ? print(cli, event, v)
+                   : v ? print_stored(cli, reader, event, seq, v)
                        : peri_why_silent(cli, reader, rule, event);
         peri_value_unref(verdicts);
         return code;
@@ -89,7 +108,7 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
         else
             v = verdict_of(verdicts, rule);
         if (v)
-            code = print(cli, id, v);
+            code = print_stored(cli, reader, id, seq, v);
         peri_value_unref(verdicts);
         verdicts = NULL;
     }

@@ -21,6 +21,11 @@ const struct peri_code peri_codes_pattern[] = {
         "A warning. A mapping below a field leads deeper into the payload: `n: {numeric: ...}` asks for a field "
         "\"numeric\" in n. Operators stand in the list of alternatives.",
         PERI_EXAMPLE_RULE, MATCH("{n: {numeric: [5]}}"), MATCH("{n: [{numeric: [\"=\", 5]}]}")},
+    {"pattern-text", "a text that looks like more",
+        "A warning. A text among the alternatives is compared as it is: \"> 5\", \"a*\" and templates have no meaning "
+        "in it. numeric compares numbers, wildcard knows stars, and two fields of an event are compared in a "
+        "condition.",
+        PERI_EXAMPLE_RULE, MATCH("{n: [\"> 5\"]}"), MATCH("{n: [{numeric: [\">\", 5]}]}")},
     {"pattern-numeric", "numeric takes comparisons",
         "One or two comparisons, each = < <= > >= and then a number; two are a lower and an upper bound.",
         PERI_EXAMPLE_RULE, MATCH("{n: [{numeric: [5]}]}"), MATCH("{n: [{numeric: [\"=\", 5]}]}")},

@@ -180,6 +180,20 @@ const struct peri_code peri_codes_rule[] = {
         "declaration of this type has the field. Events that you send yourself may hold more than was declared.",
         PERI_EXAMPLE_RULE, "trigger:\n  event: device.Battery\nconditions:\n  - expr: event.levl < 0.1",
         "trigger:\n  event: device.Battery\nconditions:\n  - expr: event.level < 0.1"},
+    {"foreign-template", "what would be a template in another system",
+        "A warning. Only what stands between {{ and }} is filled in; {% … %}, ${event.x} and {event.x} stay as they "
+        "are "
+        "written, and a !secret in quotes is a text.",
+        PERI_EXAMPLE_RULE, "actions:\n  - operator: core.log\n    params: {message: \"${event.name} is here\"}",
+        "actions:\n  - operator: core.log\n    params: {message: \"{{ event.name }} is here\"}"},
+    {"constant-key", "a key that is the same for all events",
+        "A warning. The runs of one key are one lane, and throttles and triggers that watch over time count for each "
+        "key: without {{ }} all events have the same.",
+        PERI_EXAMPLE_RULE, "key: event.room", "key: \"{{ event.room }}\""},
+    {"never-works", "an expression that fails whenever it is evaluated",
+        "A warning. + - * / % calculate with numbers; texts are joined with two dots.", PERI_EXAMPLE_RULE,
+        "actions:\n  - operator: core.log\n    params: {message: \"{{ 'Hello ' + event.name }}\"}",
+        "actions:\n  - operator: core.log\n    params: {message: \"{{ 'Hello ' .. event.name }}\"}"},
     {"always-false", "a condition that never holds",
         "A warning. Nothing that an event brings changes it: a text is never equal to a number, nor greater or less; "
         "`x and false` is false. A comparison with a result of date needs | number first.",

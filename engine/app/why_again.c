@@ -11,6 +11,7 @@
 #include "app/rulebook.h"
 #include "app/why_silent.h"
 #include "base/str.h"
+#include "data/json.h"
 #include "run/verdicts_read.h"
 
 struct asking {
@@ -92,11 +93,14 @@ static enum peri_status tell(
     peri_map_drop(verdict, "run"); /* of this world, that ends here */
     if (!st && verdict)
         st = tell_changed(a, verdict, err);
+    struct peri_value *data = NULL;
+    (void)!peri_json_parse(event->data, event->data_len, &data, NULL);
     if (st == PERI_OK && verdict)
-        code = a->print(a->cli, name, verdict);
+        code = a->print(a->cli, name, verdict, data);
     else if (st == PERI_OK)
         code = peri_why_not_heard(a->cli, a->rule, name, event->type);
     a->code = a->code ? a->code : code;
+    peri_value_unref(data);
     peri_value_unref(verdict);
     peri_value_unref(list);
     return st;

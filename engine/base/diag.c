@@ -60,6 +60,18 @@ void peri_diag_add(struct peri_diag *diag, struct peri_place place, enum peri_se
     diag->items[diag->count++] = f;
 }
 
+bool peri_diag_has(const struct peri_diag *diag, struct peri_place place, const char *code)
+{
+    for (size_t i = diag->count; i > 0; i--) {
+        const struct peri_finding *f = &diag->items[i - 1];
+        if (!peri_streq(f->file, place.file ? place.file : ""))
+            return false;
+        if (f->line == place.line && f->column == place.column && peri_streq(f->code, code))
+            return true;
+    }
+    return false;
+}
+
 void peri_diag_fix(struct peri_diag *diag, struct peri_place place, const char *from, const char *to)
 {
     if (diag->lost || diag->count == 0 || place.line < 1 || !*from || strchr(from, '\n') || strchr(to, '\n'))

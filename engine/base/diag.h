@@ -43,6 +43,9 @@ void peri_diag_finish(struct peri_diag *diag);
 /* Adds a finding. hint may be NULL. */
 void peri_diag_add(struct peri_diag *diag, struct peri_place place, enum peri_severity severity, const char *code,
     const char *hint, const char *fmt, ...) PERI_PRINTF(6, 7);
+/* Is a finding of the code there already, at this place? Looks at the file being read: the newest findings of place's.
+ */
+bool peri_diag_has(const struct peri_diag *diag, struct peri_place place, const char *code);
 /* Gives the finding added last its change; only what is certain to be meant. The place may be that of the text in its
  * quotes or of the opening quote. Line 0, or a text of several lines: no change. */
 void peri_diag_fix(struct peri_diag *diag, struct peri_place place, const char *from, const char *to);

@@ -167,6 +167,8 @@ bool peri_yaml_text_bare_template(struct peri_yaml_text *t, size_t index)
     }
 }
 
+#define QUOTE_HINT "put the whole text in quotes; inside '…' a quote is doubled (''), inside \"…\" it is written \\\""
+
 /* "the end of the file", "the end of the line" or the character itself, for messages. */
 static const char *name_char(const struct peri_yaml_text *t, char out[8])
 {
@@ -220,6 +222,11 @@ static bool explain_dash(struct peri_yaml_text *t, struct peri_diag *diag)
 /* The line at first is no key: "event:x" is one word to YAML. */
 static void explain_missing_colon(struct peri_yaml_text *t, size_t first, struct peri_diag *diag)
 {
+    if (first + 1 < t->len && t->s[first] == '/' && t->s[first + 1] == '/') {
+        peri_yaml_text_seek_byte(t, first);
+        syntax(t, diag, "this is no comment", "a comment begins with '#'");
+        return;
+    }
     size_t end = line_end(t, first), i = first;
     while (i < end && (isalnum((unsigned char)t->s[i]) || t->s[i] == '_'))
         i++;
@@ -296,6 +303,50 @@ static bool explain_tabs(struct peri_yaml_text *t, size_t problem, struct peri_d
     return true;
 }
 
+/* A space that does not count as one, in the indent of this line or of the ten above it: nobody sees it. */
+static bool explain_odd_space(struct peri_yaml_text *t, size_t problem, struct peri_diag *diag)
+{
+    peri_yaml_text_seek(t, problem);
+    size_t start = line_start(t, t->byte);
+    for (int lines = 0; lines < 10; lines++) {
+        size_t at = skip_blanks(t, start);
+        if (at + 2 < t->len && (memcmp(t->s + at, "\xC2\xA0", 2) == 0 || memcmp(t->s + at, "\xE3\x80\x80", 3) == 0)) {
+            peri_yaml_text_seek_byte(t, at);
+            syntax(t, diag, "this space is no ordinary one (a no-break space)",
+                "delete it, and indent with the space bar");
+            return true;
+        }
+        if (start == 0)
+            break;
+        start = line_start(t, start - 1);
+    }
+    return false;
+}
+
+/* 'it's' ends before the s. The cursor is at the problem. */
+static bool explain_quote(struct peri_yaml_text *t, struct peri_diag *diag)
+{
+    char before = t->byte > 0 ? t->s[t->byte - 1] : ' ';
+    if ((before != '\'' && before != '"') || t->byte >= t->len || strchr(" \t\r\n,:#[]{}", t->s[t->byte]))
+        return false;
+    syntax(t, diag, "text after the closing quote", QUOTE_HINT);
+    return true;
+}
+
+/* Quotes that a word processor makes are letters to YAML. The cursor is at the problem. */
+static bool explain_curly_quote(struct peri_yaml_text *t, struct peri_diag *diag)
+{
+    for (size_t at = line_start(t, t->byte); at + 2 < t->byte; at++) {
+        if (memcmp(t->s + at, "\xE2\x80", 2) != 0 || (unsigned char)t->s[at + 2] < 0x98 ||
+            (unsigned char)t->s[at + 2] > 0x9F)
+            continue;
+        peri_yaml_text_seek_byte(t, at);
+        syntax(t, diag, "a curly quote holds no text together", "write straight quotes: \"…\"");
+        return true;
+    }
+    return false;
+}
+
 static void explain_char(struct peri_yaml_text *t, struct peri_diag *diag)
 {
     char c = t->byte < t->len ? t->s[t->byte] : '\0';
@@ -315,8 +366,7 @@ static void explain_key(struct peri_yaml_text *t, struct peri_diag *diag)
     while (before > start && t->s[before - 1] == ' ')
         before--;
     if (before > start && (t->s[before - 1] == '\'' || t->s[before - 1] == '"')) {
-        syntax(t, diag, "text after the closing quote",
-            "put the whole text in quotes; inside '…' a quote is doubled (''), inside \"…\" it is written \\\"");
+        syntax(t, diag, "text after the closing quote", QUOTE_HINT);
     } else if (before > start) {
         unexpected(t, diag, "does the text need quotes?");
     } else if (at + 1 < t->len && t->s[at] == '-' && strchr(" \r\n", t->s[at + 1])) {
@@ -416,7 +466,7 @@ void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_
 {
     if (!context)
         context = "";
-    if (explain_tabs(t, problem_index, diag))
+    if (explain_tabs(t, problem_index, diag) || explain_odd_space(t, problem_index, diag))
         return;
     peri_yaml_text_seek(t, problem_index);
     if ((strstr(problem, "expected key") || strstr(problem, "'-' indicator")) && explain_dash(t, diag))
@@ -426,6 +476,9 @@ void peri_yaml_text_explain(struct peri_yaml_text *t, const char *context, size_
         peri_yaml_text_fix_quotes(t, diag, false);
         return;
     }
+    peri_yaml_text_seek(t, problem_index);
+    if (!strstr(context, "quoted") && (explain_quote(t, diag) || explain_curly_quote(t, diag)))
+        return;
     if (strstr(problem, "could not find expected ':'")) {
         peri_yaml_text_seek(t, context_index);
         explain_missing_colon(t, t->byte, diag);

@@ -27,6 +27,8 @@ struct peri_expr_names {
      * the text that an expression stands in: node from byte offset on. May be NULL. */
     void (*seen)(void *ctx, const char *root, const char *field, size_t offset);
     void (*enter)(void *ctx, const struct peri_node *node, size_t offset);
+    /* Told of a part of the expression, at offset, that can only fail. May be NULL. */
+    void (*doubt)(void *ctx, size_t offset, const char *hint, const char *message);
     /* The value of a root that is the same for ever: it is built in, and no scope is asked for it. borrow; NULL: this
      * root has none. May be NULL. */
     const struct peri_value *(*constant)(void *ctx, const char *root);

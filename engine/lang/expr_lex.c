@@ -179,7 +179,13 @@ static void lex_name(struct expr_lexer *lx)
 static const struct {
     const char *text, *instead, *hint;
 } foreign[] = {
+    {"!==", "~=", "\"not equal\" is ~="},
     {"!=", "~=", "\"not equal\" is ~="},
+    {"<>", "~=", "\"not equal\" is ~="},
+    {"===", "==", "\"equal\" is =="},
+    {"=<", "<=", "write <="},
+    {"=>", ">=", "write >="},
+    {"=~", NULL, "match: {field: [{regex: \"...\"}]} looks for a regular expression"},
     {"&&", "and", "write and"},
     {"||", "or", "write or"},
     {"=", "==", "\"equal\" is =="},
@@ -188,6 +194,7 @@ static const struct {
     {"^", NULL, "there is no power operator"},
     {"?", NULL, "write if(condition, a, b)"},
     {"{", NULL, "there are no map literals; lists are [a, b]"},
+    {"$json", "event", "the payload is called event"},
     {"$", NULL, "names start with a letter"},
 };
 
@@ -206,8 +213,10 @@ static enum peri_status lex_operator(struct expr_lexer *lx)
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]) && !hint; i++) {
         size_t n = strlen(foreign[i].text);
         if (left >= n && memcmp(rest, foreign[i].text, n) == 0 && !(n == 1 && left > 1 && memcmp(rest, "==", 2) == 0)) {
-            enum peri_status st = peri_expr_problem_set(
-                lx->problem, lx->at, "syntax", foreign[i].hint, "unknown operator \"%s\"", foreign[i].text);
+            bool brace = foreign[i].text[0] == '{' && strspn(lx->text, " ") == lx->at;
+            enum peri_status st = peri_expr_problem_set(lx->problem, lx->at, "syntax",
+                brace ? "two braces are enough: {{ … }}" : foreign[i].hint, "unknown %s \"%s\"",
+                foreign[i].text[0] == '$' ? "name" : "operator", foreign[i].text);
             if (foreign[i].instead)
                 peri_expr_problem_fix(lx->problem, foreign[i].text, foreign[i].instead);
             return st;

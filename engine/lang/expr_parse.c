@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "lang/expr_internal.h"
 #include "lang/expr_lex.h"
+#include "lang/foreign.h"
 
 struct parser {
     struct expr_lexer lx;
@@ -20,6 +21,7 @@ struct parser {
 };
 
 static enum peri_status parse_binary(struct parser *p, int min_level, struct expr_node **ret);
+static enum peri_status fail_rest(struct parser *p, const char *wanted);
 
 static void node_destroy(struct expr_node *n)
 {
@@ -115,7 +117,7 @@ static enum peri_status parse_items(
         if (st != PERI_OK || p->lx.kind == close)
             break;
         if (p->lx.kind != TOKEN_COMMA)
-            return fail_token(p, wanted);
+            return fail_rest(p, wanted);
         st = next(p);
         first = false;
     }
@@ -124,9 +126,12 @@ static enum peri_status parse_items(
 
 static enum peri_status fail_unknown_function(struct parser *p, size_t offset, const char *name, bool filter)
 {
-    char hint[128] = "";
-    const char *near = peri_nearest(name, peri_expr_function_names());
-    if (near)
+    char hint[200] = "";
+    const char *other = peri_foreign_function(name);
+    const char *near = other ? NULL : peri_nearest(name, peri_expr_function_names());
+    if (other)
+        snprintf(hint, sizeof(hint), "%s", other);
+    else if (near)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
     enum peri_status st = peri_expr_problem_set(p->lx.problem, offset, filter ? "unknown-filter" : "unknown-function",
         hint, "unknown %s \"%.64s\"", filter ? "filter" : "function", name);
@@ -300,15 +305,15 @@ static enum peri_status check_root(struct parser *p, const struct expr_node *n)
     if (!p->names || !p->names->known || strcmp(n->root, "now") == 0 || p->names->known(p->names->ctx, n->root, len))
         return PERI_OK;
     char hint[200] = "";
-    const char *near = NULL;
-    if (strcmp(n->root, "null") == 0) {
+    const char *near = NULL, *other = peri_foreign_root(n->root);
+    if (strcmp(n->root, "null") == 0)
         near = "nil";
-        snprintf(hint, sizeof(hint), "write nil");
-    } else if (p->names->list) {
+    else if (p->names->list)
         near = peri_nearest(n->root, p->names->list(p->names->ctx));
-        if (near)
-            snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
-    }
+    if (near)
+        snprintf(hint, sizeof(hint), strcmp(near, "nil") == 0 ? "write %s" : "did you mean \"%s\"?", near);
+    else if (other)
+        snprintf(hint, sizeof(hint), "%s", other);
     enum peri_status st =
         peri_expr_problem_set(p->lx.problem, n->offset, "unknown-root", hint, "unknown name \"%.64s\"", n->root);
     if (near)
@@ -391,7 +396,7 @@ static enum peri_status parse_parentheses(struct parser *p, struct expr_node **r
     if (st == PERI_OK)
         st = parse_expression(p, &n);
     if (st == PERI_OK && p->lx.kind != TOKEN_CLOSE)
-        st = fail_token(p, "expected )");
+        st = fail_rest(p, "expected )");
     if (st == PERI_OK)
         st = next(p);
     if (st == PERI_OK)
@@ -531,6 +536,19 @@ static const struct level *find_level(enum expr_token_kind token)
     return NULL;
 }
 
+/* 'Hello ' + event.name is tried by everybody who comes from elsewhere. */
+static void doubt_text(struct parser *p, const struct expr_node *n)
+{
+    bool adds = n->op == EXPR_ADD || n->op == EXPR_SUB || n->op == EXPR_MUL || n->op == EXPR_DIV || n->op == EXPR_MOD;
+    for (size_t i = 0; adds && p->names && p->names->doubt && i < n->count; i++)
+        if (n->items[i]->op == EXPR_LITERAL && peri_value_is(n->items[i]->literal, PERI_STRING)) {
+            p->names->doubt(p->names->ctx, n->items[i]->offset,
+                n->op == EXPR_ADD ? "texts are joined with .." : "a number stands without quotes",
+                "this is a text, and only numbers can be calculated with");
+            return;
+        }
+}
+
 /* Takes left. */
 static enum peri_status parse_right(
     struct parser *p, const struct level *l, struct expr_node *left, struct expr_node **ret)
@@ -551,6 +569,8 @@ static enum peri_status parse_right(
     p->depth--;
     if (st == PERI_OK)
         st = node_add(p, n, right);
+    if (st == PERI_OK)
+        doubt_text(p, n);
     if (st == PERI_OK)
         *ret = n;
     else
@@ -575,16 +595,35 @@ static enum peri_status parse_binary(struct parser *p, int min_level, struct exp
     return st;
 }
 
-/* What a person meant who wrote a word of another language where an operator belongs. */
-static enum peri_status fail_rest(struct parser *p)
+/* The name of the field right before the token. */
+static bool name_before(const struct parser *p, char ret[64])
 {
-    const char *word = p->lx.text + p->lx.offset;
-    if (p->lx.kind == TOKEN_NAME && p->lx.size == 2 && memcmp(word, "in", 2) == 0)
-        return fail(p, p->lx.offset, "syntax", "write contains(list, value) or value | in(list)",
-            "there is no operator \"in\"");
-    if (p->lx.kind == TOKEN_NAME && p->lx.size == 2 && (memcmp(word, "is", 2) == 0 || memcmp(word, "eq", 2) == 0))
-        return fail(p, p->lx.offset, "syntax", "\"equal\" is ==", "expected an operator");
-    return fail_token(p, "expected an operator or the end");
+    size_t end = p->lx.offset, at = end;
+    const char *text = p->lx.text;
+    while (at > 0 && (text[at - 1] == '_' || (text[at - 1] >= '0' && text[at - 1] <= '9') ||
+                         ((text[at - 1] | 0x20) >= 'a' && (text[at - 1] | 0x20) <= 'z')))
+        at--;
+    if (at == 0 || at == end || text[at - 1] != '.')
+        return false;
+    snprintf(ret, 64, "%.*s", end - at > 63 ? 63 : (int)(end - at), text + at);
+    return true;
+}
+
+/* What a person meant who wrote a word of another language where an operator belongs. */
+static enum peri_status fail_rest(struct parser *p, const char *wanted)
+{
+    const char *word = p->lx.text + p->lx.offset, *hint = NULL;
+    int size = p->lx.size > 40 ? 40 : (int)p->lx.size;
+    char method[64];
+    if (p->lx.kind == TOKEN_OPEN && name_before(p, method)) {
+        return peri_expr_problem_set(p->lx.problem, p->lx.offset, "syntax", peri_foreign_method(method),
+            "\"%s\" cannot be called on a value", method);
+    }
+    if (p->lx.kind == TOKEN_NAME || p->lx.kind == TOKEN_NOT)
+        hint = peri_foreign_word(word, p->lx.size, p->lx.text + p->lx.at, p->lx.len - p->lx.at);
+    return hint ? peri_expr_problem_set(
+                      p->lx.problem, p->lx.offset, "syntax", hint, "there is no operator \"%.*s\"", size, word)
+                : fail_token(p, wanted);
 }
 
 enum peri_status peri_expr_compile(const char *text, size_t len, const struct peri_expr_names *names,
@@ -604,7 +643,7 @@ enum peri_status peri_expr_compile(const char *text, size_t len, const struct pe
     if (st == PERI_OK)
         st = parse_expression(&p, &top);
     if (st == PERI_OK && p.lx.kind != TOKEN_END)
-        st = fail_rest(&p);
+        st = fail_rest(&p, "expected an operator or the end");
     peri_value_unref(p.lx.value);
     struct peri_expr *expr = st == PERI_OK ? calloc(1, sizeof(*expr)) : NULL;
     if (!expr) {

@@ -91,13 +91,46 @@ static enum peri_truth truth_of_logic(const struct expr_node *n, struct peri_buf
     return b == opposite(decides) ? a : PERI_TRUTH_OPEN;
 }
 
+static bool is_comparison(const struct expr_node *n)
+{
+    return n->op == EXPR_LT || n->op == EXPR_LE || n->op == EXPR_GT || n->op == EXPR_GE;
+}
+
+/* `now > '22:00'`: now begins with the year, so what is no date decides by its first letters. */
+static enum peri_truth truth_of_now(const struct expr_node *n, struct peri_buf *why)
+{
+    static const char now[] = "2026-01-05T09:00:00.000Z";
+    bool left = n->items[0]->op == EXPR_PATH;
+    const struct expr_node *path = n->items[left ? 0 : 1], *literal = n->items[left ? 1 : 0];
+    if (path->op != EXPR_PATH || !path->root || strcmp(path->root, "now") != 0 || path->part_count > 0 ||
+        literal->op != EXPR_LITERAL || !peri_value_is(literal->literal, PERI_STRING) || why->len > 0)
+        return PERI_TRUTH_OPEN;
+    const char *text = peri_value_text(literal->literal);
+    if (strspn(text, "0123456789") >= 4)
+        return PERI_TRUTH_OPEN;
+    int order = left ? strcmp(now, text) : strcmp(text, now);
+    bool holds = n->op == EXPR_LT || n->op == EXPR_LE ? order < 0 : order > 0;
+    (void)peri_buf_printf(why,
+        "now is a text such as 2026-01-05T09:00:00.000Z: compare (now | date('%%H:%%M', "
+        "'Europe/Berlin')) with '%s'",
+        text);
+    return holds ? PERI_TRUTH_YES : PERI_TRUTH_NO;
+}
+
 static enum peri_truth truth_of_comparison(const struct expr_node *n, struct peri_buf *why)
 {
+    if (is_comparison(n) && truth_of_now(n, why) != PERI_TRUTH_OPEN) {
+        peri_buf_reset(why);
+        return truth_of_now(n, why);
+    }
     enum kind a = kind_of(n->items[0]), b = kind_of(n->items[1]);
     if (a == ANY || b == ANY || a == b || (why->len > 0))
         return PERI_TRUTH_OPEN;
     if (n->op != EXPR_EQ && n->op != EXPR_NE) {
-        (void)peri_buf_printf(why, "%s and %s have no order", kind_names[a], kind_names[b]);
+        if (is_comparison(n->items[0]))
+            (void)peri_buf_puts(why, "two comparisons are joined: a < x and x < b");
+        else
+            (void)peri_buf_printf(why, "%s and %s have no order", kind_names[a], kind_names[b]);
         return PERI_TRUTH_NO; /* an error, which holds as little as false */
     }
     (void)peri_buf_printf(why, "%s is never equal to %s", kind_names[a], kind_names[b]);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a tree of nodes to the tree as written (source). */
+#include "lang/foreign.h"
 #include "lang/pattern_internal.h"
 
 #include <stdio.h>
@@ -112,7 +113,14 @@ static bool compile_leaf(struct build *b, const struct peri_node *node, struct p
 static void scalar_fault(struct build *b, const struct peri_node *key, const struct peri_node *value)
 {
     char hint[256];
-    if (pattern_is_operator(key->text))
+    const char *sign = NULL, *other = peri_foreign_pattern(key->text, &sign);
+    bool deep = value->kind == PERI_NODE_SCALAR;
+    if (sign && deep)
+        snprintf(hint, sizeof(hint), "write [{numeric: [\"%s\", %.60s]}] in place of {%.60s: %.60s}", sign, value->text,
+            key->text, value->text);
+    else if (other && deep)
+        snprintf(hint, sizeof(hint), "operators stand in a list: %s", other);
+    else if (pattern_is_operator(key->text))
         snprintf(hint, sizeof(hint), "an operator stands in a list: [{%s: ...}]", key->text);
     else if (value->type == PERI_STRING && value->text[0] && strchr("<>=", value->text[0]))
         snprintf(hint, sizeof(hint), "write %.60s: [{numeric: [\"%.*s\", %.40s]}]", key->text,
@@ -264,8 +272,11 @@ enum peri_status peri_pattern_compile_node(
     if (!p || !b.ids || !passing.arena || !(p->arena = peri_arena_create(PATTERN_MEMORY)))
         goto out;
     if (node->kind != PERI_NODE_MAP) {
-        pattern_find_fault(
-            &b.c, node, "pattern-type", NULL, "a pattern is a mapping, here is %s", peri_node_describe(node));
+        pattern_find_fault(&b.c, node, "pattern-type",
+            node->kind == PERI_NODE_LIST
+                ? "write the fields without '- ': name: [value]"
+                : "write the fields of the payload: {name: [value]}; expressions stand under conditions:",
+            "a pattern is a mapping, here is %s", peri_node_describe(node));
         st = PERI_EINVAL;
         goto out;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Alternatives of a leaf: values, and one function for each operator. */
+#include "lang/foreign.h"
 #include "lang/pattern_internal.h"
 
 #include <arpa/inet.h>
@@ -487,13 +488,18 @@ static bool unknown_operator(struct pattern_compile *c, const struct peri_node *
     const char *names[OPERATOR_COUNT + 1] = {NULL};
     for (size_t i = 0; i < OPERATOR_COUNT; i++)
         names[i] = operators[i].name;
-    const char *near = peri_nearest(key->text, names);
+    const char *sign = NULL, *other = peri_foreign_pattern(key->text, &sign);
+    const char *near = other || sign ? NULL : peri_nearest(key->text, names);
     char hint[160];
     if (near)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
+    else if (sign)
+        snprintf(hint, sizeof(hint), "write {numeric: [\"%s\", 5]}", sign);
     pattern_find_fault(c, key, "pattern-operator",
-        near ? hint
-             : "here: prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists, cidr, all, regex",
+        other ? other
+        : near || sign
+            ? hint
+            : "here: prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, exists, cidr, all, regex",
         "unknown operator \"%s\"", key->text);
     return false;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/str.h"
 #include "base/vec.h"
@@ -254,13 +255,41 @@ static void check_value(
 
 /* ---- operators ---- */
 
+static bool has_word(const char *id, const char *word, size_t len)
+{
+    for (const char *at = id; *at; at++)
+        if (strncasecmp(at, word, len) == 0 && (at == id || at[-1] == '.' || (*at >= 'A' && *at <= 'Z')))
+            return true;
+    return false;
+}
+
+/* The first operator with a word of the id, the last word first: "email.send" is comms.sendEmail, "http.post" is
+ * http.request. */
+static const char *operator_like(const char *id, const char *const *ids)
+{
+    static const char *const vague[] = {"send", "get", "set", "create", "update", "run", "call", "check", "do", "post"};
+    for (const char *end = id + strlen(id), *at; end > id; end = at > id ? at - 1 : id) {
+        for (at = end; at > id && at[-1] != '.'; at--)
+            ;
+        size_t len = (size_t)(end - at);
+        bool skip = len < 3;
+        for (size_t i = 0; i < sizeof(vague) / sizeof(vague[0]); i++)
+            skip = skip || (strlen(vague[i]) == len && strncasecmp(vague[i], at, len) == 0);
+        for (size_t i = 0; !skip && ids[i]; i++)
+            if (has_word(ids[i], at, len))
+                return ids[i];
+    }
+    return NULL;
+}
+
 static void unknown_operator(struct rule_reader *r, const struct peri_node *id)
 {
     char hint[200];
     const char *const *ids = r->env->operator_ids ? r->env->operator_ids(r->env->ctx) : NULL;
     const char *near = ids ? peri_nearest(id->text, ids) : NULL;
-    if (near)
-        snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
+    const char *alike = ids && !near ? operator_like(id->text, ids) : NULL;
+    if (near || alike)
+        snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near ? near : alike);
     else
         snprintf(hint, sizeof(hint), "perigee operators list shows them; is the plugin that offers it loaded?");
     peri_rule_fault(r, id->place, "unknown-operator", hint, "unknown operator \"%.100s\"", id->text);

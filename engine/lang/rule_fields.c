@@ -35,11 +35,8 @@ void peri_rule_fields_init(struct rule_reader *r, const struct peri_node *rule_n
 static void warn(struct rule_reader *r, struct peri_place place, const char *type, const char *field, const char *near)
 {
     char hint[PERI_FIELD_NEAR + 32];
-    for (size_t i = 0; i < r->diag->count; i++) { /* an expression may be compiled more than once */
-        const struct peri_finding *f = &r->diag->items[i];
-        if (f->line == place.line && f->column == place.column && strcmp(f->code, "undeclared-field") == 0)
-            return;
-    }
+    if (peri_diag_has(r->diag, place, "undeclared-field")) /* an expression may be compiled more than once */
+        return;
     snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
     peri_diag_add(r->diag, place, PERI_SEV_WARNING, "undeclared-field", near[0] ? hint : NULL,
         "no plugin declares a field \"%.80s\" of %s", field, type);

@@ -43,6 +43,8 @@ static void read_key(struct rule_reader *r, const struct peri_node *node)
     r->in_conditions = true; /* there is no run yet */
     r->rule->flow.key = peri_rule_template(r, node);
     r->in_conditions = false;
+    if (r->rule->flow.key && peri_template_is_constant(r->rule->flow.key))
+        peri_rule_suspect_key(r, node);
 }
 
 /* max and max_exceeded say something about some modes only. */

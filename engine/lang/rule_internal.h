@@ -82,6 +82,15 @@ void peri_rule_fields_init(struct rule_reader *r, const struct peri_node *rule_n
 void peri_rule_fields_seen(struct rule_reader *r, const char *field, struct peri_place place);
 void peri_rule_fields_match(struct rule_reader *r, const struct peri_node *trigger, const struct peri_node *match);
 
+/* rule_suspect.c: warnings about what loads and means something else than it seems to */
+/* Texts of steps that are sent or kept (sent: node is within one). */
+void peri_rule_suspect_texts(struct rule_reader *r, const struct peri_node *node, bool sent);
+void peri_rule_suspect_match(struct rule_reader *r, const struct peri_node *match);
+void peri_rule_suspect_key(struct rule_reader *r, const struct peri_node *node);
+void peri_rule_suspect_member(struct rule_reader *r, const char *root, const char *field, struct peri_place place);
+/* offset: into the expression that is being compiled. */
+void peri_rule_suspect_expression(struct rule_reader *r, size_t offset, const char *hint, const char *message);
+
 /* rule_read.c: fields of mappings */
 enum key_kind { KEY_KNOWN, KEY_END };
 struct rule_key {

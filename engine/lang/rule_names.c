@@ -201,8 +201,18 @@ static void enter(void *ctx, const struct peri_node *node, size_t offset)
 static void seen(void *ctx, const char *root, const char *field, size_t offset)
 {
     struct rule_reader *r = ctx;
-    if (r->text_node && strcmp(root, "event") == 0)
-        peri_rule_fields_seen(r, field, peri_node_text_place(r->text_node, r->text_offset + offset));
+    if (!r->text_node)
+        return;
+    struct peri_place place = peri_node_text_place(r->text_node, r->text_offset + offset);
+    if (strcmp(root, "event") == 0)
+        peri_rule_fields_seen(r, field, place);
+    else
+        peri_rule_suspect_member(r, root, field, place);
+}
+
+static void doubt(void *ctx, size_t offset, const char *hint, const char *message)
+{
+    peri_rule_suspect_expression(ctx, offset, hint, message);
 }
 
 /* Ids and variables of all steps, however deep. Parameters and data are not searched. */
@@ -252,8 +262,14 @@ void peri_rule_names_init(struct rule_reader *r, const struct peri_node *rule_no
     collect_heard(r, peri_node_get(rule_node, "trigger", NULL));
     for (size_t i = 0; many && many->kind == PERI_NODE_LIST && i < many->count; i++)
         collect_heard(r, many->items[i]);
-    r->names = (struct peri_expr_names){
-        .known = known, .list = list, .ctx = r, .member = member, .seen = seen, .enter = enter, .constant = constant};
+    r->names = (struct peri_expr_names){.known = known,
+        .list = list,
+        .ctx = r,
+        .member = member,
+        .seen = seen,
+        .enter = enter,
+        .doubt = doubt,
+        .constant = constant};
     collect(r, rule_node, 0);
     find_told(r, rule_node);
     peri_rule_fields_init(r, rule_node);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a step says about its calls beside their parameters: may they be repeated, how often and when may they leave. */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "lang/foreign.h"
 #include "lang/rule_internal.h"
 
 const struct rule_key peri_rule_rate_limit_keys[] = {
@@ -52,16 +54,24 @@ static void read_rate(struct rule_reader *r, const struct peri_node *map, struct
 /* "HH:MM" */
 static void read_minute(struct rule_reader *r, const struct peri_node *node, const char *what, int *ret_minute)
 {
+    if (node->kind == PERI_NODE_SCALAR && node->type == PERI_INT && node->len <= 2 && !node->tag) {
+        char hint[40];
+        snprintf(hint, sizeof(hint), "write \"%s%s:00\"", node->len < 2 ? "0" : "", node->text);
+        peri_rule_fault(r, node->place, "bad-value", hint, "\"%s\" must be a time of day", what);
+        return;
+    }
     const char *t = peri_rule_text(r, node, what);
+    char clock[6], hint[40] = "write a time of day such as 22:00";
     if (!t)
         return;
+    if (peri_foreign_clock(t, clock))
+        snprintf(hint, sizeof(hint), "write \"%s\"", clock);
     bool good = node->len == 5 && t[2] == ':';
     for (int i = 0; good && i < 5; i++)
         good = i == 2 || (t[i] >= '0' && t[i] <= '9');
     int hour = good ? (t[0] - '0') * 10 + t[1] - '0' : 24, minute = good ? (t[3] - '0') * 10 + t[4] - '0' : 60;
     if (hour > 23 || minute > 59)
-        peri_rule_fault(
-            r, node->place, "bad-value", "write a time of day such as 22:00", "\"%s\" must be a time of day", what);
+        peri_rule_fault(r, node->place, "bad-value", hint, "\"%s\" must be a time of day", what);
     else
         *ret_minute = hour * 60 + minute;
 }

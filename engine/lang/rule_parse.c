@@ -228,6 +228,7 @@ static struct peri_value *read_origin(struct rule_reader *r, const struct peri_n
 
 static void read_fields(struct rule_reader *r, const struct peri_node *map)
 {
+    size_t before = r->diag->errors;
     const struct peri_node *id_node = map;
     struct peri_value *values = read_origin(r, map);
     if (values)
@@ -243,10 +244,13 @@ static void read_fields(struct rule_reader *r, const struct peri_node *map)
     read_body(r, map);
     peri_rule_names_finish(r);
     static const char *const parts[] = {"actions", "conditions", "on_error"};
-    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-        if (peri_node_get(map, parts[i], NULL))
-            peri_plain_secrets(peri_node_get(map, parts[i], NULL),
-                "`perigee secrets set NAME' keeps it, !secret NAME names it", r->diag);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        const struct peri_node *part = peri_node_get(map, parts[i], NULL);
+        if (part)
+            peri_plain_secrets(part, "`perigee secrets set NAME' keeps it, !secret NAME names it", r->diag);
+        if (part && r->diag->errors == before)
+            peri_rule_suspect_texts(r, part, false);
+    }
     peri_value_unref(values);
 }
 

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "lang/duration.h"
+#include "lang/foreign.h"
 #include "lang/rule_internal.h"
 
 void peri_rule_nomem(struct rule_reader *r)
@@ -41,22 +42,6 @@ const struct peri_node *peri_rule_key_node(const struct peri_node *map, const ch
     return peri_node_get(map, key, &node) ? node : NULL;
 }
 
-/* What other systems call it, if it is among names. */
-static const char *said_elsewhere(const char *word, const char *const *names)
-{
-    static const char *const said[][2] = {{"on", "trigger"}, {"when", "trigger"}, {"if", "conditions"},
-        {"then", "actions"}, {"do", "actions"}, {"steps", "actions"}, {"alias", "name"}, {"title", "name"},
-        {"service", "operator"}, {"action", "operator"}, {"call", "operator"}, {"uses", "operator"}, {"data", "params"},
-        {"with", "params"}, {"args", "params"}, {"parameters", "params"}, {"wait", "delay"}, {"sleep", "delay"},
-        {"repeat", "for_each"}, {"loop", "for_each"}, {"foreach", "for_each"}, {"type", "event"}, {"at", "schedule"},
-        {"cron", "schedule"}, {"time", "schedule"}};
-    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
-        for (size_t k = 0; names[k] && strcmp(said[i][0], word) == 0; k++)
-            if (strcmp(said[i][1], names[k]) == 0)
-                return names[k];
-    return NULL;
-}
-
 void peri_rule_unknown_key(
     struct rule_reader *r, const struct peri_node *key, const struct rule_key *table, const char *what)
 {
@@ -65,17 +50,23 @@ void peri_rule_unknown_key(
     struct peri_buf known;
     char hint[160];
     peri_buf_init(&known, 1024);
+    if (strcmp(what, "a step") == 0)
+        (void)peri_buf_puts(&known, "what an operator takes stands under params: {name: value}; ");
     (void)peri_buf_printf(&known, "keys of %s:", what);
     for (; table->kind != KEY_END && n < 63; table++) {
         (void)peri_buf_printf(&known, "%s %s", n ? "," : "", table->name);
         names[n++] = table->name;
     }
     names[n] = NULL;
-    const char *other = said_elsewhere(key->text, names), *near = other ? other : peri_nearest(key->text, names);
+    const char *other = peri_foreign_key(key->text, names), *near = other ? other : peri_nearest(key->text, names);
+    const char *known_hint = peri_foreign_key_hint(key->text, what);
     if (near)
         snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
-    peri_rule_fault(
-        r, key->place, "unknown-key", near ? hint : peri_buf_text(&known), "unknown key \"%.80s\"", key->text);
+    peri_rule_fault(r, key->place, "unknown-key",
+        near         ? hint
+        : known_hint ? known_hint
+                     : peri_buf_text(&known),
+        "unknown key \"%.80s\"", key->text);
     if (near && !other) /* what stands below it may have another form too */
         peri_diag_fix(r->diag, key->place, key->text, near);
     peri_buf_finish(&known);
@@ -123,6 +114,32 @@ static const char *describe(const struct peri_node *node)
     return node->tag ? node->tag : empty ? "empty" : peri_node_describe(node);
 }
 
+static bool is_word(const struct peri_node *node)
+{
+    return node->kind == PERI_NODE_SCALAR && strchr(node->text, '.') && !strchr(node->text, ' ');
+}
+
+static const char *cure_list(const struct peri_node *node, const char *what, char text[200])
+{
+    static const char *const blocks[] = {"actions", "then", "else", "do", "on_error"};
+    if (node->kind == PERI_NODE_SCALAR && node->type == PERI_NULL)
+        return "each item stands on a line of its own below it, after '- '";
+    if (node->kind == PERI_NODE_MAP)
+        return "each item of a list begins with '- '";
+    if (peri_str_starts(node->text, "\xE2\x80\x93 ") || peri_str_starts(node->text, "\xE2\x80\x94 "))
+        return "the dash before it is a long one: write '- '";
+    if (strcmp(what, "cancel_on") == 0 && is_word(node)) {
+        snprintf(text, 200, "write cancel_on: [{event: %.100s}]", node->text);
+        return text;
+    }
+    for (size_t i = 0; is_word(node) && i < sizeof(blocks) / sizeof(blocks[0]); i++)
+        if (strcmp(blocks[i], what) == 0) {
+            snprintf(text, 200, "write %s: [{operator: %.100s, params: {…}}]", what, node->text);
+            return text;
+        }
+    return "put it on a line of its own, after '- '";
+}
+
 /* What is to be written instead, as far as that can be told. */
 static const char *cure(const struct peri_node *node, const char *what, const char *wanted, char text[200])
 {
@@ -130,20 +147,22 @@ static const char *cure(const struct peri_node *node, const char *what, const ch
         {"schedule", "write schedule: {at: \"08:30\"}, {cron: \"30 8 * * *\"} or {every: 10m}"},
         {"for_each", "write for_each: {in: \"{{ a list }}\", as: item}"},
         {"trigger", "write trigger: {event: the.Type}"}, {"throttle", "write throttle: {once_within: 1h}"},
+        {"rate_limit", "write rate_limit: {limit: 3, period: 1h}"}, {"retry", "write retry: {maximum_attempts: 3}"},
+        {"quiet_hours", "write quiet_hours: {from: \"22:00\", to: \"07:00\"}"},
+        {"wait_for", "write wait_for: {event: the.Type, timeout: 1h}"},
+        {"emit", "write emit: {event: the.Type, data: {name: value}}"}, {"set", "write set: {name: value}"},
+        {"params", "write params: {name: value}"}, {"approve", "write approve: {prompt: \"May it?\", timeout: 1d}"},
         {"a rule", "a rule has name:, trigger: and actions:"}};
-    bool empty = node->kind == PERI_NODE_SCALAR && node->type == PERI_NULL, list = strstr(wanted, "a list") != NULL;
     if (node->tag)
         return NULL;
-    if (list && empty)
-        return "each item stands on a line of its own below it, after '- '";
-    if (list)
-        return node->kind == PERI_NODE_MAP ? "each item of a list begins with '- '"
-                                           : "put it on a line of its own, after '- '";
+    if (strstr(wanted, "a list"))
+        return cure_list(node, what, text);
+    if (strcmp(what, "at") == 0 && node->kind == PERI_NODE_LIST)
+        return "write a trigger for each time, as a list under triggers:";
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++)
-        if (strcmp(forms[i][0], what) == 0 && node->kind != PERI_NODE_LIST)
+        if (strcmp(forms[i][0], what) == 0 && (node->kind != PERI_NODE_LIST || strcmp(what, "params") == 0))
             return forms[i][1];
-    if (strcmp(what, "a step") != 0 || node->kind != PERI_NODE_SCALAR || !strchr(node->text, '.') ||
-        strchr(node->text, ' '))
+    if (strcmp(what, "a step") != 0 || !is_word(node))
         return NULL;
     snprintf(text, 200, "write - operator: %.100s", node->text);
     return text;
@@ -227,28 +246,21 @@ bool peri_rule_int(
     return true;
 }
 
-/* "10 minutes" is 10m. */
-static void fix_duration(struct rule_reader *r, const struct peri_node *node)
+/* {minutes: 5} is 5m. */
+static bool sum_up(const struct peri_node *map, char ret[32])
 {
-    static const struct {
-        const char *word, *unit;
-    } units[] = {{"ms", "ms"}, {"millisecond", "ms"}, {"s", "s"}, {"sec", "s"}, {"second", "s"}, {"m", "m"},
-        {"min", "m"}, {"minute", "m"}, {"h", "h"}, {"hr", "h"}, {"hour", "h"}, {"d", "d"}, {"day", "d"}, {"w", "w"},
-        {"week", "w"}};
-    size_t digits = strspn(node->text, "0123456789"), at = digits + strspn(node->text + digits, " ");
-    const char *word = node->text + at;
-    size_t len = strlen(word);
-    if (digits == 0 || digits > 9 || len == 0)
-        return;
-    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        size_t n = strlen(units[i].word);
-        if (strncasecmp(word, units[i].word, n) != 0 || !(len == n || (len == n + 1 && (word[n] | 0x20) == 's')))
+    static const char *const units[] = {"days", "hours", "minutes", "seconds", "milliseconds"};
+    static const char *const letters[] = {"d", "h", "m", "s", "ms"};
+    size_t at = 0, used = 0;
+    for (size_t i = 0; map->kind == PERI_NODE_MAP && i < sizeof(units) / sizeof(units[0]); i++) {
+        const struct peri_node *n = peri_node_get(map, units[i], NULL);
+        if (!n || n->kind != PERI_NODE_SCALAR || n->type != PERI_INT || n->len > 4)
             continue;
-        char text[32];
-        snprintf(text, sizeof(text), "%.*s%s", (int)digits, node->text, units[i].unit);
-        peri_diag_fix(r->diag, node->place, node->text, text);
-        return;
+        used++;
+        if (strcmp(n->text, "0") != 0)
+            at += (size_t)snprintf(ret + at, 32 - at, "%s%s", n->text, letters[i]);
     }
+    return at > 0 && used == map->count;
 }
 
 bool peri_rule_duration(
@@ -256,14 +268,18 @@ bool peri_rule_duration(
 {
     struct peri_error err;
     int64_t ms = 0;
-    static const char hint[] = "write a duration such as 90s, 10m, 1h30m or 2d";
+    char hint[80] = "write a duration such as 90s, 10m, 1h30m or 2d", meant[32];
+    bool sure = node->kind == PERI_NODE_SCALAR ? peri_foreign_duration(node->text, meant) : sum_up(node, meant);
+    if (sure)
+        snprintf(hint, sizeof(hint), "write %s", meant);
     if (node->kind != PERI_NODE_SCALAR || node->tag || (node->type != PERI_STRING && node->type != PERI_INT)) {
         peri_rule_fault(r, node->place, "duration", hint, "\"%s\" must be a duration, is %s", what, describe(node));
         return false;
     }
     if (peri_duration_parse(node->text, node->len, &ms, &err) != PERI_OK) {
         peri_rule_fault(r, node->place, "duration", hint, "\"%s\": %s", what, err.message);
-        fix_duration(r, node);
+        if (sure)
+            peri_diag_fix(r->diag, node->place, node->text, meant);
         return false;
     }
     if (ms < min_ms) {

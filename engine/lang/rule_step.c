@@ -105,6 +105,9 @@ static void no_kind(struct rule_reader *r, const struct peri_node *map)
     else if ((key = peri_rule_key_node(map, "do")))
         peri_rule_fault(
             r, key->place, "missing-key", "for_each: {in: \"{{ a list }}\", as: item}", "\"do\" needs \"for_each\"");
+    else if ((key = peri_rule_key_node(map, "else")) || (key = peri_rule_key_node(map, "then")))
+        peri_rule_fault(r, key->place, "missing-key", "it belongs to the step with if: write it below, without '- '",
+            "\"%s\" needs \"if\"", key->text);
     else
         peri_rule_fault(r, map->place, "missing-key", NULL,
             "a step needs one of operator, lua, delay, if, choose, for_each, parallel, wait_for, approve, set, emit, "

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "base/timefmt.h"
+#include "lang/foreign.h"
 #include "lang/glob.h"
 #include "lang/rule_internal.h"
 
@@ -41,6 +42,30 @@ static bool load_zone(
     return st == PERI_OK;
 }
 
+static size_t count_words(const char *text)
+{
+    size_t n = 0;
+    for (text += strspn(text, " \t"); *text; text += strspn(text, " \t")) {
+        text += strcspn(text, " \t");
+        n++;
+    }
+    return n;
+}
+
+static const char *cron_hint(const char *text)
+{
+    char clock[6];
+    if (peri_foreign_clock(text, clock) || strstr(text, "every ") || strstr(text, " at "))
+        return "a time of day is {at: \"07:00\"}, a distance {every: 10m}";
+    if (count_words(text) == 6)
+        return "seconds are not written: leave out the first of the six";
+    if (strchr(text, '?'))
+        return "write * in place of ?";
+    if (strpbrk(text, "#L"))
+        return "let it fire on more days, and look at the date in a condition: now | date('%d')";
+    return "minute, hour, day of month, month, day of week: \"30 7 * * mon-fri\" is 7:30 from Monday to Friday";
+}
+
 static void read_cron(struct rule_reader *r, const struct peri_node *node, struct peri_schedule *s)
 {
     struct peri_error err;
@@ -49,8 +74,8 @@ static void read_cron(struct rule_reader *r, const struct peri_node *node, struc
     if (!text)
         return;
     if (peri_cron_parse(text, &s->cron, &column, &err) != PERI_OK) {
-        peri_rule_fault(
-            r, peri_node_text_place(node, column > 0 ? (size_t)column - 1 : 0), "cron-syntax", NULL, "%s", err.message);
+        peri_rule_fault(r, peri_node_text_place(node, column > 0 ? (size_t)column - 1 : 0), "cron-syntax",
+            cron_hint(text), "%s", err.message);
         return;
     }
     int64_t due = 0;
@@ -90,8 +115,13 @@ static void read_at(struct rule_reader *r, const struct peri_node *node, struct 
             .any_weekday = true};
     } else if (!peri_time_parse(text, node->len, &s->at_ms) &&
                !(s->tz && peri_tz_parse_local(s->tz, text, &s->at_ms)) && s->tz) {
-        peri_rule_fault(r, node->place, "time", "write 08:30 for every day, or 2026-12-24T18:00 for once",
-            "\"at\": \"%.80s\" is no time", text);
+        char clock[6], hint[80] = "write 08:30 for every day, or 2026-12-24T18:00 for once";
+        bool sure = peri_foreign_clock(text, clock);
+        if (sure)
+            snprintf(hint, sizeof(hint), "write %s", clock);
+        peri_rule_fault(r, node->place, "time", hint, "\"at\": \"%.80s\" is no time", text);
+        if (sure)
+            peri_diag_fix(r->diag, node->place, text, clock);
     }
 }
 
@@ -184,8 +214,10 @@ void peri_rule_read_match(struct rule_reader *r, const struct peri_node *map, st
     const struct peri_node *match = peri_node_get(map, "match", NULL);
     if (match && peri_pattern_compile_node(match, ret, r->diag) == PERI_ENOMEM)
         peri_rule_nomem(r);
-    if (match && *ret)
+    if (match && *ret) {
         peri_rule_fields_match(r, map, match);
+        peri_rule_suspect_match(r, match);
+    }
 }
 
 static void read_id(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t, size_t i)

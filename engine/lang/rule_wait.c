@@ -18,8 +18,7 @@ struct peri_template *peri_rule_read_length(struct rule_reader *r, const struct 
     bool text = n->kind == PERI_NODE_SCALAR && !n->tag && n->type == PERI_STRING;
     int64_t ms;
     if (!number && !text) {
-        peri_rule_fault(r, n->place, "duration", "write a duration such as 90s, 10m or a number of seconds",
-            "\"%s\" must be a duration, is %s", what, peri_node_describe(n));
+        (void)peri_rule_duration(r, n, what, 0, &ms); /* says what is wrong */
         return NULL;
     }
     if (number && n->text[0] == '-') {

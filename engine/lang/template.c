@@ -93,12 +93,22 @@ static void hint_unbound(const char *name, const struct peri_expr_names *names, 
             return;
         }
     }
-    int n = snprintf(out, size,
-        "for_each binds a name for the steps in its do: {for_each: {in: \"{{ a list }}\", as: %s}, do: [...]}; known "
-        "here:",
-        name);
-    size_t at = n > 0 ? (size_t)n : 0;
     const char *const *known = names && names->list ? names->list(names->ctx) : NULL;
+    for (size_t i = 0; known && known[i] && names->member; i++) {
+        struct peri_expr_problem unused;
+        if ((strcmp(known[i], "vars") != 0 && strcmp(known[i], "steps") != 0) ||
+            !names->member(names->ctx, known[i], name, &unused))
+            continue;
+        snprintf(out, size, "write %s.%s", known[i], name);
+        return;
+    }
+    int n = snprintf(out, size,
+        "a field of the payload is event.%s, a text stands in quotes: '%s', an element is bound by for_each: {in: \"{{ "
+        "a "
+        "list }}\", as: %s}; known here:",
+        name, name, name);
+    size_t at = n > 0 ? (size_t)n : 0;
+    known = names && names->list ? names->list(names->ctx) : NULL;
     for (size_t i = 0; known && known[i] && at < size; i++) {
         n = snprintf(out + at, size - at, "%s %s", i ? "," : "", known[i]);
         at += n > 0 ? (size_t)n : 0;

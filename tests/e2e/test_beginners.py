@@ -91,8 +91,88 @@ MISTAKES = {
     "a condition that never holds": (edit("event.deviceId == 'boiler'", "1 == 2"), 7, 5, "always-false", "never holds", ""),
     "a step behind a stop": (edit("actions:\n", "actions:\n  - stop: true\n"), 10, 5, "unreachable-step", "never reached", ""),
     "a secret": (edit("title: Too hot", "title: sk_live_1234567890abcdefghij"), 11, 14, "plain-secret", "looks like a secret", "!secret"),
+    "a no-break space": (edit("  event: dev", "\u00a0\u00a0event: dev"), 3, 1, "yaml-syntax", "no-break space", "space bar"),
+    "a long dash": (edit("  - event.deviceId", "  – event.deviceId"), 7, 3, "wrong-type", '"conditions" must be a list', "write '- '"),
+    "curly quotes around a text": (edit('message: "{{ event.deviceId }} is hot"', "message: “{{ event.deviceId }} is hot”").replace(
+        "    params:\n      title: Too hot\n      message: “{{ event.deviceId }} is hot”", "    params: {message: “{{ event.deviceId }} is hot”}"),
+        10, 23, "yaml-syntax", "curly quote", "straight quotes"),
+    "quotes inside quotes": (edit("title: Too hot", 'title: "Too "hot""'), 11, 20, "yaml-syntax", "text after the closing quote", "doubled"),
+    "an apostrophe": (edit("title: Too hot", "title: 'It's hot'"), 11, 18, "yaml-syntax", "text after the closing quote", "doubled"),
+    "another language's comment": (edit("name: Alarm\n", "name: Alarm\n// hot\n"), 2, 1, "yaml-syntax", "no comment", "'#'"),
+    "home assistant's trigger": (edit("  event: device.Sensor\n  match:\n    value: [{numeric: [\">\", 60]}]\n", "  platform: state\n"), 3, 3, "unknown-key", '"platform"', '"event"'),
+    "seconds as a mapping": (STEPS + "  - delay: {minutes: 5, seconds: 30}\n", 9, 12, "duration", "must be a duration", "write 5m30s"),
+    "seven o'clock": (SCHEDULE % "schedule: {at: 7:00}", 3, 18, "time", '"7:00" is no time', "write 07:00"),
+    "seven in the evening": (SCHEDULE % "schedule: {at: 7 pm}", 3, 18, "time", '"7 pm" is no time', "write 19:00"),
+    "two times of day": (SCHEDULE % 'schedule: {at: ["07:00", "19:00"]}', 3, 18, "wrong-type", "must be a string, is a list", "triggers:"),
+    "days of the week": (SCHEDULE % 'schedule: {at: "07:00", weekdays: [mon]}', 3, 27, "unknown-key", '"weekdays"', "mon-fri"),
+    "six fields of cron": (SCHEDULE % 'schedule: {cron: "0 0 7 * * *"}', 3, 31, "cron-syntax", "follows the five fields", "leave out the first"),
+    "a question mark in cron": (SCHEDULE % 'schedule: {cron: "0 7 ? * 1"}', 3, 25, "cron-syntax", '"?"', "write *"),
+    "a time for a cron": (SCHEDULE % 'schedule: {cron: "7:00"}', 3, 22, "cron-syntax", "minute", 'at: "07:00"'),
+    "words for a cron": (SCHEDULE % "schedule: {cron: every day at 7}", 3, 20, "cron-syntax", "minute", "every: 10m"),
+    "an hour as a number": (edit("    params:", "    quiet_hours: {from: 22, to: '07:00'}\n    params:"), 10, 25, "bad-value", "must be a time of day", 'write "22:00"'),
+    "quiet hours in one text": (edit("    params:", "    quiet_hours: 22:00-07:00\n    params:"), 10, 18, "wrong-type", "must be a mapping", "from: \"22:00\""),
+    "three tries": (edit("    params:", "    retry: 3\n    params:"), 10, 12, "wrong-type", "must be a mapping", "maximum_attempts: 3"),
+    "three an hour": (edit("    params:", "    rate_limit: 3/h\n    params:"), 10, 17, "wrong-type", "must be a mapping", "limit: 3, period: 1h"),
+    "an event to end runs": (edit("name: Alarm\n", "name: Alarm\ncancel_on: device.Off\n"), 2, 12, "wrong-type", "must be a list", "[{event: device.Off}]"),
+    "an else of its own": (STEPS + "  - if: event.value > 3\n    then: [{stop: true}]\n  - else: [{stop: true}]\n", 11, 5, "missing-key", '"else" needs "if"', "without '- '"),
+    "parameters beside the operator": (STEPS + "  - operator: notify.send\n    message: hot\n", 10, 5, "unknown-key", '"message"', "under params: {name: value}"),
+    "parameters as a list": (STEPS + "  - operator: notify.send\n    params:\n      - message: hot\n", 11, 7, "wrong-type", "must be a mapping", "params: {name: value}"),
+    "an event to wait for": (STEPS + "  - wait_for: device.Off\n", 9, 15, "wrong-type", "must be a mapping", "event: the.Type"),
+    "an event to emit": (STEPS + "  - emit: device.Off\n", 9, 11, "wrong-type", "must be a mapping", "event: the.Type"),
+    "variables of a rule": (edit("name: Alarm\n", "name: Alarm\nvariables: {x: 1}\n"), 2, 1, "unknown-key", '"variables"', "set: {x: 1}"),
+    "a variable by its bare name": (STEPS + "  - set: {x: 1}\n  - operator: core.log\n    params: {message: \"{{ x }}\"}\n", 11, 27, "unknown-root", '"x"', "write vars.x"),
+    "half an operator": (edit("notify.send", "notify"), 9, 15, "unknown-operator", '"notify"', '"notify.send"'),
+    "another system's mail": (edit("notify.send", "email.send"), 9, 15, "unknown-operator", '"email.send"', '"comms.sendEmail"'),
+    "an operator for each method": (edit("notify.send", "http.post"), 9, 15, "unknown-operator", '"http.post"', '"http.request"'),
+    "a message of node-red": (edit("event.deviceId ==", "msg.payload.deviceId =="), 7, 5, "unknown-root", '"msg"', "the payload is called event"),
+    "an item of n8n": (edit("{{ event.deviceId", "{{ $json.deviceId"), 12, 20, "expr-syntax", '"$json"', "the payload is called event"),
+    "a field without event": (edit("event.deviceId ==", "deviceId =="), 7, 5, "unknown-root", '"deviceId"', "event.deviceId"),
+    "a text without quotes": (edit("'boiler'", "boiler"), 7, 23, "unknown-root", '"boiler"', "'boiler'"),
+    "a state of home assistant": (edit("event.deviceId == 'boiler'", "states('boiler') == 'hot'"), 7, 5, "unknown-function", '"states"', "event.x"),
+    "a filter of jinja": (edit("event.deviceId == 'boiler'", "event.value | float > 3"), 7, 19, "unknown-filter", '"float"', "| number"),
+    "a test of jinja": (edit("event.deviceId == 'boiler'", "event.value is defined"), 7, 17, "expr-syntax", '"is"', "x ~= nil"),
+    "not in": (edit("event.deviceId == 'boiler'", "event.deviceId not in ['a']"), 7, 20, "expr-syntax", '"not"', "not contains"),
+    "a method": (edit("event.deviceId ==", "event.deviceId.toUpperCase() =="), 7, 31, "expr-syntax", '"toUpperCase"', "| upper"),
+    "contains between": (edit("event.deviceId ==", "event.deviceId contains"), 7, 20, "expr-syntax", '"contains"', "contains(x, y)"),
+    "a condition of python": (edit("{{ event.deviceId }}", "{{ 'a' if event.value else 'b' }}"), 12, 24, "expr-syntax", '"if"', "if(condition, a, b)"),
+    "three equals signs": (edit("== 'boiler'", "=== 'boiler'"), 7, 20, "expr-syntax", '"==="', "=="),
+    "the wrong order of signs": (edit("event.deviceId == 'boiler'", "event.value =< 3"), 7, 17, "expr-syntax", '"=<"', "<="),
+    "a regular expression": (edit("== 'boiler'", "=~ 'boiler'"), 7, 20, "expr-syntax", '"=~"', "regex"),
+    "three braces": (edit("{{ event.deviceId }}", "{{{ event.deviceId }}}"), 12, 19, "expr-syntax", '"{"', "two braces"),
+    "greater than as a key": (edit('[{numeric: [">", 60]}]', "{gt: 60}"), 5, 17, "pattern-type", '"gt"', 'numeric: [">", 60]'),
+    "greater than as an operator": (edit('[{numeric: [">", 60]}]', "[{gt: 60}]"), 5, 14, "pattern-operator", '"gt"', 'numeric: [">", 5]'),
+    "not as an operator": (edit('[{numeric: [">", 60]}]', "[{not: 60}]"), 5, 14, "pattern-operator", '"not"', "anything-but"),
+    "a pattern as a list": (edit("    value: [", "    - value: ["), 5, 5, "pattern-type", "is a mapping, here is a list", "without '- '"),
+    "a pattern as an expression": (edit('match:\n    value: [{numeric: [">", 60]}]', "match: event.value > 60"), 4, 10, "pattern-type", "is a mapping", "conditions:"),
+    # What loads, and would stay silent.
+    "a comparison in a list": (edit('{numeric: [">", 60]}', '"> 60"'), 5, 13, "pattern-text", "letter by letter", 'numeric: [">", 60]'),
+    "a star in a pattern": (edit('[{numeric: [">", 60]}]', '["boil*"]'), 5, 13, "pattern-text", "letter by letter", "wildcard"),
+    "a template in a pattern": (edit('[{numeric: [">", 60]}]', '["{{ event.limit }}"]'), 5, 13, "pattern-text", "letter by letter", "in a condition"),
+    "a key without braces": (edit("name: Alarm\n", "name: Alarm\nkey: event.deviceId\n"), 2, 6, "constant-key", "the same for all events", "{{ event.deviceId }}"),
+    "a hundred percent": (edit("{{ event.deviceId }} is", "{% if event.value %}it{% endif %} is"), 12, 17, "foreign-template", "as it is written", "if(condition"),
+    "a dollar": (edit("{{ event.deviceId }}", "${event.deviceId}"), 12, 17, "foreign-template", "as it is written", "{{ … }}"),
+    "one brace": (edit("{{ event.deviceId }}", "{event.deviceId}"), 12, 17, "foreign-template", "as it is written", "two braces"),
+    "a secret in quotes": (edit("title: Too hot", 'title: "!secret title"'), 11, 15, "foreign-template", "as it is written", "without the quotes"),
+    "texts added up": (edit("{{ event.deviceId }}", "{{ 'The ' + event.deviceId }}"), 12, 20, "never-works", "only numbers", ".."),
+    "the hour of now": (edit("event.deviceId == 'boiler'", "now.hour < 7"), 7, 9, "undeclared-field", "has no fields", "date('%H'"),
+    "now and a time of day": (edit("event.deviceId == 'boiler'", "now > '22:00'"), 7, 5, "always-false", "never holds", "date('%H:%M'"),
+    "between two bounds": (edit("event.deviceId == 'boiler'", "3 < event.value < 5"), 7, 5, "always-false", "never holds", "a < x and x < b"),
+    "a field of the trigger": (edit("event.deviceId == 'boiler'", "trigger.to_state == 'on'"), 7, 13, "undeclared-field", "trigger has no such field", "event.x"),
     "bytes of another encoding": (edit("Too hot", "Zu hei\udcdf"), 11, 20, "yaml-encoding", "not valid UTF-8", "save the file as UTF-8"),
     "a zero byte": (edit('hot"', 'h\0t"'), 12, 42, "yaml-encoding", "NUL", ""),
+}
+# name: (condition or trigger line, payload, what `why` adds): a rule that loads and does not fire.
+SILENT = {
+    "a cover": ("- event.data.lux < 20", {"lux": 5}, "event is the payload itself: it has: lux"),
+    "a length": ("- event.items.length > 2", {"items": [1, 2, 3]}, "write #event.items"),
+    "a letter": ("- event.device.lx < 20", {"device": {"lux": 5}}, "did you mean event.device.lux?"),
+    "no such field": ("- event.dark == true", {"lux": 5, "room": "hall"}, "event has: lux, room"),
+    "a number as a text": ("- event.lux < 20", {"lux": "5"}, "| number"),
+    "a dotted field": ("match: {device.room: [hall]}", {"device": {"room": "hall"}}, "device: {room: [...]}"),
+    "a text for a number": ("match: {lux: ['5']}", {"lux": 5}, "without quotes"),
+    "a number for a text": ("match: {lux: [5]}", {"lux": "5"}, "in quotes"),
+    "a number as a text to numeric": ("match: {lux: [{numeric: ['<', 20]}]}", {"lux": "5"}, "| number"),
+    "letter case": ("match: {room: [hall]}", {"room": "Hall"}, "equals-ignore-case"),
 }
 FINE = {
     "windows line ends": GOOD.replace("\n", "\r\n"), "a byte order mark": "\ufeff" + GOOD, "two documents": GOOD + "---\n" + GOOD.replace("Alarm", "Other"),
@@ -102,6 +182,8 @@ FINE = {
 
 
 class Beginners(harness.Case):
+    maxDiff = None
+
     def check(self, texts):
         """{name: findings}, of one look at all files."""
         p = self.service(start=False)
@@ -130,6 +212,18 @@ class Beginners(harness.Case):
 
     def test_what_looks_odd_and_is_fine(self):
         self.assertEqual({name: f for name, f in self.check(FINE).items() if f}, {})
+
+    def test_why_says_what_would_mend_a_silent_rule(self):
+        p, wrong = self.service(start=False), []
+        for i, (line, _, _) in enumerate(SILENT.values()):
+            match, conditions = ("  " + line + "\n", "") if line.startswith("match") else ("", "conditions:\n  " + line + "\n")
+            with open(os.path.join(p.rules, f"silent-{i}.yaml"), "w", encoding="utf-8") as f:
+                f.write(f"name: Silent {i}\ntrigger:\n  event: home.Motion\n{match}{conditions}actions:\n  - stop: true\n")
+        for i, (name, (_, payload, hint)) in enumerate(SILENT.items()):
+            said = p.cli("why", f"silent-{i}", "--event", "-", stdin=json.dumps({"type": "home.Motion", "data": payload})).stdout
+            if f"    = " not in said or hint not in said:
+                wrong.append((name, said))
+        self.assertEqual(wrong, [])
 
 
 if __name__ == "__main__":

@@ -71,6 +71,19 @@ static void test_move(void **state)
     peri_diag_finish(&b);
 }
 
+static void test_the_same_place_of_another_file_is_another(void **state)
+{
+    struct peri_diag diag;
+    struct peri_place a = {"a.yaml", 3, 5}, b = {"b.yaml", 3, 5};
+    peri_diag_init(&diag);
+    assert_false(peri_diag_has(&diag, a, "x"));
+    peri_diag_add(&diag, a, PERI_SEV_WARNING, "x", NULL, "one");
+    assert_true(peri_diag_has(&diag, a, "x"));
+    assert_false(peri_diag_has(&diag, a, "y"));
+    assert_false(peri_diag_has(&diag, b, "x"));
+    peri_diag_finish(&diag);
+}
+
 static void test_error_text(void **state)
 {
     struct peri_error err = {0};
@@ -111,6 +124,7 @@ int main(void)
         cmocka_unit_test(test_findings_own_their_text),
         cmocka_unit_test(test_sort_is_by_place_and_stable),
         cmocka_unit_test(test_move),
+        cmocka_unit_test(test_the_same_place_of_another_file_is_another),
         cmocka_unit_test(test_error_text),
         cmocka_unit_test(test_long_messages_end_with_a_whole_character),
     };

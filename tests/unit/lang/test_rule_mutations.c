@@ -268,7 +268,7 @@ static const struct mutation {
     {"timeout: 10s", "rate_limit: {limit: 1, period: 1h, per: x}", 36, 40, "unknown-key", NULL},
     {"timeout: 10s", "rate_limit: {limit: 1, period: 1h, key: \"{{ evnt.x }}\"}", 36, 49, "unknown-root", NULL},
     {"timeout: 10s", "quiet_hours: {from: \"22:00\"}", 36, 18, "missing-key", "07:00"},
-    {"timeout: 10s", "quiet_hours: {from: \"22:00\", to: \"7:00\"}", 36, 38, "bad-value", "22:00"},
+    {"timeout: 10s", "quiet_hours: {from: \"22:00\", to: \"7:00\"}", 36, 38, "bad-value", "07:00"},
     {"timeout: 10s", "quiet_hours: {from: \"22:00\", to: \"24:00\"}", 36, 38, "bad-value", "22:00"},
     {"timeout: 10s", "quiet_hours: {from: \"22:00\", to: \"22:00\"}", 36, 38, "bad-value", NULL},
     {"timeout: 10s", "quiet_hours: {from: \"22:00\", to: \"07:00\", policy: dorp}", 36, 55, "bad-value", "drop"},
