@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plugin/lua_cell.h"
+#include "plugin/lua_vm_watch.h"
 
 #define STACK_BYTES ((size_t)16 << 20) /* nested C calls of Lua need up to 420 kB, its compiler more */
 #define TURN_NS 2000000                /* how long a worker collects results before it hands them over */
@@ -267,6 +268,9 @@ static void run_plugin(struct peri_worker *w, struct peri_plugin *p)
     struct peri_host *host = w->host;
     struct peri_items done = {0};
     struct peri_mono began = peri_clock_mono(&host->options.clock), from = began;
+    bool lua = p->vm && !p->cell;
+    if (lua)
+        peri_vm_watch_turn(1);
     for (int i = 0; i < TURN_ITEMS; i++) {
         pthread_mutex_lock(&host->lock);
         struct peri_item *item = take(&p->urgent);
@@ -286,6 +290,8 @@ static void run_plugin(struct peri_worker *w, struct peri_plugin *p)
         if (now.ns - began.ns > TURN_MAX_NS)
             break;
     }
+    if (lua)
+        peri_vm_watch_turn(0);
     hand_over(host, &done);
 }
 

@@ -84,11 +84,14 @@ static int64_t clock_ns(clockid_t clock)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Of the processor, once the call took long enough to look at that clock; a busy machine is not the plugin's fault. */
+/* Of the processor, once the call took long enough to look at that clock; a busy machine is not the plugin's fault.
+ * Asking for it is a call of the system: not for less than a millisecond. */
 static int64_t time_used(const struct peri_vm *vm)
 {
     int64_t wall = clock_ns(CLOCK_MONOTONIC) - vm->start_ns;
-    int64_t cpu = vm->cpu_start_ns < 0 ? wall : clock_ns(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_ns;
+    if (vm->cpu_start_ns < 0 || wall < 1000000)
+        return wall;
+    int64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_ns;
     return cpu < wall ? cpu : wall;
 }
 
@@ -97,6 +100,7 @@ static enum peri_vm_outcome run(struct peri_vm_call *call, struct peri_error *er
     struct peri_vm *vm = call->vm;
     vm->current = call;
     peri_vm_arm(vm, call->budget, call->limit_ns - call->running_ns);
+    peri_vm_begin_time(vm, clock_ns(CLOCK_MONOTONIC));
     bool ok = peri_vm_enter(vm, run_call, call);
     call->running_ns += time_used(vm);
     call->budget = vm->budget;
@@ -232,8 +236,15 @@ enum peri_status peri_vm_call_result(
     *ret = NULL;
     if (!call->vm || call->status != LUA_OK || i < 0 || i >= call->results)
         return PERI_OK;
-    if (lua_isnil(call->co, call->base + 1 + i))
+    switch (lua_type(call->co, call->base + 1 + i)) {
+    case LUA_TNIL:
         return PERI_OK;
+    case LUA_TBOOLEAN: /* most results of conditions; this neither allocates in the state nor fails */
+        *ret = peri_value_bool(lua_toboolean(call->co, call->base + 1 + i));
+        return *ret ? PERI_OK : peri_error_nomem(err);
+    default:
+        break;
+    }
     peri_vm_arm(call->vm, call->vm->limits.instructions, call->vm->limits.running_ms * 1000000);
     enum peri_status st = peri_vm_protect(call->vm, read_result, &args, err);
     if (st != PERI_OK)

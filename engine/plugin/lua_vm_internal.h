@@ -56,7 +56,7 @@ struct peri_vm {
     sigjmp_buf jump;
     struct peri_error end;
     int64_t budget, budget_start;            /* instructions left, and what it was at entry */
-    int64_t start_ns, limit_ns, deadline_ns; /* monotonic */
+    int64_t start_ns, limit_ns, deadline_ns; /* monotonic; start -1: not looked at yet, as is the deadline then */
     int64_t cpu_start_ns;                    /* -1: not looked at yet */
     int uncharged;                           /* instructions charged since the clock was looked at */
 
@@ -106,7 +106,9 @@ bool peri_vm_enter(struct peri_vm *vm, void (*work)(struct peri_vm *vm, void *ar
 /* The same for a C function called in protected mode on the main thread with arg as its light userdata; PERI_OK or err
  * set. */
 enum peri_status peri_vm_protect(struct peri_vm *vm, lua_CFunction fn, void *arg, struct peri_error *err);
+/* The time begins with the first look at a clock. */
 void peri_vm_arm(struct peri_vm *vm, int64_t instructions, int64_t running_ns);
+void peri_vm_begin_time(struct peri_vm *vm, int64_t now_ns);
 void peri_vm_hook(lua_State *L, lua_Debug *ar);
 void peri_vm_watch(lua_State *L); /* installs the hook on a thread */
 _Noreturn void peri_vm_end(struct peri_vm *vm, const char *code, const char *fmt, ...) PERI_PRINTF(3, 4);

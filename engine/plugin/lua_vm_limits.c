@@ -72,9 +72,7 @@ void peri_vm_arm(struct peri_vm *vm, int64_t instructions, int64_t running_ns)
 {
     vm->budget = vm->budget_start = instructions;
     vm->limit_ns = running_ns;
-    vm->start_ns = now_ns(CLOCK_MONOTONIC);
-    vm->deadline_ns = running_ns < INT64_MAX - vm->start_ns ? vm->start_ns + running_ns : INT64_MAX;
-    vm->cpu_start_ns = -1;
+    vm->start_ns = vm->deadline_ns = vm->cpu_start_ns = -1;
     vm->uncharged = 0;
     vm->cap = vm->limits.memory_bytes;
     vm->waiting = false;
@@ -83,15 +81,23 @@ void peri_vm_arm(struct peri_vm *vm, int64_t instructions, int64_t running_ns)
     vm->refusals = 0;
 }
 
+void peri_vm_begin_time(struct peri_vm *vm, int64_t now_ns)
+{
+    vm->start_ns = now_ns;
+    vm->deadline_ns = vm->limit_ns < INT64_MAX - now_ns ? now_ns + vm->limit_ns : INT64_MAX;
+}
+
 /* The deadline counts processor time, so that a busy machine ends no innocent call; the monotonic clock is asked first
  * as it costs a tenth, and bounds the whole at four times the limit. */
 bool peri_vm_late(struct peri_vm *vm)
 {
     int64_t now = now_ns(CLOCK_MONOTONIC);
+    if (vm->start_ns < 0)
+        peri_vm_begin_time(vm, now);
     if (vm->cpu_start_ns < 0) {
         vm->cpu_start_ns = now_ns(CLOCK_THREAD_CPUTIME_ID);
         if (vm->deadline_ns < INT64_MAX)
-            peri_vm_watch_arm(vm->deadline_ns > now ? vm->deadline_ns - now : 0);
+            peri_vm_watch_arm(vm->cpu_start_ns, vm->deadline_ns > now ? vm->deadline_ns - now : 0);
     }
     if (now < vm->deadline_ns)
         return false;
@@ -111,7 +117,7 @@ void peri_vm_check_time(struct peri_vm *vm)
 
 void peri_vm_end_late(struct peri_vm *vm)
 {
-    if (vm->entered && now_ns(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_ns >= vm->limit_ns)
+    if (vm->entered && vm->cpu_start_ns >= 0 && now_ns(CLOCK_THREAD_CPUTIME_ID) - vm->cpu_start_ns >= vm->limit_ns)
         peri_vm_end(vm, "limit.time", "the running time limit is reached");
 }
 

@@ -34,7 +34,8 @@ static pthread_key_t thread_end;
 static _Thread_local struct {
     struct peri_vm *volatile vm;
     timer_t timer;
-    bool made, armed;
+    bool made, armed, turn;
+    int64_t expires_ns; /* armed: at this processor time, and then every AGAIN_NS */
 } self;
 
 static uintptr_t interrupted_at(const void *context)
@@ -133,19 +134,44 @@ static struct timespec to_timespec(int64_t ns)
     return (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
 }
 
-void peri_vm_watch_arm(int64_t left_ns)
+void peri_vm_watch_arm(int64_t now_ns, int64_t left_ns)
 {
     if (!peri_vm_watch_works() || (!self.made && !make_timer()))
         return;
-    struct itimerspec when = {.it_value = to_timespec(left_ns + AGAIN_NS), .it_interval = to_timespec(AGAIN_NS)};
+    left_ns += AGAIN_NS;
+    if (self.armed && self.expires_ns > now_ns && self.expires_ns - now_ns <= left_ns)
+        return; /* set for an earlier entry: early is as good, as the signal looks at the clock */
+    struct itimerspec when = {.it_value = to_timespec(left_ns), .it_interval = to_timespec(AGAIN_NS)};
     self.armed = timer_settime(self.timer, 0, &when, NULL) == 0;
+    self.expires_ns = now_ns + left_ns;
+}
+
+int64_t peri_vm_watch_left(void)
+{
+    struct itimerspec left;
+    if (!self.armed || timer_gettime(self.timer, &left) != 0)
+        return -1;
+    return (int64_t)left.it_value.tv_sec * 1000000000 + left.it_value.tv_nsec;
+}
+
+static void disarm(void)
+{
+    static const struct itimerspec never;
+    if (self.armed)
+        timer_settime(self.timer, 0, &never, NULL);
+    self.armed = false;
 }
 
 void peri_vm_watch_end(void)
 {
-    static const struct itimerspec never;
     self.vm = NULL;
-    if (self.armed)
-        timer_settime(self.timer, 0, &never, NULL);
-    self.armed = false;
+    if (!self.turn)
+        disarm();
+}
+
+void peri_vm_watch_turn(int begins)
+{
+    self.turn = begins != 0;
+    if (!self.turn)
+        disarm();
 }

@@ -59,11 +59,68 @@ static void test_ends_at_any_instant(void **state)
     peri_vm_destroy(good);
 }
 
+static void run_for(struct peri_vm *vm, int64_t running_ms)
+{
+    const char *path[] = {"main", NULL};
+    struct peri_vm_start start = {.path = path, .limits = {.instructions = INT64_MAX / 2, .running_ms = running_ms}};
+    struct peri_vm_call *call;
+    struct peri_error err = {0};
+    assert_int_equal(peri_vm_call_start(vm, &start, &call, &err), PERI_VM_DONE);
+    peri_vm_call_destroy(call);
+}
+
+/* Entries that follow one another share the timer: what an earlier one set it to must not let a later one run on. */
+static void test_a_turn_has_one_timer(void **state)
+{
+    const int64_t second = 1000000000;
+    if (!peri_vm_watch_works())
+        skip();
+    struct peri_vm *vm =
+        vm_with(NULL, "return { main = function() local n = 0 for i = 1, 20000 do n = n + i end return n end }");
+    run_for(vm, 60000);
+    assert_int_equal(peri_vm_watch_left(), -1); /* a single entry leaves nothing behind */
+    peri_vm_watch_turn(1);
+    run_for(vm, 60000);
+    assert_true(peri_vm_watch_left() > 30 * second);
+    run_for(vm, 5000);
+    assert_in_range(peri_vm_watch_left(), 1, 6 * second);
+    run_for(vm, 60000); /* early is as good */
+    assert_in_range(peri_vm_watch_left(), 1, 6 * second);
+    peri_vm_watch_turn(0);
+    assert_int_equal(peri_vm_watch_left(), -1);
+
+    /* One that was ended by it, and those after it, while the signal goes on. */
+    struct peri_vm *bad = vm_with(NULL, "return { main = function() while true do end end }");
+    struct peri_vm_call *call;
+    struct peri_error err = {0};
+    const char *path[] = {"main", NULL};
+    struct peri_vm_start start = {.path = path, .limits = {.instructions = INT64_MAX / 2, .running_ms = 1}};
+    peri_vm_watch_turn(1);
+    assert_int_equal(peri_vm_call_start(bad, &start, &call, &err), PERI_VM_FAILED);
+    assert_string_equal(err.code, "limit.time");
+    peri_vm_call_destroy(call);
+    for (int i = 0; i < 100; i++)
+        run_for(vm, 60000);
+    assert_true(peri_vm_watch_left() > 30 * second);
+    peri_vm_watch_turn(0);
+    peri_vm_destroy(vm);
+    peri_vm_destroy(bad);
+}
+
+static void test_ends_at_any_instant_of_a_turn(void **state)
+{
+    peri_vm_watch_turn(1);
+    test_ends_at_any_instant(state);
+    peri_vm_watch_turn(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_long_instruction_is_ended),
         cmocka_unit_test(test_ends_at_any_instant),
+        cmocka_unit_test(test_ends_at_any_instant_of_a_turn),
+        cmocka_unit_test(test_a_turn_has_one_timer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
