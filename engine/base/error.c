@@ -80,8 +80,12 @@ void peri_error_prefix(struct peri_error *err, const char *fmt, ...)
 
 void peri_error_clear(struct peri_error *err)
 {
-    if (err)
-        memset(err, 0, sizeof(*err));
+    if (!err)
+        return;
+    err->status = PERI_OK; /* member by member: the texts are long, and end where they begin */
+    err->code[0] = err->message[0] = '\0';
+    err->retryable = err->outcome_unknown = false;
+    err->retry_after_ms = 0;
 }
 
 enum peri_status peri_error_nomem(struct peri_error *err)

@@ -213,6 +213,7 @@ void peri_host_destroy(struct peri_host *host)
     pthread_mutex_destroy(&host->shared_lock);
     peri_costs_finish(host);
     peri_selves_finish(host);
+    peri_jobs_finish(host);
     free(host);
 }
 

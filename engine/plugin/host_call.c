@@ -32,9 +32,9 @@ static bool ran_away(const struct peri_error *err)
 enum peri_status peri_breaker_admit(struct peri_job *job, struct peri_error *err)
 {
     struct peri_breaker *b = &job->plugin->breaker;
-    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
     if (!b->until_ms)
         return PERI_OK;
+    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
     if (now >= b->until_ms && !b->trial) {
         b->trial = job->trial = true; /* this one call decides */
         return PERI_OK;
@@ -61,15 +61,17 @@ static void rest(struct peri_plugin *p, int64_t now_ms, int64_t pause_ms)
 void peri_breaker_result(struct peri_job *job, const struct peri_error *err)
 {
     struct peri_breaker *b = &job->plugin->breaker;
-    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
     bool bad = err && ran_away(err);
+    if (!bad && !job->trial) {
+        if (job->kind != PERI_JOB_HOOK) /* the init after a reset is no sign of health */
+            b->in_row = 0;
+        return;
+    }
+    int64_t now = peri_clock_wall_ms(&job->host->options.clock);
     if (job->trial && !bad) {
         *b = (struct peri_breaker){0};
     } else if (job->trial) {
         rest(job->plugin, now, b->pause_ms * 2);
-    } else if (!bad) {
-        if (job->kind != PERI_JOB_HOOK) /* the init after a reset is no sign of health */
-            b->in_row = 0;
     } else {
         b->in_row++;
         b->ends_ms[b->next++ % BREAK_MANY] = now;
@@ -140,14 +142,13 @@ enum peri_status peri_operator_params(
     return st;
 }
 
-enum peri_status peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def)
+void peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def)
 {
     job->op_def = def;
-    job->name = peri_strdup(def->id);
+    job->name = def->id;
     job->path[0] = def->public.is_condition ? "conditions" : "actions";
     job->path[1] = job->name;
     job->path[2] = def->public.is_condition ? "evaluate" : "execute";
-    return job->name ? PERI_OK : PERI_ENOMEM;
 }
 
 bool peri_lookup_found(const struct peri_value *value)
@@ -203,10 +204,6 @@ static struct peri_job *call_after(const struct peri_job *job)
         return NULL;
     next->params = peri_value_ref(job->params);
     next->event = job->event ? peri_event_ref(job->event) : NULL;
-    next->rule_id = peri_strdup(job->rule_id);
-    next->rule_name = peri_strdup(job->rule_name);
-    next->run_id = peri_strdup(job->run_id);
-    next->key = peri_strdup(job->key);
     next->as_of = job->as_of;
     next->dry_run = job->dry_run;
     next->first_ms = job->first_ms;
@@ -215,9 +212,8 @@ static struct peri_job *call_after(const struct peri_job *job)
     next->finish = call_finished;
     next->done = job->done;
     next->arg = job->arg;
-    bool lost = (job->rule_id && !next->rule_id) || (job->rule_name && !next->rule_name) ||
-                (job->run_id && !next->run_id) || (job->key && !next->key);
-    if (!lost && peri_job_set_operator(next, job->op_def) == PERI_OK)
+    peri_job_set_operator(next, job->op_def);
+    if (peri_job_set_texts(next, job->rule_id, job->rule_name, job->run_id, job->key))
         return next;
     peri_job_free(next);
     return NULL;
@@ -255,14 +251,10 @@ static void call_finished(struct peri_job *job, const struct peri_call_result *r
     job->done.call(job->arg, result);
 }
 
-static enum peri_status set_context(struct peri_job *job, const struct peri_call *call)
+static bool set_context(struct peri_job *job, const struct peri_call *call)
 {
     job->event = call->event ? peri_event_ref((struct peri_event *)(uintptr_t)call->event) : NULL;
     job->payload = call->event ? peri_value_ref(call->payload) : NULL;
-    job->rule_id = peri_strdup(call->rule_id);
-    job->rule_name = peri_strdup(call->rule_name);
-    job->run_id = peri_strdup(call->run_id);
-    job->key = peri_strdup(call->idempotency_key);
     job->as_of = call->as_of;
     job->dry_run = call->dry_run;
     job->ask_first = call->ask_first;
@@ -273,9 +265,7 @@ static enum peri_status set_context(struct peri_job *job, const struct peri_call
     job->step_timeout = call->timeout_ms > 0 && call->timeout_ms < job->wall_ms;
     if (job->step_timeout)
         job->wall_ms = call->timeout_ms;
-    bool lost = (call->rule_id && !job->rule_id) || (call->rule_name && !job->rule_name) ||
-                (call->run_id && !job->run_id) || (call->idempotency_key && !job->key);
-    return lost ? PERI_ENOMEM : PERI_OK;
+    return peri_job_set_texts(job, call->rule_id, call->rule_name, call->run_id, call->idempotency_key);
 }
 
 /* Rendered parameters of rules hold "$secret" only where the rule's text says !secret; anybody else would name a secret
@@ -294,7 +284,9 @@ static enum peri_status start_call(
     job->finish = call_finished;
     job->done.call = done;
     job->arg = arg;
-    if ((job->op_def && peri_job_set_operator(job, job->op_def)) || set_context(job, call)) {
+    if (job->op_def)
+        peri_job_set_operator(job, job->op_def);
+    if (!set_context(job, call)) {
         peri_job_free(job);
         return peri_error_nomem(err);
     }

@@ -158,7 +158,7 @@ static void deliver(struct peri_sub *sub)
     job->finish = delivered;
     job->arg = sub;
     job->path[0] = PERI_VM_KEPT;
-    job->path[1] = job->name = peri_strdup(sub->glob);
+    job->path[1] = job->name = job->own_name = peri_strdup(sub->glob);
     sub->job = job;
     if (!job->name) {
         peri_job_free(job);

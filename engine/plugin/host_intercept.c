@@ -206,15 +206,15 @@ static struct peri_job *make_job(
     job->path[1] = hook;
     job->params = params;
     job->event = about->event ? peri_event_ref(about->event) : NULL;
-    job->rule_id = peri_strdup(about->rule_id);
-    job->rule_name = peri_strdup(about->rule_name);
-    job->run_id = peri_strdup(about->run_id);
     job->dry_run = about->dry_run;
     job->depth = about->depth + 1;
     job->intercepts = true;
     if (p->intercept.deadline_ms < job->wall_ms)
         job->wall_ms = p->intercept.deadline_ms;
-    return job;
+    if (peri_job_set_texts(job, about->rule_id, about->rule_name, about->run_id, NULL))
+        return job;
+    peri_job_free(job);
+    return NULL;
 }
 
 /* --- before --- */

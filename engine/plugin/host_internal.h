@@ -310,13 +310,13 @@ struct peri_op {
     char *target;
     struct peri_value *value;
     /* the answer */
-    struct peri_error error; /* status 0: it went well */
     int status;
     struct peri_value *answer; /* headers of HTTP, result of SEND and CALL */
     char *text;
     size_t text_len;
     struct peri_read read; /* FLUSH: what to do when resumed */
     struct peri_swap *swap;
+    struct peri_error error; /* status 0: it went well. Last: see peri_op_finish */
 };
 void peri_op_finish(struct peri_op *op);
 
@@ -358,13 +358,15 @@ struct peri_job {
     enum peri_job_kind kind;
     const struct peri_op_def *op_def; /* CONDITION, ACTION */
     const char *path[4];              /* of the handler, NULL-ended; points into name or constants */
-    char *name;
+    const char *name;                 /* of the operator, which lives with the plugin, or own_name */
+    char *own_name;
     struct peri_value *params; /* params or message */
     struct peri_web_copy *web;
     struct peri_event *event;
     struct peri_value *payload; /* its data, when the caller had it as a value */
     const void *ctx; /* the table that its handler was given, to tell it from those of other calls; never followed */
-    char *rule_id, *rule_name, *run_id, *key;
+    const char *rule_id, *rule_name, *run_id, *key; /* in texts: see peri_job_set_texts */
+    char *texts;
     uint64_t as_of;
     bool dry_run;
     bool ask_first, asking; /* a lookup comes before what it does; it is that lookup */
@@ -398,7 +400,6 @@ struct peri_job {
     /* whoever has it */
     struct peri_worker *worker; /* while it runs */
     struct peri_batch *batch;
-    struct peri_op op;
     char *scratch; /* a text on its way into Lua */
     int effects;   /* things that left the service: a failure's outcome is not known then */
     int sends;
@@ -417,7 +418,6 @@ struct peri_job {
     enum peri_job_outcome outcome;
     bool holds;
     struct peri_value *value;
-    struct peri_error error;
     struct peri_usage usage;
     int64_t http_calls, http_us, http_begun; /* host_cost.c; begun: ns, 0: no request is under way. Loop */
 
@@ -428,6 +428,10 @@ struct peri_job {
     bool suspended;
     struct peri_job *susp_prev, *susp_next;
     struct peri_value *event_value; /* parsed when it is first needed */
+
+    /* whoever has it; last, so that making one needs not clear their long texts */
+    struct peri_error error;
+    struct peri_op op;
 };
 
 /* --- the host --- */
@@ -442,6 +446,8 @@ struct peri_host {
     struct peri_map *scripts;   /* rule id -> the plugin that stands in for its scripts; NULL: none yet */
     const char **ids;           /* sorted */
     struct peri_job *jobs;
+    struct peri_job *spare_jobs; /* of calls that are over, by next; there is one for each call */
+    size_t spare_count;
     size_t job_count;
     size_t commits; /* under way */
     /* loading */
@@ -523,6 +529,7 @@ enum peri_status peri_plugin_rebuild(struct peri_plugin *plugin, struct peri_err
 
 /* host_job.c, loop */
 struct peri_job *peri_job_create(struct peri_plugin *plugin, enum peri_job_kind kind);
+void peri_jobs_finish(struct peri_host *host); /* what is kept for the next ones */
 /* Sends it off. On failure the job is freed and nothing is called. */
 enum peri_status peri_job_start(struct peri_job *job, bool urgent, struct peri_error *err) PERI_MUST_CHECK;
 /* The same, but the job stays the caller's on failure. */
@@ -533,6 +540,9 @@ void peri_job_refuse(struct peri_job *job, const struct peri_error *err);
 void peri_jobs_cut(struct peri_plugin *plugin, const struct peri_error *err);
 void peri_job_returned(struct peri_job *job, enum peri_item_kind kind);
 void peri_job_resume(struct peri_job *job); /* the operation has ended: op.answer or op.error is set */
+/* Copies of them, in one block; each may be NULL. False: no memory. */
+bool peri_job_set_texts(struct peri_job *job, const char *rule_id, const char *rule_name, const char *run_id,
+    const char *key) PERI_MUST_CHECK;
 void peri_job_copy_context(struct peri_job *job, const struct peri_job *parent);
 void peri_job_fail_all(struct peri_host *host); /* destroy: everything ends with PERI_ESTATE */
 void peri_job_free(struct peri_job *job);
@@ -551,7 +561,7 @@ struct peri_value *peri_lookup_result(const struct peri_value *value);
 void peri_lookup_failed(struct peri_error *error);
 /* What send returned, in job->value: nothing is {ok: true}, {ok: false, code, message, retryable} a refusal. */
 enum peri_status peri_job_sent(struct peri_job *job, struct peri_error *err) PERI_MUST_CHECK;
-enum peri_status peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def) PERI_MUST_CHECK;
+void peri_job_set_operator(struct peri_job *job, const struct peri_op_def *def);
 enum peri_status peri_host_call_nested(struct peri_job *parent, const char *operator_id,
     const struct peri_value *params, struct peri_error *err) PERI_MUST_CHECK;
 /* PERI_ESTATE while the plugin rests; else it may go, perhaps as the trial. */

@@ -43,7 +43,8 @@ void peri_op_finish(struct peri_op *op)
     free(op->read.id);
     peri_value_unref(op->read.request);
     peri_swap_unref(op->swap);
-    memset(op, 0, sizeof(*op));
+    memset(op, 0, offsetof(struct peri_op, error));
+    peri_error_clear(&op->error);
 }
 
 void peri_web_free(struct peri_web_copy *web)
@@ -64,12 +65,46 @@ void peri_web_free(struct peri_web_copy *web)
     free(web);
 }
 
+#define SPARE_JOBS 64 /* 3 KiB each */
+
+static struct peri_job *new_job(struct peri_host *host)
+{
+    struct peri_job *job = host->spare_jobs;
+    if (!job)
+        return calloc(1, sizeof(*job));
+    host->spare_jobs = job->next;
+    host->spare_count--;
+    memset(job, 0, offsetof(struct peri_job, error));
+    peri_error_clear(&job->error);
+    memset(&job->op, 0, offsetof(struct peri_op, error));
+    peri_error_clear(&job->op.error);
+    return job;
+}
+
+static void drop_job(struct peri_host *host, struct peri_job *job)
+{
+    if (host->spare_count >= SPARE_JOBS || host->closing) {
+        free(job);
+        return;
+    }
+    job->next = host->spare_jobs;
+    host->spare_jobs = job;
+    host->spare_count++;
+}
+
+void peri_jobs_finish(struct peri_host *host)
+{
+    for (struct peri_job *job; (job = host->spare_jobs); free(job))
+        host->spare_jobs = job->next;
+    host->spare_count = 0;
+}
+
 struct peri_job *peri_job_create(struct peri_plugin *plugin, enum peri_job_kind kind)
 {
-    struct peri_job *job = calloc(1, sizeof(*job));
+    struct peri_host *host = plugin->host;
+    struct peri_job *job = new_job(host);
     if (!job)
         return NULL;
-    struct peri_host *host = plugin->host;
     job->host = host;
     job->plugin = peri_plugin_ref(plugin);
     job->kind = kind;
@@ -110,32 +145,56 @@ void peri_job_free(struct peri_job *job)
     peri_timer_cancel(job->timer);
     peri_batch_destroy(job->batch);
     peri_op_finish(&job->op);
-    free(job->name);
+    free(job->own_name);
     free(job->scratch);
     peri_value_unref(job->params);
     peri_web_free(job->web);
     peri_event_unref(job->event);
     peri_value_unref(job->payload);
-    free(job->rule_id);
-    free(job->rule_name);
-    free(job->run_id);
-    free(job->key);
+    free(job->texts);
     peri_value_unref(job->value);
     peri_value_unref(job->event_value);
     peri_subs_free_changes(job->subs, job->sub_count);
     peri_plans_free_changes(job->plans, job->plan_count);
+    struct peri_host *host = job->host; /* outlives its plugins */
     peri_plugin_unref(job->plugin);
-    free(job);
+    drop_job(host, job);
+}
+
+static const char *put_text(char **at, const char *text)
+{
+    if (!text)
+        return NULL;
+    size_t len = strlen(text) + 1;
+    char *to = memcpy(*at, text, len);
+    *at += len;
+    return to;
+}
+
+bool peri_job_set_texts(
+    struct peri_job *job, const char *rule_id, const char *rule_name, const char *run_id, const char *key)
+{
+    const char *const all[] = {rule_id, rule_name, run_id, key};
+    size_t len = 1;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        len += all[i] ? strlen(all[i]) + 1 : 0;
+    char *texts = malloc(len), *at = texts;
+    if (!texts)
+        return false;
+    job->rule_id = put_text(&at, rule_id);
+    job->rule_name = put_text(&at, rule_name);
+    job->run_id = put_text(&at, run_id);
+    job->key = put_text(&at, key);
+    free(job->texts); /* some of them may have stood there */
+    job->texts = texts;
+    return true;
 }
 
 /* Event, rule and run of the job that calls or sends. */
 void peri_job_copy_context(struct peri_job *job, const struct peri_job *parent)
 {
     job->event = parent->event ? peri_event_ref(parent->event) : NULL;
-    job->rule_id = peri_strdup(parent->rule_id);
-    job->rule_name = peri_strdup(parent->rule_name);
-    job->run_id = peri_strdup(parent->run_id);
-    job->key = peri_strdup(parent->key);
+    (void)!peri_job_set_texts(job, parent->rule_id, parent->rule_name, parent->run_id, parent->key);
     job->as_of = parent->as_of;
     job->dry_run = parent->dry_run;
     job->ask_first = parent->ask_first;
@@ -168,8 +227,13 @@ static void count(struct peri_job *job, const struct peri_error *err)
 static void answer(struct peri_job *job, const struct peri_error *err)
 {
     struct peri_host *host = job->host;
-    struct peri_call_result result = {
-        .is_condition = job->kind == PERI_JOB_CONDITION, .holds = job->holds, .value = job->value, .usage = job->usage};
+    struct peri_call_result result;
+    result.status = PERI_OK;
+    result.is_condition = job->kind == PERI_JOB_CONDITION;
+    result.holds = job->holds;
+    result.value = job->value;
+    result.usage = job->usage;
+    peri_error_clear(&result.error); /* the whole of it would be most of what this costs */
     job->answered = true;
     peri_timer_cancel(job->timer);
     job->timer = NULL;
@@ -462,7 +526,8 @@ static void waits(struct peri_job *job)
 
 static void ended(struct peri_job *job)
 {
-    struct peri_error err = {0};
+    struct peri_error err;
+    peri_error_clear(&err);
     if (job->answered) {
         peri_job_free(job);
         return;

@@ -444,9 +444,11 @@ static enum peri_status start_child(struct peri_job *job, struct peri_job *child
     child->parent = job;
     job->child = child;
     peri_job_copy_context(child, job);
-    if (key) {
-        free(child->key);
-        child->key = key;
+    bool good = !key || peri_job_set_texts(child, child->rule_id, child->rule_name, child->run_id, key);
+    free(key);
+    if (!good) {
+        peri_job_free(child);
+        return peri_error_nomem(err);
     }
     return peri_intercept_start(child, err); /* freeing it on failure unlinks it */
 }
@@ -468,11 +470,7 @@ enum peri_status peri_host_call_nested(
         return peri_error_nomem(err);
     }
     child->params = filled;
-    st = peri_job_set_operator(child, def);
-    if (st) {
-        peri_job_free(child);
-        return peri_error_nomem(err);
-    }
+    peri_job_set_operator(child, def);
     return start_child(job, child, NULL, err);
 }
 

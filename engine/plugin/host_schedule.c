@@ -345,7 +345,7 @@ static void fire(struct peri_plan *plan, struct peri_plugin *p, int64_t now)
     plan->begun_serial = plan->serial;
     if (job) {
         job->params = about(plan);
-        job->name = run ? peri_strdup(run) : peri_asprintf("schedule:%s", plan->name);
+        job->name = job->own_name = run ? peri_strdup(run) : peri_asprintf("schedule:%s", plan->name);
         job->path[0] = run ? "jobs" : PERI_VM_KEPT;
         job->path[1] = job->name;
         job->finish = fired;

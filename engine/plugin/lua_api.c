@@ -105,14 +105,48 @@ static void push_optional(lua_State *L, const char *text, const char *field)
     lua_setfield(L, -2, field);
 }
 
+static void push_time(lua_State *L, int64_t ms, const char *field)
+{
+    char text[PERI_TIME_TEXT];
+    push_optional(L, peri_time_format(ms, text), field);
+}
+
+/* As peri_job_event has it, without making it first: what a rule hears has been made into values for its pattern. */
+static void push_event(lua_State *L, struct peri_job *job)
+{
+    const struct peri_event *e = job->event;
+    char id[PERI_ID_TEXT];
+    if (!job->payload || job->event_value) {
+        peri_vm_push_value(L, peri_job_event(job), false);
+        return;
+    }
+    peri_vm_charge(L, 12);
+    lua_createtable(L, 0, 6);
+    push_optional(L, e->seq ? peri_event_id(e->seq, id) : e->external_id, "id");
+    push_optional(L, e->type, "type");
+    push_optional(L, e->source, "source");
+    push_optional(L, e->subject, "subject");
+    push_time(L, e->time_ms ? e->time_ms : e->received_ms, "time");
+    if (peri_value_is(job->payload, PERI_NULL))
+        peri_vm_push_null(L);
+    else
+        peri_vm_push_value(L, job->payload, false);
+    lua_setfield(L, -2, "data");
+}
+
+static bool has_event(struct peri_job *job)
+{
+    return (job->event && job->event->data && job->payload) || peri_job_event(job);
+}
+
 /* What of ctx is made when it is asked for. False: there is no such thing. */
 static bool push_late(lua_State *L, struct peri_job *job, const char *key)
 {
     if (!strcmp(key, "event")) {
-        const struct peri_value *event = peri_job_event(job);
-        if (event)
-            peri_vm_push_value(L, event, false);
-        return event != NULL;
+        if (!has_event(job))
+            return false;
+        push_event(L, job);
+        return true;
     }
     if (!strcmp(key, "rule") && job->rule_id) {
         lua_createtable(L, 0, 2);

@@ -646,6 +646,8 @@ void peri_lua_settle(struct peri_job *job, int outcome)
     peri_vm_call_destroy(job->vm_call);
     job->vm_call = NULL;
     peri_op_finish(&job->op);
+    peri_value_unref(job->event_value); /* made on this thread: its memory is at hand here */
+    job->event_value = NULL;
 }
 
 void peri_lua_start(struct peri_job *job)

@@ -61,18 +61,30 @@ static void operators_are_called(void **state)
     rig_finish(&rig);
 }
 
-static struct rig_answer call_about(struct rig *rig, const char *id, uint64_t seq)
+/* Whether the caller had the event's data as values already or not: the same comes of it. */
+static struct rig_answer call_with_data(struct rig *rig, const char *id, uint64_t seq, const char *data)
 {
     struct peri_event *event = peri_event_create();
+    struct peri_value *payload = NULL;
     event->seq = seq;
     event->type = strdup("a.B");
     event->source = strdup("/s");
-    event->data = strdup("{\"x\":[1,2],\"y\":{\"z\":null}}");
+    event->data = strdup(data);
     event->data_len = strlen(event->data);
-    struct rig_answer a = rig_call_with(
-        rig, (struct peri_call){.operator_id = id, .event = event, .rule_id = "r", .rule_name = "R"}, "{}");
+    assert_int_equal(peri_json_parse(data, strlen(data), &payload, NULL), PERI_OK);
+    struct peri_call call = {.operator_id = id, .event = event, .rule_id = "r", .rule_name = "R"};
+    struct rig_answer a = rig_call_with(rig, call, "{}");
+    call.payload = payload;
+    struct rig_answer b = rig_call_with(rig, call, "{}");
+    assert_string_equal(a.text, b.text);
+    peri_value_unref(payload);
     peri_event_unref(event);
     return a;
+}
+
+static struct rig_answer call_about(struct rig *rig, const char *id, uint64_t seq)
+{
+    return call_with_data(rig, id, seq, "{\"x\":[1,2],\"y\":{\"z\":null}}");
 }
 
 /* The event is made when it is asked for: nobody can tell. */
@@ -93,6 +105,7 @@ static void a_late_event_is_like_any_table(void **state)
         "  ['t.own'] = { execute = function(p, ctx) ctx.event = 'mine' ctx.log = nil\n"
         "    return { event = ctx.event, rule = ctx.rule.id, run = ctx.run == nil, none = ctx.nonesuch == nil } end "
         "},\n"
+        "  ['t.all'] = { execute = function(p, ctx) return { event = ctx.event } end },\n"
         "  ['t.keep'] = { execute = function(p, ctx) kept = kept or ctx return {} end },\n"
         "  ['t.other'] = { execute = function(p, ctx)\n"
         "    return { old = kept.event and kept.event.id, new = ctx.event.id } end } } }\n");
@@ -105,6 +118,9 @@ static void a_late_event_is_like_any_table(void **state)
         "2}");
     assert_string_equal(
         call_about(&rig, "t.own", 3).text, "{\"event\":\"mine\",\"none\":true,\"rule\":\"r\",\"run\":true}");
+    assert_non_null(strstr(call_with_data(&rig, "t.all", 6, "null").text, "{\"data\":null,\"id\":\"ev-6\""));
+    assert_non_null(strstr(call_with_data(&rig, "t.all", 7, "[]").text, "{\"data\":[],\"id\":\"ev-7\""));
+    assert_non_null(strstr(call_with_data(&rig, "t.all", 8, "\"x\"").text, "{\"data\":\"x\",\"id\":\"ev-8\""));
     (void)call_about(&rig, "t.keep", 4);
     struct rig_answer a = call_about(&rig, "t.other", 5); /* never the event of another call */
     assert_null(strstr(a.text, "\"old\":\"ev-5\""));
