@@ -145,12 +145,13 @@ enum peri_status peri_db_meta_set_int(
 /* *ret_first: the seq of the event that has this pair already, or 0 and the pair is taken for seq. */
 enum peri_status peri_dedupe_take(struct peri_tx *tx, const char *source, const char *external_id, uint64_t seq,
     uint64_t *ret_first, struct peri_error *err) PERI_MUST_CHECK;
-/* The pairs of PERI_DEDUPE_MANY events are taken for seq and the numbers behind it, if each of them has a pair, all of
- * them differ, and nobody has any of them: *ret_taken. Otherwise nothing is. */
+/* The pairs of so many events are taken for seq and the numbers behind it, if each of them has a pair, all of them
+ * differ, and nobody has any of them: *ret_taken. Otherwise nothing is. */
 #define PERI_DEDUPE_MANY 16
+#define PERI_DEDUPE_FEW 4
 struct peri_event;
-enum peri_status peri_dedupe_take_many(struct peri_tx *tx, struct peri_event *const *events, uint64_t seq,
-    bool *ret_taken, struct peri_error *err) PERI_MUST_CHECK;
+enum peri_status peri_dedupe_take_all(struct peri_tx *tx, struct peri_event *const *events, size_t many_or_few,
+    uint64_t seq, bool *ret_taken, struct peri_error *err) PERI_MUST_CHECK;
 /* The pair is taken for seq, if nobody has it. */
 enum peri_status peri_dedupe_put(struct peri_db *db, const char *source, const char *external_id, int64_t seq,
     struct peri_error *err) PERI_MUST_CHECK;

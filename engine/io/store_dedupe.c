@@ -67,6 +67,7 @@ enum peri_status peri_dedupe_take(struct peri_tx *tx, const char *source, const 
 }
 
 #define PAIRS_4 "(?,?),(?,?),(?,?),(?,?)"
+static const char insert_few[] = "INSERT OR IGNORE INTO dedupe(k,seq) VALUES" PAIRS_4;
 static const char insert_many[] =
     "INSERT OR IGNORE INTO dedupe(k,seq) VALUES" PAIRS_4 "," PAIRS_4 "," PAIRS_4 "," PAIRS_4;
 
@@ -75,27 +76,28 @@ static bool is_complete(const struct peri_event *event)
     return event->external_id && event->source && event->source[0] && event->type && event->type[0];
 }
 
-enum peri_status peri_dedupe_take_many(
-    struct peri_tx *tx, struct peri_event *const *events, uint64_t seq, bool *ret_taken, struct peri_error *err)
+enum peri_status peri_dedupe_take_all(struct peri_tx *tx, struct peri_event *const *events, size_t many_or_few,
+    uint64_t seq, bool *ret_taken, struct peri_error *err)
 {
     unsigned char keys[PERI_DEDUPE_MANY][PERI_DEDUPE_KEY];
     struct peri_stmt q;
+    size_t n = many_or_few == PERI_DEDUPE_MANY ? PERI_DEDUPE_MANY : PERI_DEDUPE_FEW;
     *ret_taken = false;
-    for (size_t i = 0; i < PERI_DEDUPE_MANY; i++)
+    for (size_t i = 0; i < n; i++)
         if (!is_complete(events[i]))
             return PERI_OK;
-    enum peri_status st = peri_stmt_open(&q, tx->db, insert_many, err);
+    enum peri_status st = peri_stmt_open(&q, tx->db, n == PERI_DEDUPE_MANY ? insert_many : insert_few, err);
     if (st)
         return st;
-    for (size_t i = 0; i < PERI_DEDUPE_MANY; i++) {
+    for (size_t i = 0; i < n; i++) {
         peri_stmt_blob(&q, keys[i], make_key(events[i]->source, events[i]->external_id, keys[i]));
         peri_stmt_int(&q, (int64_t)(seq + i));
     }
     st = peri_stmt_exec(&q, err);
     int64_t taken = st ? 0 : peri_db_changes(tx->db);
-    *ret_taken = taken == PERI_DEDUPE_MANY;
+    *ret_taken = taken == (int64_t)n;
     /* Some are known: those that are not are given back, since what follows them will have other numbers. */
-    for (size_t i = 0; i < PERI_DEDUPE_MANY && !st && !*ret_taken && taken > 0; i++) {
+    for (size_t i = 0; i < n && !st && !*ret_taken && taken > 0; i++) {
         st = peri_dedupe_forget(tx, events[i]->source, events[i]->external_id, (int64_t)(seq + i), err);
         taken -= st ? 0 : peri_db_changes(tx->db);
     }

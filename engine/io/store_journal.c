@@ -9,23 +9,49 @@
 /* Events into the journal. Of many that come together a statement stores several: what a statement costs beside its
  * rows is a third of storing an event. */
 
-#define MANY PERI_DEDUPE_MANY
 #define INSERT                                                                                                         \
     "INSERT OR FAIL INTO events(seq,src,type,subject,xid,occurred,received,state,hops,cause,replay_of,target_rule,"    \
     "target_trigger,ext,body,crc) VALUES"
 #define ROW "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-#define ROWS_4 ROW "," ROW "," ROW "," ROW
+/* Of an event from outside: with an id and no more, nothing has caused it. */
+#define PLAIN "(?,?,?,NULL,?,?,?,?,0,NULL,0,NULL,NULL,NULL,?,?)"
+#define PLAIN_4 PLAIN "," PLAIN "," PLAIN "," PLAIN
 
 /* Each is one constant, because statements are kept by address. OR FAIL: what is there of a failed statement goes with
  * its operation, and SQLite need not keep copies of pages to take it back. */
-static const char insert_1[] = INSERT ROW;
-static const char insert_4[] = INSERT ROWS_4;
-static const char insert_16[] = INSERT ROWS_4 "," ROWS_4 "," ROWS_4 "," ROWS_4;
+static const char insert_any[] = INSERT ROW;
+static const char insert_1[] = INSERT PLAIN;
+static const char insert_4[] = INSERT PLAIN_4;
+static const char insert_16[] = INSERT PLAIN_4 "," PLAIN_4 "," PLAIN_4 "," PLAIN_4;
 
-static void bind(struct peri_stmt *q, const struct peri_event *event, uint64_t seq, const char *ext)
+static bool is_plain(const struct peri_event *e)
+{
+    return !e->subject && !e->hops && !e->cause && !e->replay_of && !e->target_rule && !e->target_trigger &&
+           !e->extensions;
+}
+
+static void bind_body(struct peri_stmt *q, const struct peri_event *event)
 {
     const char *body = event->data ? event->data : "null";
     size_t len = event->data ? event->data_len : 4;
+    peri_stmt_textn(q, body, len);
+    peri_stmt_int(q, peri_crc32c(body, len));
+}
+
+static void bind_plain(struct peri_stmt *q, const struct peri_event *event, uint64_t seq)
+{
+    peri_stmt_int(q, (int64_t)seq);
+    peri_stmt_text(q, event->source);
+    peri_stmt_text(q, event->type);
+    peri_stmt_text(q, event->external_id);
+    peri_stmt_int(q, event->time_ms);
+    peri_stmt_int(q, event->received_ms);
+    peri_stmt_int(q, event->unheard ? PERI_EVENT_MATCHED : 0);
+    bind_body(q, event);
+}
+
+static void bind_any(struct peri_stmt *q, const struct peri_event *event, uint64_t seq, const char *ext)
+{
     peri_stmt_int(q, (int64_t)seq);
     peri_stmt_text(q, event->source);
     peri_stmt_text(q, event->type);
@@ -40,22 +66,51 @@ static void bind(struct peri_stmt *q, const struct peri_event *event, uint64_t s
     peri_stmt_text(q, event->target_rule);
     peri_stmt_text(q, event->target_trigger);
     peri_stmt_text(q, ext);
-    peri_stmt_textn(q, body, len);
-    peri_stmt_int(q, peri_crc32c(body, len));
+    bind_body(q, event);
 }
 
-/* The first 16, 4 or 1 of count events; *ret_done says which. */
-static enum peri_status insert_some(struct peri_tx *tx, struct peri_event *const *events, char *const *ext,
-    size_t count, size_t *ret_done, struct peri_error *err)
+static enum peri_status insert_one(struct peri_tx *tx, const struct peri_event *event, struct peri_error *err)
 {
-    size_t n = count >= 16 ? 16 : count >= 4 ? 4 : 1;
+    struct peri_stmt q;
+    char *ext = NULL;
+    if (event->extensions && !(ext = peri_json_text(event->extensions, PERI_JSON_COMPACT)))
+        return peri_error_nomem(err);
+    enum peri_status st = peri_stmt_open(&q, tx->db, insert_any, err);
+    if (!st) {
+        bind_any(&q, event, tx->next_seq, ext);
+        st = peri_stmt_exec(&q, err);
+    }
+    free(ext);
+    return st;
+}
+
+static enum peri_status insert_plain(
+    struct peri_tx *tx, struct peri_event *const *events, size_t n, struct peri_error *err)
+{
     struct peri_stmt q;
     enum peri_status st = peri_stmt_open(&q, tx->db, n == 16 ? insert_16 : n == 4 ? insert_4 : insert_1, err);
     if (st)
         return st;
     for (size_t i = 0; i < n; i++)
-        bind(&q, events[i], tx->next_seq + i, ext[i]);
-    st = peri_stmt_exec(&q, err);
+        bind_plain(&q, events[i], tx->next_seq + i);
+    return peri_stmt_exec(&q, err);
+}
+
+/* How many from the first one on are stored in one go: 16, 4 or 1. */
+static size_t together(struct peri_event *const *events, size_t count)
+{
+    size_t n = 0;
+    while (n < count && n < 16 && is_plain(events[n]))
+        n++;
+    return n >= 16 ? 16 : n >= 4 ? 4 : 1;
+}
+
+/* The first of count events, none of them known; *ret_done: how many. */
+static enum peri_status insert_some(
+    struct peri_tx *tx, struct peri_event *const *events, size_t count, size_t *ret_done, struct peri_error *err)
+{
+    size_t n = together(events, count);
+    enum peri_status st = is_plain(events[0]) ? insert_plain(tx, events, n, err) : insert_one(tx, events[0], err);
     for (size_t i = 0; i < n && !st; i++) {
         events[i]->seq = tx->next_seq++;
         events[i]->duplicate = false;
@@ -65,19 +120,12 @@ static enum peri_status insert_some(struct peri_tx *tx, struct peri_event *const
     return st;
 }
 
-/* At most MANY, none of them known. */
 static enum peri_status insert(
     struct peri_tx *tx, struct peri_event *const *events, size_t count, struct peri_error *err)
 {
-    char *ext[MANY] = {0};
     enum peri_status st = PERI_OK;
-    for (size_t i = 0; i < count && !st; i++)
-        if (events[i]->extensions && !(ext[i] = peri_json_text(events[i]->extensions, PERI_JSON_COMPACT)))
-            st = peri_error_nomem(err);
     for (size_t i = 0, n = 0; i < count && !st; i += n)
-        st = insert_some(tx, events + i, ext + i, count - i, &n, err);
-    for (size_t i = 0; i < count; i++)
-        free(ext[i]);
+        st = insert_some(tx, events + i, count - i, &n, err);
     return st;
 }
 
@@ -100,16 +148,15 @@ enum peri_status peri_tx_events_insert(
     struct peri_tx *tx, struct peri_event *const *events, size_t count, struct peri_error *err)
 {
     enum peri_status st = PERI_OK;
-    size_t i = 0;
-    for (; count - i >= MANY && !st; i += MANY) {
+    for (size_t i = 0, n; i < count && !st; i += n) {
         bool fresh = false;
-        st = peri_dedupe_take_many(tx, events + i, tx->next_seq, &fresh, err);
+        n = count - i >= PERI_DEDUPE_MANY ? PERI_DEDUPE_MANY : count - i >= PERI_DEDUPE_FEW ? PERI_DEDUPE_FEW : 1;
+        if (n > 1)
+            st = peri_dedupe_take_all(tx, events + i, n, tx->next_seq, &fresh, err);
         if (!st && fresh)
-            st = insert(tx, events + i, MANY, err);
-        for (size_t k = 0; k < MANY && !st && !fresh; k++)
+            st = insert(tx, events + i, n, err);
+        for (size_t k = 0; k < n && !st && !fresh; k++)
             st = peri_tx_event_insert(tx, events[i + k], err);
     }
-    for (; i < count && !st; i++)
-        st = peri_tx_event_insert(tx, events[i], err);
     return st;
 }
