@@ -5,6 +5,7 @@
  * allocates nothing and looks at no trigger of another first segment. */
 #include "lang/index.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,13 +167,15 @@ void peri_index_destroy(struct peri_index *index)
     free(index);
 }
 
-size_t peri_index_lookup(const struct peri_index *index, const char *type, struct peri_index_hit *hits, size_t cap)
+/* Up to most are looked for. */
+static size_t look_up(
+    const struct peri_index *index, const char *type, struct peri_index_hit *hits, size_t cap, size_t most)
 {
     const struct bucket *buckets[] = {
         find(index, type, strlen(type), true), find(index, type, strcspn(type, "."), false), &index->open};
     size_t at[] = {0, 0, 0}, found = 0;
     const struct peri_trigger *last = NULL; /* a sequence may hear a type in several of its steps */
-    for (;;) {
+    while (found < most) {
         size_t best = 3;
         for (size_t b = 0; b < 3; b++)
             if (at[b] < buckets[b]->count &&
@@ -188,4 +191,27 @@ size_t peri_index_lookup(const struct peri_index *index, const char *type, struc
             hits[found] = e->hit;
         found++;
     }
+    return found;
+}
+
+size_t peri_index_lookup(const struct peri_index *index, const char *type, struct peri_index_hit *hits, size_t cap)
+{
+    return look_up(index, type, hits, cap, SIZE_MAX);
+}
+
+size_t peri_index_few(const struct peri_index *index, const char *type, struct peri_index_hit *hits, size_t cap)
+{
+    return look_up(index, type, hits, cap, cap + 1);
+}
+
+bool peri_index_hears(const struct peri_index *index, const char *type)
+{
+    const struct bucket *globs[] = {find(index, type, strcspn(type, "."), false), &index->open};
+    if (find(index, type, strlen(type), true)->count > 0)
+        return true;
+    for (size_t b = 0; b < 2; b++)
+        for (size_t i = 0; i < globs[b]->count; i++)
+            if (peri_glob_match(globs[b]->items[i].event, type))
+                return true;
+    return false;
 }

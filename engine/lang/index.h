@@ -23,5 +23,9 @@ void peri_index_destroy(struct peri_index *index);
 /* Writes up to cap hits (by rule priority falling, then load order) and returns how many there are. A rule with several
  * matching triggers gives several hits. */
 size_t peri_index_lookup(const struct peri_index *index, const char *type, struct peri_index_hit *hits, size_t cap);
+/* The same for who wants few: looks no further when there are more than cap, and returns cap + 1 then. */
+size_t peri_index_few(const struct peri_index *index, const char *type, struct peri_index_hit *hits, size_t cap);
+/* Is there any? */
+bool peri_index_hears(const struct peri_index *index, const char *type);
 
 #endif

@@ -183,7 +183,7 @@ static bool may_try(struct peri_pipeline *p, const struct peri_event *event)
     if (event->target_rule || event->hops >= PIPE_HOPS_MAX || event->damaged ||
         peri_str_starts(event->source, PIPE_OWN_SOURCE) || match_may_cancel(p, event))
         return false;
-    size_t count = peri_index_lookup(p->index, event->type, few, FEW);
+    size_t count = peri_index_few(p->index, event->type, few, FEW);
     bool may = count > 0;
     for (size_t i = 0; may && i < count && count <= FEW; i++)
         may = match_may_be_at_once((struct peri_rule *)(uintptr_t)few[i].rule);

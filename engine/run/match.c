@@ -68,8 +68,8 @@ bool match_is_unheard(const struct peri_pipeline *p, const struct peri_event *ev
         return false;
     if (before && before->unheard && strcmp(before->type, event->type) == 0)
         return true;
-    return peri_index_lookup(p->index, event->type, NULL, 0) == 0 &&
-           (!p->off || peri_index_lookup(p->off, event->type, NULL, 0) == 0) && !match_may_cancel(p, event);
+    return !peri_index_hears(p->index, event->type) && (!p->off || !peri_index_hears(p->off, event->type)) &&
+           !match_may_cancel(p, event);
 }
 
 void match_unheard_stored(struct peri_pipeline *p, const struct peri_event *event)

@@ -76,10 +76,11 @@ struct peri_hearing *match_hearing(struct peri_pipeline *p, const char *type)
     if (slot->hearing && peri_streq(slot->hearing->type, type))
         return slot->hearing;
     bool again = slot->seen == h;
+    struct peri_index_hit hits[FEW];
     if (again && slot->few)
         return NULL;
     slot->seen = h;
-    slot->few = peri_index_lookup(p->index, type, NULL, 0) < FEW;
+    slot->few = peri_index_few(p->index, type, hits, FEW) < FEW;
     return slot->few || (slot->hearing && !again) ? NULL : compile(p, slot, type);
 }
 

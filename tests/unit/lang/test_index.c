@@ -36,6 +36,10 @@ static const char *lookup(const struct peri_index *index, const char *type)
     struct peri_index_hit hits[16];
     size_t n = peri_index_lookup(index, type, hits, 16), at = 0;
     assert_true(n <= 16);
+    assert_int_equal(peri_index_hears(index, type), n > 0);
+    for (size_t cap = 0; cap <= 3; cap++)
+        assert_int_equal(peri_index_few(index, type, hits, cap), n <= cap ? n : cap + 1);
+    (void)peri_index_lookup(index, type, hits, 16);
     text[0] = '\0';
     for (size_t i = 0; i < n; i++)
         at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s.%d", i ? " " : "", hits[i].rule->id,
