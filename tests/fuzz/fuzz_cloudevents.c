@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lines "name: value" are headers, "?name=value" a query, what follows an empty line is the body. What is accepted
- * holds JSON data and the attributes that every event has. */
+ * holds JSON data and the attributes that every event has, and a naive reader accepts and refuses the same. */
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
-#include "data/json.h"
-#include "run/cloudevents.h"
+#include "../unit/run/cloudevents_naive.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -76,11 +72,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     s += *s == '\n';
     struct peri_cloudevents_input in = {s, size - (size_t)(s - text), header, query, each_header, &r, NULL};
-    struct peri_batch *batch = peri_batch_create();
-    if (batch && peri_cloudevents_read_input(&in, 64 << 10, batch, &many, &err) == PERI_OK)
-        for (size_t i = 0; i < peri_batch_events(batch); i++)
+    struct peri_batch *batch = peri_batch_create(), *naive = peri_batch_create();
+    if (batch && naive) {
+        struct peri_error naive_err;
+        bool naive_many;
+        enum peri_status st = peri_cloudevents_read_input(&in, 64 << 10, batch, &many, &err);
+        enum peri_status wanted = naive_read(&in, 64 << 10, naive, &naive_many, &naive_err);
+        if (st != wanted || many != naive_many || peri_batch_events(batch) != peri_batch_events(naive) ||
+            (st != PERI_OK && strcmp(err.message, naive_err.message) != 0))
+            abort();
+        for (size_t i = 0; st == PERI_OK && i < peri_batch_events(batch); i++)
             check_event(peri_batch_event_at(batch, i));
+    }
     peri_batch_destroy(batch);
+    peri_batch_destroy(naive);
     free(text);
     return 0;
 }
