@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "app/privacy.h"
+#include "base/pool.h"
 #include "base/str.h"
 #include "data/json.h"
 #include "run/cloudevents.h"
@@ -396,7 +397,7 @@ static bool authorized(const struct peri_api *api, struct peri_http_request *req
 
 static struct peri_api_op *op_create(struct peri_api *api, struct peri_http_request *req, char *params[PERI_API_PARAMS])
 {
-    struct peri_api_op *op = calloc(1, sizeof(*op));
+    struct peri_api_op *op = peri_zeroed(sizeof(*op));
     if (!op)
         return NULL;
     op->api = api;

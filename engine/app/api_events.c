@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/api.h"
+#include "base/pool.h"
 #include "base/str.h"
 #include "run/cloudevents.h"
 #include "run/verdicts_read.h"
@@ -53,7 +54,7 @@ static void committed(void *arg, enum peri_status st, const struct peri_error *e
 
 static void post_events(struct peri_api_op *op)
 {
-    struct posted *p = op->extra = calloc(1, sizeof(*p));
+    struct posted *p = op->extra = peri_zeroed(sizeof(*p));
     struct peri_error err;
     op->free_extra = free;
     if (!p || !(p->batch = peri_batch_create())) {

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define PLAIN 1
@@ -13,6 +14,12 @@
 #define PLAIN 1
 #endif
 #endif
+
+void *peri_zeroed(size_t size)
+{
+    void *block = malloc(size);
+    return block ? memset(block, 0, size) : NULL;
+}
 
 #if defined(PLAIN) && !defined(PERI_POOL_LISTS)
 

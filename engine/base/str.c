@@ -9,6 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 char *peri_strdup(const char *s)
 {
     return s ? peri_strndup(s, strlen(s)) : NULL;
@@ -108,6 +112,30 @@ bool peri_utf8_valid(const char *s, size_t len, size_t *ret_offset)
         i += n;
     }
     return true;
+}
+
+size_t peri_ascii_span(const char *s, size_t len)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    size_t i = 0;
+#if defined(__SSE2__)
+    for (; i + 16 <= len; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
+        __m128i other = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(' ')), _mm_cmpeq_epi8(v, _mm_set1_epi8(0x7F)));
+        unsigned found = (unsigned)_mm_movemask_epi8(other); /* bytes above ASCII are negative */
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
+    }
+#endif
+    for (uint64_t word; i + sizeof(word) <= len; i += sizeof(word)) {
+        memcpy(&word, s + i, sizeof(word));
+        uint64_t del = word ^ ones * 0x7F;
+        if ((word | (word - ones * ' ') | ((del - ones) & ~del)) & high)
+            break;
+    }
+    while (i < len && s[i] >= ' ' && s[i] < 0x7F)
+        i++;
+    return i;
 }
 
 size_t peri_utf8_length(const char *s, size_t len)

@@ -17,6 +17,8 @@ bool peri_str_ends(const char *s, const char *suffix);
 /* True when the bytes are well-formed UTF-8 (RFC 3629: no surrogates, nothing above U+10FFFF, no overlong forms).
  * On false *ret_offset (may be NULL) is the first bad byte. */
 bool peri_utf8_valid(const char *s, size_t len, size_t *ret_offset);
+/* How many bytes at the start are printable ASCII (a space is). */
+size_t peri_ascii_span(const char *s, size_t len);
 /* Number of code points in valid UTF-8. */
 size_t peri_utf8_length(const char *s, size_t len);
 /* Decodes one code point at s (len > 0, valid UTF-8), returns its size in bytes. */

@@ -6,15 +6,32 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/pool.h"
 #include "base/str.h"
 
 static const char *const methods[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
 
-/* Bit c of 256. */
 static bool is_tchar(unsigned char c)
 {
-    static const uint32_t set[8] = {0, 0x03ff6cfa, 0xc7fffffe, 0x57ffffff};
-    return set[c / 32] >> c % 32 & 1;
+    static const bool set[256] = {['!'] = true,
+        ['#'] = true,
+        ['$'] = true,
+        ['%'] = true,
+        ['&'] = true,
+        ['\''] = true,
+        ['*'] = true,
+        ['+'] = true,
+        ['-'] = true,
+        ['.'] = true,
+        ['^'] = true,
+        ['_'] = true,
+        ['`'] = true,
+        ['|'] = true,
+        ['~'] = true,
+        ['0' ... '9'] = true,
+        ['A' ... 'Z'] = true,
+        ['a' ... 'z'] = true};
+    return set[c];
 }
 
 bool peri_http_is_token(const char *s, size_t len)
@@ -25,24 +42,21 @@ bool peri_http_is_token(const char *s, size_t len)
     return len > 0;
 }
 
-/* Eight bytes at a time: is none of them below a space, and none DEL? */
-static size_t plain_words(const char *s, size_t len)
+/* Nothing below a space, and no DEL: how far? */
+static size_t plain_span(const char *s, size_t len)
 {
-    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-    size_t i = 0;
-    for (uint64_t word; i + sizeof(word) <= len; i += sizeof(word)) {
-        memcpy(&word, s + i, sizeof(word));
-        uint64_t del = word ^ ones * 0x7F;
-        if ((((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & high)
-            break;
+    size_t i = peri_ascii_span(s, len);
+    while (i < len && (unsigned char)s[i] >= 0x80) {
+        i++;
+        i += peri_ascii_span(s + i, len - i);
     }
     return i;
 }
 
 bool peri_http_is_value(const char *s, size_t len)
 {
-    for (size_t i = plain_words(s, len); i < len; i++)
-        if (((unsigned char)s[i] < 0x20 && s[i] != '\t') || s[i] == 0x7F)
+    for (size_t i = plain_span(s, len); i < len; i += plain_span(s + i, len - i))
+        if (s[i++] != '\t')
             return false;
     return true;
 }
@@ -65,7 +79,7 @@ enum peri_http_scan peri_http_head_scan(
         unsigned char c = (unsigned char)data[i];
         *ret_used = i + 1;
         if (scan->state == SCAN_LINE && c >= 0x20 && c != 0x7F) { /* most of it */
-            i += plain_words(data + i + 1, len - i - 1);
+            i += plain_span(data + i + 1, len - i - 1);
             continue;
         }
         bool after_cr = scan->state == SCAN_START_CR || scan->state == SCAN_LINE_CR || scan->state == SCAN_LAST_CR;
@@ -234,77 +248,6 @@ static enum peri_status parse_request_line(
     return PERI_OK;
 }
 
-static enum peri_status parse_header(struct peri_http_head *head, char *line, struct peri_http_refusal *refusal)
-{
-    if (head->header_count == PERI_HTTP_HEADERS_MAX)
-        return refuse(refusal, 431, "the request has too many header lines");
-    if (*line == ' ' || *line == '\t')
-        return refuse(refusal, 400, "folded header lines are not allowed");
-    char *colon = strchr(line, ':');
-    if (!colon || !peri_http_is_token(line, (size_t)(colon - line)))
-        return refuse(refusal, 400, "a header line must be a token, a colon and a value");
-    *colon = '\0';
-    char *value = colon + 1 + strspn(colon + 1, " \t");
-    size_t len = strlen(value);
-    while (len > 0 && (value[len - 1] == ' ' || value[len - 1] == '\t'))
-        value[--len] = '\0';
-    head->headers[head->header_count++] = (struct peri_http_pair){line, value};
-    return PERI_OK;
-}
-
-/* The one header of that name, NULL for none; *ret_count how many there are. */
-static const char *only(const struct peri_http_head *head, const char *name, int *ret_count)
-{
-    const char *value = NULL;
-    *ret_count = 0;
-    for (size_t i = 0; i < head->header_count; i++) {
-        if (strcasecmp(head->headers[i].name, name) == 0) {
-            value = head->headers[i].value;
-            ++*ret_count;
-        }
-    }
-    return value;
-}
-
-static enum peri_status check_length(struct peri_http_head *head, struct peri_http_refusal *refusal)
-{
-    int lengths, encodings;
-    const char *length = only(head, "Content-Length", &lengths);
-    const char *encoding = only(head, "Transfer-Encoding", &encodings);
-    head->content_length = -1;
-    if (lengths > 1)
-        return refuse(refusal, 400, "Content-Length is given more than once");
-    if (encodings > 1)
-        return refuse(refusal, 400, "Transfer-Encoding is given more than once");
-    if (length && encoding)
-        return refuse(refusal, 400, "Content-Length and Transfer-Encoding exclude each other");
-    if (encoding && (strcasecmp(encoding, "chunked") != 0 || head->minor == 0))
-        return refuse(refusal, 400, "the only Transfer-Encoding allowed is chunked, on HTTP/1.1");
-    if (length) {
-        long long n = 0;
-        if (!*length || strspn(length, "0123456789") != strlen(length) || strlen(length) > 18 ||
-            !peri_parse_i64(length, &n))
-            return refuse(refusal, 400, "Content-Length must be a decimal number");
-        head->content_length = n;
-    }
-    head->chunked = encoding != NULL;
-    if (strcmp(head->method, "HEAD") == 0 && (head->chunked || head->content_length > 0))
-        return refuse(refusal, 400, "a HEAD request has no body");
-    return PERI_OK;
-}
-
-static enum peri_status check_host(const struct peri_http_head *head, struct peri_http_refusal *refusal)
-{
-    int hosts;
-    const char *host = only(head, "Host", &hosts);
-    if (hosts > 1 || (hosts == 0 && head->minor == 1))
-        return refuse(refusal, 400, "exactly one Host header is needed");
-    for (; host && *host; host++)
-        if ((unsigned char)*host <= 0x20 || (unsigned char)*host >= 0x7F || strchr("\"#,/<>?@\\^`{|}", *host))
-            return refuse(refusal, 400, "the Host header is not a host name");
-    return PERI_OK;
-}
-
 /* True when the comma-separated list holds the word. */
 static bool has_word(const char *list, const char *word)
 {
@@ -319,21 +262,103 @@ static bool has_word(const char *list, const char *word)
     return false;
 }
 
-static enum peri_status check_headers(struct peri_http_head *head, struct peri_http_refusal *refusal)
+/* What the frame of the request depends on; counts of those that must be there once at most. */
+struct framing {
+    const char *host, *length, *encoding, *expect;
+    int hosts, lengths, encodings;
+};
+
+static void note_header(
+    struct peri_http_head *head, const char *name, size_t len, const char *value, struct framing *noted)
 {
-    enum peri_status st = check_host(head, refusal);
+    if (len == 4 && strcasecmp(name, "Host") == 0) {
+        noted->host = value;
+        noted->hosts++;
+    } else if (len == 14 && strcasecmp(name, "Content-Length") == 0) {
+        noted->length = value;
+        noted->lengths++;
+    } else if (len == 17 && strcasecmp(name, "Transfer-Encoding") == 0) {
+        noted->encoding = value;
+        noted->encodings++;
+    } else if (len == 10 && strcasecmp(name, "Connection") == 0) {
+        head->close |= has_word(value, "close");
+    } else if (len == 6 && !noted->expect && strcasecmp(name, "Expect") == 0) {
+        noted->expect = value;
+    }
+}
+
+static enum peri_status parse_header(
+    struct peri_http_head *head, char *line, size_t line_len, struct framing *noted, struct peri_http_refusal *refusal)
+{
+    if (head->header_count == PERI_HTTP_HEADERS_MAX)
+        return refuse(refusal, 431, "the request has too many header lines");
+    if (*line == ' ' || *line == '\t')
+        return refuse(refusal, 400, "folded header lines are not allowed");
+    char *colon = memchr(line, ':', line_len), *end = line + line_len;
+    if (!colon || !peri_http_is_token(line, (size_t)(colon - line)))
+        return refuse(refusal, 400, "a header line must be a token, a colon and a value");
+    *colon = '\0';
+    char *value = colon + 1;
+    while (value < end && (*value == ' ' || *value == '\t'))
+        value++;
+    while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
+        *--end = '\0';
+    head->headers[head->header_count++] = (struct peri_http_pair){line, value};
+    note_header(head, line, (size_t)(colon - line), value, noted);
+    return PERI_OK;
+}
+
+static enum peri_status check_length(
+    struct peri_http_head *head, const struct framing *noted, struct peri_http_refusal *refusal)
+{
+    const char *length = noted->length, *encoding = noted->encoding;
+    head->content_length = -1;
+    if (noted->lengths > 1)
+        return refuse(refusal, 400, "Content-Length is given more than once");
+    if (noted->encodings > 1)
+        return refuse(refusal, 400, "Transfer-Encoding is given more than once");
+    if (length && encoding)
+        return refuse(refusal, 400, "Content-Length and Transfer-Encoding exclude each other");
+    if (encoding && (strcasecmp(encoding, "chunked") != 0 || head->minor == 0))
+        return refuse(refusal, 400, "the only Transfer-Encoding allowed is chunked, on HTTP/1.1");
+    if (length) {
+        size_t digits = 0;
+        int64_t n = 0;
+        for (; length[digits] >= '0' && length[digits] <= '9' && digits < 18; digits++)
+            n = n * 10 + (length[digits] - '0');
+        if (digits == 0 || length[digits])
+            return refuse(refusal, 400, "Content-Length must be a decimal number");
+        head->content_length = n;
+    }
+    head->chunked = encoding != NULL;
+    if (strcmp(head->method, "HEAD") == 0 && (head->chunked || head->content_length > 0))
+        return refuse(refusal, 400, "a HEAD request has no body");
+    return PERI_OK;
+}
+
+static enum peri_status check_host(
+    const struct peri_http_head *head, const struct framing *noted, struct peri_http_refusal *refusal)
+{
+    if (noted->hosts > 1 || (noted->hosts == 0 && head->minor == 1))
+        return refuse(refusal, 400, "exactly one Host header is needed");
+    for (const char *host = noted->host; host && *host; host++)
+        if ((unsigned char)*host <= 0x20 || (unsigned char)*host >= 0x7F || strchr("\"#,/<>?@\\^`{|}", *host))
+            return refuse(refusal, 400, "the Host header is not a host name");
+    return PERI_OK;
+}
+
+static enum peri_status check_headers(
+    struct peri_http_head *head, const struct framing *noted, struct peri_http_refusal *refusal)
+{
+    enum peri_status st = check_host(head, noted, refusal);
     if (st == PERI_OK)
-        st = check_length(head, refusal);
+        st = check_length(head, noted, refusal);
     if (st)
         return st;
-    head->close = head->minor == 0;
-    for (size_t i = 0; i < head->header_count; i++)
-        if (strcasecmp(head->headers[i].name, "Connection") == 0 && has_word(head->headers[i].value, "close"))
-            head->close = true;
-    const char *expect = peri_http_head_get(head, "Expect");
-    if (expect && strcasecmp(expect, "100-continue") != 0)
+    head->close |= head->minor == 0;
+    if (noted->expect && strcasecmp(noted->expect, "100-continue") != 0)
         return refuse(refusal, 417, "the only expectation known is 100-continue");
-    head->expect = expect && head->minor == 1;
+    head->expect = noted->expect && head->minor == 1;
     return PERI_OK;
 }
 
@@ -344,10 +369,11 @@ enum peri_status peri_http_head_parse(
     enum peri_status st = PERI_EINVAL;
     char *target = NULL, *at = text, *end;
     *ret_refusal = (struct peri_http_refusal){400, "the header block is malformed"};
+    struct framing noted = {0};
     size_t lines = 1;
     for (const char *p = text; lines < PERI_HTTP_HEADERS_MAX && (p = memchr(p, '\n', len - (size_t)(p - text))); p++)
         lines++;
-    head.headers = malloc(lines * sizeof(*head.headers));
+    head.headers = peri_pool_alloc(lines * sizeof(*head.headers));
     if (!head.headers) {
         st = PERI_ENOMEM;
         goto out;
@@ -356,9 +382,11 @@ enum peri_status peri_http_head_parse(
         *end = '\0';
         if (end == at && line > 0)
             break;
-        if (strlen(at) != (size_t)(end - at) || !peri_http_is_value(at, (size_t)(end - at)))
+        st = PERI_EINVAL;
+        if (!peri_http_is_value(at, (size_t)(end - at))) /* nor is there a NUL */
             goto out;
-        st = line == 0 ? parse_request_line(&head, at, &target, ret_refusal) : parse_header(&head, at, ret_refusal);
+        st = line == 0 ? parse_request_line(&head, at, &target, ret_refusal)
+                       : parse_header(&head, at, (size_t)(end - at), &noted, ret_refusal);
         if (st)
             goto out;
         at = end + 2;
@@ -368,7 +396,7 @@ enum peri_status peri_http_head_parse(
         goto out;
     st = parse_target(&head, target, ret_refusal);
     if (st == PERI_OK)
-        st = check_headers(&head, ret_refusal);
+        st = check_headers(&head, &noted, ret_refusal);
 out:
     if (st) {
         peri_http_head_finish(&head);
@@ -383,7 +411,8 @@ void peri_http_head_finish(struct peri_http_head *head)
 {
     free(head->text);
     free(head->extra);
-    free(head->headers);
+    if (head->headers)
+        peri_pool_free(head->headers);
     free(head->query);
     memset(head, 0, sizeof(*head));
 }
@@ -391,7 +420,7 @@ void peri_http_head_finish(struct peri_http_head *head)
 const char *peri_http_head_get(const struct peri_http_head *head, const char *name)
 {
     for (size_t i = 0; i < head->header_count; i++)
-        if (strcasecmp(head->headers[i].name, name) == 0)
+        if ((*head->headers[i].name | 0x20) == (*name | 0x20) && strcasecmp(head->headers[i].name, name) == 0)
             return head->headers[i].value;
     return NULL;
 }

@@ -88,7 +88,7 @@ static enum peri_status check_data(struct ce_reader *r, const char *text, size_t
 static enum peri_status set_bytes(
     struct ce_reader *r, const char *media_type, const char *bytes, size_t len, struct payload *ret)
 {
-    if (media_type && peri_ce_media_type_json(media_type)) {
+    if (r->json || (media_type && peri_ce_media_type_json(media_type))) {
         ret->text = (struct peri_event_text){bytes, len};
         return check_data(r, bytes, len);
     }
@@ -154,10 +154,21 @@ static void on_header(void *arg, const char *name, const char *value)
 static enum peri_status put_content_type(struct ce_reader *r, struct ce_attributes *attrs, const char *content_type)
 {
     static const struct peri_event_text name = {"datacontenttype", 15};
-    size_t len = strlen(content_type);
-    if (!peri_utf8_valid(content_type, len, NULL) || !peri_ce_media_type_valid(content_type))
+    struct peri_event_text text = {content_type, strlen(content_type)};
+    struct peri_ce_scratch *scratch = r->scratch;
+    if (*content_type && strcmp(content_type, scratch->json_type) == 0) { /* is the one of most events */
+        attrs->known[CE_DATACONTENTTYPE] = text;
+        attrs->size += name.len + text.len;
+        r->json = true;
+        return PERI_OK;
+    }
+    if (!peri_utf8_valid(content_type, text.len, NULL) || !peri_ce_media_type_valid(content_type))
         return peri_error_set(r->err, PERI_EINVAL, NULL, "Content-Type is no media type");
-    return ce_put_text(r, attrs, name, (struct peri_event_text){content_type, len});
+    enum peri_status st = ce_put_text(r, attrs, name, text);
+    r->json = st == PERI_OK && peri_ce_media_type_is(content_type, "application/json");
+    if (r->json && text.len < sizeof(scratch->json_type))
+        memcpy(scratch->json_type, content_type, text.len + 1);
+    return st;
 }
 
 static enum peri_status read_binary(struct ce_reader *r, const char *content_type)

@@ -99,12 +99,9 @@ static int hex(char c)
 }
 
 /* Printable ASCII that means itself. */
-static size_t plain_length(const char *value)
+static bool is_plain(const char *value, size_t len)
 {
-    size_t n = 0;
-    while (value[n] >= 0x20 && value[n] <= 0x7E && value[n] != '%' && value[n] != '"')
-        n++;
-    return n;
+    return peri_ascii_span(value, len) == len && !memchr(value, '%', len) && !memchr(value, '"', len);
 }
 
 /* In place: the result is never longer. */
@@ -158,14 +155,14 @@ static enum peri_status unquote(const char *name, const char *value, char *to, s
 enum peri_status ce_decode_header(struct ce_reader *r, const char *name, const char *value, struct peri_event_text *ret)
 {
     value = skip_blanks(value);
-    size_t len = plain_length(value);
-    if (!value[len]) { /* most of them */
+    size_t len = strlen(value);
+    if (is_plain(value, len)) { /* most of them */
         while (len > 0 && value[len - 1] == ' ')
             len--;
         *ret = (struct peri_event_text){value, len};
         return PERI_OK;
     }
-    char *text = ce_room(r, strlen(value) + 1);
+    char *text = ce_room(r, len + 1);
     if (!text)
         return PERI_ENOMEM;
     enum peri_status st = unquote(name, value, text, &len, r->err);
@@ -182,12 +179,8 @@ enum peri_status ce_decode_header(struct ce_reader *r, const char *name, const c
 
 static bool text_allowed(const char *s, size_t len)
 {
-    for (size_t i = 0; i < len;) {
-        unsigned c = (unsigned char)s[i];
-        if (c >= 0x20 && c < 0x7F) {
-            i++;
-            continue;
-        }
+    for (size_t i = peri_ascii_span(s, len); i < len; i += peri_ascii_span(s + i, len - i)) {
+        unsigned c;
         i += peri_utf8_decode(s + i, len - i, &c);
         if (c < 0x20 || (c >= 0x7F && c <= 0x9F) || (c >= 0xFDD0 && c <= 0xFDEF) || (c & 0xFFFE) == 0xFFFE)
             return false;

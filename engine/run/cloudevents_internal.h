@@ -14,11 +14,13 @@
 /* Internal to cloudevents*.c. */
 
 #define CE_SOURCE_KEPT 128
+#define CE_TYPE_KEPT 64
 
 struct peri_ce_scratch {
     struct matcher_scan scan;
     char source[CE_SOURCE_KEPT]; /* the last one that was checked, so that a sender's next event need not be */
     size_t source_len;
+    char json_type[CE_TYPE_KEPT]; /* the same of a Content-Type, "application/json" in some form */
 };
 
 struct ce_reader {
@@ -28,6 +30,7 @@ struct ce_reader {
     struct peri_error *err;
     struct peri_ce_scratch *scratch;
     struct peri_arena *arena; /* texts that had to be decoded; NULL while there are none */
+    bool json;                /* the body is declared to be application/json */
     bool walking;             /* by what the scan of the body has found: no other text may be scanned */
 };
 
