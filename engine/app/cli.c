@@ -223,11 +223,17 @@ int peri_cli_usage(struct peri_cli *cli, const char *command, const char *fmt, .
 static int print_help(FILE *out)
 {
     fputs("Usage: perigee COMMAND [ARGUMENT...]\n\nA rules engine and automation service: events in, YAML rules, "
-          "actions out.\n\nCommands:\n",
+          "actions out.\n",
         out);
-    for (const struct peri_command *c = peri_commands; c->name; c++)
+    for (const struct peri_command *c = peri_commands; c->name; c++) {
+        if (c->group)
+            fprintf(out, "\n%s:\n", c->group);
         fprintf(out, "  %-10s %s\n", c->name, c->summary);
-    fputs("\n`perigee COMMAND --help' explains each. Every command takes --json and --config FILE.\n"
+    }
+    fputs("\nTo begin: `perigee run' in one terminal, `perigee emit demo.Hello '{\"name\": \"Ada\"}' --wait' in "
+          "another;\n"
+          "README.md goes on from there.\n"
+          "`perigee COMMAND --help' explains each command; all take --json and --config FILE.\n"
           "Exit codes: 0 done; 1 no, or findings; 2 wrong usage; 69 the service is not reachable; 70 internal error.\n",
         out);
     return PERI_EXIT_OK;

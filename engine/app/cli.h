@@ -52,6 +52,7 @@ struct peri_usage_text {
 };
 
 struct peri_command {
+    const char *group; /* heading of it and those behind it in the help; NULL: that of the one before */
     const char *name, *summary;
     int (*run)(struct peri_cli *cli, int argc, char **argv);
 };

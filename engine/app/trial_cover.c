@@ -71,7 +71,9 @@ static void cover_verdicts(struct peri_trial_cover *cover, const struct peri_val
     for (size_t i = 0; i < peri_value_count(verdicts); i++) {
         const struct peri_value *v = peri_list_at(verdicts, i);
         const char *rule = peri_map_text(v, "rule"), *trigger = peri_map_text(v, "trigger");
-        bool refused = peri_streq(peri_map_text(v, "at"), "match");
+        const char *reason = peri_map_text(v, "reason"); /* of `for`, which hears what does not match too */
+        bool refused =
+            peri_streq(peri_map_text(v, "at"), "match") || (reason && peri_str_starts(reason, "it does not match"));
         if (rule && trigger)
             note(cover, rule, "match ", trigger, refused ? SEEN_FALSE : SEEN_TRUE);
     }

@@ -421,6 +421,19 @@ class Tools(harness.Case):
         rule, = self.run_tool("--coverage", tests, rule=rule, expect=0)
         self.assertEqual(rule["not_covered"], [])
 
+    def test_coverage_of_a_trigger_with_for(self):
+        rule = "name: Knock\ntrigger: {event: a.B, match: {x: [1]}, for: 1m}\nactions:\n  - stop: true\n"
+        tests = """  - name: t
+    steps:
+      - {event: a.B, data: {x: %d}}
+      - {event: a.B, data: {x: 1}}
+      - {advance: 1m, expect: {runs: {knock: succeeded}}}
+"""
+        rule_1, = self.run_tool("--coverage", tests % 1, rule=rule, expect=0)
+        self.assertEqual([f["message"] for f in rule_1["not_covered"]], ["the match of the trigger t1 was never false"])
+        rule_2, = self.run_tool("--coverage", tests % 2, rule=rule, expect=0)
+        self.assertEqual(rule_2["not_covered"], [])
+
     def test_edits_and_what_becomes_of_runs(self):
         rule = "name: Knock\ntrigger: {event: a.B}\n%sactions:\n  - delay: 1h\n  - {operator: core.log, params: {message: old}}\n"
         steps = """
