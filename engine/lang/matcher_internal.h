@@ -194,8 +194,8 @@ struct matcher_skip {
 struct peri_matcher_scratch {
     const struct peri_matcher *m;
     struct matcher_scan scan;
-    uint32_t open_at; /* the next container to be met */
-    uint32_t stamp;   /* of this event */
+    size_t bracket_at; /* the next bracket to be met */
+    uint32_t stamp;    /* of this event */
     struct matcher_slots *slots;
     size_t slot_cap;
     uint32_t *marks; /* by pattern: found in this event */

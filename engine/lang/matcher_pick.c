@@ -164,11 +164,11 @@ static uint32_t scalar_at(struct peri_matcher_scratch *r, uint32_t path, uint32_
 static void pick_object(struct peri_matcher_scratch *r, uint32_t path, uint32_t item, uint32_t at, uint32_t end);
 static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t item, uint32_t at, uint32_t end);
 
-/* The container that opens next. Returns its end. */
+/* The container whose bracket is the next one. Returns its end. */
 static uint32_t container(struct peri_matcher_scratch *r, uint32_t path, uint32_t parent)
 {
-    const struct matcher_open *open = &r->scan.opens[r->open_at];
-    uint32_t at = open->at, end = open->end, next = open->next;
+    size_t opening = r->bracket_at, closing = matcher_scan_closing(&r->scan, opening);
+    uint32_t at = r->scan.brackets[opening], end = r->scan.brackets[closing];
     const struct matcher_path *p = path == MATCHER_NONE ? NULL : &r->m->paths[path];
     bool object = r->scan.text[at] == '{';
     if (p && (!object || p->child_count)) {
@@ -177,7 +177,7 @@ static uint32_t container(struct peri_matcher_scratch *r, uint32_t path, uint32_
             !push(r, &(struct matcher_item){
                          .path = path, .parent = parent, .kind = object ? PERI_JSON_OBJECT : PERI_JSON_ARRAY}))
             return end;
-        r->open_at++;
+        r->bracket_at++;
         if (object) {
             if (p->kept)
                 occupy(r, path, item);
@@ -189,7 +189,7 @@ static uint32_t container(struct peri_matcher_scratch *r, uint32_t path, uint32_
         if (p->kept)
             r->items[item].end = (uint32_t)r->item_count;
     }
-    r->open_at = next;
+    r->bracket_at = closing + 1;
     return end;
 }
 
@@ -197,7 +197,7 @@ static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t i
 {
     const char *text = r->scan.text;
     if (r->m->paths[path].field == MATCHER_NONE) { /* only containers can have what is wanted */
-        while (r->open_at < r->scan.open_count && r->scan.opens[r->open_at].at < end)
+        while (r->scan.brackets[r->bracket_at] < end)
             container(r, path, item);
         return;
     }
@@ -250,7 +250,7 @@ static void pick_object(struct peri_matcher_scratch *r, uint32_t id, uint32_t it
 
 void matcher_pick(struct peri_matcher_scratch *r)
 {
-    r->open_at = 0;
+    r->bracket_at = 0;
     if (r->m->paths[0].child_count)
         container(r, 0, MATCHER_NONE);
 }

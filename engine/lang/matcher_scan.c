@@ -8,9 +8,27 @@
 #include "base/vec.h"
 #include "lang/matcher_scan_core.h"
 
-bool matcher_scan_grow(struct matcher_scan *scan, size_t more)
+static bool blank(char c)
 {
-    return peri_vec_grow(&scan->opens, &scan->open_cap, scan->open_count + more, sizeof(*scan->opens));
+    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
+}
+
+bool matcher_scan_grow(struct matcher_scan *scan, size_t need)
+{
+    size_t cap = scan->bracket_cap, level_cap = cap;
+    if (!peri_vec_grow(&scan->brackets, &cap, need, sizeof(*scan->brackets)) ||
+        !peri_vec_grow(&scan->levels, &level_cap, need, 1))
+        return false;
+    scan->bracket_cap = cap;
+    return true;
+}
+
+bool matcher_scan_empty(const unsigned char *text, size_t end)
+{
+    do
+        end--;
+    while (blank((char)text[end]));
+    return text[end] != ',';
 }
 
 /* --- what is done byte by byte --- */
@@ -129,7 +147,9 @@ static bool has_avx2(void)
 static bool has_avx512(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("vpclmulqdq");
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("popcnt") &&
+           __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("gfni");
 }
 #endif
 
@@ -169,17 +189,10 @@ static bool make_room(struct matcher_scan *scan, size_t len)
     return true;
 }
 
-static bool blank(char c)
-{
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
-/* Everything is closed, and nothing comes after the object. */
+/* Nothing comes after the object, and all of the text is UTF-8. */
 static bool complete(const struct scan_common *c)
 {
-    if (c->depth || !c->root_end)
-        return false;
-    for (size_t i = c->root_end + 1; i < c->len; i++)
+    for (size_t i = c->out->brackets[c->out->bracket_count - 1] + 1; i < c->len; i++)
         if (!blank((char)c->text[i]))
             return false;
     if (!c->high_end)
@@ -200,15 +213,10 @@ static enum matcher_scan_result run(
         return MATCHER_SCAN_NOMEM;
     scan->text = text;
     scan->len = len;
-    scan->open_count = 0;
+    scan->bracket_count = 0;
     scan->slashes = scan->long_numbers = false;
-    struct scan_common c; /* most of `open` is never used */
-    memset(&c, 0, offsetof(struct scan_common, open));
-    c.out = scan;
-    c.text = (const unsigned char *)text;
-    c.len = len;
-    c.low_at = 1;
-    c.numbers = document;
+    struct scan_common c = {
+        .out = scan, .text = (const unsigned char *)text, .len = len, .low_at = 1, .numbers = document};
     bool right = kernel->run(&c);
     if (c.nomem)
         return MATCHER_SCAN_NOMEM;
@@ -258,6 +266,7 @@ void matcher_scan_finish(struct matcher_scan *scan)
 {
     free(scan->quotes);
     free(scan->colons);
-    free(scan->opens);
+    free(scan->brackets);
+    free(scan->levels);
     *scan = (struct matcher_scan){0};
 }

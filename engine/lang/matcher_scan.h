@@ -5,13 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The first pass over an event: is it valid JSON from end to end, and where are its quotes, colons and containers? */
-
-struct matcher_open {
-    uint32_t at, end; /* where the bracket stands, and the one that closes it */
-    uint32_t next;    /* the first container that opens after the end */
-};
 
 /* Zeroed before the first scan; used again and again without further memory. */
 struct matcher_scan {
@@ -19,8 +15,9 @@ struct matcher_scan {
     size_t len;
     uint64_t *quotes, *colons; /* a bit for each byte of the text: quotes that begin or end a string; colons outside */
     size_t block_cap;
-    struct matcher_open *opens; /* all { and [ in order */
-    size_t open_count, open_cap;
+    uint32_t *brackets;    /* where the brackets are, in order */
+    unsigned char *levels; /* of how many containers is a bracket inside, not counting its own? */
+    size_t bracket_count, bracket_cap;
     bool slashes;      /* there are escapes */
     bool long_numbers; /* matcher_scan_document: with an exponent, or 19 digits in a row */
 };
@@ -38,6 +35,22 @@ enum matcher_scan_result matcher_scan(struct matcher_scan *scan, const char *tex
 enum matcher_scan_result matcher_scan_document(struct matcher_scan *scan, const char *text, size_t len);
 void matcher_scan_finish(struct matcher_scan *scan);
 #define MATCHER_SCAN_MAX (UINT32_MAX / 2)
+
+/* The bracket that closes the container of another one. */
+static inline size_t matcher_scan_closing(const struct matcher_scan *scan, size_t opening)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), level = scan->levels[opening] * ones;
+    for (size_t i = opening + 1;; i += 8) { /* there is room behind the last one */
+        uint64_t w;
+        memcpy(&w, scan->levels + i, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        w = __builtin_bswap64(w);
+#endif
+        w = ((w ^ level) - ones) & ~(w ^ level) & ones << 7; /* the lowest bit is that of the first one */
+        if (w)
+            return i + (size_t)__builtin_ctzll(w) / 8;
+    }
+}
 
 /* The name of what the machine's processor is scanned with; index counts from 0, NULL ends. For tests and benchmarks,
  * which may also choose one: false when the processor lacks it. */

@@ -1,71 +1,314 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel for x86-64 with AVX-512. */
+/* The kernel for x86-64 with AVX-512 as processors have it since 2019. A table gives each byte a code of eight bits;
+ * bit k of 512 codes is then one vector, the k-th plane, and each class of characters a function of a few planes. */
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 
 #define SCAN_LANES 8
-#define SCAN_TARGET __attribute__((target("avx512f,avx512bw,avx2,bmi,bmi2,vpclmulqdq")))
+#define SCAN_TARGET                                                                                                    \
+    __attribute__((                                                                                                    \
+        target("avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,avx2,bmi,bmi2,popcnt,pclmul,vpclmulqdq,gfni")))
 #define SCAN_ANY(v) (_mm512_test_epi64_mask((__m512i)(v), (__m512i)(v)) != 0)
+#define SCAN_ANY_TOP(v) (_mm512_movepi64_mask((__m512i)(v)) != 0)
+#define SCAN_SHIFT(v, before, n) ((scan_lanes)_mm512_shldi_epi64((__m512i)(v), (__m512i)(before), n))
 /* Multiplied without carries by all ones, words of even and of odd lanes apart. */
 #define SCAN_PREFIX(v)                                                                                                 \
     (scan_lanes) _mm512_unpacklo_epi64(_mm512_clmulepi64_epi128((__m512i)(v), _mm512_set1_epi8(-1), 0),                \
         _mm512_clmulepi64_epi128((__m512i)(v), _mm512_set1_epi8(-1), 1))
+#define SCAN_OWN
 #include "lang/matcher_scan_core.h"
 
-struct constants {
-    __m512i bit, quote, slash, open, close, comma, colon, zero, nine, dot, minus, newline, tab, back;
+/* All short loops are unrolled, so that their arrays stay in registers. */
+
+/* Planes 0 to 2: tokens. Planes 3 to 6: what numbers and words are made of, words with plane 6; so have the brackets of
+ * objects. Plane 7: control. */
+enum {
+    CODE_BLANK = 1,
+    CODE_QUOTE = 2,
+    CODE_SLASH = 3,
+    CODE_OPEN = 4,
+    CODE_CLOSE = 5,
+    CODE_COMMA = 6,
+    CODE_COLON = 7,
+    CODE_ZERO = 1 << 3,
+    CODE_DOT = 2 << 3,
+    CODE_DIGIT = 3 << 3,
+    CODE_MINUS = 4 << 3,
+    CODE_PLUS = 5 << 3,
+    CODE_EXP = 6 << 3, /* e; E has the next one */
+    CODE_LETTER = 8 << 3,
+    CODE_CONTROL = 1 << 7
 };
 
-/* A constant that stays in its register. */
-SCAN_INLINE __m512i all(char c)
+static const unsigned char codes[128] = {
+    [0x00 ... 0x08] = CODE_CONTROL,
+    ['\t'] = CODE_CONTROL | CODE_BLANK,
+    ['\n'] = CODE_CONTROL | CODE_BLANK,
+    [0x0b ... 0x0c] = CODE_CONTROL,
+    ['\r'] = CODE_CONTROL | CODE_BLANK,
+    [0x0e ... 0x1f] = CODE_CONTROL,
+    [' '] = CODE_BLANK,
+    ['"'] = CODE_QUOTE,
+    ['\\'] = CODE_SLASH,
+    ['{'] = CODE_OPEN | CODE_LETTER,
+    ['['] = CODE_OPEN,
+    ['}'] = CODE_CLOSE | CODE_LETTER,
+    [']'] = CODE_CLOSE,
+    [','] = CODE_COMMA,
+    [':'] = CODE_COLON,
+    ['0'] = CODE_ZERO,
+    ['1' ... '9'] = CODE_DIGIT,
+    ['.'] = CODE_DOT,
+    ['-'] = CODE_MINUS,
+    ['+'] = CODE_PLUS,
+    ['e'] = CODE_EXP,
+    ['E'] = CODE_EXP | 1 << 3,
+    ['t'] = CODE_LETTER,
+    ['r'] = CODE_LETTER | 1 << 3,
+    ['u'] = CODE_LETTER | 2 << 3,
+    ['f'] = CODE_LETTER | 3 << 3,
+    ['a'] = CODE_LETTER | 4 << 3,
+    ['l'] = CODE_LETTER | 5 << 3,
+    ['s'] = CODE_LETTER | 6 << 3,
+    ['n'] = CODE_LETTER | 7 << 3,
+};
+
+/* Where the bits of three planes, the highest first, are the number n, or any of them: bit n of the last argument. */
+#define ONE_OF(high, middle, low, numbers)                                                                             \
+    ((scan_lanes)_mm512_ternarylogic_epi64((__m512i)(high), (__m512i)(middle), (__m512i)(low), numbers))
+
+/* 64 codes, in words of eight bytes backwards: the bits of each plane together, one word for each plane. */
+SCAN_INLINE __m512i planes_of(__m512i code)
 {
-    __m512i v = _mm512_set1_epi8(c);
-    __asm__("" : "+v"(v));
-    return v;
+    const __m512i bits = _mm512_set1_epi64(INT64_C(0x8040201008040201));
+    const __m512i columns = _mm512_set_epi64(INT64_C(0x3f372f271f170f07), INT64_C(0x3e362e261e160e06),
+        INT64_C(0x3d352d251d150d05), INT64_C(0x3c342c241c140c04), INT64_C(0x3b332b231b130b03),
+        INT64_C(0x3a322a221a120a02), INT64_C(0x3931292119110901), INT64_C(0x3830282018100800));
+    return _mm512_permutexvar_epi8(columns, _mm512_gf2p8affine_epi64_epi8(bits, code, 0));
 }
 
-SCAN_INLINE __m512i block(__m512i v, const struct constants *k, size_t lane, struct scan_masks *m)
+/* Word k of block b becomes word b of plane k. */
+SCAN_INLINE void transpose(__m512i v[8])
 {
-    __m512i lower = _mm512_or_si512(v, k->bit);
-    uint64_t control = _mm512_cmplt_epu8_mask(v, k->bit), blank = _mm512_cmpeq_epi8_mask(v, k->bit);
-    uint64_t slash = _mm512_cmpeq_epi8_mask(v, k->slash);
-    if (control) {
-        blank |= _mm512_cmpeq_epi8_mask(v, k->newline) | _mm512_cmpeq_epi8_mask(v, k->tab) |
-                 _mm512_cmpeq_epi8_mask(v, k->back);
-        m->control[lane] = control;
-        m->controls = 1;
+    __m512i pair[8], four[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 4; i++) {
+        pair[i] = _mm512_unpacklo_epi64(v[2 * i], v[2 * i + 1]);
+        pair[4 + i] = _mm512_unpackhi_epi64(v[2 * i], v[2 * i + 1]);
     }
-    if (slash) {
-        m->slash[lane] = slash;
-        m->slashes = 1;
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i += 2) {
+        four[i] = _mm512_shuffle_i64x2(pair[i], pair[i + 1], 0x88);
+        four[i + 1] = _mm512_shuffle_i64x2(pair[i], pair[i + 1], 0xdd);
     }
-    m->quote[lane] = _mm512_cmpeq_epi8_mask(v, k->quote);
-    m->open[lane] = _mm512_cmpeq_epi8_mask(lower, k->open);
-    m->close[lane] = _mm512_cmpeq_epi8_mask(lower, k->close);
-    m->comma[lane] = _mm512_cmpeq_epi8_mask(v, k->comma);
-    m->colon[lane] = _mm512_cmpeq_epi8_mask(v, k->colon);
-    m->blank[lane] = blank;
-    m->digit[lane] = _mm512_cmple_epu8_mask(_mm512_sub_epi8(v, k->zero), k->nine);
-    m->zero[lane] = _mm512_cmpeq_epi8_mask(v, k->zero);
-    m->dot[lane] = _mm512_cmpeq_epi8_mask(v, k->dot);
-    m->minus[lane] = _mm512_cmpeq_epi8_mask(v, k->minus);
-    return v;
+#pragma GCC unroll 8
+    for (int odd = 0; odd < 2; odd++) {
+        const __m512i *from = four + 4 * odd;
+        v[odd] = _mm512_shuffle_i64x2(from[0], from[2], 0x88);
+        v[2 + odd] = _mm512_shuffle_i64x2(from[1], from[3], 0x88);
+        v[4 + odd] = _mm512_shuffle_i64x2(from[0], from[2], 0xdd);
+        v[6 + odd] = _mm512_shuffle_i64x2(from[1], from[3], 0xdd);
+    }
 }
 
 SCAN_INLINE void masks(const unsigned char *p, size_t n, struct scan_masks *m)
 {
-    const struct constants k = {all(0x20), all('"'), all('\\'), all('{'), all('}'), all(','), all(':'), all('0'),
-        all(9), all('.'), all('-'), all('\n'), all('\t'), all('\r')};
-    __m512i high = _mm512_setzero_si512();
-    for (size_t i = 0; i < n / SCAN_BLOCK; i++)
-        high = _mm512_or_si512(high, block(_mm512_loadu_si512(p + i * SCAN_BLOCK), &k, i, m));
-    if (n % SCAN_BLOCK) {
-        __mmask64 some = (UINT64_C(1) << n % SCAN_BLOCK) - 1;
-        size_t i = n / SCAN_BLOCK;
-        high = _mm512_or_si512(high, block(_mm512_maskz_loadu_epi8(some, p + i * SCAN_BLOCK), &k, i, m));
+    const __m512i low = _mm512_loadu_si512(codes), high = _mm512_loadu_si512(codes + 64);
+    const __m512i backwards = _mm512_set4_epi32(0x08090a0b, 0x0c0d0e0f, 0x00010203, 0x04050607); /* in each word */
+    __m512i v[8], beyond = _mm512_setzero_si512();
+    if (n == SCAN_STEP) {
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++)
+            v[i] = _mm512_loadu_si512(p + i * SCAN_BLOCK);
+    } else {
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++) {
+            long left = (long)n - i * SCAN_BLOCK;
+            __mmask64 some = left >= SCAN_BLOCK ? ~UINT64_C(0) : left > 0 ? _bzhi_u64(~UINT64_C(0), (unsigned)left) : 0;
+            v[i] = _mm512_maskz_loadu_epi8(some, p + i * SCAN_BLOCK);
+        }
     }
-    m->high = _mm512_movepi8_mask(high);
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        beyond = _mm512_or_si512(beyond, v[i]);
+    m->high = _mm512_movepi8_mask(beyond);
+    if (m->high) /* the table has none of these */
+#pragma GCC unroll 8
+        for (int i = 0; i < 8; i++)
+            v[i] = _mm512_mask_mov_epi8(v[i], _mm512_movepi8_mask(v[i]), _mm512_set1_epi8('_'));
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        v[i] = planes_of(_mm512_permutex2var_epi8(low, _mm512_shuffle_epi8(v[i], backwards), high));
+    transpose(v);
+    __m512i a = _mm512_andnot_si512(v[6], v[3]), b = _mm512_andnot_si512(v[6], v[4]),
+            c = _mm512_andnot_si512(v[6], v[5]);
+    m->blank = ONE_OF(v[2], v[1], v[0], 1 << CODE_BLANK);
+    m->quote = ONE_OF(v[2], v[1], v[0], 1 << CODE_QUOTE);
+    m->slash = ONE_OF(v[2], v[1], v[0], 1 << CODE_SLASH);
+    m->open = ONE_OF(v[2], v[1], v[0], 1 << CODE_OPEN);
+    m->close = ONE_OF(v[2], v[1], v[0], 1 << CODE_CLOSE);
+    m->comma = ONE_OF(v[2], v[1], v[0], 1 << CODE_COMMA);
+    m->colon = ONE_OF(v[2], v[1], v[0], 1 << CODE_COLON);
+    m->zero = ONE_OF(c, b, a, 1 << 1);
+    m->dot = ONE_OF(c, b, a, 1 << 2);
+    m->digit = ONE_OF(c, b, a, 1 << 1 | 1 << 3);
+    m->minus = ONE_OF(c, b, a, 1 << 4);
+    m->control = (scan_lanes)v[7];
+    m->slashes = SCAN_ANY(m->slash);
+    m->controls = SCAN_ANY(v[7]);
+#pragma GCC unroll 8
+    for (int i = 0; i < 4; i++)
+        m->letter[i] = (scan_lanes)v[3 + i];
+}
+
+/* One word: its first letters, and where the others must be. */
+SCAN_INLINE void one_word(struct scan_words *w, scan_lanes first, scan_lanes *last, const scan_lanes *rest, int count)
+{
+    scan_lanes before = SCAN_LANE_1(*last, first);
+    scan_lanes at[] = {SCAN_SHIFT(first, before, 1), SCAN_SHIFT(first, before, 2), SCAN_SHIFT(first, before, 3),
+        SCAN_SHIFT(first, before, 4), SCAN_SHIFT(first, before, 5)};
+    *last = first;
+    w->bytes |= first;
+#pragma GCC unroll 8
+    for (int i = 0; i < count; i++) {
+        w->wrong |= at[i] & ~rest[i];
+        w->bytes |= at[i];
+    }
+    w->wrong |= at[count] & w->scalar;
+}
+
+static __attribute__((noinline)) SCAN_TARGET void scan_words(struct scan_common *c, struct scan_words *w)
+{
+    const scan_lanes *p = w->planes;
+    scan_lanes word = p[3] & w->scalar, number = ~p[3] & w->scalar;
+    scan_lanes r = ONE_OF(p[2], p[1], p[0], 1 << 1) & word, u = ONE_OF(p[2], p[1], p[0], 1 << 2) & word,
+               a = ONE_OF(p[2], p[1], p[0], 1 << 4) & word, l = ONE_OF(p[2], p[1], p[0], 1 << 5) & word,
+               s = ONE_OF(p[2], p[1], p[0], 1 << 6) & word, e = ONE_OF(p[2], p[1], p[0], 1 << 6) & number;
+    scan_lanes t = ONE_OF(p[2], p[1], p[0], 1 << 0) & word & w->starts,
+               n = ONE_OF(p[2], p[1], p[0], 1 << 7) & word & w->starts,
+               f = ONE_OF(p[2], p[1], p[0], 1 << 3) & word & w->starts, first = t | n | f;
+    w->exp = ONE_OF(p[2], p[1], p[0], 1 << 6 | 1 << 7) & number;
+    w->plus = ONE_OF(p[2], p[1], p[0], 1 << 5) & number;
+    w->bytes = w->wrong = (scan_lanes){0};
+    one_word(w, t, &w->last[0], (const scan_lanes[]){r, u, e}, 3);
+    one_word(w, n, &w->last[1], (const scan_lanes[]){u, l, l}, 3);
+    one_word(w, f, &w->last[2], (const scan_lanes[]){a, l, s, e}, 4);
+    c->word_over = (unsigned)(first[SCAN_LANES - 1] >> 59);
+}
+
+SCAN_INLINE scan_lanes scan_through_long(scan_lanes begin, scan_lanes runs, scan_lanes *carry)
+{
+    const __m512i ones = _mm512_set1_epi8(-1);
+    scan_lanes sum = begin + runs;
+    /* Carries from word to word are an addition of eight bits: those that come out, and words that pass them on. */
+    unsigned full = _mm512_cmpeq_epi64_mask((__m512i)sum, ones);
+    unsigned in = _mm512_movepi64_mask((__m512i)(begin | (runs & ~sum))) * 2u + (unsigned)(*carry)[0] + full;
+    *carry = (scan_lanes)_mm512_set1_epi64(in >> 8);
+    sum = (scan_lanes)_mm512_mask_sub_epi64((__m512i)sum, (__mmask8)(in ^ full), (__m512i)sum, ones);
+    return sum & ~runs;
+}
+
+SCAN_INLINE uint64_t parity(uint64_t bits)
+{
+    return (uint64_t)_mm_cvtsi128_si64(_mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)bits), _mm_set1_epi8(-1), 0));
+}
+
+/* Each byte the sum of those up to it. */
+SCAN_INLINE __m512i sums(__m512i v)
+{
+    const __m512i last = _mm512_set1_epi8(15); /* of each part of 16 bytes */
+    v = _mm512_add_epi8(v, _mm512_bslli_epi128(v, 1));
+    v = _mm512_add_epi8(v, _mm512_bslli_epi128(v, 2));
+    v = _mm512_add_epi8(v, _mm512_bslli_epi128(v, 4));
+    v = _mm512_add_epi8(v, _mm512_bslli_epi128(v, 8));
+    __m512i part = _mm512_shuffle_epi8(v, last);
+    part = _mm512_add_epi8(part, _mm512_maskz_shuffle_i64x2(0xfc, part, part, 0x90));
+    part = _mm512_add_epi8(part, _mm512_maskz_shuffle_i64x2(0xf0, part, part, 0x40));
+    return _mm512_add_epi8(v, _mm512_maskz_shuffle_i64x2(0xfc, part, part, 0x90));
+}
+
+/* Up to 64 brackets at once, level by level. At each level opening and closing ones take turns. */
+static __attribute__((noinline)) SCAN_TARGET void pair_waiting(struct scan_common *c, size_t end)
+{
+    const __m512i one = _mm512_set1_epi8(1), none = _mm512_setzero_si512();
+    size_t count = c->waiting.count;
+    uint64_t all = _bzhi_u64(~UINT64_C(0), (unsigned)count), close = c->waiting.close, open = close ^ all;
+    uint64_t object = c->waiting.object, in_object = 0, outer = 0, stack = 0, wrong = 0;
+    __m512i behind = _mm512_add_epi8(_mm512_set1_epi8((char)c->depth),
+        sums(_mm512_mask_sub_epi8(_mm512_maskz_mov_epi8(all, one), close, none, one)));
+    __m512i level = _mm512_mask_sub_epi8(behind, open, behind, one);
+    wrong = _mm512_cmpge_epu8_mask(level, _mm512_set1_epi8(PERI_JSON_DEPTH)) & all;
+    _mm512_storeu_si512(c->out->levels + end - count, level);
+    uint64_t rest = all & ~wrong;
+    for (unsigned at = 0; rest; at++) { /* c->stack: bit 0 is the outermost */
+        uint64_t here = _mm512_mask_cmpeq_epi8_mask(all, level, _mm512_set1_epi8((char)at));
+        uint64_t inside = parity(here) ^ (0 - (uint64_t)(c->depth > at));
+        uint64_t objects = parity(here & object) ^ (0 - (c->stack >> at & 1));
+        wrong |= objects & ~inside;
+        in_object |= here & outer;
+        outer = objects;
+        stack |= objects >> 63 << at;
+        rest &= ~here;
+    }
+    wrong |= (in_object ^ c->waiting.colon) & open;
+    c->wrong |= wrong != 0;
+    c->stack = stack;
+    c->depth += (unsigned)(count - 2 * (size_t)__builtin_popcountll(close));
+    memset(&c->waiting, 0, sizeof(c->waiting));
+}
+
+SCAN_INLINE void scan_pair_rest(struct scan_common *c)
+{
+    pair_waiting(c, c->out->bracket_count);
+}
+
+SCAN_INLINE void put_waiting(struct scan_common *c, unsigned count, uint64_t close, uint64_t object, uint64_t colon)
+{
+    c->waiting.count = count;
+    c->waiting.close = close;
+    c->waiting.object = object;
+    c->waiting.colon = colon;
+}
+
+/* The places of sixteen of a block at once; few blocks have more. */
+SCAN_INLINE void scan_pair(struct scan_common *c, const struct scan_brackets *b, size_t base)
+{
+    const __m512i bytes = _mm512_set_epi8(63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45,
+        44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17,
+        16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    struct matcher_scan *out = c->out;
+    size_t n = out->bracket_count;
+    unsigned waiting = c->waiting.count;
+    uint64_t close = c->waiting.close, object = c->waiting.object, colon = c->waiting.colon;
+#pragma GCC unroll 8
+    for (size_t lane = 0; lane < SCAN_LANES; lane++, base += SCAN_BLOCK) {
+        uint64_t all = b->all[lane];
+        unsigned count = (unsigned)__builtin_popcountll(all);
+        __m512i at = _mm512_maskz_compress_epi8(all, bytes), first = _mm512_set1_epi32((int)base);
+        _mm512_storeu_si512(
+            out->brackets + n, _mm512_add_epi32(first, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(at))));
+        if (count > 16) {
+            const __m128i more[] = {
+                _mm512_extracti32x4_epi32(at, 1), _mm512_extracti32x4_epi32(at, 2), _mm512_extracti32x4_epi32(at, 3)};
+#pragma GCC unroll 8
+            for (size_t i = 0; i < 3; i++)
+                _mm512_storeu_si512(
+                    out->brackets + n + 16 * (i + 1), _mm512_add_epi32(first, _mm512_cvtepu8_epi32(more[i])));
+        }
+        if (waiting + count > 64) {
+            put_waiting(c, waiting, close, object, colon);
+            pair_waiting(c, n);
+            close = object = colon = waiting = 0;
+        }
+        close |= _pext_u64(b->close[lane], all) << (waiting & 63);
+        object |= _pext_u64(b->object[lane], all) << (waiting & 63);
+        colon |= _pext_u64(b->colon[lane], all) << (waiting & 63);
+        waiting += count;
+        n += count;
+    }
+    put_waiting(c, waiting, close, object, colon);
+    out->bracket_count = n;
 }
 
 SCAN_TARGET bool matcher_scan_avx512(struct scan_common *c)

@@ -255,7 +255,7 @@ static enum peri_status read_batch(struct ce_reader *r)
 {
     const struct matcher_scan *scan = &r->scratch->scan;
     const char *text = scan->text, *end = text + scan->len;
-    const char *s = skip_space(text + scan->opens[0].at + 1, end);
+    const char *s = skip_space(text + scan->brackets[0] + 1, end);
     size_t open = 1;
     for (size_t i = 1; *s != ']'; i++) {
         enum peri_status st = *s == '{' ? read_structured_event(r, open) : not_an_object(r);
@@ -263,10 +263,11 @@ static enum peri_status read_batch(struct ce_reader *r)
             peri_error_prefix(r->err, "event %zu of the batch", i);
             return st;
         }
-        s = skip_space(text + scan->opens[open].end + 1, end);
+        size_t closing = matcher_scan_closing(scan, open);
+        s = skip_space(text + scan->brackets[closing] + 1, end);
         if (*s == ',')
             s = skip_space(s + 1, end);
-        open = scan->opens[open].next;
+        open = closing + 1;
     }
     return PERI_OK;
 }
@@ -279,7 +280,7 @@ static enum peri_status read_structured(struct ce_reader *r, bool many)
         return st;
     }
     const struct matcher_scan *scan = &r->scratch->scan;
-    char first = scan->open_count ? scan->text[scan->opens[0].at] : '\0'; /* none: the body is no container */
+    char first = scan->bracket_count ? scan->text[scan->brackets[0]] : '\0'; /* none: the body is no container */
     r->walking = true;
     if (!many)
         return first == '{' ? read_structured_event(r, 0) : not_an_object(r);
@@ -388,7 +389,7 @@ enum peri_status peri_cloudevents_read_input(const struct peri_cloudevents_input
     peri_arena_destroy(r.arena);
     if (scratch != in->scratch)
         peri_ce_scratch_destroy(scratch);
-    else if (scratch->scan.block_cap > SCAN_KEPT || scratch->scan.open_cap > SCAN_KEPT)
+    else if (scratch->scan.block_cap > SCAN_KEPT || scratch->scan.bracket_cap > SCAN_KEPT)
         matcher_scan_finish(&scratch->scan);
     return st;
 }

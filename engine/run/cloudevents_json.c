@@ -25,7 +25,7 @@ enum peri_status ce_check_json(struct ce_reader *r, const char *text, size_t len
 {
     struct matcher_scan *scan = &r->scratch->scan;
     enum matcher_scan_result found = MATCHER_SCAN_OTHER;
-    scan->open_count = 0;
+    scan->bracket_count = 0;
     if (len <= MATCHER_SCAN_MAX)
         found = matcher_scan_document(scan, text, len);
     if (found == MATCHER_SCAN_NOMEM)
@@ -34,7 +34,7 @@ enum peri_status ce_check_json(struct ce_reader *r, const char *text, size_t len
     if (plain && !(scan->slashes && has_nul_escape(text, len)))
         return PERI_OK;
     if (found != MATCHER_SCAN_OK)
-        scan->open_count = 0;
+        scan->bracket_count = 0;
     return peri_json_check(text, len, r->err);
 }
 
@@ -128,17 +128,18 @@ enum peri_status ce_read_members(struct ce_reader *r, size_t open, struct ce_par
 {
     const struct matcher_scan *scan = &r->scratch->scan;
     const char *text = scan->text;
-    size_t end = scan->opens[open].end, inner = open + 1, key;
+    size_t end = scan->brackets[matcher_scan_closing(scan, open)], inner = open + 1, key;
     enum peri_status st = PERI_OK;
-    for (size_t at = scan->opens[open].at + 1; st == PERI_OK && (key = next_quote(scan, at)) < end;) {
+    for (size_t at = scan->brackets[open] + 1; st == PERI_OK && (key = next_quote(scan, at)) < end;) {
         size_t key_end = next_quote(scan, key + 1);
         struct peri_event_text name = {text + key + 1, key_end - key - 1};
         size_t value = skip_blanks(text, skip_blanks(text, key_end + 1) + 1); /* behind the colon */
         if (text[value] == '"') {
             at = next_quote(scan, value + 1) + 1;
         } else if (text[value] == '{' || text[value] == '[') {
-            at = scan->opens[inner].end + 1;
-            inner = scan->opens[inner].next;
+            size_t closing = matcher_scan_closing(scan, inner);
+            at = scan->brackets[closing] + 1;
+            inner = closing + 1;
         } else {
             at = skip_scalar(text, value);
         }

@@ -23,13 +23,17 @@ static void check_scans(const char *event, size_t len)
     for (size_t i = 0; matcher_scan_kernel(i); i++) {
         if ((matcher_scan_with(matcher_scan_kernel(i), &scan, event, len) == MATCHER_SCAN_OK) != object)
             abort();
-        for (size_t k = 0, open = 0; object && k < tape.count; k++) {
-            if (tape.items[k].kind > PERI_JSON_ARRAY)
+        for (size_t k = 0, at = 0; object && k < tape.count; k++, at++) {
+            const struct peri_json_item *item = &tape.items[k];
+            if (item->kind > PERI_JSON_ARRAY) {
+                at--;
                 continue;
-            if (scan.opens[open].at != tape.items[k].off ||
-                scan.opens[open].end != tape.items[k].off + tape.items[k].len - 1)
+            }
+            while (scan.brackets[at] < item->off) /* those that close what was before */
+                at++;
+            if (scan.brackets[at] != item->off ||
+                scan.brackets[matcher_scan_closing(&scan, at)] != item->off + item->len - 1)
                 abort();
-            open++;
         }
     }
     matcher_scan_finish(&scan);
