@@ -353,8 +353,9 @@ static void sweep(void *arg)
     int64_t now = now_of(server).ns, next = server->timeout_ms;
     server->sweeper = NULL;
     for (struct conn *conn = server->conns; conn; conn = conn->next) {
-        int64_t left = server->timeout_ms - (now - conn->moved.ns) / 1000000;
-        bool waits = conn->phase != CONN_SERVED || conn->out_at < conn->out.len;
+        /* What a peer sends is no sign that it takes its answer. */
+        int64_t left = server->timeout_ms - (now - (conn->pending ? conn->taken : conn->moved).ns) / 1000000;
+        bool waits = conn->phase != CONN_SERVED || conn->pending;
         if (!waits || conn->busy || conn->phase == CONN_DEAD)
             continue;
         if (left <= 0)

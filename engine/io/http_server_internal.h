@@ -43,10 +43,12 @@ struct conn {
     bool busy;                   /* bytes are being read: it must not be freed */
     bool refused;                /* and closes slowly, so that the peer sees the answer */
     bool reserved;               /* beyond the usual number: serves only some paths */
+    bool pending;                /* the socket did not take all that is to be written */
     bool tls_crossed;            /* TLS waits for the other direction than the one that was asked for */
     bool started;                /* the first byte of this request was seen at `start` */
     struct peri_mono idle_since; /* when the last answer ended, or it was accepted */
-    struct peri_mono moved;      /* when bytes last came or went */
+    struct peri_mono moved;      /* when bytes last came, or an answer was through */
+    struct peri_mono taken;      /* when the peer last took bytes of what waits to be written */
     struct peri_mono start;
     uint64_t received; /* bytes of this request so far */
     uint64_t left;     /* CONN_BODY: bytes still to come */

@@ -81,7 +81,7 @@ static void forget_written(struct conn *conn)
 void http_wire_write(struct conn *conn)
 {
     struct peri_buf *out = &conn->out;
-    bool any = out->len > 0;
+    bool any = out->len > 0, took = false;
     if (conn->phase == CONN_DEAD)
         return;
     if (out->failed) { /* out of memory: half an answer is none */
@@ -97,10 +97,12 @@ void http_wire_write(struct conn *conn)
         if (n == 0)
             break;
         conn->out_at += (size_t)n;
+        took = true;
     }
     bool pending = conn->out_at < out->len;
-    if (any)
-        conn->moved = peri_clock_mono(peri_loop_clock(conn->server->loop));
+    if (any && (took || !conn->pending))
+        conn->moved = conn->taken = peri_clock_mono(peri_loop_clock(conn->server->loop));
+    conn->pending = pending;
     watch(conn, pending);
     if (pending) {
         forget_written(conn);

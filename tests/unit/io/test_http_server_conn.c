@@ -271,6 +271,35 @@ static void silent_peers_are_cut_off_but_handlers_may_take_their_time(void **sta
     close(quick);
 }
 
+/* What it sends meanwhile is no sign that it will take its answer. */
+static void one_who_sends_but_takes_nothing_is_cut_off(void **state)
+{
+    struct world *w = *state;
+    static const char *const requests[] = {"GET /big HTTP/1.1\r\n" H "\r\n",
+        "GET /big HTTP/1.1\r\n" H "Connection: close\r\n\r\n", "GET /stream HTTP/1.1\r\n" H "\r\n"};
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        size_t len;
+        bool closed;
+        int fd = connect_to(w);
+        put(w, fd, requests[i]);
+        for (int n = 0; i == 2 && n < 3; n++, pump(w, 20)) /* more than sockets hold */
+            peri_http_stream_send(w->kept, w->big, 3u << 20);
+        for (int n = 0; n < 3; n++) {
+            peri_clock_fake_advance(&w->fake, 1000 * (TIMEOUT_S - 1));
+            (void)!send(fd, "G", 1, MSG_NOSIGNAL);
+            pump(w, 5);
+        }
+        char *answer = get(w, fd, &len, &closed);
+        assert_true(closed);
+        assert_true(len < (i == 2 ? 9u << 20 : BIG));
+        free(answer);
+        if (i == 2)
+            peri_http_stream_end(w->kept);
+        close(fd);
+        pump(w, 3);
+    }
+}
+
 static void old_clients_and_heads_are_answered_as_they_can_read(void **state)
 {
     struct world *w = *state;
@@ -443,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_slow_reader_gets_all_of_it_and_the_next_request_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stream_is_whole_for_one_who_lags_behind, setup, teardown),
         cmocka_unit_test_setup_teardown(silent_peers_are_cut_off_but_handlers_may_take_their_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_who_sends_but_takes_nothing_is_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(old_clients_and_heads_are_answered_as_they_can_read, setup, teardown),
         cmocka_unit_test_setup_teardown(many_requests_in_one_piece_are_answered_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(
