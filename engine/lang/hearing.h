@@ -21,9 +21,10 @@ struct peri_hearing {
     uint32_t *always; /* the other hits, rising */
     size_t always_count;
     char *text; /* [["<rule id>", "<rule hash>"], ...], in order: with the event it tells who does not match, and why */
-    char hash[65]; /* SHA-256 of text */
-    bool stored;   /* for whoever keeps the text: it is kept */
-    int later;     /* for run/at_once.c: so many events more are not tried */
+    char hash[65];  /* SHA-256 of text */
+    bool stored;    /* for whoever keeps the text: it is kept */
+    uint64_t named; /* ... and used by events up to this one */
+    int later;      /* for run/at_once.c: so many events more are not tried */
 };
 
 /* like: one of the same type from another set of rules, or NULL; what is the same is taken over. */

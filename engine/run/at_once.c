@@ -218,6 +218,8 @@ static struct match_event *evaluate(
     if (!me)
         return NULL;
     if (match_begin_at_once(me) && lead_all(me, now_ms, &bytes)) {
+        peri_value_unref(me->payload); /* many wait for their commit, and this is most of them */
+        me->payload = NULL;
         *ret_bytes += bytes + 256 * me->rule_count;
         p->at_once++;
         return me;
@@ -272,7 +274,8 @@ struct match_tx *match_at_once(
             .pairs = me->rules,
             .count = me->rule_count,
             .last = true,
-            .new_hearing = me->hearing && !me->hearing->stored};
+            .new_hearing = me->hearing && !me->hearing->stored,
+            .named = me->hearing ? me->hearing->named : 0};
     }
     if (mt && mt->count == 0) {
         match_at_once_free(mt);

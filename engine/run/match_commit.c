@@ -94,9 +94,11 @@ static void adopt_runs(struct peri_pipeline *p, const struct match_item *item)
     peri_value_unref(list);
 }
 
-static void count_verdict(struct peri_pipeline *p, const struct peri_value *verdict)
+static void count_verdict(struct peri_pipeline *p, const struct match_rule *mr)
 {
-    int kind = peri_verdict_index(peri_map_text(verdict, "verdict"));
+    const struct peri_value *verdict = mr->told ? mr->told : mr->verdict;
+    const char *word = peri_map_text(verdict, "verdict");
+    int kind = peri_verdict_index(word || !mr->fired ? word : PERI_VERDICT_FIRED);
     p->counts.verdicts[kind]++;
     peri_metric_add(p->metrics.verdicts[kind], 1);
 }
@@ -125,7 +127,7 @@ void match_item_stored(struct peri_pipeline *p, const struct match_tx *mt, const
 {
     for (size_t i = 0; i < item->count; i++) {
         struct match_rule *mr = item->pairs[i];
-        count_verdict(p, mr->told ? mr->told : mr->verdict);
+        count_verdict(p, mr);
         if (mr->run && (mr->outcome == MATCH_STARTED || mr->outcome == MATCH_QUEUED))
             start_run(p, mt, mr);
         else if (mr->run && mr->outcome == MATCH_ENDED)
@@ -140,6 +142,8 @@ void match_item_stored(struct peri_pipeline *p, const struct match_tx *mt, const
         p->counts.verdicts[kind] += (int64_t)item->event->unmatched;
         peri_metric_add(p->metrics.verdicts[kind], (int64_t)item->event->unmatched);
         item->event->hearing->stored = true;
+        if (item->event->hearing->named < item->names)
+            item->event->hearing->named = item->names;
     }
     if (item->last)
         event_ended(p, item->event);
@@ -326,6 +330,7 @@ static bool gather(struct match_tx *mt, struct match_event *me, size_t *pair_cap
     }
     item->last = item->count == me->rule_count;
     item->new_hearing = me->hearing && !me->hearing->stored;
+    item->named = me->hearing ? me->hearing->named : 0;
     return true;
 }
 

@@ -105,6 +105,8 @@ struct match_item {
     size_t count;
     bool last;        /* nothing is left after it */
     bool new_hearing; /* the store has not seen what it hears */
+    uint64_t named;   /* the store has been told that events up to this one name it */
+    uint64_t names;   /* T2: ... and is told now; 0: nothing */
     char *verdicts;   /* JSON, made by T2 */
 };
 

@@ -192,6 +192,19 @@ static void tell_key(struct match_rule *mr)
 
 static void next_trigger(struct match_rule *mr);
 
+/* That it fired is its verdict, without a value for it, unless there is more to say. */
+static void fire(struct match_rule *mr, const struct peri_trigger *trigger)
+{
+    const char *found = peri_map_text(mr->event->watch, "reason");
+    mr->fired = trigger;
+    peri_value_unref(mr->verdict);
+    mr->verdict = NULL;
+    mr->text_len = 0;
+    if (found)
+        keep_verdict(
+            mr, peri_verdict_watch(mr->rule, trigger, PERI_VERDICT_FIRED, 0, peri_trigger_kind_name(trigger), found));
+}
+
 static void conditions_done(void *arg, enum peri_cond_outcome outcome, const struct peri_cond_eval *eval)
 {
     struct match_rule *mr = arg;
@@ -213,10 +226,7 @@ static void conditions_done(void *arg, enum peri_cond_outcome outcome, const str
         return;
     }
     if (outcome == PERI_COND_YES) {
-        mr->fired = trigger;
-        const char *found = peri_map_text(mr->event->watch, "reason");
-        keep_verdict(mr, peri_verdict_watch(mr->rule, trigger, PERI_VERDICT_FIRED, 0,
-                             found ? peri_trigger_kind_name(trigger) : NULL, found));
+        fire(mr, trigger);
         decide(mr);
         return;
     }
@@ -674,7 +684,7 @@ bool match_begin_at_once(struct match_event *me)
         } else {
             next_trigger(mr);
         }
-        may = mr->decided && (mr->text_len > 0 || (mr->verdict && !peri_verdict_is_error(mr->verdict)));
+        may = mr->decided && (mr->text_len > 0 || mr->fired || (mr->verdict && !peri_verdict_is_error(mr->verdict)));
     }
     return may && me->open == 0;
 }

@@ -15,10 +15,14 @@
  * holds, and of an event only what its item names: the other pairs go on meanwhile. Whatever is noted there is begun
  * anew by each try. */
 
+#define NAMED_AHEAD 4096 /* of so many more events it is not said again what they heard */
+
 enum peri_status match_tell(
     struct match_rule *mr, const char *word, uint64_t run, const char *at, const char *reason, struct peri_error *err)
 {
-    struct peri_value *verdict = peri_verdict_outcome(mr->verdict, word, run, at, reason);
+    struct peri_value *fired = mr->verdict ? peri_value_ref(mr->verdict) : peri_verdict_fired(mr->rule, mr->fired);
+    struct peri_value *verdict = fired ? peri_verdict_outcome(fired, word, run, at, reason) : NULL;
+    peri_value_unref(fired);
     peri_value_unref(mr->told);
     mr->told = verdict;
     return verdict ? PERI_OK : peri_error_nomem(err);
@@ -118,6 +122,11 @@ static enum peri_status fire(struct peri_tx *tx, struct match_tx *mt, struct mat
         st = match_cancelled_since(tx, mt, mr, err);
     if (st != PERI_OK)
         return st;
+    if (state != PERI_RUN_QUEUED && !*text && !mr->verdict) { /* that it fired, and what its run is */
+        peri_value_unref(mr->told);
+        mr->told = NULL;
+        return PERI_OK;
+    }
     const char *word = state == PERI_RUN_QUEUED ? PERI_VERDICT_QUEUED : PERI_VERDICT_FIRED;
     return match_tell(mr, word, mr->run, *text ? "mode" : NULL, *text ? text : NULL, err);
 }
@@ -136,13 +145,15 @@ static enum peri_status event_done(struct peri_tx *tx, const struct match_item *
 static void write_verdict(struct peri_buf *out, const struct match_event *me, const struct match_rule *mr)
 {
     const struct peri_value *verdict = mr->told ? mr->told : mr->verdict;
-    if (!verdict && mr->text_len == 0)
+    if (!verdict && mr->text_len == 0 && !mr->fired)
         return;
     if (out->len > 1)
         (void)peri_buf_putc(out, ',');
-    if (verdict && peri_json_write(out, verdict, PERI_JSON_COMPACT) != PERI_OK)
-        return; /* the buffer remembers it */
-    if (!verdict)
+    if (verdict) /* the buffer remembers what fails */
+        (void)!peri_json_write(out, verdict, PERI_JSON_COMPACT);
+    else if (mr->fired)
+        (void)!peri_verdict_write_fired(out, mr->rule, mr->fired, mr->run);
+    else
         (void)peri_buf_append(out, me->texts.data + mr->text_at, mr->text_len);
 }
 
@@ -175,10 +186,16 @@ static enum peri_status write_verdicts(struct match_item *item, struct peri_erro
 }
 
 /* What it takes to tell later why the others did not match: which rules they were, and their texts. */
-static enum peri_status put_hearing(struct peri_tx *tx, const struct match_item *item, struct peri_error *err)
+static enum peri_status put_hearing(struct peri_tx *tx, struct match_item *item, struct peri_error *err)
 {
     const struct peri_hearing *h = item->event->hearing;
-    enum peri_status st = peri_tx_heard(tx, h->hash, item->event->event->seq, err);
+    uint64_t seq = item->event->event->seq;
+    enum peri_status st = PERI_OK;
+    item->names = 0;
+    if (item->new_hearing || seq > item->named) {
+        item->names = seq + NAMED_AHEAD;
+        st = peri_tx_heard(tx, h->hash, item->names, err);
+    }
     if (st == PERI_OK && item->new_hearing)
         st = peri_tx_ruleset_put(tx, h->hash, h->text, err);
     for (size_t i = 0; st == PERI_OK && item->new_hearing && i < h->count; i++)
@@ -190,12 +207,9 @@ static enum peri_status put_hearing(struct peri_tx *tx, const struct match_item 
 /* Memory was out when its verdict was to be made: it is made now, or the batch is tried again. */
 static enum peri_status make_up(struct match_rule *mr, struct peri_error *err)
 {
-    if (mr->verdict || mr->text_len > 0 || (mr->told && !mr->fired))
+    if (mr->verdict || mr->text_len > 0 || mr->told || mr->fired)
         return PERI_OK;
-    if (mr->fired)
-        mr->verdict = peri_verdict_watch(mr->rule, mr->fired, PERI_VERDICT_FIRED, 0, NULL, NULL);
-    else
-        mr->verdict = peri_verdict_error(mr->rule, mr->triggers[0], "match", "out of memory");
+    mr->verdict = peri_verdict_error(mr->rule, mr->triggers[0], "match", "out of memory");
     return mr->verdict ? PERI_OK : peri_error_nomem(err);
 }
 

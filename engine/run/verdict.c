@@ -104,6 +104,20 @@ enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct
     return out->failed;
 }
 
+enum peri_status peri_verdict_write_fired(
+    struct peri_buf *out, const struct peri_rule *rule, const struct peri_trigger *trigger, uint64_t run)
+{
+    char id[PERI_ID_TEXT];
+    write_member(out, "{\"rule\":", rule->id);
+    write_member(out, ",\"name\":", rule->name);
+    write_member(out, ",\"trigger\":", trigger->id);
+    write_member(out, ",\"verdict\":", PERI_VERDICT_FIRED);
+    if (run)
+        write_member(out, ",\"run\":", peri_run_id(run, id));
+    peri_buf_putc(out, '}');
+    return out->failed;
+}
+
 struct peri_value *peri_verdict_condition(const struct peri_rule *rule, const struct peri_trigger *trigger,
     enum peri_cond_outcome outcome, const struct peri_cond_eval *eval)
 {

@@ -59,12 +59,15 @@ struct peri_value *peri_verdict_unmatched(
 enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct peri_rule *rule,
     const struct peri_trigger *trigger, const struct peri_value *why) PERI_MUST_CHECK;
 #define PERI_VERDICT_RANK_UNMATCHED 1
+/* That it fired and what was made of it, 0: nothing; nothing else is to be said. */
+enum peri_status peri_verdict_write_fired(struct peri_buf *out, const struct peri_rule *rule,
+    const struct peri_trigger *trigger, uint64_t run) PERI_MUST_CHECK;
 /* What became of a rule that fired: the same with another word, and a run (0: none), place and reason (or NULL). */
 struct peri_value *peri_verdict_outcome(
     const struct peri_value *fired, const char *word, uint64_t run, const char *at, const char *reason);
-/* How far a rule came: of the verdicts of several triggers of one rule the highest is kept. */
 /* Could something not be decided? */
 bool peri_verdict_is_error(const struct peri_value *verdict);
+/* How far a rule came: of the verdicts of several triggers of one rule the highest is kept. */
 int peri_verdict_rank(const struct peri_value *verdict);
 
 #endif
