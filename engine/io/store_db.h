@@ -39,6 +39,7 @@ struct peri_tx {
     struct peri_flow *flow; /* counts of events by source; NULL: nobody counts */
     size_t flow_log;        /* entries of this group */
     char ruleset[65];       /* hash of the text that was put last in this group */
+    uint64_t ruleset_last;  /* ... for runs up to this one */
     bool no_waits;          /* no run waits for an event, as of this place in the group */
 };
 

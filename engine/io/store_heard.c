@@ -31,7 +31,8 @@ enum peri_status peri_store_drop_rulesets(struct peri_db *db, struct peri_error 
 {
     return peri_db_exec(db,
         "DELETE FROM heard WHERE last<(SELECT ifnull(min(seq),9223372036854775807) FROM events);"
-        "DELETE FROM rulesets WHERE NOT EXISTS(SELECT 1 FROM runs WHERE rhash=rulesets.hash)"
+        "DELETE FROM rulesets WHERE NOT EXISTS(SELECT 1 FROM runs INDEXED BY runs_rule WHERE rule=rulesets.rule"
+        " AND id BETWEEN rulesets.first AND rulesets.last AND rhash=rulesets.hash)"
         " AND hash NOT IN (SELECT hash FROM heard)"
         " AND hash NOT IN (SELECT json_extract(j.value,'$[1]') FROM heard h JOIN rulesets r ON r.hash=h.hash,"
         " json_each(CASE WHEN json_valid(r.text) THEN r.text ELSE '[]' END) j)",

@@ -201,59 +201,56 @@ static enum peri_status prune_duplicates(struct peri_tx *tx, int64_t *rows, bool
     return st;
 }
 
-/* Ended runs beyond the number that is kept, oldest first. Live ones among them stay, and those of open letters. */
-static enum peri_status surplus_runs(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v,
+/* Does a run go because of its number (those below `last` do) or its end, and is the walk at its end with it? A time of
+ * creation that is still to come says nothing: the clock was set. */
+struct run_limits {
+    int64_t last, cutoff, now;
+};
+
+static bool is_young(const struct run_limits *l, int64_t id, int64_t created)
+{
+    return id >= l->last && created >= l->cutoff && created <= l->now;
+}
+
+/* Ended runs that are older, or more, than what is kept, in order of their numbers. Live ones among them stay, and
+ * those of open letters. */
+static enum peri_status old_runs(struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v,
     bool *more, struct peri_error *err)
 {
     struct peri_stmt q;
+    struct run_limits l = {.now = tx->now_ms,
+        .last = r->max_runs > 0 ? (int64_t)tx->next_run - r->max_runs : 0,
+        .cutoff = r->runs_ms > 0   ? tx->now_ms - r->runs_ms
+                  : r->runs_ms < 0 ? INT64_MAX
+                                   : INT64_MIN};
     int64_t mark = 0, before, scanned = 0;
-    bool row = true;
-    if (r->max_runs <= 0 || (int64_t)tx->next_run - 1 <= r->max_runs)
-        return PERI_OK;
+    bool row = true, young = false;
     enum peri_status st = peri_db_meta_int(tx->db, RUN_MARK, 0, &mark, err);
     before = mark;
     if (!st)
         st = peri_stmt_open(&q, tx->db,
-            "SELECT id,NULL,NULL,state>=10 AND NOT EXISTS(SELECT 1 FROM dead WHERE run=runs.id AND run>0 AND"
-            " resolved=0) FROM runs WHERE id>? AND id<? ORDER BY id LIMIT ?",
+            "SELECT id,NULL,NULL,created,ended,state>=10 AND NOT EXISTS(SELECT 1 FROM dead WHERE run=runs.id AND run>0"
+            " AND resolved=0) FROM runs WHERE id>? ORDER BY id LIMIT ?",
             err);
     if (st)
         return st;
     peri_stmt_int(&q, mark);
-    peri_stmt_int(&q, (int64_t)tx->next_run - r->max_runs);
     peri_stmt_int(&q, SCAN_ROWS);
     while ((int64_t)v->count < max && !(st = peri_stmt_row(&q, &row, err)) && row) {
-        mark = peri_stmt_get_int(&q, 0);
+        int64_t id = peri_stmt_get_int(&q, 0);
+        young = is_young(&l, id, peri_stmt_get_int(&q, 3));
+        if (young)
+            break;
+        mark = id;
         scanned++;
-        if (peri_stmt_get_int(&q, 3) && (st = victim_add(v, &q, err)))
+        if (peri_stmt_get_int(&q, 5) && (id < l.last || peri_stmt_get_int(&q, 4) < l.cutoff) &&
+            (st = victim_add(v, &q, err)))
             break;
     }
     peri_stmt_close(&q);
-    bool end = !row && scanned < SCAN_ROWS;
+    bool end = young || (!row && scanned < SCAN_ROWS);
     *more = *more || !end;
     return st ? st : move_mark(tx, RUN_MARK, before, end ? 0 : mark, err);
-}
-
-static enum peri_status old_runs(
-    struct peri_tx *tx, const struct peri_retention *r, int64_t max, struct victims *v, struct peri_error *err)
-{
-    struct peri_stmt q;
-    if (r->runs_ms == 0)
-        return PERI_OK;
-    enum peri_status st = peri_stmt_open(&q, tx->db,
-        "SELECT id,NULL,NULL FROM runs INDEXED BY runs_ended WHERE state>=10 AND ended<?"
-        " AND NOT EXISTS(SELECT 1 FROM dead WHERE run=runs.id AND run>0 AND resolved=0) ORDER BY ended LIMIT ?",
-        err);
-    if (st)
-        return st;
-    peri_stmt_int(&q, r->runs_ms < 0 ? INT64_MAX : tx->now_ms - r->runs_ms);
-    peri_stmt_int(&q, max);
-    bool row = true;
-    while (!(st = peri_stmt_row(&q, &row, err)) && row)
-        if ((st = victim_add(v, &q, err)))
-            break;
-    peri_stmt_close(&q);
-    return st;
 }
 
 /* Its steps go first, as many as the page has room for; the run when none is left. */
@@ -280,17 +277,11 @@ static enum peri_status prune_runs(
     struct peri_tx *tx, const struct peri_retention *r, int64_t *rows, bool *more, struct peri_error *err)
 {
     struct victims v = {0};
-    bool surplus = false;
     if ((r->runs_ms == 0 && r->max_runs == 0) || *rows <= 0)
         return PERI_OK;
-    int64_t max = *rows / 2 + 1;
-    enum peri_status st = old_runs(tx, r, max, &v, err);
-    surplus = !st && v.count == 0;
-    if (surplus)
-        st = surplus_runs(tx, r, max, &v, more, err);
+    enum peri_status st = old_runs(tx, r, *rows / 2 + 1, &v, more, err);
     if (!st && v.count)
         st = peri_db_meta_set_int(tx->db, "run_floor", (int64_t)tx->next_run - 1, err);
-    *more = *more || (int64_t)v.count >= max;
     size_t gone = 0;
     while (!st && gone<v.count && * rows> 1) {
         bool whole = false;
@@ -301,8 +292,7 @@ static enum peri_status prune_runs(
     }
     if (!st && gone < v.count) { /* the next page goes on with it */
         *more = true;
-        if (surplus)
-            st = peri_db_meta_set_int(tx->db, RUN_MARK, v.items[gone].seq - 1, err);
+        st = peri_db_meta_set_int(tx->db, RUN_MARK, v.items[gone].seq - 1, err);
     }
     victims_finish(&v);
     return st;

@@ -54,20 +54,41 @@ const char *peri_attempt_state_name(enum peri_attempt_state state)
     return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : names[0];
 }
 
-enum peri_status peri_tx_ruleset_put(struct peri_tx *tx, const char *hash, const char *text, struct peri_error *err)
+/* Numbers of runs that are given a text are told to it in blocks, so that it is not written for each. */
+#define BLOCK 4095
+
+static enum peri_status put_ruleset(
+    struct peri_tx *tx, const char *hash, const char *text, const char *rule, struct peri_error *err)
 {
     struct peri_stmt q;
-    if (strcmp(tx->ruleset, hash) == 0) /* many runs of one rule in a group */
-        return PERI_OK;
-    enum peri_status st =
-        peri_stmt_open(&q, tx->db, "INSERT INTO rulesets(hash,text) VALUES(?,?) ON CONFLICT DO NOTHING", err);
+    const char *sql = "INSERT INTO rulesets(hash,text) VALUES(?,?) ON CONFLICT DO NOTHING";
+    if (rule)
+        sql = "INSERT INTO rulesets(hash,text,rule,first,last) VALUES(?,?,?,?,?) ON CONFLICT(hash) DO UPDATE SET"
+              " rule=excluded.rule, first=coalesce(first,excluded.first), last=excluded.last"
+              " WHERE last IS NULL OR last<excluded.first";
+    enum peri_status st = peri_stmt_open(&q, tx->db, sql, err);
     if (st)
         return st;
     peri_stmt_text(&q, hash);
     peri_stmt_text(&q, text);
-    st = peri_stmt_exec(&q, err);
-    if (!st && strlen(hash) < sizeof(tx->ruleset))
+    if (rule) {
+        peri_stmt_text(&q, rule);
+        peri_stmt_int(&q, (int64_t)tx->next_run);
+        peri_stmt_int(&q, (int64_t)(tx->next_run | BLOCK));
+    }
+    return peri_stmt_exec(&q, err);
+}
+
+enum peri_status peri_tx_ruleset_put(
+    struct peri_tx *tx, const char *hash, const char *text, const char *rule, struct peri_error *err)
+{
+    if (strcmp(tx->ruleset, hash) == 0 && (!rule || tx->next_run <= tx->ruleset_last)) /* many runs of one rule */
+        return PERI_OK;
+    enum peri_status st = put_ruleset(tx, hash, text, rule, err);
+    if (!st && strlen(hash) < sizeof(tx->ruleset)) {
         memcpy(tx->ruleset, hash, strlen(hash) + 1);
+        tx->ruleset_last = rule ? tx->next_run | BLOCK : 0;
+    }
     return st;
 }
 

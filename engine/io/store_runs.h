@@ -67,9 +67,10 @@ struct peri_step_row {
     const char *key;    /* idempotency key, or NULL */
 };
 
-/* Rule text that a run needs after a restart; idempotent. */
-enum peri_status peri_tx_ruleset_put(
-    struct peri_tx *tx, const char *hash, const char *text, struct peri_error *err) PERI_MUST_CHECK;
+/* Rule text that a run needs after a restart; idempotent. With a rule's id: for the run that is inserted next, of that
+ * rule. NULL: for verdicts. */
+enum peri_status peri_tx_ruleset_put(struct peri_tx *tx, const char *hash, const char *text, const char *rule,
+    struct peri_error *err) PERI_MUST_CHECK;
 /* A verdict of this event names the set of rules, whose text and rules are put as rulesets. */
 enum peri_status peri_tx_heard(
     struct peri_tx *tx, const char *hash, uint64_t seq, struct peri_error *err) PERI_MUST_CHECK;

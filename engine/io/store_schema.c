@@ -204,8 +204,18 @@ static const char step_16[] =
     "INSERT OR IGNORE INTO dedupe(k,seq) SELECT dedupe_key(src,xid) AS k, seq FROM events WHERE xid IS NOT NULL"
     " AND seq>coalesce((SELECT CAST(v AS INTEGER) FROM meta WHERE k='dedupe_mark'),0) ORDER BY k, seq;";
 
+/* Two indexes less for each run. Which runs may need a text is a range of numbers, in whole blocks
+ * (peri_tx_ruleset_put); runs that are old enough to go are found in order of their numbers (store_prune.c). */
+static const char step_17[] =
+    "ALTER TABLE rulesets ADD COLUMN rule TEXT;"
+    "ALTER TABLE rulesets ADD COLUMN first INTEGER;"
+    "ALTER TABLE rulesets ADD COLUMN last INTEGER;"
+    "UPDATE rulesets SET (rule,first,last)=(SELECT max(rule),min(id),max(id)|4095 FROM runs WHERE rhash=rulesets.hash);"
+    "DROP INDEX runs_rhash;"
+    "DROP INDEX runs_ended;";
+
 const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9,
-    step_10, step_11, step_12, step_13, step_14, step_15, step_16, NULL};
+    step_10, step_11, step_12, step_13, step_14, step_15, step_16, step_17, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

@@ -270,7 +270,7 @@ static enum peri_status retry_tx(struct peri_tx *tx, void *arg, struct peri_erro
         .ckey = r->key,
         .change = (int)r->rule->flow.on_change};
     char id[PERI_ID_TEXT], note[PERI_ID_TEXT + 16];
-    st = peri_tx_ruleset_put(tx, r->rule->hash, r->rule->text, err);
+    st = peri_tx_ruleset_put(tx, r->rule->hash, r->rule->text, r->rule->id, err);
     if (st == PERI_OK)
         st = peri_tx_run_insert(tx, &row, &r->id, err);
     snprintf(note, sizeof(note), "retried as %s", peri_run_id(r->id, id));

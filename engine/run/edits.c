@@ -97,7 +97,7 @@ static enum peri_status make(struct peri_tx *tx, const struct edit *e, struct ed
                 : run->ckey               ? run->ckey
                                           : "",
         .change = (int)rule->flow.on_change};
-    enum peri_status st = peri_tx_ruleset_put(tx, rule->hash, rule->text, err);
+    enum peri_status st = peri_tx_ruleset_put(tx, rule->hash, rule->text, rule->id, err);
     return st == PERI_OK ? peri_tx_run_insert(tx, &row, &run->made, err) : st;
 }
 

@@ -62,7 +62,7 @@ static enum peri_status insert_run(struct peri_tx *tx, const struct match_tx *mt
         .ended_ms = ahead ? ahead->ended_ms : 0,
         .ckey = peri_lane_of(rule, mr->fired, mr->key, &flow),
         .change = (int)rule->flow.on_change};
-    enum peri_status st = peri_tx_ruleset_put(tx, rule->hash, rule->text, err);
+    enum peri_status st = peri_tx_ruleset_put(tx, rule->hash, rule->text, rule->id, err);
     if (st == PERI_OK)
         st = peri_tx_run_insert(tx, &row, &mr->run, err);
     if (st == PERI_EEXIST) { /* made by an earlier try whose commit was reported as failed */
@@ -197,10 +197,10 @@ static enum peri_status put_hearing(struct peri_tx *tx, struct match_item *item,
         st = peri_tx_heard(tx, h->hash, item->names, err);
     }
     if (st == PERI_OK && item->new_hearing)
-        st = peri_tx_ruleset_put(tx, h->hash, h->text, err);
+        st = peri_tx_ruleset_put(tx, h->hash, h->text, NULL, err);
     for (size_t i = 0; st == PERI_OK && item->new_hearing && i < h->count; i++)
         if (i == 0 || h->hits[i].rule != h->hits[i - 1].rule)
-            st = peri_tx_ruleset_put(tx, h->hits[i].rule->hash, h->hits[i].rule->text, err);
+            st = peri_tx_ruleset_put(tx, h->hits[i].rule->hash, h->hits[i].rule->text, NULL, err);
     return st;
 }
 

@@ -62,7 +62,7 @@ static enum peri_status task_tx(struct peri_tx *tx, void *arg, struct peri_error
     if (st == PERI_OK)
         st = peri_tx_event_done(tx, t->event->seq, PERI_EVENT_MATCHED, "[]", err);
     if (st == PERI_OK)
-        st = peri_tx_ruleset_put(tx, t->rule->hash, t->rule->text, err);
+        st = peri_tx_ruleset_put(tx, t->rule->hash, t->rule->text, t->rule->id, err);
     if (st == PERI_OK)
         st = peri_tx_run_insert(tx, &row, &t->run, err);
     if (st != PERI_OK)

@@ -78,7 +78,7 @@ static void make_position(struct filling *f, int64_t began_ms)
 static enum peri_status fill_runs(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     struct filling *f = arg;
-    enum peri_status st = peri_tx_ruleset_put(tx, f->rule->hash, f->rule->text, err);
+    enum peri_status st = peri_tx_ruleset_put(tx, f->rule->hash, f->rule->text, f->rule->id, err);
     for (long i = f->first; !st && i < f->first + f->count; i++) {
         bool soon = i >= f->total - DUE_RUNS;
         int64_t due = soon ? f->due_ms + (i - (f->total - DUE_RUNS)) * 100 : f->now_ms + DELAY_MS;

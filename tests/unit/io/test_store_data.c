@@ -521,6 +521,24 @@ static void sql(struct fixture *f, const char *text)
     ok(f, peri_store_run(f->store, sql_fn, (void *)(uintptr_t)text, &f->err));
 }
 
+/* The clock was ahead once: what was made then goes late, and nothing behind it waits for that. */
+static void test_runs_of_a_time_to_come_do_not_hide_those_behind_them(void **state)
+{
+    struct fixture *f = *state;
+    ok(f, peri_store_run(f->store, waiting_fn, NULL, &f->err));
+    sql(f, "UPDATE runs SET state=10,ended=created");
+    sql(f, "UPDATE runs SET created=created+86400000*1000,ended=created+86400000*1000 WHERE id IN (1,2500)");
+    sql(f, "UPDATE runs SET created=created+86400000*39,ended=created+86400000*39 WHERE id>4000");
+    sql(f, "UPDATE runs SET ended=created+86400000*20 WHERE id IN (7,8)"); /* made long ago, ended lately */
+    peri_clock_fake_advance(&f->fake, 40 * DAY);
+    prune_all(f, (struct peri_retention){.runs_ms = 30 * DAY});
+    assert_int_equal(rows(f, "SELECT count(*) FROM runs WHERE id<=4000"), 4);
+    assert_int_equal(rows(f, "SELECT count(*) FROM runs"), 1004);
+    peri_clock_fake_advance(&f->fake, 15 * DAY);
+    prune_all(f, (struct peri_retention){.runs_ms = 30 * DAY});
+    assert_int_equal(rows(f, "SELECT count(*) FROM runs WHERE id<=4000"), 2);
+}
+
 static void test_rows_that_stay_do_not_hide_those_behind_them(void **state)
 {
     struct fixture *f = *state;
@@ -639,6 +657,7 @@ int main(void)
         T(test_retention),
         T(test_retention_by_number_never_reuses_one),
         T(test_retention_by_size_keeps_what_is_needed),
+        M(test_runs_of_a_time_to_come_do_not_hide_those_behind_them),
         M(test_rows_that_stay_do_not_hide_those_behind_them),
         M(test_audit_and_outbox_are_bounded),
         M(test_what_rules_that_are_gone_left_behind_is_deleted),

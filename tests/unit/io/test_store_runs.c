@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/store_fixture.h"
 
+#include "io/store_db.h"
+
 static struct peri_run_row base_row(void)
 {
     return (struct peri_run_row){.rule = "vip",
@@ -332,7 +334,7 @@ static void test_filters(void **state)
 static enum peri_status ruleset_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
 {
     const char *const *pair = arg;
-    return peri_tx_ruleset_put(tx, pair[0], pair[1], err);
+    return peri_tx_ruleset_put(tx, pair[0], pair[1], NULL, err);
 }
 
 static void test_rule_texts(void **state)
@@ -346,6 +348,67 @@ static void test_rule_texts(void **state)
     assert_string_equal(text, "name: A");
     free(text);
     assert_int_equal(peri_reader_ruleset(f->reader, "h2", &text, &f->err), PERI_ENOTFOUND);
+}
+
+struct many {
+    const char *rule, *hash;
+    int count;
+};
+
+static enum peri_status many_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    const struct many *m = arg;
+    struct peri_run_row row = base_row();
+    enum peri_status st = PERI_OK;
+    row.rule = m->rule;
+    row.rhash = m->hash;
+    row.state = PERI_RUN_SUCCEEDED;
+    for (int i = 0; !st && i < m->count; i++) {
+        uint64_t id;
+        st = peri_tx_ruleset_put(tx, m->hash, m->hash, m->rule, err);
+        row.event = tx->next_run + 1000;
+        if (!st)
+            st = peri_tx_run_insert(tx, &row, &id, err);
+    }
+    return st;
+}
+
+static enum peri_status sql_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
+{
+    return peri_db_exec(tx->db, arg, err);
+}
+
+static bool has_text(struct fixture *f, const char *hash)
+{
+    char *text = NULL;
+    enum peri_status st = peri_reader_ruleset(f->reader, hash, &text, &f->err);
+    free(text);
+    return st == PERI_OK;
+}
+
+/* A text stays as long as any run has it, however long ago it was given out; those of none go with the next start. */
+static void test_texts_go_with_the_last_run(void **state)
+{
+    struct fixture *f = *state;
+    struct many makes[] = {{"r", "h1", 10}, {"q", "g", 9000}, {"r", "h1", 1}, {"r", "h2", 5000}};
+    for (size_t i = 0; i < sizeof(makes) / sizeof(makes[0]); i++)
+        ok(f, peri_store_run(f->store, many_fn, &makes[i], &f->err));
+    static const struct {
+        const char *sql;
+        bool h1, h2, g;
+    } steps[] = {{"DELETE FROM runs WHERE id<=10", true, true, true}, /* h1: there is 9011 */
+        {"DELETE FROM runs WHERE rule='q' AND id<9000", true, true, true},
+        {"DELETE FROM runs WHERE id=9011", false, true, true},
+        {"DELETE FROM runs WHERE rule='q' OR (rule='r' AND id<14011)", false, true, false},
+        {"DELETE FROM runs", false, false, false}};
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        ok(f, peri_store_run(f->store, sql_fn, (void *)(uintptr_t)steps[i].sql, &f->err));
+        fixture_close(f);
+        fixture_open(f);
+        assert_int_equal(has_text(f, "h1"), steps[i].h1);
+        assert_int_equal(has_text(f, "h2"), steps[i].h2);
+        assert_int_equal(has_text(f, "g"), steps[i].g);
+    }
 }
 
 static enum peri_status schedule_fn(struct peri_tx *tx, void *arg, struct peri_error *err)
@@ -401,6 +464,7 @@ int main(void)
         M(test_public_form),
         M(test_filters),
         M(test_rule_texts),
+        cmocka_unit_test_setup_teardown(test_texts_go_with_the_last_run, fixture_setup, fixture_teardown),
         M(test_schedules),
         cmocka_unit_test(test_state_names),
     };

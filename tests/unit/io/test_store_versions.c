@@ -104,6 +104,8 @@ static void test_every_version_is_taken_along(void **state)
         ok(f, peri_db_open(&db, f->path, PERI_DB_WRITE, &f->err));
         ok(f, peri_schema_migrate(&db, before, 0, &f->err));
         put_rows(f, &db);
+        if (version >= 16) /* their duplicates are known by rows of their own, as step 16 makes them */
+            ok(f, peri_db_exec(&db, "INSERT INTO dedupe(k,seq) SELECT dedupe_key(src,xid),seq FROM events", &f->err));
         peri_db_finish(&db);
         fixture_open(f);
         int now = 0;

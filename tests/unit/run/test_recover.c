@@ -338,7 +338,7 @@ static enum peri_status match_already(struct peri_tx *tx, void *arg, struct peri
         .vars = vars,
         .kprefix = "k",
         .created_ms = 1};
-    enum peri_status st = peri_tx_ruleset_put(tx, rule->hash, rule->text, err);
+    enum peri_status st = peri_tx_ruleset_put(tx, rule->hash, rule->text, rule->id, err);
     if (st == PERI_OK)
         st = peri_tx_run_insert(tx, &row, &a->run, err);
     if (st == PERI_OK)
