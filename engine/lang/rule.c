@@ -103,7 +103,9 @@ static void trigger_finish(struct peri_trigger *t)
     free(t->spec);
     peri_pattern_destroy(t->match);
     peri_webhook_destroy(t->webhook);
-    peri_tz_destroy(t->schedule.tz);
+    if (t->schedule)
+        peri_tz_destroy(t->schedule->tz);
+    free(t->schedule);
     for (size_t i = 0; i < t->expect_count; i++)
         free(t->expect[i]);
     free(t->expect);

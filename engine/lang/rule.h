@@ -45,11 +45,11 @@ struct peri_trigger {
     struct peri_place place;
     char *event; /* EVENT, COUNT, ABSENCE: exact type or glob */
     struct peri_place event_place;
-    struct peri_pattern *match;   /* the same; NULL: any payload */
-    struct peri_webhook *webhook; /* EVENT: its event comes in by this door; NULL: from anywhere */
-    struct peri_schedule schedule;
-    char *lane;     /* SCHEDULE with overlap: the lane of its runs. Begins with PERI_TIMES_LANE */
-    int64_t for_ms; /* ABSENCE; EVENT: 0 when it fires at once */
+    struct peri_pattern *match;     /* the same; NULL: any payload */
+    struct peri_webhook *webhook;   /* EVENT: its event comes in by this door; NULL: from anywhere */
+    struct peri_schedule *schedule; /* SCHEDULE; else NULL */
+    char *lane;                     /* SCHEDULE with overlap: the lane of its runs. Begins with PERI_TIMES_LANE */
+    int64_t for_ms;                 /* ABSENCE; EVENT: 0 when it fires at once */
     int64_t within_ms, at_least;
     int64_t max_keys; /* of which it remembers something */
     char **expect;    /* ABSENCE: keys that are missed although they have never spoken */

@@ -158,7 +158,7 @@ char *peri_rule_read_type(struct rule_reader *r, const struct peri_node *node, c
 void peri_rule_read_match(struct rule_reader *r, const struct peri_node *map, struct peri_pattern **ret);
 
 /* What schedules and the sun have in common: catch_up, jitter, overlap. */
-void peri_rule_read_times(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t);
+bool peri_rule_read_times(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t);
 /* rule_sun.c */
 void peri_rule_read_sun(struct rule_reader *r, const struct peri_node *node, struct peri_trigger *t);
 

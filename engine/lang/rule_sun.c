@@ -96,12 +96,13 @@ static void read_at(
 
 void peri_rule_read_sun(struct rule_reader *r, const struct peri_node *node, struct peri_trigger *t)
 {
-    struct peri_sun *sun = &t->schedule.sun;
     bool map = node->kind == PERI_NODE_MAP;
     size_t errors = r->diag->errors;
     int64_t due;
-    peri_rule_read_times(r, node, t);
-    t->schedule.kind = PERI_SCHEDULE_SUN;
+    if (!peri_rule_read_times(r, node, t))
+        return;
+    struct peri_sun *sun = &t->schedule->sun;
+    t->schedule->kind = PERI_SCHEDULE_SUN;
     if (map && peri_rule_check_keys(r, node, peri_rule_sun_keys, "the sun") > 0)
         return;
     const struct peri_node *at = map ? peri_node_get(node, "at", NULL) : node, *n;

@@ -148,31 +148,37 @@ static const struct peri_node *schedule_kind(struct rule_reader *r, const struct
     return found;
 }
 
-void peri_rule_read_times(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t)
+bool peri_rule_read_times(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t)
 {
     static const char *const overlaps[] = {"allow", "skip", "buffer_one", NULL};
-    struct peri_schedule *s = &t->schedule;
+    struct peri_schedule *s = t->schedule = calloc(1, sizeof(*s));
     const struct peri_node *n;
     int word;
+    if (!s) {
+        peri_rule_nomem(r);
+        return false;
+    }
     t->kind = PERI_TRIGGER_SCHEDULE;
     s->catch_up_ms = CATCH_UP_DEFAULT_MS;
     s->dst = PERI_DST_ONCE;
     if (map->kind != PERI_NODE_MAP)
-        return;
+        return true;
     if ((n = peri_node_get(map, "catch_up", NULL)))
         (void)peri_rule_duration(r, n, "catch_up", 0, &s->catch_up_ms);
     if ((n = peri_node_get(map, "jitter", NULL)))
         (void)peri_rule_duration(r, n, "jitter", 1000, &s->jitter_ms);
     if ((n = peri_node_get(map, "overlap", NULL)) && (word = peri_rule_word(r, n, "overlap", overlaps)) >= 0)
         s->overlap = (enum peri_overlap)word;
+    return true;
 }
 
 static void read_schedule(struct rule_reader *r, const struct peri_node *map, struct peri_trigger *t)
 {
     static const char *const dst_words[] = {"once", "skip", "both", NULL};
-    struct peri_schedule *s = &t->schedule;
     const struct peri_node *n;
-    peri_rule_read_times(r, map, t);
+    if (!peri_rule_read_times(r, map, t))
+        return;
+    struct peri_schedule *s = t->schedule;
     if (!peri_rule_expect(r, map, PERI_NODE_MAP, "schedule") ||
         peri_rule_check_keys(r, map, peri_rule_schedule_keys, "a schedule") > 0)
         return;
@@ -316,7 +322,7 @@ static void read_trigger(struct rule_reader *r, const struct peri_node *rule, co
         peri_rule_read_sequence(r, node, t);
     }
     peri_rule_finish_watch(r, rule, map, t);
-    if (t->kind != PERI_TRIGGER_SCHEDULE || t->schedule.overlap == PERI_OVERLAP_ALLOW)
+    if (t->kind != PERI_TRIGGER_SCHEDULE || t->schedule->overlap == PERI_OVERLAP_ALLOW)
         return;
     t->lane = peri_rule_path(r, PERI_TIMES_LANE "%s", t->id ? t->id : "");
     if (peri_rule_key_node(rule, "mode"))

@@ -166,7 +166,7 @@ const char *peri_lane_of(
         return key;
     if (!trigger || !trigger->lane)
         return peri_rule_has_lane(rule) ? key : NULL; /* one that only cancel_on asks for */
-    bool buffer = trigger->schedule.overlap == PERI_OVERLAP_BUFFER;
+    bool buffer = trigger->schedule->overlap == PERI_OVERLAP_BUFFER;
     ret_flow->mode = buffer ? PERI_MODE_QUEUED : PERI_MODE_SINGLE;
     ret_flow->max = buffer ? 2 : 0;
     ret_flow->exceeded = PERI_EXCEEDED_DROP_NEWEST;

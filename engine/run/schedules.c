@@ -50,7 +50,7 @@ static struct schedule_item *find(struct schedule_item *items, size_t count, con
 /* How much later an occurrence fires: the same each time it is asked, and not as late as the one behind it. */
 static int64_t jitter_of(const struct schedule_item *item, int64_t due_ms)
 {
-    const struct peri_schedule *s = &item->trigger->schedule;
+    const struct peri_schedule *s = item->trigger->schedule;
     int64_t next, most = s->jitter_ms;
     uint64_t h = 14695981039346656037u ^ (uint64_t)due_ms;
     if (most <= 0)
@@ -67,17 +67,17 @@ static void plan(struct schedule_item *item, int64_t after_ms)
     if (after_ms < item->last_ms)
         after_ms = item->last_ms;
     item->next_ms = INT64_MAX;
-    if (peri_schedule_next(&item->trigger->schedule, item->anchor_ms, after_ms, &item->due_ms) == PERI_OK)
+    if (peri_schedule_next(item->trigger->schedule, item->anchor_ms, after_ms, &item->due_ms) == PERI_OK)
         item->next_ms = item->due_ms + jitter_of(item, item->due_ms);
 }
 
 /* Up to when occurrences are past: one whose jitter is not over is not. */
 static int64_t past(struct schedule_item *item, int64_t now_ms)
 {
-    int64_t due, from = now_ms - item->trigger->schedule.jitter_ms;
-    if (item->trigger->schedule.jitter_ms <= 0)
+    int64_t due, from = now_ms - item->trigger->schedule->jitter_ms;
+    if (item->trigger->schedule->jitter_ms <= 0)
         return now_ms;
-    while (peri_schedule_next(&item->trigger->schedule, item->anchor_ms, from, &due) == PERI_OK && due <= now_ms &&
+    while (peri_schedule_next(item->trigger->schedule, item->anchor_ms, from, &due) == PERI_OK && due <= now_ms &&
            due + jitter_of(item, due) <= now_ms)
         from = due;
     return from;
@@ -202,7 +202,7 @@ static struct peri_event *occurrence(
  */
 static bool is_every(const struct schedule_item *item)
 {
-    return item->trigger->schedule.kind == PERI_SCHEDULE_EVERY;
+    return item->trigger->schedule->kind == PERI_SCHEDULE_EVERY;
 }
 
 void schedules_jumped(struct peri_pipeline *p, int64_t by_ms)
@@ -224,17 +224,17 @@ void schedules_jumped(struct peri_pipeline *p, int64_t by_ms)
 static void catch_up(struct peri_pipeline *p, struct schedule_item *item, int64_t now, int64_t late_ms)
 {
     char text[PERI_TIME_TEXT];
-    int64_t due, until = past(item, now), from = now - late_ms - item->trigger->schedule.jitter_ms - 1;
+    int64_t due, until = past(item, now), from = now - late_ms - item->trigger->schedule->jitter_ms - 1;
     if (from < item->last_ms)
         from = item->last_ms;
     if (from < item->anchor_ms - 1)
         from = item->anchor_ms - 1;
-    if (peri_schedule_latest(&item->trigger->schedule, item->anchor_ms, from, until, &due)) {
+    if (peri_schedule_latest(item->trigger->schedule, item->anchor_ms, from, until, &due)) {
         struct peri_event *event = occurrence(item, due, now, is_every(item) ? pipe_offset(p) : 0);
         item->last_ms = due;
         if (event)
             store_item(p, item, event);
-        if (now - due > PIPE_LATE_MS + item->trigger->schedule.jitter_ms)
+        if (now - due > PIPE_LATE_MS + item->trigger->schedule->jitter_ms)
             peri_info(p->options.log, "schedule", "%s: made up for %s", item->id, peri_time_format(due, text));
     }
     plan(item, until);
@@ -247,7 +247,7 @@ void schedules_tick(struct peri_pipeline *p)
         struct schedule_item *item = &p->schedules[i];
         if (item->busy || item->next_ms > now)
             continue;
-        int64_t late = item->trigger->schedule.catch_up_ms;
+        int64_t late = item->trigger->schedule->catch_up_ms;
         catch_up(p, item, now, late > PIPE_LATE_MS ? late : PIPE_LATE_MS);
     }
 }
@@ -259,7 +259,7 @@ static bool make_item(
 {
     memset(item, 0, sizeof(*item));
     item->id = peri_asprintf("%s/%s", rule->id, trigger->id);
-    item->spec = peri_schedule_signature(&trigger->schedule);
+    item->spec = peri_schedule_signature(trigger->schedule);
     item->rule = peri_rule_ref(rule);
     item->trigger = trigger;
     item->anchor_ms = now;
@@ -290,7 +290,7 @@ static void inherit(struct peri_pipeline *p, struct schedule_item *item, int64_t
         store_item(p, item, NULL);
     }
     int64_t after = past(item, now);
-    plan(item, item->trigger->schedule.jitter_ms > 0 && after < item->anchor_ms ? item->anchor_ms : after);
+    plan(item, item->trigger->schedule->jitter_ms > 0 && after < item->anchor_ms ? item->anchor_ms : after);
 }
 
 enum peri_status schedules_set(struct peri_pipeline *p, struct peri_error *err)
@@ -340,7 +340,7 @@ enum peri_status schedules_recover(struct peri_pipeline *p, struct peri_error *e
         item->busy = false;
         if (known) {
             int64_t last = item->last_ms;
-            catch_up(p, item, now, item->trigger->schedule.catch_up_ms);
+            catch_up(p, item, now, item->trigger->schedule->catch_up_ms);
             start_schedule_found(p, item, last);
         } else {
             store_item(p, item, NULL);

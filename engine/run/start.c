@@ -38,7 +38,7 @@ void start_schedule_found(struct peri_pipeline *p, const struct schedule_item *i
     int64_t missed = 0;
     if (at < item->anchor_ms - 1)
         at = item->anchor_ms - 1;
-    while (missed < COUNT_MAX && peri_schedule_next(&item->trigger->schedule, item->anchor_ms, at, &next) == PERI_OK &&
+    while (missed < COUNT_MAX && peri_schedule_next(item->trigger->schedule, item->anchor_ms, at, &next) == PERI_OK &&
            next <= now) {
         missed++;
         at = next;

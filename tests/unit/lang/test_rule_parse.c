@@ -288,21 +288,21 @@ static void test_schedules(void **state)
         "  - schedule: {every: 90s}\n  - schedule: {at: 08:30}\n  - schedule: {at: \"2026-12-24T18:00:00+01:00\"}\n"
         "  - schedule: {at: \"2026-12-24 18:00\", timezone: UTC}\nactions: [{stop: true}]\n");
     assert_int_equal(r->triggers[0].kind, PERI_TRIGGER_SCHEDULE);
-    assert_int_equal(r->triggers[0].schedule.kind, PERI_SCHEDULE_CRON);
-    assert_int_equal(r->triggers[0].schedule.dst, PERI_DST_SKIP);
-    assert_int_equal(r->triggers[0].schedule.catch_up_ms, 0);
-    assert_non_null(r->triggers[0].schedule.tz);
-    assert_int_equal(r->triggers[1].schedule.every_ms, 90000);
-    assert_int_equal(r->triggers[1].schedule.catch_up_ms, 3600000);
-    assert_true(r->triggers[2].schedule.at_daily);
-    assert_true(r->triggers[2].schedule.cron.minutes == UINT64_C(1) << 30);
-    assert_true(r->triggers[2].schedule.cron.hours == 1u << 8);
+    assert_int_equal(r->triggers[0].schedule->kind, PERI_SCHEDULE_CRON);
+    assert_int_equal(r->triggers[0].schedule->dst, PERI_DST_SKIP);
+    assert_int_equal(r->triggers[0].schedule->catch_up_ms, 0);
+    assert_non_null(r->triggers[0].schedule->tz);
+    assert_int_equal(r->triggers[1].schedule->every_ms, 90000);
+    assert_int_equal(r->triggers[1].schedule->catch_up_ms, 3600000);
+    assert_true(r->triggers[2].schedule->at_daily);
+    assert_true(r->triggers[2].schedule->cron.minutes == UINT64_C(1) << 30);
+    assert_true(r->triggers[2].schedule->cron.hours == 1u << 8);
     assert_true(peri_time_parse("2026-12-24T17:00:00Z", 20, &at));
-    assert_true(r->triggers[3].schedule.at_ms == at);
-    assert_true(r->triggers[4].schedule.at_ms == at + 3600000);
+    assert_true(r->triggers[3].schedule->at_ms == at);
+    assert_true(r->triggers[4].schedule->at_ms == at + 3600000);
     int64_t due = 0, after = 0;
     assert_true(peri_time_parse("2026-03-01T08:30:00Z", 20, &after));
-    assert_int_equal(peri_schedule_next(&r->triggers[2].schedule, 0, after, &due), PERI_OK);
+    assert_int_equal(peri_schedule_next(r->triggers[2].schedule, 0, after, &due), PERI_OK);
     assert_true(due == after + 86400000);
     finish(&l);
 }
