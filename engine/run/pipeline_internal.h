@@ -117,6 +117,8 @@ struct peri_pipeline {
     bool started, draining, dead;
     bool pump_waits; /* pipe_pump_later; holds a reference */
     bool retry_lost; /* there was no memory for the timer of an evaluation's retry */
+    bool unarmed;    /* there was no memory for the timer; timer_arm is posted, and holds a reference */
+    bool unarmed_told;
     struct peri_later pump;
     void (*drained)(void *arg);
     void *drained_arg;

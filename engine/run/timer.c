@@ -68,6 +68,24 @@ int64_t peri_pipeline_next_due(const struct peri_pipeline *p)
     return schedule < at ? schedule : at;
 }
 
+static void arm_again(void *arg)
+{
+    struct peri_pipeline *p = arg;
+    p->unarmed = false;
+    timer_arm(p);
+    pipe_release(p);
+}
+
+/* By way of the loop, which has room for that without memory: whoever comes here may not be called again from here, and
+ * what gives memory back may have to come first. */
+static void arm_later(struct peri_pipeline *p)
+{
+    if (p->unarmed || peri_loop_post(p->options.loop, arm_again, p) != PERI_OK)
+        return;
+    p->unarmed = true;
+    pipe_hold(p);
+}
+
 void timer_arm(struct peri_pipeline *p)
 {
     if (p->ticking || p->dead || !p->started)
@@ -77,12 +95,15 @@ void timer_arm(struct peri_pipeline *p)
         return; /* a timer that is too early only looks and sets itself again */
     struct peri_timer *next = NULL;
     if (peri_loop_after(p->options.loop, at > mono ? at - mono : 0, fired, p, &next) != PERI_OK) {
-        peri_err(p->options.log, "run", "the timer could not be set");
-        if (!p->timer && !p->held_first)
-            pipe_pump_later(p); /* which sets it */
+        if (!p->unarmed_told) /* it is tried all the time */
+            peri_err(p->options.log, "run", "the timer could not be set");
+        p->unarmed_told = true;
+        if (!p->timer)
+            arm_later(p);
         return;
     }
     peri_timer_cancel(p->timer);
+    p->unarmed_told = false;
     p->timer = next;
     p->timer_at = at;
 }
