@@ -17,7 +17,7 @@
 #define SLOWEST_BYTES_PER_MS 16 /* slower senders are cut off after the timeout */
 #define BODY_FIRST (64 * 1024)  /* bytes of room for a body before it has come */
 #define SWEEP_LEAST_MS 100
-#define REAP_AGAIN_MS 10 /* for one that is busy while a handler turns the loop */
+#define REAP_AGAIN_MS 10 /* for one that is busy */
 
 static struct peri_mono now_of(const struct peri_http_server *server)
 {
@@ -52,7 +52,7 @@ static void serve(struct conn *conn)
 {
     static const struct peri_http_refusal nomem = {503, "out of memory"};
     bool head = strcmp(conn->head.method, "HEAD") == 0;
-    conn->phase = CONN_SERVED;
+    conn->whole = false;
     struct peri_http_request *req = conn->body.failed ? NULL : new_request(conn);
     if (req)
         conn->server->handler(conn->server->ctx, req);
@@ -61,6 +61,13 @@ static void serve(struct conn *conn)
 }
 
 /* ---- reading ---- */
+
+/* What follows it is put aside before its handler is called: the bytes are in a place that all connections share. */
+static void request_whole(struct conn *conn)
+{
+    conn->phase = CONN_SERVED;
+    conn->whole = true;
+}
 
 static void refuse(struct conn *conn, bool head, int status, const char *detail)
 {
@@ -106,7 +113,7 @@ static void head_complete(struct conn *conn)
     else if (conn->head.chunked || conn->head.content_length > 0)
         begin_body(conn);
     else
-        serve(conn);
+        request_whole(conn);
 }
 
 static size_t read_head(struct conn *conn, const char *data, size_t len)
@@ -129,7 +136,7 @@ static size_t read_body(struct conn *conn, const char *data, size_t len)
     (void)peri_buf_append(&conn->body, data, used); /* a failure is seen at the end */
     conn->left -= used;
     if (conn->left == 0)
-        serve(conn);
+        request_whole(conn);
     return used;
 }
 
@@ -140,7 +147,7 @@ static size_t read_chunked(struct conn *conn, const char *data, size_t len)
     if (found == PERI_HTTP_CHUNK_REFUSED)
         refuse(conn, false, conn->chunks.refusal.status, conn->chunks.refusal.detail);
     else if (found == PERI_HTTP_CHUNK_END)
-        serve(conn);
+        request_whole(conn);
     else if (found == PERI_HTTP_CHUNK_DATA && peri_buf_append(&conn->body, data + used - body, body) == PERI_ELIMIT)
         refuse(conn, false, 413, "the body is larger than this server takes");
     return used;
@@ -184,6 +191,25 @@ static void keep_ahead(struct conn *conn, const char *data, size_t len)
         http_conn_doom(conn);
 }
 
+/* Calls the handler of what is whole, and reads the next request as long as it has come already. */
+static void go_on(struct conn *conn)
+{
+    struct peri_buf *ahead = &conn->ahead;
+    while (conn->whole || (conn->ahead_at < ahead->len && conn->phase < CONN_SERVED)) {
+        if (conn->whole) {
+            serve(conn);
+            continue;
+        }
+        if (!conn->started)
+            (void)too_slow(conn); /* starts its clock */
+        conn->ahead_at += step(conn, ahead->data + conn->ahead_at, ahead->len - conn->ahead_at);
+    }
+    if (conn->ahead_at == ahead->len && ahead->cap > 0) {
+        conn->ahead_at = 0;
+        peri_buf_finish(ahead);
+    }
+}
+
 /* Bytes from the peer. */
 static void take_bytes(struct conn *conn, const char *data, size_t len)
 {
@@ -199,23 +225,7 @@ static void take_bytes(struct conn *conn, const char *data, size_t len)
         at += step(conn, data + at, len - at);
     if (at < len && conn->phase == CONN_SERVED)
         keep_ahead(conn, data + at, len - at);
-}
-
-/* The next request may have come already. */
-static void read_ahead(struct conn *conn)
-{
-    struct peri_buf *ahead = &conn->ahead;
-    conn->busy = true;
-    while (conn->ahead_at < ahead->len && conn->phase < CONN_SERVED) {
-        if (!conn->started)
-            (void)too_slow(conn); /* starts its clock */
-        conn->ahead_at += step(conn, ahead->data + conn->ahead_at, ahead->len - conn->ahead_at);
-    }
-    conn->busy = false;
-    if (conn->ahead_at == ahead->len && ahead->cap > 0) {
-        conn->ahead_at = 0;
-        peri_buf_finish(ahead);
-    }
+    go_on(conn);
 }
 
 void http_conn_written(struct conn *conn)
@@ -228,8 +238,11 @@ void http_conn_written(struct conn *conn)
     conn->idle_since = conn->moved;
     conn->started = false;
     memset(&conn->scan, 0, sizeof(conn->scan));
-    if (!conn->busy)
-        read_ahead(conn);
+    if (conn->busy)
+        return;
+    conn->busy = true;
+    go_on(conn);
+    conn->busy = false;
 }
 
 static void on_ready(void *arg, int fd, int what)
@@ -237,7 +250,7 @@ static void on_ready(void *arg, int fd, int what)
     struct conn *conn = arg;
     struct peri_http_server *server = conn->server;
     ssize_t n = 0;
-    if (conn->busy || conn->phase == CONN_DEAD) /* a handler turns the loop itself */
+    if (conn->busy)
         return;
     if (what & PERI_IO_WRITE) {
         conn->tls_crossed = false;
@@ -329,6 +342,8 @@ void http_conn_doom(struct conn *conn)
     if (conn->phase == CONN_DEAD)
         return;
     conn->phase = CONN_DEAD;
+    peri_io_destroy(conn->io); /* it may be ready for ever */
+    conn->io = NULL;
     conn->doomed = server->doomed;
     server->doomed = conn;
     plan_reaping(server, 0);

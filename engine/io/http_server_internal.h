@@ -41,6 +41,7 @@ struct conn {
     int watched; /* PERI_IO_...: what io waits for */
     enum conn_phase phase;
     bool busy;                   /* bytes are being read: it must not be freed */
+    bool whole;                  /* the request is read, its handler not called yet */
     bool refused;                /* and closes slowly, so that the peer sees the answer */
     bool reserved;               /* beyond the usual number: serves only some paths */
     bool pending;                /* the socket did not take all that is to be written */

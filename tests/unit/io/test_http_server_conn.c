@@ -368,6 +368,31 @@ static void many_requests_in_one_piece_are_answered_in_order(void **state)
     pump(w, 3);
 }
 
+/* Peers that are gone before their answer, while others are served. */
+static void a_peer_that_is_gone_costs_nobody_anything(void **state)
+{
+    struct world *w = *state;
+    size_t len;
+    bool closed;
+    int fd = connect_to(w);
+    for (int i = 0; i < 20; i++) {
+        int gone = connect_to(w);
+        struct linger reset = {.l_onoff = 1};
+        setsockopt(gone, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        assert_true(send(gone, "GET /big HTTP/1.1\r\n" H "\r\n", 31, 0) > 0);
+        if (i % 2)
+            pump(w, 2);
+        close(gone); /* a reset */
+        put(w, fd, "GET / HTTP/1.1\r\n" H "\r\n");
+        char *answer = get(w, fd, &len, &closed);
+        assert_string_equal(body_of(answer), "hello\n");
+        free(answer);
+    }
+    close(fd);
+    pump(w, 3);
+    assert_int_equal(peri_loop_next_due(w->loop), 5000); /* the sweep finds nobody then */
+}
+
 /* --- TLS --- */
 
 static SSL *secure(struct world *w, SSL_CTX *context, int fd)
@@ -475,6 +500,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(one_who_sends_but_takes_nothing_is_cut_off, setup, teardown),
         cmocka_unit_test_setup_teardown(old_clients_and_heads_are_answered_as_they_can_read, setup, teardown),
         cmocka_unit_test_setup_teardown(many_requests_in_one_piece_are_answered_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_peer_that_is_gone_costs_nobody_anything, setup, teardown),
         cmocka_unit_test_setup_teardown(
             tls_carries_large_bodies_and_several_requests_in_a_record, setup_loop, teardown),
     };
