@@ -31,6 +31,12 @@ static void set_key(struct matcher_build *b, uint32_t path, struct matcher_key *
     memcpy(&ret->mask, mask, 8);
 }
 
+static uint64_t filter_of(const char *key, uint32_t len)
+{
+    const char last[] = {len >= 2 ? key[len - 2] : '"', len ? key[len - 1] : '"', '"'};
+    return len ? UINT64_C(1) << matcher_key_hash(last + 2) : ~UINT64_C(0);
+}
+
 static void finish_paths(struct matcher_build *b)
 {
     struct peri_matcher *m = b->m;
@@ -48,6 +54,7 @@ static void finish_paths(struct matcher_build *b)
     for (uint32_t i = 1; i < b->path_count; i++) {
         struct matcher_path *parent = &m->paths[b->parents[i]];
         set_key(b, i, &m->keys[parent->child_first + parent->child_count++]);
+        parent->filter |= filter_of(m->text + m->paths[i].key, m->paths[i].key_len);
     }
     for (uint32_t i = 0; i < b->member_count; i++)
         m->paths[m->members[i].path].kept = true;

@@ -14,6 +14,8 @@
  *
  * Everything refers to everything else by position in an array: half the size of pointers. */
 
+#include <string.h>
+
 #include "data/json_scan.h"
 #include "lang/matcher.h"
 #include "lang/matcher_scan.h"
@@ -27,6 +29,7 @@ struct matcher_path {
     uint32_t key, key_len;             /* in the text pool */
     uint32_t child_first, child_count; /* of keys */
     uint32_t field;                    /* what is asked of values here, or MATCHER_NONE */
+    uint64_t filter;                   /* a bit for the end of each key: matcher_key_hash */
     bool kept;                         /* a pattern is verified on what is here; so are the paths above */
 };
 
@@ -255,6 +258,15 @@ void matcher_find_absent(struct peri_matcher_scratch *r);
 /* The key's entry, MATCHER_NONE when there is none. The key is the two slices together. */
 uint32_t matcher_entry_find(
     const struct peri_matcher *m, uint32_t class, uint64_t hash, struct pattern_slice front, struct pattern_slice back);
+
+/* A number below 64 of the last two bytes before the closing quote of a key; of one byte with the quote before it.
+ * Those of an empty key are not known. */
+static inline unsigned matcher_key_hash(const char *end)
+{
+    uint16_t two;
+    memcpy(&two, end - 2, 2);
+    return (two + (two >> 5)) & 63u;
+}
 
 /* matcher_pick.c: the items of the scanned text, each scalar looked up on the way. */
 void matcher_pick(struct peri_matcher_scratch *r);

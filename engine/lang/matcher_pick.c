@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The second pass: members whose path some pattern asks for become items. In an object only the colons are visited: the
- * key ends before the colon, so its last bytes are there to be compared. What nobody wants is stepped over; containers
- * by the place of their end, which the first pass has noted. */
+ * key ends before the colon, so its last bytes are there to be compared. Of what nobody wants not even the beginning is
+ * looked at: a bracket before the next colon is the container that is stepped over, or the end of the object. */
 #include "lang/matcher_internal.h"
 
 #include <string.h>
@@ -160,7 +160,7 @@ static uint32_t scalar_at(struct peri_matcher_scratch *r, uint32_t path, uint32_
     return end;
 }
 
-/* item: the container itself, when its path is kept. */
+/* item: the container itself, when its path is kept. The next bracket is the first one in it, or the one at end. */
 static void pick_object(struct peri_matcher_scratch *r, uint32_t path, uint32_t item, uint32_t at, uint32_t end);
 static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t item, uint32_t at, uint32_t end);
 
@@ -169,9 +169,9 @@ static uint32_t container(struct peri_matcher_scratch *r, uint32_t path, uint32_
 {
     size_t opening = r->bracket_at, closing = matcher_scan_closing(&r->scan, opening);
     uint32_t at = r->scan.brackets[opening], end = r->scan.brackets[closing];
-    const struct matcher_path *p = path == MATCHER_NONE ? NULL : &r->m->paths[path];
+    const struct matcher_path *p = &r->m->paths[path];
     bool object = r->scan.text[at] == '{';
-    if (p && (!object || p->child_count)) {
+    if (!object || p->child_count) {
         uint32_t item = (uint32_t)r->item_count;
         if (p->kept &&
             !push(r, &(struct matcher_item){
@@ -214,12 +214,24 @@ static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t i
     }
 }
 
+/* The value of a member that is wanted; returns where it ends. */
+static uint32_t pick_member(struct peri_matcher_scratch *r, uint32_t path, uint32_t item, uint32_t value)
+{
+    const char *text = r->scan.text;
+    if (r->m->paths[path].kept)
+        note_member(r, path, item);
+    while (blank(text[value]))
+        value++;
+    return text[value] == '{' || text[value] == '[' ? container(r, path, item) : scalar_at(r, path, item, value);
+}
+
 static void pick_object(struct peri_matcher_scratch *r, uint32_t id, uint32_t item, uint32_t at, uint32_t end)
 {
     const struct matcher_path *path = &r->m->paths[id];
     const char *text = r->scan.text;
-    const uint64_t *colons = r->scan.colons;
-    uint32_t word = at >> 6, last = end >> 6;
+    const uint64_t *colons = r->scan.colons, filter = r->scan.slashes ? ~UINT64_C(0) : path->filter;
+    const uint32_t *brackets = r->scan.brackets;
+    size_t word = at >> 6, last = end >> 6, bracket = brackets[r->bracket_at];
     uint64_t rest = colons[word] & ~UINT64_C(0) << (at & 63);
     for (;;) {
         while (!rest) {
@@ -227,24 +239,28 @@ static void pick_object(struct peri_matcher_scratch *r, uint32_t id, uint32_t it
                 return;
             rest = colons[++word];
         }
-        uint32_t colon = word << 6 | (uint32_t)__builtin_ctzll(rest), key_end = colon - 1, value = colon + 1;
-        if (colon > end)
-            return;
-        rest &= rest - 1;
-        while (text[key_end] != '"')
-            key_end--;
-        while (blank(text[value]))
-            value++;
-        uint32_t child = find_key(r, path, key_end);
-        if (child != MATCHER_NONE && r->m->paths[child].kept)
-            note_member(r, child, item);
-        if (text[value] == '{' || text[value] == '[') {
-            uint32_t behind = container(r, child, item);
-            word = behind >> 6;
-            rest = colons[word] & ~UINT64_C(0) << (behind & 63);
-        } else if (child != MATCHER_NONE) {
-            scalar_at(r, child, item, value);
+        size_t colon = word * 64 + (size_t)__builtin_ctzll(rest), behind;
+        if (colon > bracket) {
+            if (bracket == end)
+                return;
+            size_t closing = matcher_scan_closing(&r->scan, r->bracket_at);
+            behind = brackets[closing];
+            r->bracket_at = closing + 1;
+        } else {
+            const char *key_end = text + colon - 1;
+            rest &= rest - 1;
+            while (*key_end != '"')
+                key_end--;
+            if (!(filter >> matcher_key_hash(key_end) & 1)) /* no key of the path's ends so */
+                continue;
+            uint32_t child = find_key(r, path, (uint32_t)(key_end - text));
+            if (child == MATCHER_NONE)
+                continue;
+            behind = pick_member(r, child, item, (uint32_t)colon + 1);
         }
+        bracket = brackets[r->bracket_at];
+        word = behind >> 6;
+        rest = colons[word] & ~UINT64_C(0) << (behind & 63);
     }
 }
 

@@ -148,8 +148,9 @@ static bool has_avx512(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi") &&
-           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("popcnt") &&
-           __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("gfni");
+           __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vpopcntdq") &&
+           __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("pclmul") &&
+           __builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("gfni");
 }
 #endif
 
@@ -202,7 +203,7 @@ static bool complete(const struct scan_common *c)
 }
 
 static enum matcher_scan_result run(
-    const struct kernel *kernel, bool document, struct matcher_scan *scan, const char *text, size_t len)
+    bool (*kernel)(struct scan_common *c), bool document, struct matcher_scan *scan, const char *text, size_t len)
 {
     size_t first = 0;
     while (first < len && blank(text[first]))
@@ -217,48 +218,50 @@ static enum matcher_scan_result run(
     scan->slashes = scan->long_numbers = false;
     struct scan_common c = {
         .out = scan, .text = (const unsigned char *)text, .len = len, .low_at = 1, .numbers = document};
-    bool right = kernel->run(&c);
+    bool right = kernel(&c);
     if (c.nomem)
         return MATCHER_SCAN_NOMEM;
     return right && complete(&c) ? MATCHER_SCAN_OK : MATCHER_SCAN_OTHER;
 }
 
-static const struct kernel *best(void)
+static bool (*best(struct matcher_scan *scan))(struct scan_common *c)
 {
     size_t i = 0;
+    if (scan->kernel)
+        return scan->kernel;
     while (!kernels[i].works())
         i++;
-    return &kernels[i];
+    return scan->kernel = kernels[i].run;
 }
 
-static const struct kernel *named(const char *name)
+static bool (*named(const char *name))(struct scan_common *c)
 {
     for (size_t i = 0; i < KERNEL_COUNT; i++)
         if (peri_streq(kernels[i].name, name) && kernels[i].works())
-            return &kernels[i];
+            return kernels[i].run;
     return NULL;
 }
 
 enum matcher_scan_result matcher_scan(struct matcher_scan *scan, const char *text, size_t len)
 {
-    return run(best(), false, scan, text, len);
+    return run(best(scan), false, scan, text, len);
 }
 
 enum matcher_scan_result matcher_scan_document(struct matcher_scan *scan, const char *text, size_t len)
 {
-    return run(best(), true, scan, text, len);
+    return run(best(scan), true, scan, text, len);
 }
 
 enum matcher_scan_result matcher_scan_with(const char *name, struct matcher_scan *scan, const char *text, size_t len)
 {
-    const struct kernel *kernel = named(name);
+    bool (*kernel)(struct scan_common *) = named(name);
     return kernel ? run(kernel, false, scan, text, len) : MATCHER_SCAN_OTHER;
 }
 
 enum matcher_scan_result matcher_scan_document_with(
     const char *name, struct matcher_scan *scan, const char *text, size_t len)
 {
-    const struct kernel *kernel = named(name);
+    bool (*kernel)(struct scan_common *) = named(name);
     return kernel ? run(kernel, true, scan, text, len) : MATCHER_SCAN_OTHER;
 }
 

@@ -9,9 +9,12 @@
 
 /* The first pass over an event: is it valid JSON from end to end, and where are its quotes, colons and containers? */
 
+struct scan_common;
+
 /* Zeroed before the first scan; used again and again without further memory. */
 struct matcher_scan {
-    const char *text; /* borrowed */
+    bool (*kernel)(struct scan_common *c); /* what the processor can do; NULL before the first scan */
+    const char *text;                      /* borrowed */
     size_t len;
     uint64_t *quotes, *colons; /* a bit for each byte of the text: quotes that begin or end a string; colons outside */
     size_t block_cap;

@@ -7,8 +7,8 @@
 
 #define SCAN_LANES 8
 #define SCAN_TARGET                                                                                                    \
-    __attribute__((                                                                                                    \
-        target("avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,avx2,bmi,bmi2,popcnt,pclmul,vpclmulqdq,gfni")))
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vbmi,avx512vbmi2,avx512vpopcntdq,avx2,bmi,bmi2,popcnt,"     \
+                          "pclmul,vpclmulqdq,gfni")))
 #define SCAN_ANY(v) (_mm512_test_epi64_mask((__m512i)(v), (__m512i)(v)) != 0)
 #define SCAN_ANY_TOP(v) (_mm512_movepi64_mask((__m512i)(v)) != 0)
 #define SCAN_SHIFT(v, before, n) ((scan_lanes)_mm512_shldi_epi64((__m512i)(v), (__m512i)(before), n))
@@ -74,6 +74,9 @@ static const unsigned char codes[128] = {
     ['n'] = CODE_LETTER | 7 << 3,
 };
 
+/* From here on so many bytes before its middle are those that are there. */
+static const unsigned char present[2 * SCAN_STEP] = {[0 ... SCAN_STEP - 1] = 0xff};
+
 /* Where the bits of three planes, the highest first, are the number n, or any of them: bit n of the last argument. */
 #define ONE_OF(high, middle, low, numbers)                                                                             \
     ((scan_lanes)_mm512_ternarylogic_epi64((__m512i)(high), (__m512i)(middle), (__m512i)(low), numbers))
@@ -122,12 +125,11 @@ SCAN_INLINE void masks(const unsigned char *p, size_t n, struct scan_masks *m)
         for (int i = 0; i < 8; i++)
             v[i] = _mm512_loadu_si512(p + i * SCAN_BLOCK);
     } else {
+        const unsigned char *there = present + SCAN_STEP - n;
 #pragma GCC unroll 8
-        for (int i = 0; i < 8; i++) {
-            long left = (long)n - i * SCAN_BLOCK;
-            __mmask64 some = left >= SCAN_BLOCK ? ~UINT64_C(0) : left > 0 ? _bzhi_u64(~UINT64_C(0), (unsigned)left) : 0;
-            v[i] = _mm512_maskz_loadu_epi8(some, p + i * SCAN_BLOCK);
-        }
+        for (int i = 0; i < 8; i++)
+            v[i] = _mm512_maskz_loadu_epi8(
+                _mm512_movepi8_mask(_mm512_loadu_si512(there + i * SCAN_BLOCK)), p + i * SCAN_BLOCK);
     }
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
@@ -209,11 +211,6 @@ SCAN_INLINE scan_lanes scan_through_long(scan_lanes begin, scan_lanes runs, scan
     return sum & ~runs;
 }
 
-SCAN_INLINE uint64_t parity(uint64_t bits)
-{
-    return (uint64_t)_mm_cvtsi128_si64(_mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)bits), _mm_set1_epi8(-1), 0));
-}
-
 /* Each byte the sum of those up to it. */
 SCAN_INLINE __m512i sums(__m512i v)
 {
@@ -240,16 +237,19 @@ static __attribute__((noinline)) SCAN_TARGET void pair_waiting(struct scan_commo
     __m512i level = _mm512_mask_sub_epi8(behind, open, behind, one);
     wrong = _mm512_cmpge_epu8_mask(level, _mm512_set1_epi8(PERI_JSON_DEPTH)) & all;
     _mm512_storeu_si512(c->out->levels + end - count, level);
-    uint64_t rest = all & ~wrong;
+    uint64_t rest = wrong ? 0 : all;
+    __m512i these = none;
     for (unsigned at = 0; rest; at++) { /* c->stack: bit 0 is the outermost */
-        uint64_t here = _mm512_mask_cmpeq_epi8_mask(all, level, _mm512_set1_epi8((char)at));
-        uint64_t inside = parity(here) ^ (0 - (uint64_t)(c->depth > at));
-        uint64_t objects = parity(here & object) ^ (0 - (c->stack >> at & 1));
+        uint64_t here = _mm512_mask_cmpeq_epi8_mask(all, level, these), ends = here & close, begins = here ^ ends;
+        /* A difference of two powers of two has the bits between them. */
+        uint64_t inside = ends - begins - (c->depth > at);
+        uint64_t objects = (ends & object) - (begins & object) - (c->stack >> at & 1);
         wrong |= objects & ~inside;
         in_object |= here & outer;
         outer = objects;
         stack |= objects >> 63 << at;
-        rest &= ~here;
+        rest ^= here;
+        these = _mm512_add_epi8(these, one);
     }
     wrong |= (in_object ^ c->waiting.colon) & open;
     c->wrong |= wrong != 0;
@@ -271,44 +271,60 @@ SCAN_INLINE void put_waiting(struct scan_common *c, unsigned count, uint64_t clo
     c->waiting.colon = colon;
 }
 
-/* The places of sixteen of a block at once; few blocks have more. */
-SCAN_INLINE void scan_pair(struct scan_common *c, const struct scan_brackets *b, size_t base)
+/* many: may a block have more than sixteen, or all those that wait more than 64? */
+SCAN_INLINE void pair_lanes(struct scan_common *c, const struct scan_brackets *b, size_t base, bool many)
 {
     const __m512i bytes = _mm512_set_epi8(63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45,
         44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17,
         16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     struct matcher_scan *out = c->out;
-    size_t n = out->bracket_count;
+    uint32_t *list = out->brackets + out->bracket_count;
     unsigned waiting = c->waiting.count;
     uint64_t close = c->waiting.close, object = c->waiting.object, colon = c->waiting.colon;
+    __m512i first = _mm512_set1_epi32((int)base);
 #pragma GCC unroll 8
-    for (size_t lane = 0; lane < SCAN_LANES; lane++, base += SCAN_BLOCK) {
+    for (size_t lane = 0; lane < SCAN_LANES; lane++) {
         uint64_t all = b->all[lane];
         unsigned count = (unsigned)__builtin_popcountll(all);
-        __m512i at = _mm512_maskz_compress_epi8(all, bytes), first = _mm512_set1_epi32((int)base);
-        _mm512_storeu_si512(
-            out->brackets + n, _mm512_add_epi32(first, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(at))));
-        if (count > 16) {
+        __m512i at = _mm512_maskz_compress_epi8(all, bytes);
+        _mm512_storeu_si512(list, _mm512_add_epi32(first, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(at))));
+        if (many && count > 16) {
             const __m128i more[] = {
                 _mm512_extracti32x4_epi32(at, 1), _mm512_extracti32x4_epi32(at, 2), _mm512_extracti32x4_epi32(at, 3)};
 #pragma GCC unroll 8
             for (size_t i = 0; i < 3; i++)
-                _mm512_storeu_si512(
-                    out->brackets + n + 16 * (i + 1), _mm512_add_epi32(first, _mm512_cvtepu8_epi32(more[i])));
+                _mm512_storeu_si512(list + 16 * (i + 1), _mm512_add_epi32(first, _mm512_cvtepu8_epi32(more[i])));
         }
-        if (waiting + count > 64) {
+        if (many && waiting + count > 64) {
             put_waiting(c, waiting, close, object, colon);
-            pair_waiting(c, n);
+            pair_waiting(c, (size_t)(list - out->brackets));
             close = object = colon = waiting = 0;
         }
         close |= _pext_u64(b->close[lane], all) << (waiting & 63);
         object |= _pext_u64(b->object[lane], all) << (waiting & 63);
         colon |= _pext_u64(b->colon[lane], all) << (waiting & 63);
         waiting += count;
-        n += count;
+        list += count;
+        first = _mm512_add_epi32(first, _mm512_set1_epi32(SCAN_BLOCK));
     }
     put_waiting(c, waiting, close, object, colon);
-    out->bracket_count = n;
+    out->bracket_count = (size_t)(list - out->brackets);
+}
+
+static __attribute__((noinline)) SCAN_TARGET void pair_many(
+    struct scan_common *c, const struct scan_brackets *b, size_t base)
+{
+    pair_lanes(c, b, base, true);
+}
+
+SCAN_INLINE void scan_pair(struct scan_common *c, const struct scan_brackets *b, size_t base)
+{
+    __m512i counts = _mm512_popcnt_epi64((__m512i)scan_load(b->all));
+    if (_mm512_cmpgt_epi64_mask(counts, _mm512_set1_epi64(16)) ||
+        c->waiting.count + _mm512_reduce_add_epi64(counts) > 64)
+        pair_many(c, b, base);
+    else
+        pair_lanes(c, b, base, false);
 }
 
 SCAN_TARGET bool matcher_scan_avx512(struct scan_common *c)
