@@ -13,8 +13,8 @@ void peri_matcher_destroy(struct peri_matcher *m)
     for (uint32_t i = 0; i < m->regex_count; i++)
         peri_regex_destroy(m->regexes[i]);
     void *const all[] = {m->paths, m->keys, m->fields, m->classes, m->entries, m->slots, m->postings, m->ranges,
-        m->bits, m->tests, m->parts, m->leaves, m->members, m->ors, m->objects, m->patterns, m->refs, m->doubles,
-        m->text, m->regexes, m->absent, m};
+        m->cells, m->bits, m->tests, m->parts, m->leaves, m->members, m->ors, m->objects, m->patterns, m->refs,
+        m->doubles, m->text, m->regexes, m->absent, m};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         free(all[i]);
 }

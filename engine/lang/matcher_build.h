@@ -30,7 +30,7 @@ struct matcher_build {
     struct peri_buf bytes; /* of what is being interned */
     uint32_t path_count, field_count, class_count, entry_count, test_count, part_count, leaf_count, member_count,
         or_count, object_count, ref_count, double_count, text_count, regex_count, absent_count, pending_count,
-        range_count;
+        range_count, cell_count;
     size_t path_cap, field_cap, class_cap, entry_cap, test_cap, part_cap, leaf_cap, member_cap, or_cap, object_cap,
         ref_cap, double_cap, text_cap, regex_cap, absent_cap, pending_cap, range_cap, parent_cap;
     struct matcher_new_field *fields;

@@ -182,9 +182,9 @@ static void finish_table(struct matcher_build *b)
     uint32_t words = 0;
     for (uint32_t c = 0; c < m->class_count; c++) {
         struct matcher_class *class = &m->classes[c];
-        if (class->kind != CLASS_GRAM)
+        if (class->kind == CLASS_LIST)
             continue;
-        uint32_t mine = 16;
+        uint32_t mine = 1;
         while (mine < class->entries / 4 && mine < 1u << 20) /* 16 bits an entry */
             mine *= 2;
         class->bits_first = words;
@@ -204,8 +204,7 @@ static void finish_table(struct matcher_build *b)
         while (m->slots[at].entry)
             at = (at + 1) & m->slot_mask;
         m->slots[at] = (struct matcher_slot){(uint32_t)(hash >> 32), i + 1};
-        if (class->kind == CLASS_GRAM)
-            m->bits[class->bits_first + (bit >> 6 & class->bits_mask)] |= UINT64_C(1) << (bit & 63);
+        m->bits[class->bits_first + (bit >> 6 & class->bits_mask)] |= UINT64_C(1) << (bit & 63);
     }
     m->bytes += size * sizeof(*m->slots) + words * sizeof(*m->bits);
 }
@@ -236,8 +235,10 @@ static void finish_ranges(struct matcher_build *b)
     struct peri_matcher *m = b->m;
     m->range_count = b->range_count;
     m->ranges = want(b, b->range_count, sizeof(*m->ranges));
+    m->cells = want(b, 2 * (size_t)b->range_count, sizeof(*m->cells));
     if (b->nomem || !b->range_count)
         return;
+    uint32_t cells = 0;
     qsort(b->ranges, b->range_count, sizeof(*b->ranges), by_field);
     for (uint32_t i = 0, first = 0; i < b->range_count; i++) {
         m->ranges[i] = b->ranges[i].range;
@@ -247,8 +248,11 @@ static void finish_ranges(struct matcher_build *b)
         field->range_first = first;
         field->range_count = i + 1 - first;
         matcher_ranges_sort(&m->ranges[first], field->range_count);
+        field->grid.first = cells;
+        cells += (uint32_t)matcher_grid_set(&field->grid, &m->ranges[first], field->range_count, m->cells + cells);
         first = i + 1;
     }
+    b->cell_count = cells;
 }
 
 /* --- sizes --- */
@@ -274,6 +278,7 @@ static void cut_all(struct matcher_build *b)
     cut(m, &m->entries, m->entry_count + 1, sizeof(*m->entries));
     cut(m, &m->postings, b->pending_count, sizeof(*m->postings));
     cut(m, &m->ranges, m->range_count, sizeof(*m->ranges));
+    cut(m, &m->cells, b->cell_count, sizeof(*m->cells));
     cut(m, &m->tests, b->test_count, sizeof(*m->tests));
     cut(m, &m->parts, b->part_count, sizeof(*m->parts));
     cut(m, &m->leaves, b->leaf_count, sizeof(*m->leaves));

@@ -44,23 +44,42 @@ static inline uint64_t matcher_hash_end(uint64_t h, uint64_t part, uint64_t len)
     return matcher_hash_step(matcher_hash_step(h, part), len);
 }
 
+/* Fronts, or backs, of one text, each not shorter than the one before; a shorter one begins again. */
+struct matcher_hashed {
+    uint64_t h;
+    size_t len; /* of whole words */
+};
+
+static inline uint64_t matcher_hash_more_front(struct matcher_hashed *done, const char *s, size_t len)
+{
+    if (len < done->len)
+        *done = (struct matcher_hashed){MATCHER_HASH_START, 0};
+    for (; done->len + 8 <= len; done->len += 8)
+        done->h = matcher_hash_step(done->h, matcher_word(s + done->len));
+    return matcher_hash_end(done->h, matcher_word_part(s + done->len, len - done->len), len);
+}
+
+/* end is that of the text. */
+static inline uint64_t matcher_hash_more_back(struct matcher_hashed *done, const char *end, size_t len)
+{
+    if (len < done->len)
+        *done = (struct matcher_hashed){MATCHER_HASH_START, 0};
+    for (; done->len + 8 <= len; done->len += 8)
+        done->h = matcher_hash_step(done->h, matcher_word(end - done->len - 8));
+    return matcher_hash_end(done->h, matcher_word_part(end - len, len - done->len), len);
+}
+
 static inline uint64_t matcher_hash_front(const char *s, size_t len)
 {
-    uint64_t h = MATCHER_HASH_START;
-    size_t i = 0;
-    for (; i + 8 <= len; i += 8)
-        h = matcher_hash_step(h, matcher_word(s + i));
-    return matcher_hash_end(h, matcher_word_part(s + i, len - i), len);
+    struct matcher_hashed done = {MATCHER_HASH_START, 0};
+    return matcher_hash_more_front(&done, s, len);
 }
 
 /* s is the start of the back. */
 static inline uint64_t matcher_hash_back(const char *s, size_t len)
 {
-    uint64_t h = MATCHER_HASH_START;
-    size_t left = len;
-    for (; left >= 8; left -= 8)
-        h = matcher_hash_step(h, matcher_word(s + left - 8));
-    return matcher_hash_end(h, matcher_word_part(s, left), len);
+    struct matcher_hashed done = {MATCHER_HASH_START, 0};
+    return matcher_hash_more_back(&done, s + len, len);
 }
 
 static inline uint64_t matcher_hash_join(uint64_t front, uint64_t back, uint32_t class)

@@ -56,10 +56,18 @@ uint32_t matcher_entry_find(
     return MATCHER_NONE;
 }
 
-static void look_up(struct peri_matcher_scratch *r, uint32_t class, uint64_t hash, struct pattern_slice front,
+/* Most values are in no entry: one bit says so, and unlike the next free slot it is nearly always the same. */
+static inline bool may_have(const struct peri_matcher *m, const struct matcher_class *class, uint64_t hash)
+{
+    size_t bit = hash >> 8;
+    return m->bits[class->bits_first + (bit >> 6 & class->bits_mask)] >> (bit & 63) & 1;
+}
+
+static inline void look_up(struct peri_matcher_scratch *r, uint32_t class, uint64_t hash, struct pattern_slice front,
     struct pattern_slice back, struct matcher_scalar *scalar)
 {
-    found_entry(r, matcher_entry_find(r->m, class, hash, front, back), scalar);
+    if (may_have(r->m, &r->m->classes[class], hash))
+        found_entry(r, matcher_entry_find(r->m, class, hash, front, back), scalar);
 }
 
 static void find_grams(
@@ -68,31 +76,27 @@ static void find_grams(
     const struct matcher_class *class = &r->m->classes[id];
     for (size_t i = 0; i + class->front <= s.len; i++) {
         struct pattern_slice gram = {s.s + i, class->front};
-        uint64_t hash = matcher_hash_join(matcher_hash_front(gram.s, gram.len), 0, id);
-        size_t bit = hash >> 8;
-        if (r->m->bits[class->bits_first + (bit >> 6 & class->bits_mask)] >> (bit & 63) & 1)
-            look_up(r, id, hash, gram, (struct pattern_slice){s.s, 0}, scalar);
+        look_up(r, id, matcher_hash_join(matcher_hash_front(gram.s, gram.len), 0, id), gram,
+            (struct pattern_slice){s.s, 0}, scalar);
     }
 }
 
-/* All classes from first to end for a text. Those of affixes are sorted by front, so that a front is hashed once. */
+/* All classes from first to end for a text. Those of affixes are sorted by front, then back: where one ended, the next
+ * goes on. */
 static void find_text(
     struct peri_matcher_scratch *r, uint32_t first, uint32_t end, struct pattern_slice s, struct matcher_scalar *scalar)
 {
     const struct pattern_slice none = {s.s, 0};
-    uint64_t front_hash = 0;
-    uint32_t hashed = MATCHER_NONE;
+    struct matcher_hashed front = {MATCHER_HASH_START, 0}, back = front;
     for (uint32_t id = first; id < end; id++) {
         const struct matcher_class *class = &r->m->classes[id];
         if (class->kind == CLASS_EXACT) {
             look_up(r, id, matcher_hash_join(matcher_hash_front(s.s, s.len), 0, id), s, none, scalar);
         } else if (class->kind == CLASS_AFFIX && class->front + class->back <= s.len) {
-            if (hashed != class->front)
-                front_hash = class->front ? matcher_hash_front(s.s, class->front) : 0;
-            hashed = class->front;
-            struct pattern_slice front = {s.s, class->front}, back = {s.s + s.len - class->back, class->back};
-            uint64_t back_hash = class->back ? matcher_hash_back(back.s, back.len) : 0;
-            look_up(r, id, matcher_hash_join(front_hash, back_hash, id), front, back, scalar);
+            uint64_t front_hash = class->front ? matcher_hash_more_front(&front, s.s, class->front) : 0,
+                     back_hash = class->back ? matcher_hash_more_back(&back, s.s + s.len, class->back) : 0;
+            look_up(r, id, matcher_hash_join(front_hash, back_hash, id), (struct pattern_slice){s.s, class->front},
+                (struct pattern_slice){s.s + s.len - class->back, class->back}, scalar);
         } else if (class->kind == CLASS_GRAM) {
             find_grams(r, id, s, scalar);
         }
@@ -136,7 +140,8 @@ static void find_number(
         look_up(r, field->number, matcher_hash_join(matcher_hash_front(key, 8), 0, field->number), front, none, scalar);
     }
     if (n->fits && field->range_count)
-        matcher_ranges_find(&r->m->ranges[field->range_first], field->range_count, n->value, found, r, scalar);
+        matcher_ranges_find(&field->grid, r->m->cells + field->grid.first, &r->m->ranges[field->range_first],
+            field->range_count, n->value, found, r, scalar);
     if (!n->fits && field->digits != MATCHER_NONE) {
         struct pattern_slice front = {scalar->s, scalar->len}, none = {scalar->s, 0};
         look_up(r, field->digits, matcher_hash_join(matcher_hash_front(front.s, front.len), 0, field->digits), front,

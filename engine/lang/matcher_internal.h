@@ -62,7 +62,7 @@ struct matcher_class {
     bool fold;
     uint32_t front, back;
     uint32_t entries;               /* how many */
-    uint32_t bits_first, bits_mask; /* GRAM: a filter of bits_mask + 1 words */
+    uint32_t bits_first, bits_mask; /* a filter of bits_mask + 1 words: a bit for each entry; LIST has none */
 };
 
 struct matcher_entry {
@@ -79,10 +79,18 @@ struct matcher_posting {
     uint32_t test; /* must still hold for the value, or MATCHER_NONE */
 };
 
-/* A closed interval, sorted by low; top is the highest high of the implicit tree below (matcher_numeric.c). */
+/* A closed interval, sorted by low; top is the highest high of the implicit tree below, reach that of all ranges up to
+ * this one (matcher_numeric.c). */
 struct matcher_range {
-    double low, high, top;
+    double low, high, top, reach;
     struct matcher_posting posting;
+};
+
+/* The lower bounds of a field's ranges, cut into cells of equal width: the first range of each cell. */
+struct matcher_grid {
+    double low, scale;
+    uint32_t open, cells; /* ranges without a lower bound come before the first cell */
+    uint32_t first;       /* of peri_matcher.cells */
 };
 
 struct matcher_field {
@@ -90,6 +98,7 @@ struct matcher_field {
     uint32_t number, digits;                     /* classes, or MATCHER_NONE */
     uint32_t cidr_first, cidr_end;
     uint32_t range_first, range_count;
+    struct matcher_grid grid;
     uint32_t list[LIST_COUNT]; /* entries, or MATCHER_NONE */
 };
 
@@ -141,6 +150,7 @@ struct peri_matcher {
     struct matcher_slot *slots;    /* a power of two; entry + 1, 0 is free */
     struct matcher_posting *postings;
     struct matcher_range *ranges;
+    uint32_t *cells;
     uint64_t *bits;
     struct matcher_test *tests;
     struct matcher_text *parts;
@@ -233,8 +243,11 @@ uint32_t *matcher_intern(struct matcher_intern *intern, const void *bytes, size_
 
 /* matcher_numeric.c */
 void matcher_ranges_sort(struct matcher_range *ranges, size_t count);
+/* Of sorted ranges. starts gets one number more than there are cells, at most count + 1; returns how many. */
+size_t matcher_grid_set(struct matcher_grid *grid, const struct matcher_range *ranges, size_t count, uint32_t *starts);
 /* Calls found for each range that holds the value. */
-void matcher_ranges_find(const struct matcher_range *ranges, size_t count, double value,
+void matcher_ranges_find(const struct matcher_grid *grid, const uint32_t *starts, const struct matcher_range *ranges,
+    size_t count, double value,
     void (*found)(struct peri_matcher_scratch *r, struct matcher_scalar *scalar, struct matcher_posting posting),
     struct peri_matcher_scratch *r, struct matcher_scalar *scalar);
 /* The number of a JSON number text, as pattern_number_read has it, but faster without an exponent. */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers: reading them fast, and which of many ranges hold one. The ranges of a field are sorted by their lower bound;
- * the middle one is the root of a tree whose halves are its branches, and each knows the highest upper bound below it,
- * so that branches that end below the value are not entered. */
+/* Numbers: reading them fast, and which of many ranges hold one. The ranges of a field are sorted by their lower bound.
+ * A grid of as many cells as there are ranges says where among them a value is, and each range knows how far those up
+ * to it reach. Where they do not overlap that is enough; else the middle one is the root of a tree whose halves are its
+ * branches, and each knows the highest upper bound below it, so that branches that end below the value are not entered.
+ */
 #include "lang/matcher_internal.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,9 +42,12 @@ void matcher_ranges_sort(struct matcher_range *ranges, size_t count)
         return;
     qsort(ranges, count, sizeof(*ranges), by_low);
     set_top(ranges, count);
+    ranges[0].reach = ranges[0].high;
+    for (size_t i = 1; i < count; i++)
+        ranges[i].reach = ranges[i].high > ranges[i - 1].reach ? ranges[i].high : ranges[i - 1].reach;
 }
 
-void matcher_ranges_find(const struct matcher_range *ranges, size_t count, double value,
+static void find_in_tree(const struct matcher_range *ranges, size_t count, double value,
     void (*found)(struct peri_matcher_scratch *r, struct matcher_scalar *scalar, struct matcher_posting posting),
     struct peri_matcher_scratch *r, struct matcher_scalar *scalar)
 {
@@ -50,7 +56,7 @@ void matcher_ranges_find(const struct matcher_range *ranges, size_t count, doubl
         const struct matcher_range *at = &ranges[middle];
         if (at->top < value)
             return;
-        matcher_ranges_find(ranges, middle, value, found, r, scalar);
+        find_in_tree(ranges, middle, value, found, r, scalar);
         if (at->low > value)
             return;
         if (at->high >= value)
@@ -58,6 +64,56 @@ void matcher_ranges_find(const struct matcher_range *ranges, size_t count, doubl
         ranges += middle + 1;
         count -= middle + 1;
     }
+}
+
+/* The cell of a number that is not below the grid's first; never falling. */
+static size_t cell_of(const struct matcher_grid *grid, double value)
+{
+    double cell = (value - grid->low) * grid->scale;
+    return cell < grid->cells ? (size_t)cell : grid->cells - 1;
+}
+
+size_t matcher_grid_set(struct matcher_grid *grid, const struct matcher_range *ranges, size_t count, uint32_t *starts)
+{
+    size_t open = 0, cells = 1; /* open: without a lower bound */
+    while (open < count && ranges[open].low == -INFINITY)
+        open++;
+    while (cells * 2 <= count - open)
+        cells *= 2;
+    grid->open = (uint32_t)open;
+    grid->cells = (uint32_t)cells;
+    if (open == count)
+        return 0;
+    double wide = ranges[count - 1].low - ranges[open].low, scale = (double)cells / wide;
+    grid->low = ranges[open].low;
+    grid->scale = wide > 0 && wide <= DBL_MAX && scale <= DBL_MAX ? scale : 0; /* 0: all in the first cell */
+    for (size_t cell = 0, i = open; cell <= cells; cell++) {
+        while (i < count && cell_of(grid, ranges[i].low) < cell)
+            i++;
+        starts[cell] = (uint32_t)i;
+    }
+    return cells + 1;
+}
+
+void matcher_ranges_find(const struct matcher_grid *grid, const uint32_t *starts, const struct matcher_range *ranges,
+    size_t count, double value,
+    void (*found)(struct peri_matcher_scratch *r, struct matcher_scalar *scalar, struct matcher_posting posting),
+    struct peri_matcher_scratch *r, struct matcher_scalar *scalar)
+{
+    size_t begun = grid->open; /* how many begin at the value or below */
+    if (begun < count && value >= grid->low) {
+        size_t cell = cell_of(grid, value), left = starts[cell + 1] - starts[cell];
+        begun = starts[cell];
+        for (; left > 1; left -= left / 2) /* without a branch that nobody could foretell */
+            begun += left / 2 & (0 - (size_t)(ranges[begun + left / 2 - 1].low <= value));
+        begun += left && ranges[begun].low <= value;
+    }
+    if (!begun || ranges[begun - 1].reach < value)
+        return;
+    if (begun == 1 || ranges[begun - 2].reach < value)
+        found(r, scalar, ranges[begun - 1].posting);
+    else
+        find_in_tree(ranges, count, value, found, r, scalar);
 }
 
 /* Each is exact. */
@@ -195,6 +251,11 @@ bool matcher_number_outside(const char *text, size_t len, double low, double hig
     if (!read_short(text, len, &d)) {
         *ret = pattern_number_read(text, len);
         return false;
+    }
+    if (!d.power && d.value <= UINT64_C(1) << 53) {
+        double value = d.minus ? -(double)d.value : (double)d.value;
+        *ret = (struct pattern_number){text, len, value, true};
+        return value < low || value > high;
     }
     double near = (double)d.value / tens[d.power]; /* two roundings: less than this away from the value */
     double off = near * 4 * DBL_EPSILON;

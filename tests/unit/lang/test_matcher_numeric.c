@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -114,12 +115,52 @@ static void around_powers_of_two_and_ten(void **unused)
         same(edges[i]);
 }
 
+static unsigned times[40];
+
+static void count_range(struct peri_matcher_scratch *r, struct matcher_scalar *scalar, struct matcher_posting posting)
+{
+    (void)r;
+    (void)scalar;
+    times[posting.pattern]++;
+}
+
+/* Apart, one in another, one for all: each that holds the value is found once, and no other. */
+static void ranges_that_hold_a_value(void **unused)
+{
+    (void)unused;
+    for (int round = 0; round < 3000; round++) {
+        struct matcher_range ranges[40];
+        struct matcher_grid grid = {0};
+        uint32_t cells[41];
+        size_t count = next() % 41;
+        uint64_t widest = round % 3 == 0 ? 1 : round % 3 == 1 ? 3 : 40;
+        for (size_t i = 0; i < count; i++) {
+            double low = (double)(next() % 60);
+            ranges[i] = (struct matcher_range){
+                .low = low, .high = low + (double)(next() % widest), .posting = {(uint32_t)i, MATCHER_NONE}};
+        }
+        if (count > 2 && next() % 4 == 0)
+            ranges[0].low = ranges[1].low = -INFINITY;
+        if (count > 2 && next() % 4 == 0) /* all others in one cell */
+            ranges[2].low = -DBL_MAX;
+        matcher_ranges_sort(ranges, count);
+        assert_true(matcher_grid_set(&grid, ranges, count, cells) <= 41);
+        for (double value = -1; value < 101; value += 0.5) {
+            memset(times, 0, sizeof(times));
+            matcher_ranges_find(&grid, cells, ranges, count, value, count_range, NULL, NULL);
+            for (size_t i = 0; i < count; i++)
+                assert_int_equal(times[ranges[i].posting.pattern], value >= ranges[i].low && value <= ranges[i].high);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_decimals_read_alike),
         cmocka_unit_test(printed_doubles_read_alike),
         cmocka_unit_test(around_powers_of_two_and_ten),
+        cmocka_unit_test(ranges_that_hold_a_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
