@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/buf.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,11 +46,16 @@ enum peri_status peri_buf_reserve(struct peri_buf *buf, size_t more)
     return PERI_OK;
 }
 
+/* What nearly all small appends meet. */
+static inline bool has_room(const struct peri_buf *buf, size_t more)
+{
+    return !buf->failed && more < buf->cap - buf->len && more <= buf->max - buf->len;
+}
+
 enum peri_status peri_buf_append(struct peri_buf *buf, const void *data, size_t len)
 {
-    enum peri_status st = peri_buf_reserve(buf, len);
-    if (st)
-        return st;
+    if (!has_room(buf, len) && peri_buf_reserve(buf, len))
+        return buf->failed;
     if (len)
         memcpy(buf->data + buf->len, data, len);
     buf->len += len;
@@ -64,7 +70,11 @@ enum peri_status peri_buf_puts(struct peri_buf *buf, const char *text)
 
 enum peri_status peri_buf_putc(struct peri_buf *buf, char c)
 {
-    return peri_buf_append(buf, &c, 1);
+    if (!has_room(buf, 1) && peri_buf_reserve(buf, 1))
+        return buf->failed;
+    buf->data[buf->len++] = c;
+    buf->data[buf->len] = '\0';
+    return PERI_OK;
 }
 
 enum peri_status peri_buf_vprintf(struct peri_buf *buf, const char *fmt, va_list ap)

@@ -209,8 +209,37 @@ enum peri_status peri_json_parse_strict(const char *text, size_t len, struct per
     return parse(text, len, JSON_REJECT_DUPLICATES, ret, err);
 }
 
+/* Nothing in it has to be escaped; eight bytes at a time. */
+static bool is_plain_text(const char *s, size_t len)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = UINT64_C(0x8080808080808080);
+    for (; len >= 8; s += 8, len -= 8) {
+        uint64_t x, quotes, slashes;
+        memcpy(&x, s, sizeof(x));
+        quotes = x ^ ones * '"';
+        slashes = x ^ ones * '\\';
+        /* Each is never wrong about "none": a byte above may be taken for one after a hit below it. */
+        if ((((x - ones * 0x20) & ~x) | ((quotes - ones) & ~quotes) | ((slashes - ones) & ~slashes)) & highs)
+            return false;
+    }
+    for (; len > 0; s++, len--)
+        if ((unsigned char)*s < 0x20 || *s == '"' || *s == '\\')
+            return false;
+    return true;
+}
+
 enum peri_status peri_json_write_string(struct peri_buf *out, const char *s, size_t len)
 {
+    if (is_plain_text(s, len) && peri_buf_reserve(out, len + 2) == PERI_OK) {
+        char *to = out->data + out->len;
+        *to++ = '"';
+        if (len)
+            memcpy(to, s, len);
+        to[len] = '"';
+        to[len + 1] = '\0';
+        out->len += len + 2;
+        return PERI_OK;
+    }
     peri_buf_putc(out, '"');
     size_t from = 0;
     for (size_t i = 0; i < len; i++) {
@@ -297,7 +326,9 @@ static void write_member(struct writer *w, void *it, bool first, int level)
         peri_buf_putc(w->out, ',');
     indent(w, level + 1);
     peri_json_write_string(w->out, key, len);
-    peri_buf_puts(w->out, w->style == PERI_JSON_INDENT ? ": " : ":");
+    peri_buf_putc(w->out, ':');
+    if (w->style == PERI_JSON_INDENT)
+        peri_buf_putc(w->out, ' ');
     write_value(w, peri_map_item(it), level + 1);
 }
 
@@ -373,13 +404,19 @@ enum peri_status peri_json_write(struct peri_buf *out, const struct peri_value *
     return out->failed;
 }
 
+#define TEXT_BYTES 512
+
 char *peri_json_text(const struct peri_value *v, enum peri_json_style style)
 {
     struct peri_buf out;
+    size_t len;
     peri_buf_init(&out, 256u << 20);
+    (void)peri_buf_reserve(&out, TEXT_BYTES - 1); /* a text that grows from nothing is copied again and again */
     if (peri_json_write(&out, v, style)) {
         peri_buf_finish(&out);
         return NULL;
     }
-    return peri_buf_take(&out, NULL);
+    bool loose = out.cap > 2 * out.len;
+    char *text = peri_buf_take(&out, &len), *fit = loose && text ? realloc(text, len + 1) : NULL;
+    return fit ? fit : text;
 }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,6 +170,34 @@ static void test_buffer_cap(void **state)
     peri_value_unref(v);
 }
 
+/* Wherever in a text it stands, and whatever stands beside it. */
+static void test_what_has_to_be_escaped_is(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } marks[] = {{"\"", "\\\""}, {"\\", "\\\\"}, {"\n", "\\n"}, {"\t", "\\t"}, {"\r", "\\r"}, {"\x01", "\\u0001"},
+        {"\x1f", "\\u001f"}, {" ", " "}, {"!", "!"}, {"#", "#"}, {"[", "["}, {"]", "]"}, {"\x7f", "\x7f"},
+        {"\xc3\xa9", "\xc3\xa9"}, {"\xe2\x82\xac", "\xe2\x82\xac"}, {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"}};
+    for (size_t m = 0; m < sizeof(marks) / sizeof(marks[0]); m++)
+        for (int len = 0; len < 24; len++)
+            for (int at = 0; at <= len; at++) {
+                static const char filler[] = "abcdefghijklmnopqrstuvwxyz";
+                char text[64], want[64];
+                snprintf(text, sizeof(text), "%.*s%s%.*s", at, filler, marks[m].in, len - at, filler);
+                snprintf(want, sizeof(want), "\"%.*s%s%.*s\"", at, filler, marks[m].out, len - at, filler);
+                struct peri_value *v = peri_value_str(text);
+                char *got = peri_json_text(v, PERI_JSON_COMPACT);
+                assert_string_equal(got, want);
+                free(got);
+                peri_value_unref(v);
+            }
+    struct peri_value *empty = peri_value_str("");
+    char *got = peri_json_text(empty, PERI_JSON_COMPACT);
+    assert_string_equal(got, "\"\"");
+    free(got);
+    peri_value_unref(empty);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +209,7 @@ int main(void)
         cmocka_unit_test(test_the_ways_to_read_agree),
         cmocka_unit_test(test_repeated_keys),
         cmocka_unit_test(test_buffer_cap),
+        cmocka_unit_test(test_what_has_to_be_escaped_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
