@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define RIG_PROCESS
+#include "test_host_start.c"
