@@ -82,6 +82,8 @@ const struct peri_value *peri_config_fallback(void *config, const char *type);
 
 /* --- for config_*.c --- */
 
+/* The path of the i-th scalar key, and whether it differs; NULL behind the last one. */
+const char *peri_config_scalar(const struct peri_config *a, const struct peri_config *b, size_t i, bool *ret_differs);
 void peri_config_unknown_key(struct peri_diag *diag, const struct peri_node *key, const char *const *known);
 /* `privacy:`; what it marks goes to *ret, findings to diag. */
 void peri_config_privacy(const struct peri_node *map, struct peri_value **ret, struct peri_diag *diag);
