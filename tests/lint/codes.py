@@ -9,7 +9,7 @@ import sys
 
 # Function -> which argument is the code.
 EVERYWHERE = {
-    "peri_diag_add": 3, "peri_rule_fault": 2, "warn": 2, "trial_fault": 2, "pattern_find_fault": 2, "peri_expr_problem_set": 2, "complain": 2, "warn_once": 2,
+    "peri_diag_add": 3, "peri_rule_fault": 2, "warn": 2, "trial_fault": 2, "pattern_find_fault": 2, "peri_expr_problem_set": 2, "build_complain": 2, "warn_once": 2,
     "FINDING": 2, "finding": 2, }
 # Of the plugin layer: the error that ends a loading is a finding.
 PLUGIN = {"peri_error_set": 2, "peri_vm_raisef": 1, "peri_vm_end": 1, "peri_vm_stop": 1, "refuse": 1}
