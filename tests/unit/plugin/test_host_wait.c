@@ -58,7 +58,7 @@ static void the_deadline_covers_waiting(void **state)
     struct silent s;
     rig_init(&rig);
     silent_start(&rig, &s);
-    rig_plugin(&rig, "wait", "[\"network:outbound:{config.url}\"]", ",\"limits\":{\"wallMs\":60}", waiting);
+    rig_plugin(&rig, "wait", "[\"network:outbound:{config.url}\"]", ",\"limits\":{\"wallMs\":500}", waiting);
     rig_load_clean(&rig);
     struct rig_answer a = rig_fails(&rig, "t.post", "{}", "limit.time");
     assert_true(a.error.outcome_unknown); /* the request had left */
