@@ -103,7 +103,7 @@ void peri_api_end(struct peri_api_op *op)
     for (size_t i = 0; i < PERI_API_PARAMS; i++)
         free(op->params[i]);
     peri_value_unref(op->body);
-    free(op);
+    peri_pool_free(op);
 }
 
 void peri_api_answer(struct peri_api_op *op, int status, const struct peri_value *value)
@@ -397,7 +397,7 @@ static bool authorized(const struct peri_api *api, struct peri_http_request *req
 
 static struct peri_api_op *op_create(struct peri_api *api, struct peri_http_request *req, char *params[PERI_API_PARAMS])
 {
-    struct peri_api_op *op = peri_zeroed(sizeof(*op));
+    struct peri_api_op *op = peri_pool_zeroed(sizeof(*op));
     if (!op)
         return NULL;
     op->api = api;

@@ -54,9 +54,9 @@ static void committed(void *arg, enum peri_status st, const struct peri_error *e
 
 static void post_events(struct peri_api_op *op)
 {
-    struct posted *p = op->extra = peri_zeroed(sizeof(*p));
+    struct posted *p = op->extra = peri_pool_zeroed(sizeof(*p));
     struct peri_error err;
-    op->free_extra = free;
+    op->free_extra = peri_pool_free;
     if (!p || !(p->batch = peri_batch_create())) {
         peri_api_problem(op, 500, "out of memory");
         return;

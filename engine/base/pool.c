@@ -15,9 +15,9 @@
 #endif
 #endif
 
-void *peri_zeroed(size_t size)
+void *peri_pool_zeroed(size_t size)
 {
-    void *block = malloc(size);
+    void *block = peri_pool_alloc(size);
     return block ? memset(block, 0, size) : NULL;
 }
 
@@ -43,7 +43,7 @@ void peri_pool_trim(void)
 #define LEAST                                                                                                          \
     24 /* bytes of a block of the first list, the least that malloc gives; the next ones have STEP more each */
 #define STEP 16
-#define LISTS 16
+#define LISTS 32
 #define KEPT_BYTES 65536 /* of a list */
 
 struct block {

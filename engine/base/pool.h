@@ -10,8 +10,7 @@
  */
 void *peri_pool_alloc(size_t size);
 void peri_pool_free(void *block);
-/* calloc(1, size), which does not look at the thread's own blocks first. Freed with free. */
-void *peri_zeroed(size_t size);
+void *peri_pool_zeroed(size_t size);
 void peri_pool_trim(void); /* gives back what this thread's lists hold, and what malloc can do without */
 
 #endif

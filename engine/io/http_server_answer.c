@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/pool.h"
 #include "base/str.h"
 #include "base/timefmt.h"
 #include "data/json.h"
@@ -144,7 +145,7 @@ void http_request_free(struct peri_http_request *req)
     }
     peri_http_head_finish(&req->head);
     free(req->body);
-    free(req);
+    peri_pool_free(req);
 }
 
 static void count_answer(struct peri_http_server *server, int status)

@@ -210,9 +210,11 @@ static enum peri_status parse_target(struct peri_http_head *head, char *target, 
     if (!star && *target != '/')
         return refuse(refusal, 400, "the request target must begin with a slash");
     head->target = target;
-    char *path = head->extra = peri_strdup(target);
+    len = strlen(target) + 1;
+    char *path = head->extra = peri_pool_alloc(len);
     if (!path)
         return PERI_ENOMEM;
+    memcpy(path, target, len);
     head->path = path;
     char *query = strchr(path, '?');
     if (query)
@@ -410,7 +412,7 @@ out:
 void peri_http_head_finish(struct peri_http_head *head)
 {
     free(head->text);
-    free(head->extra);
+    peri_pool_free(head->extra);
     if (head->headers)
         peri_pool_free(head->headers);
     free(head->query);

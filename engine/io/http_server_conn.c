@@ -12,6 +12,7 @@
 
 #include <openssl/ssl.h>
 
+#include "base/pool.h"
 #include "base/str.h"
 
 #define SLOWEST_BYTES_PER_MS 16 /* slower senders are cut off after the timeout */
@@ -29,7 +30,7 @@ static struct peri_mono now_of(const struct peri_http_server *server)
 static struct peri_http_request *new_request(struct conn *conn)
 {
     struct peri_http_server *server = conn->server;
-    struct peri_http_request *req = malloc(sizeof(*req));
+    struct peri_http_request *req = peri_pool_alloc(sizeof(*req));
     if (!req)
         return NULL;
     memset(req, 0, offsetof(struct peri_http_request, remote));

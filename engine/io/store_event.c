@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include "data/json.h"
+#include "base/pool.h"
 #include "base/str.h"
 
 struct peri_event *peri_event_create(void)
 {
-    struct peri_event *event = calloc(1, sizeof(*event));
+    struct peri_event *event = peri_pool_zeroed(sizeof(*event));
     if (event)
         atomic_init(&event->refs, 1);
     return event;
@@ -35,7 +36,7 @@ struct peri_event *peri_event_create_of(const struct peri_event_texts *t)
 {
     size_t own =
         room_of(&t->source) + room_of(&t->type) + room_of(&t->external_id) + room_of(&t->subject) + room_of(&t->data);
-    struct peri_event *event = malloc(sizeof(*event) + own);
+    struct peri_event *event = peri_pool_alloc(sizeof(*event) + own);
     if (!event)
         return NULL;
     memset(event, 0, sizeof(*event));
@@ -83,7 +84,7 @@ void peri_event_unref(struct peri_event *event)
     drop_text(event, event->target_rule);
     drop_text(event, event->target_trigger);
     peri_value_unref(event->extensions);
-    free(event);
+    peri_pool_free(event);
 }
 
 enum peri_status peri_event_value(const struct peri_event *event, struct peri_value **ret, struct peri_error *err)
