@@ -7,7 +7,7 @@
 #include "io/store_data.h"
 #include "io/store_db.h"
 
-#define TOGETHER 64 /* events that are stored in one go */
+#define TOGETHER 128 /* events that are stored in one go */
 
 enum kind { EVENT, ENTITY_PUT, ENTITY_DELETE, KV_SET, OUTBOX, FUNCTION };
 

@@ -407,6 +407,11 @@ const char *peri_stmt_get_text(struct peri_stmt *q, int column)
     return (const char *)sqlite3_column_text(q->raw, column);
 }
 
+const void *peri_stmt_get_blob(struct peri_stmt *q, int column)
+{
+    return sqlite3_column_blob(q->raw, column);
+}
+
 size_t peri_stmt_get_bytes(struct peri_stmt *q, int column)
 {
     return (size_t)sqlite3_column_bytes(q->raw, column);

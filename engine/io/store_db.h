@@ -101,6 +101,7 @@ enum peri_status peri_stmt_exec(struct peri_stmt *q, struct peri_error *err) PER
 void peri_stmt_close(struct peri_stmt *q);
 int64_t peri_stmt_get_int(struct peri_stmt *q, int column);
 const char *peri_stmt_get_text(struct peri_stmt *q, int column); /* borrow until the next row; NULL for NULL */
+const void *peri_stmt_get_blob(struct peri_stmt *q, int column); /* the same */
 size_t peri_stmt_get_bytes(struct peri_stmt *q, int column);
 /* A fresh copy; PERI_ENOMEM. *ret is NULL for NULL. */
 enum peri_status peri_stmt_dup(struct peri_stmt *q, int column, char **ret, struct peri_error *err) PERI_MUST_CHECK;
@@ -142,23 +143,24 @@ enum peri_status peri_db_meta_set_int(
     struct peri_db *db, const char *key, int64_t value, struct peri_error *err) PERI_MUST_CHECK;
 
 /* store_dedupe.c: events that their senders repeat, recognised by source and the sender's id. */
-#define PERI_DEDUPE_KEY 130 /* bytes of a key at most */
+#define PERI_DEDUPE_KEY 131 /* bytes of a key at most */
 /* *ret_first: the seq of the event that has this pair already, or 0 and the pair is taken for seq. */
 enum peri_status peri_dedupe_take(struct peri_tx *tx, const char *source, const char *external_id, uint64_t seq,
     uint64_t *ret_first, struct peri_error *err) PERI_MUST_CHECK;
-/* The pairs of so many events are taken for seq and the numbers behind it, if each of them has a pair, all of them
- * differ, and nobody has any of them: *ret_taken. Otherwise nothing is. */
-#define PERI_DEDUPE_MANY 16
-#define PERI_DEDUPE_FEW 4
+/* How many events from the first one on may be taken as a run: of one source, with ids that ascend. */
 struct peri_event;
-enum peri_status peri_dedupe_take_all(struct peri_tx *tx, struct peri_event *const *events, size_t many_or_few,
-    uint64_t seq, bool *ret_taken, struct peri_error *err) PERI_MUST_CHECK;
+size_t peri_dedupe_run(struct peri_event *const *events, size_t count);
+/* The pairs of such n events are taken for seq and the numbers behind it, if nobody has one of them or one that lies
+ * between them: *ret_taken. Otherwise nothing is. The events are to be stored under these numbers at once. */
+enum peri_status peri_dedupe_take_run(struct peri_tx *tx, struct peri_event *const *events, size_t n, uint64_t seq,
+    bool *ret_taken, struct peri_error *err) PERI_MUST_CHECK;
 /* The pair is taken for seq, if nobody has it. */
 enum peri_status peri_dedupe_put(struct peri_db *db, const char *source, const char *external_id, int64_t seq,
     struct peri_error *err) PERI_MUST_CHECK;
-/* The pair is free again, if it is seq that has it; peri_db_changes tells. */
+/* The event seq, which is there, is not recognised any more, nor will be any other up to forgotten_to. *ret_gone: that
+ * took a row away. */
 enum peri_status peri_dedupe_forget(struct peri_tx *tx, const char *source, const char *external_id, int64_t seq,
-    struct peri_error *err) PERI_MUST_CHECK;
+    int64_t forgotten_to, bool *ret_gone, struct peri_error *err) PERI_MUST_CHECK;
 /* Makes dedupe_key(source, id) known to a connection. An SQLite result code. */
 int peri_dedupe_register(sqlite3 *handle);
 /* Checksum of what an attempt sent and got; either may be NULL. */

@@ -150,9 +150,9 @@ enum peri_status peri_tx_events_insert(
     enum peri_status st = PERI_OK;
     for (size_t i = 0, n; i < count && !st; i += n) {
         bool fresh = false;
-        n = count - i >= PERI_DEDUPE_MANY ? PERI_DEDUPE_MANY : count - i >= PERI_DEDUPE_FEW ? PERI_DEDUPE_FEW : 1;
+        n = peri_dedupe_run(events + i, count - i);
         if (n > 1)
-            st = peri_dedupe_take_all(tx, events + i, n, tx->next_seq, &fresh, err);
+            st = peri_dedupe_take_run(tx, events + i, n, tx->next_seq, &fresh, err);
         if (!st && fresh)
             st = insert(tx, events + i, n, err);
         for (size_t k = 0; k < n && !st && !fresh; k++)

@@ -67,13 +67,13 @@ static enum peri_status one(struct peri_tx *tx, const char *sql, int64_t number,
 }
 
 static enum peri_status forget_duplicate(
-    struct peri_tx *tx, const struct victim *v, int64_t *rows, struct peri_error *err)
+    struct peri_tx *tx, const struct victim *v, int64_t forgotten_to, int64_t *rows, struct peri_error *err)
 {
-    if (!v->external_id)
-        return PERI_OK;
-    enum peri_status st = peri_dedupe_forget(tx, v->source, v->external_id, v->seq, err);
-    if (!st)
-        *rows -= peri_db_changes(tx->db);
+    bool gone = false;
+    enum peri_status st = PERI_OK;
+    if (v->external_id)
+        st = peri_dedupe_forget(tx, v->source, v->external_id, v->seq, forgotten_to, &gone, err);
+    *rows -= gone;
     return st;
 }
 
@@ -156,7 +156,7 @@ static enum peri_status prune_events(
     if (!st && v.count)
         st = peri_db_meta_set_int(tx->db, "seq_floor", (int64_t)tx->next_seq - 1, err);
     for (size_t i = 0; !st && i < v.count; i++) {
-        st = forget_duplicate(tx, &v.items[i], rows, err);
+        st = forget_duplicate(tx, &v.items[i], 0, rows, err);
         if (!st)
             st = one(tx, "DELETE FROM verdicts WHERE seq=?", v.items[i].seq, rows, err);
         if (!st)
@@ -194,7 +194,7 @@ static enum peri_status prune_duplicates(struct peri_tx *tx, int64_t *rows, bool
     peri_stmt_close(&q);
     *more = *more || (int64_t)v.count >= max;
     for (size_t i = 0; !st && i < v.count; i++)
-        st = forget_duplicate(tx, &v.items[i], rows, err);
+        st = forget_duplicate(tx, &v.items[i], v.items[i].seq, rows, err);
     if (!st && mark != before)
         st = peri_db_meta_set_int(tx->db, "dedupe_mark", mark, err);
     victims_finish(&v);

@@ -214,8 +214,16 @@ static const char step_17[] =
     "DROP INDEX runs_rhash;"
     "DROP INDEX runs_ended;";
 
+/* A row for a run of events whose ids ascend, also as numbers. */
+static const char step_18[] =
+    "DROP TABLE dedupe;"
+    "CREATE TABLE dedupe(k BLOB PRIMARY KEY, seq INTEGER NOT NULL, last BLOB, n INTEGER NOT NULL DEFAULT 1)"
+    " WITHOUT ROWID;"
+    "INSERT OR IGNORE INTO dedupe(k,seq) SELECT dedupe_key(src,xid) AS k, seq FROM events WHERE xid IS NOT NULL"
+    " AND seq>coalesce((SELECT CAST(v AS INTEGER) FROM meta WHERE k='dedupe_mark'),0) ORDER BY k, seq;";
+
 const char *const peri_schema_steps[] = {step_1, step_2, step_3, step_4, step_5, step_6, step_7, step_8, step_9,
-    step_10, step_11, step_12, step_13, step_14, step_15, step_16, step_17, NULL};
+    step_10, step_11, step_12, step_13, step_14, step_15, step_16, step_17, step_18, NULL};
 
 int peri_schema_newest(const char *const *steps)
 {

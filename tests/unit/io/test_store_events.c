@@ -81,8 +81,9 @@ static void test_duplicates_are_told_apart_whatever_source_and_id_are(void **sta
     other65[64] = 'y';
     /* Where one part ends and the other begins; ids that look like parts of a key; long ones on both sides. */
     const char *const pairs[][2] = {{"a", "bc"}, {"ab", "c"}, {"abc", "1"}, {"a", "b"}, {"a", "b c"}, {"a", "B"},
-        {"a", "\001"}, {"a\001", "b"}, {"\001a", "b"}, {"a", "\377\377"}, {l64, "b"}, {l65, "b"}, {other65, "b"},
-        {"a", l64}, {"a", l65}, {"a", other65}, {l65, l65}, {l65, other65}, {other65, l65}, {huge, huge}, {"a", huge}};
+        {"a", "\001"}, {"a\001", "b"}, {"\001a", "b"}, {"a", "\377\377"}, {"a", "1"}, {"a", "01"}, {"a", "\2011"},
+        {"a", "x1"}, {"a", "x\2011"}, {"a", "x01"}, {l64, "b"}, {l65, "b"}, {other65, "b"}, {"a", l64}, {"a", l65},
+        {"a", other65}, {l65, l65}, {l65, other65}, {other65, l65}, {huge, huge}, {"a", huge}};
     size_t count = sizeof(pairs) / sizeof(pairs[0]);
     for (size_t round = 0; round < 2; round++)
         for (size_t i = 0; i < count; i++)
