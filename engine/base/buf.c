@@ -77,6 +77,15 @@ enum peri_status peri_buf_putc(struct peri_buf *buf, char c)
     return PERI_OK;
 }
 
+enum peri_status peri_buf_put_uint(struct peri_buf *buf, uint64_t n)
+{
+    char text[20], *s = text + sizeof(text);
+    do
+        *--s = (char)('0' + n % 10);
+    while ((n /= 10) > 0);
+    return peri_buf_append(buf, s, (size_t)(text + sizeof(text) - s));
+}
+
 enum peri_status peri_buf_vprintf(struct peri_buf *buf, const char *fmt, va_list ap)
 {
     va_list copy;

@@ -4,6 +4,7 @@
 
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "base/status.h"
 
 /* A growing byte buffer with a stated maximum. The data is always followed by a NUL that len does not count.
@@ -26,6 +27,8 @@ enum peri_status peri_buf_reserve(struct peri_buf *buf, size_t more);
 enum peri_status peri_buf_append(struct peri_buf *buf, const void *data, size_t len);
 enum peri_status peri_buf_puts(struct peri_buf *buf, const char *text);
 enum peri_status peri_buf_putc(struct peri_buf *buf, char c);
+/* In decimal. */
+enum peri_status peri_buf_put_uint(struct peri_buf *buf, uint64_t n);
 enum peri_status peri_buf_printf(struct peri_buf *buf, const char *fmt, ...) PERI_PRINTF(2, 3);
 enum peri_status peri_buf_vprintf(struct peri_buf *buf, const char *fmt, va_list ap) PERI_PRINTF(2, 0);
 /* The NUL-terminated content, "" when empty. Valid until the next change. */

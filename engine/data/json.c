@@ -265,14 +265,9 @@ enum peri_status peri_json_write_string(struct peri_buf *out, const char *s, siz
 
 static void write_int(struct peri_buf *out, int64_t n)
 {
-    char text[24], *s = text + sizeof(text);
-    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-    do
-        *--s = (char)('0' + rest % 10);
-    while ((rest /= 10) > 0);
     if (n < 0)
-        *--s = '-';
-    peri_buf_append(out, s, (size_t)(text + sizeof(text) - s));
+        (void)peri_buf_putc(out, '-');
+    (void)peri_buf_put_uint(out, n < 0 ? 0 - (uint64_t)n : (uint64_t)n);
 }
 
 static enum peri_status write_real(struct peri_buf *out, double r)

@@ -49,6 +49,7 @@ struct match_rule {
     struct peri_value *rule_value;
     struct peri_value *verdict; /* the furthest so far; NULL: it is text */
     size_t text_at, text_len;   /* in the event's texts */
+    char *no;                   /* or this one, that a condition says no */
     struct peri_match_scope roots;
     struct evaluation *evaluation;
     struct match_place *place; /* in its rule's line; NULL: nobody has to know of it */

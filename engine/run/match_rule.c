@@ -26,6 +26,7 @@ void match_pair_free(struct match_rule *mr)
         free(mr->heard[i].key);
     free(mr->heard);
     free(mr->key);
+    free(mr->no);
     match_ahead_free(mr->ahead);
     mr->event->p->pairs--;
     free(mr);
@@ -112,12 +113,30 @@ static void decide(struct match_rule *mr)
 /* Of several triggers the furthest is told. take */
 static void keep_verdict(struct match_rule *mr, struct peri_value *verdict)
 {
-    if (!verdict || (mr->verdict && peri_verdict_rank(mr->verdict) >= peri_verdict_rank(verdict))) {
+    int rank = mr->no ? PERI_VERDICT_RANK_NO : mr->verdict ? peri_verdict_rank(mr->verdict) : 0;
+    if (!verdict || (rank > 0 && rank >= peri_verdict_rank(verdict))) {
         peri_value_unref(verdict);
         return;
     }
+    free(mr->no);
+    mr->no = NULL;
     peri_value_unref(mr->verdict);
     mr->verdict = verdict;
+    mr->text_len = 0;
+}
+
+/* A condition says no: the usual end, so no value is made of it. */
+static void keep_no(struct match_rule *mr, const struct peri_trigger *trigger, const struct peri_cond_eval *eval)
+{
+    if (mr->no || (mr->verdict && peri_verdict_rank(mr->verdict) >= PERI_VERDICT_RANK_NO))
+        return;
+    mr->no = peri_verdict_text_no(mr->rule, trigger, eval);
+    if (!mr->no) {
+        keep_verdict(mr, peri_verdict_condition(mr->rule, trigger, PERI_COND_NO, eval));
+        return;
+    }
+    peri_value_unref(mr->verdict);
+    mr->verdict = NULL;
     mr->text_len = 0;
 }
 
@@ -126,7 +145,7 @@ static bool keep_unmatched(struct match_rule *mr, const struct peri_trigger *tri
 {
     struct peri_buf *texts = &mr->event->texts;
     size_t at = texts->len;
-    if (mr->verdict || mr->text_len > 0)
+    if (mr->verdict || mr->no || mr->text_len > 0)
         return true;
     if (!mr->event->beginning) { /* a T2 may be reading the texts */
         mr->verdict = peri_verdict_unmatched(mr->rule, trigger, why);
@@ -197,6 +216,8 @@ static void fire(struct match_rule *mr, const struct peri_trigger *trigger)
 {
     const char *found = peri_map_text(mr->event->watch, "reason");
     mr->fired = trigger;
+    free(mr->no);
+    mr->no = NULL;
     peri_value_unref(mr->verdict);
     mr->verdict = NULL;
     mr->text_len = 0;
@@ -233,7 +254,10 @@ static void conditions_done(void *arg, enum peri_cond_outcome outcome, const str
     if (outcome == PERI_COND_FAILED)
         peri_warn(mr->event->p->options.log, "match", "rule %s, event ev-%llu: %s: %s", mr->rule->id,
             (unsigned long long)mr->event->event->seq, eval->at ? eval->at : "conditions", eval->error.message);
-    keep_verdict(mr, peri_verdict_condition(mr->rule, trigger, outcome, eval));
+    if (outcome == PERI_COND_NO)
+        keep_no(mr, trigger, eval);
+    else
+        keep_verdict(mr, peri_verdict_condition(mr->rule, trigger, outcome, eval));
     mr->at++;
     next_trigger(mr);
 }
@@ -684,7 +708,8 @@ bool match_begin_at_once(struct match_event *me)
         } else {
             next_trigger(mr);
         }
-        may = mr->decided && (mr->text_len > 0 || mr->fired || (mr->verdict && !peri_verdict_is_error(mr->verdict)));
+        may = mr->decided &&
+              (mr->text_len > 0 || mr->fired || mr->no || (mr->verdict && !peri_verdict_is_error(mr->verdict)));
     }
     return may && me->open == 0;
 }

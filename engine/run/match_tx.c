@@ -145,7 +145,7 @@ static enum peri_status event_done(struct peri_tx *tx, const struct match_item *
 static void write_verdict(struct peri_buf *out, const struct match_event *me, const struct match_rule *mr)
 {
     const struct peri_value *verdict = mr->told ? mr->told : mr->verdict;
-    if (!verdict && mr->text_len == 0 && !mr->fired)
+    if (!verdict && mr->text_len == 0 && !mr->fired && !mr->no)
         return;
     if (out->len > 1)
         (void)peri_buf_putc(out, ',');
@@ -153,8 +153,22 @@ static void write_verdict(struct peri_buf *out, const struct match_event *me, co
         (void)!peri_json_write(out, verdict, PERI_JSON_COMPACT);
     else if (mr->fired)
         (void)!peri_verdict_write_fired(out, mr->rule, mr->fired, mr->run);
+    else if (mr->no)
+        peri_buf_puts(out, mr->no);
     else
         (void)peri_buf_append(out, me->texts.data + mr->text_at, mr->text_len);
+}
+
+/* Of those that do not match: how many, and who heard it. */
+static void write_unmatched(struct peri_buf *out, const struct match_event *me)
+{
+    if (out->len > 1)
+        (void)peri_buf_putc(out, ',');
+    peri_buf_puts(out, "{\"unmatched\":");
+    (void)peri_buf_put_uint(out, me->unmatched);
+    peri_buf_puts(out, ",\"heard\":\"");
+    peri_buf_puts(out, me->hearing->hash);
+    peri_buf_puts(out, "\"}");
 }
 
 /* The list of all verdicts as JSON. */
@@ -172,8 +186,7 @@ static enum peri_status write_verdicts(struct match_item *item, struct peri_erro
     for (size_t i = 0; i < item->count; i++)
         write_verdict(&out, me, item->pairs[i]);
     if (item->last && me->unmatched > 0)
-        (void)peri_buf_printf(
-            &out, "%s{\"unmatched\":%zu,\"heard\":\"%s\"}", out.len > 1 ? "," : "", me->unmatched, me->hearing->hash);
+        write_unmatched(&out, me);
     (void)peri_buf_putc(&out, ']');
     free(item->verdicts);
     item->verdicts = out.failed ? NULL : peri_buf_take(&out, NULL);
@@ -207,7 +220,7 @@ static enum peri_status put_hearing(struct peri_tx *tx, struct match_item *item,
 /* Memory was out when its verdict was to be made: it is made now, or the batch is tried again. */
 static enum peri_status make_up(struct match_rule *mr, struct peri_error *err)
 {
-    if (mr->verdict || mr->text_len > 0 || mr->told || mr->fired)
+    if (mr->verdict || mr->text_len > 0 || mr->no || mr->told || mr->fired)
         return PERI_OK;
     mr->verdict = peri_verdict_error(mr->rule, mr->triggers[0], "match", "out of memory");
     return mr->verdict ? PERI_OK : peri_error_nomem(err);

@@ -8,6 +8,9 @@
 #include "data/json.h"
 #include "io/store_events.h"
 
+#define NO_MAX (1 << 20) /* of the text of one verdict; what was compared is far smaller (PERI_COND_DETAIL_MAX) */
+#define NO_USUAL 400
+
 const char *const peri_verdict_words[PERI_VERDICTS] = {PERI_VERDICT_FIRED, PERI_VERDICT_NO, PERI_VERDICT_ERROR,
     PERI_VERDICT_DEAD, PERI_VERDICT_QUEUED, PERI_VERDICT_DROPPED, PERI_VERDICT_THROTTLED, PERI_VERDICT_HELD,
     PERI_VERDICT_DISABLED};
@@ -104,6 +107,34 @@ enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct
     return out->failed;
 }
 
+char *peri_verdict_text_no(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_cond_eval *eval)
+{
+    struct peri_buf out;
+    if (!peri_utf8_valid(eval->reason, strlen(eval->reason), NULL))
+        return NULL;
+    peri_buf_init(&out, NO_MAX);
+    (void)!peri_buf_reserve(&out, NO_USUAL);
+    write_member(&out, "{\"rule\":", rule->id);
+    write_member(&out, ",\"name\":", rule->name);
+    write_member(&out, ",\"trigger\":", trigger->id);
+    write_member(&out, ",\"verdict\":", PERI_VERDICT_NO);
+    if (eval->at)
+        write_member(&out, ",\"at\":", eval->at);
+    if (eval->operator_at)
+        write_member(&out, ",\"operator\":", eval->operator_at);
+    if (eval->reason[0])
+        write_member(&out, ",\"reason\":", eval->reason);
+    if (eval->detail) {
+        peri_buf_puts(&out, ",\"detail\":");
+        (void)!peri_json_write(&out, eval->detail, PERI_JSON_COMPACT); /* the buffer remembers it */
+    }
+    peri_buf_putc(&out, '}');
+    char *text = out.failed ? NULL : peri_buf_take(&out, NULL);
+    peri_buf_finish(&out);
+    return text;
+}
+
 enum peri_status peri_verdict_write_fired(
     struct peri_buf *out, const struct peri_rule *rule, const struct peri_trigger *trigger, uint64_t run)
 {
@@ -188,5 +219,5 @@ int peri_verdict_rank(const struct peri_value *v)
         return 4;
     if (peri_streq(word, PERI_VERDICT_ERROR))
         return 3;
-    return peri_streq(peri_map_text(v, "at"), "match") ? PERI_VERDICT_RANK_UNMATCHED : 2;
+    return peri_streq(peri_map_text(v, "at"), "match") ? PERI_VERDICT_RANK_UNMATCHED : PERI_VERDICT_RANK_NO;
 }

@@ -59,6 +59,11 @@ struct peri_value *peri_verdict_unmatched(
 enum peri_status peri_verdict_write_unmatched(struct peri_buf *out, const struct peri_rule *rule,
     const struct peri_trigger *trigger, const struct peri_value *why) PERI_MUST_CHECK;
 #define PERI_VERDICT_RANK_UNMATCHED 1
+/* That a condition says no, as peri_verdict_condition has it, malloc'ed; NULL: memory is out, or a text of it is no
+ * UTF-8. Its rank is PERI_VERDICT_RANK_NO. */
+char *peri_verdict_text_no(
+    const struct peri_rule *rule, const struct peri_trigger *trigger, const struct peri_cond_eval *eval);
+#define PERI_VERDICT_RANK_NO 2
 /* That it fired and what was made of it, 0: nothing; nothing else is to be said. */
 enum peri_status peri_verdict_write_fired(struct peri_buf *out, const struct peri_rule *rule,
     const struct peri_trigger *trigger, uint64_t run) PERI_MUST_CHECK;

@@ -24,6 +24,9 @@ static void test_grows_and_ends_with_nul(void **state)
     assert_int_equal(b.len, 202);
     peri_buf_reset(&b);
     assert_string_equal(peri_buf_text(&b), "");
+    assert_int_equal(peri_buf_put_uint(&b, 0), PERI_OK);
+    assert_int_equal(peri_buf_put_uint(&b, UINT64_MAX), PERI_OK);
+    assert_string_equal(peri_buf_text(&b), "018446744073709551615");
     peri_buf_finish(&b);
 }
 
@@ -36,6 +39,11 @@ static void test_cap(void **state)
     assert_string_equal(b.data, "12345");
     assert_int_equal(peri_buf_puts(&b, ""), PERI_ELIMIT); /* the failure stays */
     assert_int_equal(peri_buf_printf(&b, "x"), PERI_ELIMIT);
+    peri_buf_reset(&b);
+    for (int i = 0; i < 5; i++) /* one byte at a time it is no other limit */
+        assert_int_equal(peri_buf_putc(&b, 'a'), PERI_OK);
+    assert_int_equal(peri_buf_putc(&b, 'b'), PERI_ELIMIT);
+    assert_string_equal(b.data, "aaaaa");
     peri_buf_reset(&b);
     assert_int_equal(peri_buf_puts(&b, "ok"), PERI_OK);
     assert_int_equal(peri_buf_reserve(&b, SIZE_MAX), PERI_ELIMIT);

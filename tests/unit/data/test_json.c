@@ -160,6 +160,52 @@ static void test_repeated_keys(void **state)
     peri_value_unref(v);
 }
 
+/* What a writer says that looks at one byte after the other. */
+static size_t naive_string(const char *s, size_t len, char *out)
+{
+    size_t n = 0;
+    out[n++] = '"';
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        const char *named = c == '\n' ? "\\n" : c == '\t' ? "\\t" : c == '\r' ? "\\r" : c == '"' ? "\\\"" : "\\\\";
+        bool is_named = c == '\n' || c == '\t' || c == '\r' || c == '"' || c == '\\';
+        if (is_named)
+            n += (size_t)snprintf(out + n, 3, "%s", named);
+        else if (c < 0x20)
+            n += (size_t)snprintf(out + n, 7, "\\u%04x", c);
+        else
+            out[n++] = (char)c;
+    }
+    out[n++] = '"';
+    return n;
+}
+
+/* Each byte at each place of strings of each length, alone and with another one behind it; and buffers that hold just
+ * that, or one byte less. */
+static void test_strings_are_written_as_byte_by_byte(void **state)
+{
+    char text[40], wanted[200];
+    for (size_t len = 0; len <= 20; len++) {
+        for (size_t at = 0; at < len; at++) {
+            for (int c = 0; c < 256; c++) {
+                memset(text, 'a' + (int)(at % 3), sizeof(text));
+                text[at] = (char)c;
+                text[(at + 3) % len] = (char)(c % 2 ? 0xC3 : c);
+                size_t n = naive_string(text, len, wanted);
+                struct peri_buf b;
+                peri_buf_init(&b, n);
+                assert_int_equal(peri_json_write_string(&b, text, len), PERI_OK);
+                assert_int_equal(b.len, n);
+                assert_memory_equal(b.data, wanted, n);
+                peri_buf_finish(&b);
+                peri_buf_init(&b, n - 1);
+                assert_int_equal(peri_json_write_string(&b, text, len), PERI_ELIMIT);
+                peri_buf_finish(&b);
+            }
+        }
+    }
+}
+
 static void test_buffer_cap(void **state)
 {
     struct peri_value *v = peri_value_str("a long enough text");
@@ -208,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_the_ways_to_read_agree),
         cmocka_unit_test(test_repeated_keys),
+        cmocka_unit_test(test_strings_are_written_as_byte_by_byte),
         cmocka_unit_test(test_buffer_cap),
         cmocka_unit_test(test_what_has_to_be_escaped_is),
     };

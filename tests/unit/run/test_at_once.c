@@ -237,6 +237,33 @@ static void test_more_than_memory_is_for_go_the_usual_way(void **state)
     kit_close(&bed);
 }
 
+/* What a condition says that does not hold is written without a value for it. */
+static void test_no_as_text_is_no_as_a_value(void **state)
+{
+    static const char *const reasons[] = {"", "it is \"4\", not 5", "tab\tand \xC3\xA9", "cut \xC3"};
+    static const char *const details[] = {NULL, "{\"left\":4,\"op\":\"==\",\"right\":[null,true,-1.5]}"};
+    struct peri_trigger trigger = {.id = (char *)(uintptr_t) "t1"};
+    struct peri_rule rule = {.id = (char *)(uintptr_t) "r", .name = (char *)(uintptr_t) "A \"rule\""};
+    for (size_t i = 0; i < 16; i++) {
+        struct peri_cond_eval eval = {.at = "conditions[1]", .operator_at = i & 4 ? "x.y" : NULL};
+        snprintf(eval.reason, sizeof(eval.reason), "%s", reasons[i & 3]);
+        eval.detail = details[i >> 3] ? kit_json(details[i >> 3]) : NULL;
+        char *text = peri_verdict_text_no(&rule, &trigger, &eval);
+        struct peri_value *value = peri_verdict_condition(&rule, &trigger, PERI_COND_NO, &eval);
+        char *wanted = value ? peri_json_text(value, PERI_JSON_COMPACT) : NULL;
+        if ((i & 3) == 3) { /* no UTF-8 */
+            assert_null(text);
+        } else {
+            assert_non_null(text);
+            assert_string_equal(text, wanted);
+        }
+        free(text);
+        free(wanted);
+        peri_value_unref(value);
+        peri_value_unref(eval.detail);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_others_are_evaluated_when_they_are_stored),
         cmocka_unit_test(test_a_duplicate_starts_nothing),
         cmocka_unit_test(test_the_event_is_stored_also_when_its_verdicts_cannot_be),
+        cmocka_unit_test(test_no_as_text_is_no_as_a_value),
         cmocka_unit_test(test_more_than_memory_is_for_go_the_usual_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
