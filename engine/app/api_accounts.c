@@ -34,13 +34,15 @@ static void entry_written(void *arg, enum peri_status st, const struct peri_erro
 }
 
 /* For rules and plugins that hear it: somebody may want a message. */
-static void announce(struct peri_service *s, const char *provider, const struct peri_value *detail)
+static void announce(struct peri_service *s, const char *type, const char *provider, const struct peri_value *detail)
 {
     struct peri_value *v = peri_value_map();
+    const char *ends = peri_streq(type, "account.RenewalFailing") ? peri_map_text(detail, "expires_at") : NULL;
     if (v && !peri_map_put_text(v, "provider", provider) &&
         !peri_map_put_text(v, "code", peri_map_text(detail, "code")) &&
-        !peri_map_put_text(v, "message", peri_map_text(detail, "message")))
-        peri_pipeline_announce(s->pipeline, "account.NeedsAttention", v, NULL);
+        !peri_map_put_text(v, "message", peri_map_text(detail, "message")) &&
+        !(ends && peri_map_put_text(v, "expires_at", ends)))
+        peri_pipeline_announce(s->pipeline, type, v, NULL);
     else
         peri_value_unref(v);
 }
@@ -50,7 +52,9 @@ void peri_api_account_changed(void *ctx, const char *action, const char *provide
     struct peri_service *s = ctx;
     struct entry *e = calloc(1, sizeof(*e));
     if (peri_streq(action, "account.attention"))
-        announce(s, provider, detail);
+        announce(s, "account.NeedsAttention", provider, detail);
+    else if (peri_streq(action, "account.failing"))
+        announce(s, "account.RenewalFailing", provider, detail);
     if (!e)
         return;
     *e = (struct entry){peri_strdup(action), peri_strdup(provider), peri_value_ref(detail), s->log};

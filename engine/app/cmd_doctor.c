@@ -270,6 +270,9 @@ static void check_accounts(struct report *r, const struct peri_value *accounts)
         if (peri_streq(peri_map_text(a, "state"), "needs_attention"))
             add(r, "warn", "account", "%s has to be connected again (`perigee accounts connect %s')%s%s",
                 peri_map_text(a, "id"), peri_map_text(a, "id"), why ? ": " : "", why ? why : "");
+        else if (why)
+            add(r, "warn", "account", "the token of %s could not be renewed (it ends %s): %s", peri_map_text(a, "id"),
+                peri_map_text(a, "expires_at") ? peri_map_text(a, "expires_at") : "some time", why);
     }
 }
 

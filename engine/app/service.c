@@ -514,6 +514,12 @@ static struct peri_event *system_event(
     return peri_pipeline_system_event(ctx, type, data, about);
 }
 
+static bool account_used(void *ctx, const char *provider)
+{
+    const struct peri_service *s = ctx;
+    return s->host && peri_host_uses_account(s->host, provider);
+}
+
 static enum peri_status open_accounts(struct peri_service *s, struct peri_error *err)
 {
     struct peri_accounts_options options = {.loop = s->loop,
@@ -522,6 +528,8 @@ static enum peri_status open_accounts(struct peri_service *s, struct peri_error 
         .clock = s->clock,
         .secrets = s->secrets,
         .state_dir = s->config->state_dir,
+        .used = account_used,
+        .used_ctx = s,
         .changed = peri_api_account_changed,
         .changed_ctx = s};
     enum peri_status st = peri_accounts_create(&options, &s->accounts, err);

@@ -238,6 +238,7 @@ void peri_accounts_destroy(struct peri_accounts *accounts)
         if (a->renewal)
             peri_http_call_cancel(a->renewal);
         peri_timer_cancel(a->soon);
+        peri_timer_cancel(a->ahead);
         while (a->waits)
             peri_account_wait_cancel(a->waits);
         account_free(a);
@@ -263,6 +264,7 @@ enum peri_status peri_accounts_configure(
         a->pause_until_ms = 0; /* what was wrong may be mended */
     }
     pthread_mutex_unlock(&accounts->lock);
+    peri_accounts_look(accounts);
     return PERI_OK;
 }
 
@@ -277,6 +279,7 @@ void account_take(struct account *a, struct account_record *record)
     memset(record, 0, sizeof(*record));
     account_record_finish(&old);
     remember(a);
+    account_ahead_done(a);
 }
 
 enum peri_status account_record_make(struct account *a, const struct account_record *before,
@@ -426,7 +429,8 @@ static struct peri_value *facts_of(const struct account *a)
     const struct {
         const char *key;
         int64_t ms;
-    } times[] = {{"expires_at", r->expires_ms}, {"connected_at", r->connected_ms}, {"renewed_at", r->renewed_ms}};
+    } times[] = {{"expires_at", r->expires_ms}, {"connected_at", r->connected_ms}, {"renewed_at", r->renewed_ms},
+        {"renews_at", a->ahead_ms}};
     const char *kind = peri_map_text(a->provider, "kind"),
                *texts[][2] = {{"id", a->name}, {"provider", a->name}, {"kind", kind ? kind : "oauth2"},
                    {"label", peri_map_text(a->provider, "label")}, {"state", state_of(a)}, {"user", r->user}};
@@ -450,6 +454,8 @@ static struct peri_value *facts_of(const struct account *a)
         st = put_error(v, "connect_error", a->connect_error.code, a->connect_error.message, 0);
     if (!st && r->error_code)
         st = put_error(v, "error", r->error_code, r->error_text, r->error_ms);
+    else if (!st && a->failures)
+        st = put_error(v, "error", a->failing.code, a->failing.message, a->failing_ms);
     peri_value_unref(scopes);
     if (!st)
         return v;
@@ -516,6 +522,8 @@ void account_tell(struct account *a, const char *action, const struct peri_error
         st = peri_map_put_text(v, "code", err->code);
     if (!st && err)
         st = peri_map_put_text(v, "message", err->message);
+    if (!st && err && a->record.expires_ms)
+        st = peri_map_put_time(v, "expires_at", a->record.expires_ms);
     if (!st && o->changed)
         o->changed(o->changed_ctx, action, a->name, v);
     peri_value_unref(scopes);
@@ -567,12 +575,16 @@ enum peri_status peri_account_may_go(struct peri_accounts *accounts, const char 
         port);
 }
 
+int64_t account_early_ms(const struct account_record *r)
+{
+    int64_t early = r->life_ms / 10 > EARLY_MS ? r->life_ms / 10 : EARLY_MS;
+    return early > r->life_ms / 2 ? r->life_ms / 2 : early; /* a token of a minute is used too */
+}
+
 static enum peri_account_age age_of(const struct account *a)
 {
     const struct account_record *r = &a->record;
-    int64_t early = r->life_ms / 10 > EARLY_MS ? r->life_ms / 10 : EARLY_MS, now = account_now(a->accounts);
-    if (early > r->life_ms / 2)
-        early = r->life_ms / 2; /* a token of a minute is used too */
+    int64_t early = account_early_ms(r), now = account_now(a->accounts);
     if (a->unsaved || (r->expires_ms && now >= r->expires_ms))
         return PERI_ACCOUNT_EXPIRED;
     return r->expires_ms && r->refresh && now >= r->expires_ms - early ? PERI_ACCOUNT_OLD : PERI_ACCOUNT_GOOD;

@@ -63,7 +63,11 @@ struct peri_accounts_options {
     const struct peri_value *pretended; /* {provider: {user?, scopes?, hosts?, prefix?, ...}}: only these; NULL: all */
     /* For a process beside the service: tokens are used as they stand in their files, and never renewed. */
     bool as_is;
-    /* account.connected, .disconnected, .attention; detail (borrow) holds what may be told. May be NULL. */
+    /* Does a loaded plugin use it? Such an account is renewed ahead of its end. May be NULL: none is. */
+    bool (*used)(void *ctx, const char *provider);
+    void *used_ctx;
+    /* account.connected, .disconnected, .attention, .failing (renewals, for now); detail (borrow) holds what may be
+     * told. May be NULL. */
     void (*changed)(void *ctx, const char *action, const char *provider, const struct peri_value *detail);
     void *changed_ctx;
 };
@@ -78,7 +82,11 @@ enum peri_status peri_accounts_configure(
 
 /* --- what may be told; any thread --- */
 
-/* {id, provider, kind, label?, state, user?, scopes?, expires_at?, connected_at?, renewed_at?, hosts?, error?}. state:
+/* What plugins are loaded may have changed: accounts are renewed ahead while one uses them. */
+void peri_accounts_look(struct peri_accounts *accounts);
+
+/* {id, provider, kind, label?, state, user?, scopes?, expires_at?, connected_at?, renewed_at?, renews_at?, hosts?,
+ * error?}. error: why it needs attention, or why renewals fail while it is still connected. state:
  * "connected", "not_connected", "needs_attention", "unconfigured" (there is an account, but the provider is not
  * described any more). PERI_ENOTFOUND "account_unknown". */
 enum peri_status peri_account_facts(struct peri_accounts *accounts, const char *provider, struct peri_value **ret,

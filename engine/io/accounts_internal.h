@@ -54,6 +54,11 @@ struct account {
     struct peri_account_wait *waits;
     int64_t pause_until_ms; /* after a renewal that failed */
     struct peri_error pause_error;
+    struct peri_timer *ahead; /* accounts_ahead.c */
+    int64_t ahead_ms;         /* when it is renewed unasked; 0: it is not */
+    int failures;             /* renewals that failed, in a row */
+    int64_t failing_ms;       /* since when */
+    struct peri_error failing;
 };
 
 struct account_errand; /* a request that a user waits for */
@@ -94,6 +99,17 @@ enum peri_status account_request(struct account *account, const struct peri_valu
     struct peri_oauth_request *request, peri_http_done done, void *arg, struct peri_http_call **ret,
     struct peri_error *err) PERI_MUST_CHECK;
 
+/* accounts_ahead.c. Plans the next renewal that nobody asks for, or drops it; anew: the token is another one. */
+void account_ahead(struct account *account, bool anew);
+void account_ahead_stop(struct account *account);
+/* A renewal has failed for now, or has gone well. */
+void account_ahead_failed(struct account *account, const struct peri_error *why);
+void account_ahead_done(struct account *account);
+/* accounts.c: so long before its end a token counts as old. */
+int64_t account_early_ms(const struct account_record *record);
+/* accounts_renew.c */
+enum peri_status account_renewal_begin(struct account *account, struct peri_error *err) PERI_MUST_CHECK;
+void account_put_off(struct account *account, const struct peri_error *why);
 /* accounts_renew.c: a renewal that is under way is given up; who waits is told. */
 void account_stop_renewal(struct account *account, enum peri_status st, const struct peri_error *err);
 /* accounts_connect.c */

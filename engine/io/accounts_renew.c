@@ -91,7 +91,7 @@ static void give_up(struct account *a, const char *code, const char *why)
 }
 
 /* It may go better later. */
-static void put_off(struct account *a, const struct peri_error *why)
+void account_put_off(struct account *a, const struct peri_error *why)
 {
     struct peri_error err = {0};
     peri_error_set(
@@ -101,6 +101,7 @@ static void put_off(struct account *a, const struct peri_error *why)
     a->pause_error = err;
     a->pause_until_ms = account_now(a->accounts) + PAUSE_MS;
     peri_warn(a->accounts->options.log, "accounts", "%s", err.message);
+    account_ahead_failed(a, why);
     answer_all(a, PERI_EIO, &err);
 }
 
@@ -113,13 +114,13 @@ static void store(struct account *a, struct peri_oauth_tokens *tokens)
     enum peri_status saved = st ? st : account_save(a, &r, &err);
     PERI_FAILPOINT("account.stored");
     if (st) {
-        put_off(a, &err);
+        account_put_off(a, &err);
         return;
     }
     account_take(a, &r);
     a->unsaved = saved != PERI_OK; /* known here, used by nobody until it is on disk */
     if (a->unsaved) {
-        put_off(a, &err);
+        account_put_off(a, &err);
         return;
     }
     a->pause_until_ms = 0;
@@ -147,7 +148,7 @@ static void answered(
         a->record.cut_ms = a->cut_before;
     }
     if (st)
-        put_off(a, &err);
+        account_put_off(a, &err);
     else
         store(a, &tokens);
     peri_oauth_tokens_finish(&tokens);
@@ -164,7 +165,7 @@ static enum peri_status note_begin(struct account *a, struct peri_error *err)
     return st;
 }
 
-static enum peri_status begin(struct account *a, struct peri_error *err)
+enum peri_status account_renewal_begin(struct account *a, struct peri_error *err)
 {
     struct peri_oauth_request request = {.grant_type = "refresh_token", .refresh_token = a->record.refresh};
     enum peri_status st = PERI_OK;
@@ -212,7 +213,7 @@ enum peri_status peri_account_renew(struct peri_accounts *accounts, const char *
     *w = (struct peri_account_wait){.account = a, .done = done, .arg = arg};
     bool began = !newer && !a->renewal;
     if (began)
-        st = begin(a, err);
+        st = account_renewal_begin(a, err);
     if (!st && !a->renewal && !a->soon && peri_loop_after(accounts->options.loop, 0, tell_soon, a, &a->soon))
         st = peri_error_nomem(err);
     if (st) {

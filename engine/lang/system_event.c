@@ -21,6 +21,8 @@ const struct peri_system_event peri_system_events[] = {
     {"schedule.Fired", "rule? trigger? plugin? name? scheduled_at late_ms", "a schedule of a rule or plugin is due"},
     {"account.NeedsAttention", "provider code message",
         "a provider has withdrawn an account: somebody must connect it"},
+    {"account.RenewalFailing", "provider code message expires_at?",
+        "the token of an account could not be renewed twice in a row; it is tried again"},
     {"message.Received", "channel channel_type message? truncated?", "a message came in over a channel"},
     {"message.Sent", "channel channel_type to? key? rule? run?", "a channel or the outbox has taken a message"},
     {0},

@@ -122,6 +122,8 @@ enum peri_status peri_host_load(
 /* Same for settings where one waits: runs the loop until loading has ended. For the command line. */
 enum peri_status peri_host_load_now(struct peri_host *host, struct peri_diag *diag) PERI_MUST_CHECK;
 
+/* Is there an active plugin that may use the account of this provider? */
+bool peri_host_uses_account(const struct peri_host *host, const char *provider);
 /* Looks for changed packages, settings and policy now (SIGHUP); on_change follows. */
 void peri_host_rescan(struct peri_host *host);
 

@@ -64,6 +64,18 @@ enum peri_status peri_job_account(
     return peri_error_nomem(err);
 }
 
+bool peri_host_uses_account(const struct peri_host *host, const char *provider)
+{
+    char permission[200];
+    snprintf(permission, sizeof(permission), "accounts:%.150s", provider);
+    for (size_t i = 0; i < host->plugin_count; i++) {
+        const struct peri_plugin *p = host->plugins[i];
+        if (p->state == PERI_PLUGIN_ACTIVE && p->grants && peri_grants_has(p->grants, permission))
+            return true;
+    }
+    return false;
+}
+
 /* --- requests --- */
 
 enum peri_status peri_op_account_text(

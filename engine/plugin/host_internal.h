@@ -621,6 +621,7 @@ void peri_cares_finish(struct peri_host *host);
 
 /* host_life.c, loop: what has become of plugins. A step that is no state of its own; a state and its step. */
 void peri_life_step(const struct peri_plugin *plugin, const char *state);
+void peri_life_accounts(struct peri_host *host); /* who uses which account may have changed */
 void peri_plugin_to(struct peri_plugin *plugin, enum peri_plugin_state state);
 void peri_life_found(const struct peri_plugin *plugin); /* read and checked */
 /* It is unloading, and unloaded when no job of it is left. */

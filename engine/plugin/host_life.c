@@ -44,10 +44,17 @@ void peri_life_step(const struct peri_plugin *p, const char *state)
     snprintf(step->version, sizeof(step->version), "%.31s", p->manifest ? p->manifest->version : "");
 }
 
+void peri_life_accounts(struct peri_host *host)
+{
+    if (host->options.accounts && !host->closing)
+        peri_accounts_look(host->options.accounts);
+}
+
 void peri_plugin_to(struct peri_plugin *p, enum peri_plugin_state state)
 {
     p->state = state;
     peri_life_step(p, peri_plugin_state_name(state));
+    peri_life_accounts(p->host);
 }
 
 void peri_life_found(const struct peri_plugin *p)

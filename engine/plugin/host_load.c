@@ -210,6 +210,7 @@ static void stop_old(struct peri_plugin *old, const char *reason)
         peri_care_gone(old);
     give_up_claims(old);
     old->state = PERI_PLUGIN_DISABLED; /* calls under way finish on it, unless ... */
+    peri_life_accounts(old->host);
     if (active && !strcmp(reason, "disabled"))
         peri_life_step(old, "disabled");
     if (active && revoked && old->has_listen && old->native)

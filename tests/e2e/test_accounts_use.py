@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Plugins act with accounts (test_accounts_process.py: from a process of their own). Tokens reach the provider and nobody else."""
+import datetime
 import json
 import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import harness
 from accounts_case import Users
+
+
+def seconds(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 class Use(Users):
@@ -115,6 +121,46 @@ class Use(Users):
         self.bad(p, "account_needs_attention")
         self.connect(p)
         self.assertEqual(self.good(p)["status"], 200)
+
+    def age(self, p, left):
+        """So much of an hour is left of the token when the service starts."""
+        p.stop()
+        record = self.stored(p)
+        record["expires_ms"] = int(time.time() * 1000 + 3600000 * left)
+        with open(os.path.join(p.state, "accounts", "fake"), "w", encoding="utf-8") as f:
+            json.dump(record, f)
+        p.start()
+
+    def test_it_is_renewed_before_anybody_asks(self):
+        p = self.usable()
+        self.connect(p)
+        facts = self.facts(p)
+        due = seconds(facts["renews_at"]) - seconds(facts["expires_at"])
+        self.assertTrue(-3600 * 0.251 < due < -3600 * 0.199, due)
+        self.assertEqual(self.fake.refreshes(), [])
+        self.age(p, 0.15)  # not old yet: a call would use it
+        harness.wait_for(lambda: "renewed_at" in self.facts(p), "a renewal that nobody has asked for")
+        self.assertEqual(len(self.fake.refreshes()), 1)
+        self.assertEqual(self.good(p)["status"], 200)
+        self.assertEqual(len(self.fake.refreshes()), 1)
+        p.cli("plugins", "disable", "test.acc", expect=0)
+        harness.wait_for(lambda: "renews_at" not in self.facts(p), "nobody to renew it for")
+
+    def test_renewals_that_fail_are_told_while_the_token_is_good(self):
+        p = self.usable(start=False)
+        p.write_rule("ear.yaml", "name: Ear\ntrigger: {event: account.RenewalFailing}\n"
+                     "actions: [{operator: notify.send, params: {message: \"{{ event.provider }} {{ event.message }} {{ event.expires_at }}\"}}]\n")
+        p.start()
+        self.connect(p)
+        self.fake.mode = "html500"
+        self.age(p, 0.005)  # 18 seconds: tried again after ten
+        error = harness.wait_for(lambda: self.facts(p).get("error"), "the first failure")
+        self.assertEqual(self.facts(p)["state"], "connected")
+        self.assertIn(error["message"], p.cli("doctor").stdout)
+        sent = harness.wait_for(p.outbox, "the rule that hears of it")
+        self.assertIn("fake", json.dumps(sent))
+        failing, = p.get("/v1/audit?action=account.failing")["items"]
+        self.assertEqual(failing["target"], "fake")
 
     def test_a_backup_and_its_way_back(self):
         """As docs/operations.md has it: the database alone holds no token; with the folders beside it the account goes on."""

@@ -343,7 +343,89 @@ static void test_a_failure_that_passes(void **state)
         token_is(&b, "access-1", PERI_ACCOUNT_GOOD);
         peri_clock_fake_advance(&b.fake, 10000);
     }
-    assert_string_equal(b.changes, "");
+    assert_string_equal(b.changes, "account.failing p;");
+    bed_close(&b);
+}
+
+static bool is_used(void *ctx, const char *provider)
+{
+    return *(bool *)ctx && !strcmp(provider, "p");
+}
+
+/* With a plugin that is there or not, and time that is moved by hand. */
+static void bed_ahead(struct bed *b, bool *used)
+{
+    bed_open(b);
+    peri_accounts_destroy(b->accounts);
+    peri_loop_by_clock(b->loop);
+    open_accounts(b, (struct peri_accounts_options){.used = is_used, .used_ctx = used});
+}
+
+static void pass(struct bed *b, int64_t ms)
+{
+    while (ms > 0) {
+        int64_t step = ms < 10000 ? ms : 10000;
+        peri_clock_fake_advance(&b->fake, step);
+        turn(b);
+        ms -= step;
+    }
+}
+
+static void test_it_is_renewed_ahead_while_a_plugin_uses_it(void **state)
+{
+    struct bed b;
+    bool used = false;
+    bed_ahead(&b, &used);
+    assert_int_equal(peri_loop_next_due(b.loop), -1); /* nobody wakes for it */
+    pass(&b, 3500000);
+    assert_int_equal(b.requests, 0);
+    bed_close(&b);
+
+    used = true;
+    bed_ahead(&b, &used);
+    pass(&b, 3600000 * 3 / 4 - 1);
+    assert_int_equal(b.requests, 0);
+    pass(&b, 3600000 / 20 + 1);
+    assert_int_equal(b.requests, 1);
+    token_is(&b, "access-2", PERI_ACCOUNT_GOOD);
+    snprintf(
+        b.answer, sizeof(b.answer), "{\"access_token\":\"access-3\",\"expires_in\":3600,\"token_type\":\"Bearer\"}");
+    pass(&b, 3600000 * 4 / 5);
+    assert_int_equal(b.requests, 2); /* the next one has its time too */
+    token_is(&b, "access-3", PERI_ACCOUNT_GOOD);
+    used = false;
+    peri_accounts_look(b.accounts);
+    assert_int_equal(peri_loop_next_due(b.loop), -1);
+    bed_close(&b);
+}
+
+static void test_a_failing_renewal_is_told_before_the_token_ends(void **state)
+{
+    struct bed b;
+    bool used = true;
+    struct peri_value *facts = NULL;
+    struct peri_error err;
+    bed_ahead(&b, &used);
+    b.status = 503;
+    pass(&b, 3600000 * 4 / 5);
+    assert_int_equal(b.requests, 1);
+    assert_string_equal(b.changes, ""); /* once may be chance */
+    assert_int_equal(peri_account_facts(b.accounts, "p", &facts, &err), PERI_OK);
+    assert_string_equal(peri_map_text(facts, "state"), "connected");
+    assert_non_null(peri_map_text(peri_map_at(facts, "error"), "message"));
+    peri_value_unref(facts);
+    pass(&b, 3600000 / 20);
+    assert_string_equal(b.changes, "account.failing p;");
+    token_is(&b, "access-1", PERI_ACCOUNT_GOOD); /* and still good for nine minutes */
+    pass(&b, 3600000);
+    assert_in_range(b.requests, 8, 30); /* tried again, and not all the time */
+    assert_string_equal(b.changes, "account.failing p;");
+    b.status = 200;
+    pass(&b, 700000);
+    token_is(&b, "access-2", PERI_ACCOUNT_GOOD);
+    assert_int_equal(peri_account_facts(b.accounts, "p", &facts, &err), PERI_OK);
+    assert_null(peri_map_at(facts, "error"));
+    peri_value_unref(facts);
     bed_close(&b);
 }
 
@@ -460,8 +542,10 @@ int main(void)
         cmocka_unit_test(test_one_request_for_all_who_wait), cmocka_unit_test(test_the_order_on_disk),
         cmocka_unit_test(test_a_provider_that_does_not_rotate), cmocka_unit_test(test_no_request_without_its_note),
         cmocka_unit_test(test_an_answer_that_cannot_be_stored_is_not_used),
-        cmocka_unit_test(test_a_failure_that_passes), cmocka_unit_test(test_a_failure_for_good),
-        cmocka_unit_test(test_what_nothing_renews), cmocka_unit_test(test_where_a_token_may_go),
-        cmocka_unit_test(test_beside_a_service_and_in_tests), cmocka_unit_test(test_names)};
+        cmocka_unit_test(test_a_failure_that_passes), cmocka_unit_test(test_it_is_renewed_ahead_while_a_plugin_uses_it),
+        cmocka_unit_test(test_a_failing_renewal_is_told_before_the_token_ends),
+        cmocka_unit_test(test_a_failure_for_good), cmocka_unit_test(test_what_nothing_renews),
+        cmocka_unit_test(test_where_a_token_may_go), cmocka_unit_test(test_beside_a_service_and_in_tests),
+        cmocka_unit_test(test_names)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
