@@ -231,6 +231,16 @@ static void check_circuits(struct report *r, const struct peri_value *circuits)
     }
 }
 
+static void check_crowded(struct report *r, const struct peri_value *crowded)
+{
+    for (size_t i = 0; i < peri_value_count(crowded); i++) {
+        const struct peri_value *c = peri_list_at(crowded, i);
+        add(r, "warn", "destination", "%s: %lld calls are under way, %lld wait until one is answered",
+            peri_map_text(c, "destination"), (long long)peri_map_int(c, "under_way", 0),
+            (long long)peri_map_int(c, "waiting", 0));
+    }
+}
+
 static void check_dead(struct report *r, const struct peri_value *status)
 {
     long long open = peri_map_int(status, "dead_letters", 0), lost = peri_map_int(status, "dead_letters_lost", 0);
@@ -297,6 +307,7 @@ static void check_service(struct report *r, struct peri_cli *cli)
         int64_t orphans = peri_map_int(v, "orphans", 0);
         check_store_state(r, peri_map_at(v, "store"));
         check_circuits(r, peri_map_at(v, "circuits"));
+        check_crowded(r, peri_map_at(v, "crowded"));
         check_dead(r, v);
         check_accounts(r, peri_map_at(accounts, "items"));
         check_start(r, peri_map_at(v, "start"));

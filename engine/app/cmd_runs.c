@@ -38,8 +38,8 @@ static const struct peri_usage_text usage = {"list | show ID | retry ID | cancel
     options, 0, 3};
 
 static const struct peri_column columns[] = {{"id", "ID", 0}, {"rule", "RULE", 40}, {"event", "EVENT", 0},
-    {"state", "STATE", 0}, {"created", "CREATED", 0}, {"ended", "ENDED", 0}, {"wake", "UNTIL", 0},
-    {"error.message", "ERROR", 50}, {0}};
+    {"state", "STATE", 0}, {"created", "CREATED", 0}, {"ended", "ENDED", 0}, {"waiting.code", "WAITS FOR", 0},
+    {"wake", "UNTIL", 0}, {"error.message", "ERROR", 50}, {0}};
 
 static enum peri_status read_runs(
     struct peri_reader *reader, const void *filter, struct peri_value **ret, struct peri_error *err)

@@ -11,6 +11,7 @@
 #include "app/why_silent.h"
 #include "base/str.h"
 #include "io/store_events.h"
+#include "io/store_runs.h"
 #include "run/verdicts_read.h"
 
 enum { EVENT, AGAIN };
@@ -40,6 +41,27 @@ static const struct peri_value *verdict_of(const struct peri_value *verdicts, co
         if (peri_streq(peri_map_text(peri_list_at(verdicts, i), "rule"), rule))
             return peri_list_at(verdicts, i);
     return NULL;
+}
+
+/* What holds its run back now, beside the verdict that made it: {state, until?, waiting}. Before anything is hidden. */
+static void put_now(struct peri_reader *reader, struct peri_value *verdicts, const char *rule)
+{
+    struct peri_value *verdict = NULL, *run = NULL, *now = NULL;
+    struct peri_error ignored;
+    uint64_t id;
+    for (size_t i = 0; i < peri_value_count(verdicts) && !verdict; i++)
+        if (peri_streq(peri_map_text(peri_list_at(verdicts, i), "rule"), rule))
+            verdict = peri_list_at(verdicts, i);
+    const char *text = peri_map_text(verdict, "run");
+    if (!text || !peri_run_id_parse(text, &id) || peri_reader_run(reader, id, &run, &ignored))
+        return;
+    struct peri_value *waiting = peri_map_at(run, "waiting");
+    bool tells = waiting && (now = peri_value_map()) != NULL;
+    if (tells && !peri_map_put_text(now, "state", peri_map_text(run, "state")) &&
+        !peri_map_put_text(now, "until", peri_map_text(run, "wake")) && !peri_map_put_ref(now, "waiting", waiting))
+        (void)!peri_map_put_ref(verdict, "now", now);
+    peri_value_unref(now);
+    peri_value_unref(run);
 }
 
 static int print(
@@ -87,6 +109,8 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
         (void)peri_event_id_parse(event, &seq);
         st = peri_verdicts_read(reader, seq, rule, &verdicts, &err);
         if (!st)
+            put_now(reader, verdicts, rule);
+        if (!st)
             st = peri_cli_hide(cli, reader, seq, &verdicts, &err);
         const struct peri_value *v = verdict_of(verdicts, rule);
         int code = st  ? peri_cli_fail_error(cli, &err)
@@ -103,6 +127,7 @@ static int explain(struct peri_cli *cli, struct peri_reader *reader, const char 
         if (!peri_event_id_parse(id, &seq) || peri_verdicts_read(reader, seq, rule, &verdicts, &err))
             continue;
         const struct peri_value *v = NULL;
+        put_now(reader, verdicts, rule);
         if (verdict_of(verdicts, rule) && peri_cli_hide(cli, reader, seq, &verdicts, &err))
             code = peri_cli_fail_error(cli, &err);
         else

@@ -128,6 +128,17 @@ void peri_print_run(const struct peri_value *run)
         print_step(peri_list_at(steps, i));
 }
 
+/* Of the run that a verdict made, while something holds it back. */
+static void print_now(const struct peri_value *now)
+{
+    const struct peri_value *waiting = peri_map_at(now, "waiting");
+    const char *until = peri_map_text(now, "until");
+    if (!now)
+        return;
+    printf("    the run is %s%s%s", peri_map_text(now, "state"), until ? " until " : "", until ? until : "");
+    printf(": %s [%s]\n", peri_map_text(waiting, "message"), peri_map_text(waiting, "code"));
+}
+
 void peri_print_verdict(const struct peri_value *v)
 {
     const char *at = peri_map_text(v, "at"), *reason = peri_map_text(v, "reason"), *run = peri_map_text(v, "run"),
@@ -143,6 +154,7 @@ void peri_print_verdict(const struct peri_value *v)
         printf(": %s", reason);
     putchar('\n');
     print_json_line("    ", peri_map_at(v, "detail"));
+    print_now(peri_map_at(v, "now"));
     const struct peri_value *changed = peri_map_at(v, "data_of_now");
     for (size_t i = 0; i < peri_value_count(changed); i++)
         printf(

@@ -24,6 +24,10 @@
 #define RUN_POS 6
 #define RUN_ERROR 15
 #define RUN_OFFSET 17 /* of those that are shown */
+#define RUN_GATED 18  /* the same: position of a branch that is put off */
+#define GATED_BRANCH                                                                                                   \
+    "CASE WHEN state=3 THEN (SELECT t.pos FROM tracks t WHERE t.run=runs.id AND instr(t.pos,'\"gated\"')>0 ORDER BY "  \
+    "t.t LIMIT 1) END"
 /* Column order of step_row(). */
 #define STEP_COLUMNS "run,n,attempt,path,op,step_id,state,started,ended,req,out,error,key,crc"
 
@@ -252,17 +256,19 @@ static void paused_text(const struct peri_run_row *r, int64_t since_ms, char *ou
             peri_time_format(since_ms, time));
 }
 
-/* Why it does not go on: {code, message} from the position that it sleeps at, or who has paused it. */
+/* Why it does not go on: {code, message, until?} from the position that it sleeps at, or who has paused it. Of
+ * branches, the first that is put off. */
 static enum peri_status put_waiting(
     struct peri_stmt *q, const struct peri_run_row *r, struct peri_value *map, struct peri_error *err)
 {
     struct peri_value *pos = NULL;
     char text[160];
-    bool gated = r->state == PERI_RUN_SLEEPING && r->pos && strstr(r->pos, "\"gated\"");
+    const char *branch = r->state == PERI_RUN_SLEEPING ? peri_stmt_get_text(q, RUN_GATED) : NULL;
+    bool gated = branch || (r->state == PERI_RUN_SLEEPING && r->pos && strstr(r->pos, "\"gated\""));
     bool paused = r->state == PERI_RUN_PAUSED || (r->state == PERI_RUN_RUNNING && strstr(r->pos, "\"paused\":"));
     if (!gated && !paused)
         return PERI_OK;
-    enum peri_status st = peri_stmt_json(q, RUN_POS, &pos, err);
+    enum peri_status st = peri_stmt_json(q, branch ? RUN_GATED : RUN_POS, &pos, err);
     const struct peri_value *last = st ? NULL : peri_map_at(pos, "last");
     const char *code = peri_map_text(last, "code"), *message = peri_map_text(last, "message");
     int64_t since_ms = st ? 0 : peri_map_int(pos, "paused", 0);
@@ -271,10 +277,14 @@ static enum peri_status put_waiting(
         code = since_ms ? "paused" : "recovered";
         message = text;
     }
+    int64_t until_ms = !gated || st ? 0 : peri_map_int(pos, "wake", r->wake_ms);
+    if (until_ms)
+        until_ms += peri_stmt_get_int(q, RUN_OFFSET);
     bool tells = !st && code && (gated || since_ms || r->state == PERI_RUN_PAUSED);
     struct peri_value *waiting = tells ? peri_value_map() : NULL;
-    if (tells && (!waiting || peri_map_put_text(waiting, "code", code) ||
-                     peri_map_put_text(waiting, "message", message) || peri_map_put_ref(map, "waiting", waiting)))
+    if (tells &&
+        (!waiting || peri_map_put_text(waiting, "code", code) || peri_map_put_text(waiting, "message", message) ||
+            (until_ms && peri_map_put_time(waiting, "until", until_ms)) || peri_map_put_ref(map, "waiting", waiting)))
         st = peri_error_nomem(err);
     peri_value_unref(waiting);
     peri_value_unref(pos);
@@ -383,7 +393,8 @@ static enum peri_status choose(
     const struct peri_run_filter *f, const char **ret_sql, int64_t *ret_state, struct peri_error *err)
 {
 #define RUNS(from, where)                                                                                              \
-    "SELECT " RUN_COLUMNS "," CLOCK_OFFSET " FROM runs" from " WHERE id<?1 AND (?2 IS NULL OR rule=?2)"                \
+    "SELECT " RUN_COLUMNS "," CLOCK_OFFSET "," GATED_BRANCH " FROM runs" from                                          \
+    " WHERE id<?1 AND (?2 IS NULL OR rule=?2)"                                                                         \
     " AND (?3=0 OR event=?3) AND (?4<0 OR state=?4)" where " ORDER BY id DESC LIMIT ?5"
     enum peri_run_state state;
     *ret_state = -1;
@@ -532,8 +543,8 @@ enum peri_status peri_reader_run(
         return peri_error_nomem(err);
     peri_db_limit(&reader->db, PERI_READ_NS);
     /* The open statement holds the snapshot that the steps are read from. */
-    enum peri_status st =
-        peri_stmt_open(&q, &reader->db, "SELECT " RUN_COLUMNS "," CLOCK_OFFSET " FROM runs WHERE id=?", err);
+    enum peri_status st = peri_stmt_open(
+        &q, &reader->db, "SELECT " RUN_COLUMNS "," CLOCK_OFFSET "," GATED_BRANCH " FROM runs WHERE id=?", err);
     if (st)
         goto out;
     peri_stmt_int(&q, (int64_t)id);

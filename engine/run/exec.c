@@ -9,6 +9,7 @@
 #include "data/json.h"
 #include "run/exec_internal.h"
 #include "run/gate.h"
+#include "run/slots.h"
 
 /* Carries out what run.c says, always in this order: the new state and everything that belongs to it become one
  * transaction; after its commit, and only then, the effects are performed, one for each track. A run has at most one
@@ -31,6 +32,7 @@ static struct peri_value *fallback_of(void *ctx, const struct peri_step *step, c
 static struct peri_run_input make_input(struct live *live, enum peri_run_input_kind kind)
 {
     struct peri_pipeline *p = live->p;
+    slots_begin(p->slots);
     struct peri_run_input input = {.kind = kind,
         .now_ms = pipe_now(p),
         .offset_ms = pipe_offset(p),
@@ -104,6 +106,7 @@ static bool take_tasks(struct live *live, const struct peri_run_effects *effects
         if (task->next == PERI_NEXT_CALL) {
             task->calling = true;
             live->p->calls++;
+            gate_enter(live->p->gate, task);
         }
     }
     return true;

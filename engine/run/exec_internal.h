@@ -14,6 +14,10 @@ struct live_task *live_task_of(struct live *live, uint64_t serial);
 void live_unhold(struct live_task *task);
 /* held.c: the attempt waits for room, in memory or out of it. */
 void held_add(struct live_task *task);
+/* It takes its turn among those that have room but for the limit of all calls. */
+void held_join(struct live_task *task);
+/* Is there nothing to it that the store does not know? */
+bool held_may_leave(const struct live *live);
 /* The call in flight, if there is one, is no longer waited for. */
 /* What a run has heard while it was not looking. */
 void live_take_hits(struct live *live);

@@ -12,10 +12,12 @@
 #include "run/limit.h"
 #include "run/quiet.h"
 #include "run/scope.h"
+#include "run/slots.h"
 
-/* In this order, because each must not use up what the next one gives: quiet hours, an open circuit, the rate limit,
- * and last the place of a circuit's probe. A run that was put off asks again when it wakes. It brings along the time
- * that a rate limit gave it; when quiet hours or a circuit have made it miss that, it is given another one. */
+/* In this order, because each must not use up what the next one gives: quiet hours, an open circuit, room at the
+ * destination, the rate limit, and last the place of a circuit's probe. A run that was put off asks again when it
+ * wakes. It brings along the time that a rate limit gave it; when quiet hours or a circuit have made it miss that, it
+ * is given another one. */
 
 #define ZONES 64
 #define LATE_MS 2000 /* a time that was given counts when its run comes no later than this */
@@ -30,10 +32,10 @@ struct gate {
         struct peri_tz *tz;
     } zones[ZONES]; /* a ring */
     size_t zone_next;
-    struct peri_metric *opened, *open, *held[3];
+    struct peri_metric *opened, *open, *held[4];
 };
 
-enum held { HELD_QUIET, HELD_CIRCUIT, HELD_RATE };
+enum held { HELD_QUIET, HELD_CIRCUIT, HELD_RATE, HELD_DESTINATION };
 
 /* --- where a call goes --- */
 
@@ -44,6 +46,47 @@ static void destination_of(
     snprintf(out, PERI_CIRCUIT_NAME, "%s", step->operator_id);
     if (ops->destination)
         ops->destination(ops->ctx, step->operator_id, params, out, PERI_CIRCUIT_NAME);
+}
+
+/* "" when nobody says where it goes. */
+static void outside_of(
+    struct gate *g, const struct peri_step *step, const struct peri_value *params, char out[PERI_CIRCUIT_NAME])
+{
+    out[0] = '\0';
+    if (g->p->ops.destination && step && step->kind == PERI_STEP_OPERATOR)
+        destination_of(g, step, params, out);
+}
+
+/* --- room --- */
+
+static bool pass_room(
+    struct gate *g, const struct peri_gate_question *q, const char *destination, struct peri_gate_answer *a)
+{
+    if (!g->p->ops.destination || slots_admit(g->p->slots, destination, q->run->id))
+        return true;
+    a->kind = PERI_GATE_HOLD;
+    peri_metric_add(g->held[HELD_DESTINATION], 1);
+    return false;
+}
+
+void gate_enter(struct gate *g, struct live_task *task)
+{
+    char destination[PERI_CIRCUIT_NAME];
+    const struct peri_track *track = peri_run_track(task->live->run, task->track);
+    if (!track)
+        return;
+    outside_of(g, peri_track_step(track), track->params, destination);
+    slots_enter(g->p->slots, destination, task);
+}
+
+bool gate_park(struct gate *g, struct live_task *task)
+{
+    char destination[PERI_CIRCUIT_NAME];
+    const struct peri_track *track = peri_run_track(task->live->run, task->track);
+    if (!track || !track->params)
+        return false;
+    outside_of(g, peri_track_step(track), track->params, destination);
+    return *destination && slots_park(g->p->slots, destination, task);
 }
 
 /* --- quiet hours --- */
@@ -313,15 +356,16 @@ static void ask(void *ctx, const struct peri_gate_question *q, struct peri_gate_
     char destination[PERI_CIRCUIT_NAME];
     destination_of(g, q->step, q->params, destination);
     a->reserved_ms = q->reserved_ms;
-    (void)(pass_quiet(g, q, a) && pass_circuit(g, q, destination, false, a) && pass_rate(g, q, destination, a) &&
-           pass_circuit(g, q, destination, true, a));
+    (void)(pass_quiet(g, q, a) && pass_circuit(g, q, destination, false, a) && pass_room(g, q, destination, a) &&
+           pass_rate(g, q, destination, a) && pass_circuit(g, q, destination, true, a));
 }
 
 /* --- life --- */
 
 struct gate *gate_create(struct peri_pipeline *p)
 {
-    static const char *const reasons[] = {"reason=\"quiet_hours\"", "reason=\"circuit\"", "reason=\"rate_limit\""};
+    static const char *const reasons[] = {
+        "reason=\"quiet_hours\"", "reason=\"circuit\"", "reason=\"rate_limit\"", "reason=\"destination\""};
     struct gate *g = calloc(1, sizeof(*g));
     if (!g)
         return NULL;
@@ -334,7 +378,7 @@ struct gate *gate_create(struct peri_pipeline *p)
         return NULL;
     }
     struct peri_metrics *m = p->options.metrics;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 4; i++)
         g->held[i] = peri_metrics_counter(m, "attempts_held_total", reasons[i], "Attempts put off before they left.");
     g->opened = peri_metrics_counter(m, "circuits_opened_total", NULL, "Circuits opened after failures in a row.");
     g->open = peri_metrics_gauge(m, "circuits_open", NULL, "Destinations that are not called now.");

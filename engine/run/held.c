@@ -6,6 +6,8 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "run/exec_internal.h"
+#include "run/gate.h"
+#include "run/slots.h"
 
 /* Attempts that may start as soon as there is room, when all calls that may be in flight are. Rules take turns for the
  * room, and within a rule its keys do, however many runs one of them has. A rule keeps HELD_MAX of them in memory;
@@ -86,8 +88,7 @@ static uint64_t turn_of(struct held_rule *r, const char *key)
     return peri_map_set(r->turns, key, (void *)(uintptr_t)turn, NULL) ? turn : UINT64_MAX;
 }
 
-/* Is there anything to it that the store does not know? */
-static bool may_leave(const struct live *live)
+bool held_may_leave(const struct live *live)
 {
     bool idle = live->stored == PERI_RUN_READY && live->run->branch_count == 0 && !live->behind && !live->changes &&
                 !live->inbox && !live->committing && !live->stopped;
@@ -111,18 +112,9 @@ static bool put_out(struct held_rule *r, struct live_task *task)
     return true;
 }
 
-void held_add(struct live_task *task)
+static void join(struct held_rule *r, struct live_task *task)
 {
-    struct live *live = task->live;
-    struct peri_pipeline *p = live->p;
-    struct held_rule *r = rule_of(p, live->run->rule->id);
-    if (!r) { /* again in a moment */
-        task->next = PERI_NEXT_NOTHING;
-        timer_due(p, PIPE_RETRY_MS, DUE_WAKE, live->run->id, 0);
-        return;
-    }
-    if (r->count >= HELD_MAX && may_leave(live) && put_out(r, task))
-        return;
+    const struct live *live = task->live;
     struct live_task **link = &r->first;
     task->turn = turn_of(r, live->run->ckey ? live->run->ckey : "");
     task->held = true;
@@ -132,23 +124,53 @@ void held_add(struct live_task *task)
     task->held_next = *link;
     *link = task;
     r->count++;
-    enter_ring(p, r);
+    enter_ring(live->p, r);
+}
+
+void held_add(struct live_task *task)
+{
+    struct live *live = task->live;
+    struct peri_pipeline *p = live->p;
+    struct held_rule *r;
+    if (gate_park(p->gate, task))
+        return;
+    if (!(r = rule_of(p, live->run->rule->id))) { /* again in a moment */
+        task->next = PERI_NEXT_NOTHING;
+        timer_due(p, PIPE_RETRY_MS, DUE_WAKE, live->run->id, 0);
+        return;
+    }
+    if (r->count >= HELD_MAX && held_may_leave(live) && put_out(r, task))
+        return;
+    join(r, task);
+}
+
+void held_join(struct live_task *task)
+{
+    struct held_rule *r = rule_of(task->live->p, task->live->run->rule->id);
+    if (r) {
+        join(r, task);
+        return;
+    }
+    live_unhold(task);
+    task->next = PERI_NEXT_NOTHING;
+    timer_due(task->live->p, PIPE_RETRY_MS, DUE_WAKE, task->live->run->id, 0);
 }
 
 void live_unhold(struct live_task *task)
 {
     struct held_rule *r = task->held_by;
+    struct live_task **link = r ? &r->first : NULL;
     if (!task->held)
         return;
-    struct live_task **link = &r->first;
-    while (*link && *link != task)
+    while (link && *link && *link != task)
         link = &(*link)->held_next;
-    if (*link) {
+    if (link && *link) {
         *link = task->held_next;
         r->count--;
     }
     task->held = false;
     task->held_by = NULL;
+    slots_leave(task);
 }
 
 struct refill {
@@ -176,7 +198,10 @@ static bool refill_one(const char *rule, void *value, void *arg)
 static void refill(struct peri_pipeline *p)
 {
     struct refill refill = {.p = p};
-    if (!p->held_rules || p->resume_head < p->resume_count)
+    if (p->resume_head < p->resume_count)
+        return;
+    slots_refill(p->slots);
+    if (!p->held_rules)
         return;
     peri_map_each(p->held_rules, refill_one, &refill);
     if (refill.empty) {
@@ -193,11 +218,13 @@ void exec_release_held(struct peri_pipeline *p)
         if (!task)
             continue;
         r->turn = task->turn;
+        slots_turn(p->slots, task);
         live_unhold(task);
         if (r->first)
             enter_ring(p, r);
         task->next = PERI_NEXT_NOTHING;
         live_input(task->live, PERI_INPUT_GO, task->track);
+        slots_turned(p->slots);
     }
     refill(p);
 }
@@ -213,6 +240,7 @@ static bool each_id(const char *rule, void *value, void *arg)
 
 void held_each(const struct peri_pipeline *p, const struct held_visit *visit)
 {
+    slots_each(p->slots, visit);
     if (p->held_rules)
         peri_map_each(p->held_rules, each_id, (void *)(uintptr_t)visit);
 }

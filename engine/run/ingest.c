@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "lang/glob.h"
 #include "run/pipeline_internal.h"
+#include "run/slots.h"
 #include "run/wait.h"
 
 #define NAME_MAX_BYTES 1024 /* source, subject, external id */
@@ -47,6 +48,8 @@ void pipe_metrics_init(struct peri_pipeline *p)
     x->asked_again = peri_metrics_counter(
         m, "conditions_asked_again_total", NULL, "Condition calls that failed for a passing reason and were repeated.");
     x->dead_letters = peri_metrics_gauge(m, "dead_letters", NULL, "Dead letters that nobody has settled.");
+    x->crowded = peri_metrics_gauge(m, "attempts_crowded", NULL,
+        "Attempts that wait because as many calls as may be are under way to their destination.");
     x->in_flight = peri_metrics_gauge(m, "calls_in_flight", NULL, "Action calls under way.");
 }
 
@@ -56,6 +59,7 @@ void pipe_metrics_update(struct peri_pipeline *p)
     peri_metric_set(p->metrics.live, p->live_runs);
     peri_metric_set(p->metrics.in_memory, (int64_t)p->live_memory);
     peri_metric_set(p->metrics.in_flight, (int64_t)p->calls);
+    peri_metric_set(p->metrics.crowded, (int64_t)slots_waiting(p->slots));
 }
 
 static enum peri_status check_text(const char *what, const char *text, struct peri_error *err)

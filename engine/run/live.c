@@ -9,6 +9,7 @@
 #include "data/json.h"
 #include "lang/rule_warn.h"
 #include "run/exec_internal.h"
+#include "run/slots.h"
 #include "run/lane.h"
 #include "run/ledger.h"
 #include "run/scope.h"
@@ -82,6 +83,7 @@ void live_end_call(struct live_task *task)
     task->calling = false;
     task->serial = 0;
     task->live->p->calls--;
+    slots_leave(task);
 }
 
 void live_quit(struct live_task *task)
@@ -140,8 +142,10 @@ void live_post(struct live *live, const struct live_message *message)
 
 void live_free(struct live *live)
 {
-    for (size_t i = 0; i < live->task_count; i++)
+    for (size_t i = 0; i < live->task_count; i++) {
+        slots_leave(live->tasks[i]);
         free(live->tasks[i]);
+    }
     free(live->tasks);
     drop_inbox(live);
     peri_run_destroy(live->run);

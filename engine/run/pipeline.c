@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "lang/index.h"
 #include "run/gate.h"
+#include "run/slots.h"
 #include "run/system.h"
 
 /* One event, start to end, and where each part stands:
@@ -64,6 +65,7 @@ static void free_pipeline(struct peri_pipeline *p)
     peri_map_destroy(p->lives, NULL);
     flow_finish(p);
     gate_destroy(p->gate);
+    slots_destroy(p->slots);
     peri_map_destroy(p->lines, NULL);
     peri_map_destroy(p->parked, NULL);
     free(p->window);
@@ -105,8 +107,10 @@ enum peri_status peri_pipeline_create(
     p->rules_by_id = peri_map_create();
     p->rules_by_hash = peri_map_create();
     p->gate = gate_create(p);
+    p->slots = slots_create(p);
     enum peri_status st = PERI_ENOMEM;
-    if (!p->window || !p->lives || !p->lines || !p->parked || !p->rules_by_id || !p->rules_by_hash || !p->gate)
+    if (!p->window || !p->lives || !p->lines || !p->parked || !p->rules_by_id || !p->rules_by_hash || !p->gate ||
+        !p->slots)
         (void)peri_error_nomem(err);
     else
         st = peri_random(&p->random, sizeof(p->random));
@@ -489,6 +493,7 @@ enum peri_status peri_pipeline_status(struct peri_pipeline *p, struct peri_value
     bad = bad || peri_map_put_bool(map, "draining", p->draining) != PERI_OK;
     bad = bad || peri_map_put_ref(map, "schedules", list) != PERI_OK;
     bad = bad || peri_map_put(map, "circuits", gate_circuits(p->gate)) != PERI_OK;
+    bad = bad || peri_map_put(map, "crowded", slots_value(p->slots)) != PERI_OK;
     peri_value_unref(list);
     if (bad) {
         peri_value_unref(map);

@@ -74,7 +74,7 @@ struct pipe_metrics {
     struct peri_metric *ended[4]; /* succeeded, failed, cancelled, dropped */
     struct peri_metric *verdicts[PERI_VERDICTS];
     struct peri_metric *steps, *retries, *bugs, *orphans, *store_retries, *evicted;
-    struct peri_metric *unmatched, *live, *in_memory, *in_flight, *dead_letters, *asked_again;
+    struct peri_metric *unmatched, *live, *in_memory, *in_flight, *crowded, *dead_letters, *asked_again;
 };
 
 #define FLOW_TIMES 100 /* commits of events that are remembered */
@@ -186,6 +186,7 @@ struct peri_pipeline {
     bool waiting_timer;                              /* those of them that wait for room will be looked at */
     bool keying, keying_again;                       /* cancel_keys is under way; the rules have changed meanwhile */
     struct gate *gate;
+    struct slots *slots;
     int64_t dead_lost; /* dead letters that were not kept, as last counted */
     uint64_t serial;
     uint32_t random;
@@ -355,7 +356,11 @@ struct live_task {
     struct evaluation *evaluation;
     struct held_rule *held_by;
     struct live_task *held_next;
-    uint64_t turn; /* while held: those of its rule with the lowest come first */
+    uint64_t turn;     /* while held: those of its rule with the lowest come first */
+    struct slot *slot; /* of the destination of its call (slots.c) */
+    int slot_as;
+    int64_t slot_ms; /* when that began */
+    struct live_task *slot_prev, *slot_next;
 };
 /* Something that has happened to a track and waits until it can be taken in. */
 struct live_message {

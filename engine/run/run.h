@@ -132,7 +132,13 @@ struct peri_run {
 };
 
 /* Decides whether an attempt may leave now. Asked right before it would; a run that was put off asks again. */
-enum peri_gate_kind { PERI_GATE_GO, PERI_GATE_WAIT, PERI_GATE_SKIP, PERI_GATE_FAIL };
+enum peri_gate_kind {
+    PERI_GATE_GO,
+    PERI_GATE_HOLD /* when there is room */,
+    PERI_GATE_WAIT,
+    PERI_GATE_SKIP,
+    PERI_GATE_FAIL
+};
 struct peri_gate_question {
     const struct peri_run *run;
     const struct peri_step *step;

@@ -58,6 +58,10 @@ bool m_gate(struct machine *m)
     case PERI_GATE_GO:
         track->reserved_ms = 0;
         return true;
+    case PERI_GATE_HOLD:
+        track->phase = PERI_PHASE_HELD;
+        m_stop(m, PERI_NEXT_HELD);
+        break;
     case PERI_GATE_WAIT:
         track->last = a.why;
         track->phase = PERI_PHASE_GATED;

@@ -97,6 +97,51 @@ class Effects(harness.Case):
         self.assertIn("is not called until", self.p.cli("doctor").stdout)
         self.assertRegex(self.p.cli("runs", "show", waiting()[0]["id"], expect=0).stdout, r"waits: the circuit of .* is open since .*\[circuit.open\]")
         self.assertRegex(self.p.request("GET", "/metrics").body.decode(), r"perigee_circuits_open 1\n")
+        run = waiting()[0]
+        self.assertEqual(run["waiting"]["until"], run["wake"])
+        self.assertRegex(self.p.cli("runs", "list", expect=0).stdout, run["id"] + r" .*sleeping .*circuit\.open +" + run["wake"])
+        why = self.p.cli("why", "call", "--event", run["event"], expect=0).stdout
+        self.assertRegex(why, r"the run is sleeping until " + run["wake"] + r": the circuit of .* is open since .*\[circuit.open\]")
+        told = json.loads(self.p.cli("why", "call", "--event", run["event"], "--json", expect=0).stdout)
+        self.assertEqual(told["now"]["waiting"], run["waiting"])
+
+    BRANCHES = """
+name: Branches
+trigger: {event: t.Both}
+actions:
+  - parallel:
+      - - {operator: http.request, params: {url: "URL/orders", method: POST, json: {n: 1}}}
+      - - delay: 1h
+"""
+
+    def test_a_branch_that_waits_for_a_circuit_is_told_too(self):
+        self.start(both=self.BRANCHES)
+        self.provider.down()
+        for n in range(12):
+            self.p.emit("t.Call", {"n": n})
+        harness.wait_for(lambda: [c for c in self.p.get("/v1/status")["circuits"] if c["state"] == "open"], "the circuit to open")
+        event = self.p.emit("t.Both")
+        self.p.matched(event)
+        run = harness.wait_for(lambda: next((r for r in self.p.get(f"/v1/runs?event={event}")["items"] if "waiting" in r), None), "the branch to wait")
+        self.assertEqual(run["waiting"]["code"], "circuit.open")
+        self.assertIn("waits: the circuit of", self.p.cli("runs", "show", run["id"], expect=0).stdout)
+
+    def test_a_slow_destination_leaves_room_for_others(self):
+        slow = Provider(weights={"timeout": 1})
+        self.addCleanup(slow.close)
+        self.start()
+        self.p.stop()
+        self.p.write_config(CONFIG.replace('"%s"', f'"{self.provider.host}", "{slow.host}"'), [self.p.rules])
+        self.p.write_rule("slow.yaml", CALL % {"name": "Slow", "event": "t.Slow", "url": slow.url, "more": ""})
+        self.p.start()
+        for n in range(300):  # more than there are places
+            self.p.emit("t.Slow", {"n": n})
+        crowded = harness.wait_for(lambda: [c for c in self.p.get("/v1/status")["crowded"] if c["waiting"] == 292], "8 to be under way")
+        self.assertEqual(crowded, [{"destination": "http/" + slow.host, "under_way": 8, "limit": 8, "waiting": 292}])
+        self.assertEqual(self.call()["state"], "succeeded")
+        self.assertRegex(self.p.cli("doctor").stdout, r"8 calls are under way, \d+ wait")
+        self.assertRegex(self.p.request("GET", "/metrics").body.decode(), r"perigee_attempts_crowded 2\d\d\n")
+        slow.close()
 
     def test_quiet_hours_are_the_recipients_and_limits_hold_in_virtual_time(self):
         rule = """

