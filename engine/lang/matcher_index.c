@@ -81,18 +81,14 @@ static void find_grams(
     }
 }
 
-/* All classes from first to end for a text. Those of affixes are sorted by front, then back: where one ended, the next
- * goes on. */
-static void find_text(
+/* Those of affixes are sorted by front, then back: where one ended, the next goes on. */
+static void find_parts(
     struct peri_matcher_scratch *r, uint32_t first, uint32_t end, struct pattern_slice s, struct matcher_scalar *scalar)
 {
-    const struct pattern_slice none = {s.s, 0};
     struct matcher_hashed front = {MATCHER_HASH_START, 0}, back = front;
     for (uint32_t id = first; id < end; id++) {
         const struct matcher_class *class = &r->m->classes[id];
-        if (class->kind == CLASS_EXACT) {
-            look_up(r, id, matcher_hash_join(matcher_hash_front(s.s, s.len), 0, id), s, none, scalar);
-        } else if (class->kind == CLASS_AFFIX && class->front + class->back <= s.len) {
+        if (class->kind == CLASS_AFFIX && class->front + class->back <= s.len) {
             uint64_t front_hash = class->front ? matcher_hash_more_front(&front, s.s, class->front) : 0,
                      back_hash = class->back ? matcher_hash_more_back(&back, s.s + s.len, class->back) : 0;
             look_up(r, id, matcher_hash_join(front_hash, back_hash, id), (struct pattern_slice){s.s, class->front},
@@ -101,6 +97,18 @@ static void find_text(
             find_grams(r, id, s, scalar);
         }
     }
+}
+
+/* All classes from first to end for a text. That of whole texts is the first one. */
+static void find_text(
+    struct peri_matcher_scratch *r, uint32_t first, uint32_t end, struct pattern_slice s, struct matcher_scalar *scalar)
+{
+    if (first < end && r->m->classes[first].kind == CLASS_EXACT) {
+        uint64_t hash = matcher_hash_join(matcher_hash_front(s.s, s.len), 0, first);
+        look_up(r, first++, hash, s, (struct pattern_slice){s.s, 0}, scalar);
+    }
+    if (first < end)
+        find_parts(r, first, end, s, scalar);
 }
 
 static void find_address(

@@ -214,53 +214,57 @@ static void pick_array(struct peri_matcher_scratch *r, uint32_t path, uint32_t i
     }
 }
 
-/* The value of a member that is wanted; returns where it ends. */
-static uint32_t pick_member(struct peri_matcher_scratch *r, uint32_t path, uint32_t item, uint32_t value)
+/* A member, if it is wanted: returns where its value ends, else 0. */
+static __attribute__((noinline)) uint32_t pick_member(
+    struct peri_matcher_scratch *r, const struct matcher_path *path, uint32_t item, uint32_t key_end, uint32_t value)
 {
     const char *text = r->scan.text;
-    if (r->m->paths[path].kept)
-        note_member(r, path, item);
+    uint32_t child = find_key(r, path, key_end);
+    if (child == MATCHER_NONE)
+        return 0;
+    if (r->m->paths[child].kept)
+        note_member(r, child, item);
     while (blank(text[value]))
         value++;
-    return text[value] == '{' || text[value] == '[' ? container(r, path, item) : scalar_at(r, path, item, value);
+    return text[value] == '{' || text[value] == '[' ? container(r, child, item) : scalar_at(r, child, item, value);
+}
+
+/* A container that nobody wants: returns where it ends. */
+static __attribute__((noinline)) uint32_t skip_container(struct peri_matcher_scratch *r)
+{
+    size_t closing = matcher_scan_closing(&r->scan, r->bracket_at);
+    r->bracket_at = closing + 1;
+    return r->scan.brackets[closing];
 }
 
 static void pick_object(struct peri_matcher_scratch *r, uint32_t id, uint32_t item, uint32_t at, uint32_t end)
 {
     const struct matcher_path *path = &r->m->paths[id];
-    const char *text = r->scan.text;
-    const uint64_t *colons = r->scan.colons, filter = r->scan.slashes ? ~UINT64_C(0) : path->filter;
-    const uint32_t *brackets = r->scan.brackets;
-    size_t word = at >> 6, last = end >> 6, bracket = brackets[r->bracket_at];
-    uint64_t rest = colons[word] & ~UINT64_C(0) << (at & 63);
-    for (;;) {
-        while (!rest) {
-            if (word == last)
-                return;
-            rest = colons[++word];
-        }
-        size_t colon = word * 64 + (size_t)__builtin_ctzll(rest), behind;
-        if (colon > bracket) {
-            if (bracket == end)
-                return;
-            size_t closing = matcher_scan_closing(&r->scan, r->bracket_at);
-            behind = brackets[closing];
-            r->bracket_at = closing + 1;
-        } else {
-            const char *key_end = text + colon - 1;
+    const char *text = r->scan.text, *last = text + (end & ~63u), *block, *bracket;
+    const uint64_t *word, filter = r->scan.slashes ? ~UINT64_C(0) : path->filter;
+    uint64_t rest;
+    for (uint32_t from = at;;) {
+        bracket = text + r->scan.brackets[r->bracket_at];
+        block = text + (from & ~63u);
+        word = r->scan.colons + from / 64;
+        rest = *word & ~UINT64_C(0) << from % 64;
+        for (from = 0; !from;) {
+            for (; !rest; rest = *++word, block += 64)
+                if (block == last)
+                    return;
+            const char *colon = block + (unsigned)__builtin_ctzll(rest), *key_end = colon - 1;
             rest &= rest - 1;
+            if (colon > bracket) {
+                if (bracket == text + end)
+                    return;
+                from = skip_container(r);
+                continue;
+            }
             while (*key_end != '"')
                 key_end--;
-            if (!(filter >> matcher_key_hash(key_end) & 1)) /* no key of the path's ends so */
-                continue;
-            uint32_t child = find_key(r, path, (uint32_t)(key_end - text));
-            if (child == MATCHER_NONE)
-                continue;
-            behind = pick_member(r, child, item, (uint32_t)colon + 1);
+            if (filter >> matcher_key_hash(key_end) & 1) /* a key of the path ends so */
+                from = pick_member(r, path, item, (uint32_t)(key_end - text), (uint32_t)(colon - text) + 1);
         }
-        bracket = brackets[r->bracket_at];
-        word = behind >> 6;
-        rest = colons[word] & ~UINT64_C(0) << (behind & 63);
     }
 }
 

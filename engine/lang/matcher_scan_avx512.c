@@ -211,50 +211,69 @@ SCAN_INLINE scan_lanes scan_through_long(scan_lanes begin, scan_lanes runs, scan
     return sum & ~runs;
 }
 
-/* Each byte the sum of those up to it. */
-SCAN_INLINE __m512i sums(__m512i v)
+/* Each of so many bytes the sum of those up to it. */
+SCAN_INLINE __m512i sums(__m512i v, unsigned count)
 {
     const __m512i last = _mm512_set1_epi8(15); /* of each part of 16 bytes */
     v = _mm512_add_epi8(v, _mm512_bslli_epi128(v, 1));
     v = _mm512_add_epi8(v, _mm512_bslli_epi128(v, 2));
     v = _mm512_add_epi8(v, _mm512_bslli_epi128(v, 4));
     v = _mm512_add_epi8(v, _mm512_bslli_epi128(v, 8));
+    if (count <= 16)
+        return v;
     __m512i part = _mm512_shuffle_epi8(v, last);
     part = _mm512_add_epi8(part, _mm512_maskz_shuffle_i64x2(0xfc, part, part, 0x90));
     part = _mm512_add_epi8(part, _mm512_maskz_shuffle_i64x2(0xf0, part, part, 0x40));
     return _mm512_add_epi8(v, _mm512_maskz_shuffle_i64x2(0xfc, part, part, 0x90));
 }
 
-/* Up to 64 brackets at once, level by level. At each level opening and closing ones take turns. */
-static __attribute__((noinline)) SCAN_TARGET void pair_waiting(struct scan_common *c, size_t end)
+/* Up to 64 brackets at once, level by level. At each level opening and closing ones take turns. whole: nothing is open
+ * before the first and behind the last. Returns what is wrong. */
+SCAN_INLINE uint64_t pair_levels(struct scan_common *c, __m512i level, uint64_t all, bool whole)
 {
-    const __m512i one = _mm512_set1_epi8(1), none = _mm512_setzero_si512();
-    size_t count = c->waiting.count;
-    uint64_t all = _bzhi_u64(~UINT64_C(0), (unsigned)count), close = c->waiting.close, open = close ^ all;
-    uint64_t object = c->waiting.object, in_object = 0, outer = 0, stack = 0, wrong = 0;
-    __m512i behind = _mm512_add_epi8(_mm512_set1_epi8((char)c->depth),
-        sums(_mm512_mask_sub_epi8(_mm512_maskz_mov_epi8(all, one), close, none, one)));
-    __m512i level = _mm512_mask_sub_epi8(behind, open, behind, one);
-    wrong = _mm512_cmpge_epu8_mask(level, _mm512_set1_epi8(PERI_JSON_DEPTH)) & all;
-    _mm512_storeu_si512(c->out->levels + end - count, level);
-    uint64_t rest = wrong ? 0 : all;
-    __m512i these = none;
+    const uint64_t close = c->waiting.close, object = c->waiting.object;
+    uint64_t in_object = 0, outer = 0, stack = 0, wrong = 0, rest = all;
+    const __m512i one = _mm512_set1_epi8(1);
+    __m512i these = _mm512_setzero_si512();
     for (unsigned at = 0; rest; at++) { /* c->stack: bit 0 is the outermost */
         uint64_t here = _mm512_mask_cmpeq_epi8_mask(all, level, these), ends = here & close, begins = here ^ ends;
         /* A difference of two powers of two has the bits between them. */
-        uint64_t inside = ends - begins - (c->depth > at);
-        uint64_t objects = (ends & object) - (begins & object) - (c->stack >> at & 1);
+        uint64_t inside = ends - begins, objects = (ends & object) - (begins & object);
+        if (!whole) {
+            inside -= c->depth > at;
+            objects -= c->stack >> at & 1;
+            stack |= objects >> 63 << at;
+        }
         wrong |= objects & ~inside;
         in_object |= here & outer;
         outer = objects;
-        stack |= objects >> 63 << at;
         rest ^= here;
         these = _mm512_add_epi8(these, one);
     }
-    wrong |= (in_object ^ c->waiting.colon) & open;
-    c->wrong |= wrong != 0;
     c->stack = stack;
-    c->depth += (unsigned)(count - 2 * (size_t)__builtin_popcountll(close));
+    return wrong | ((in_object ^ c->waiting.colon) & ~close & all);
+}
+
+static __attribute__((noinline)) SCAN_TARGET void pair_waiting(struct scan_common *c, size_t end)
+{
+    const __m512i one = _mm512_set1_epi8(1), none = _mm512_setzero_si512();
+    unsigned count = c->waiting.count, depth = c->depth;
+    uint64_t all = _bzhi_u64(~UINT64_C(0), count), close = c->waiting.close;
+    __m512i behind = _mm512_add_epi8(_mm512_set1_epi8((char)depth),
+        sums(_mm512_mask_sub_epi8(_mm512_maskz_mov_epi8(all, one), close, none, one), count));
+    __m512i level = _mm512_mask_sub_epi8(behind, close ^ all, behind, one);
+    _mm512_storeu_si512(c->out->levels + end - count, level);
+    c->depth += count - 2 * (unsigned)__builtin_popcountll(close);
+    if (_mm512_mask_cmpge_epu8_mask(all, level, _mm512_set1_epi8(PERI_JSON_DEPTH))) {
+        c->wrong = true;
+    } else if (depth | c->depth) {
+        unsigned behind_all = c->depth;
+        c->depth = depth;
+        c->wrong |= pair_levels(c, level, all, false) != 0;
+        c->depth = behind_all;
+    } else {
+        c->wrong |= pair_levels(c, level, all, true) != 0;
+    }
     memset(&c->waiting, 0, sizeof(c->waiting));
 }
 
@@ -272,11 +291,12 @@ SCAN_INLINE void put_waiting(struct scan_common *c, unsigned count, uint64_t clo
 }
 
 /* many: may a block have more than sixteen, or all those that wait more than 64? */
-SCAN_INLINE void pair_lanes(struct scan_common *c, const struct scan_brackets *b, size_t base, bool many)
+SCAN_INLINE void pair_lanes(struct scan_common *c, struct scan_brackets *b, size_t base, bool many)
 {
     const __m512i bytes = _mm512_set_epi8(63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45,
         44, 43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17,
         16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __asm__("" : "+m"(*b)); /* words are to be read from memory: taking vectors apart costs more */
     struct matcher_scan *out = c->out;
     uint32_t *list = out->brackets + out->bracket_count;
     unsigned waiting = c->waiting.count;
@@ -311,13 +331,12 @@ SCAN_INLINE void pair_lanes(struct scan_common *c, const struct scan_brackets *b
     out->bracket_count = (size_t)(list - out->brackets);
 }
 
-static __attribute__((noinline)) SCAN_TARGET void pair_many(
-    struct scan_common *c, const struct scan_brackets *b, size_t base)
+static __attribute__((noinline)) SCAN_TARGET void pair_many(struct scan_common *c, struct scan_brackets *b, size_t base)
 {
     pair_lanes(c, b, base, true);
 }
 
-SCAN_INLINE void scan_pair(struct scan_common *c, const struct scan_brackets *b, size_t base)
+SCAN_INLINE void scan_pair(struct scan_common *c, struct scan_brackets *b, size_t base)
 {
     __m512i counts = _mm512_popcnt_epi64((__m512i)scan_load(b->all));
     if (_mm512_cmpgt_epi64_mask(counts, _mm512_set1_epi64(16)) ||

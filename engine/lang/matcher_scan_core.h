@@ -313,14 +313,14 @@ struct scan_brackets {
 
 #ifdef SCAN_OWN
 /* They become the next ones of the list, which has room for all bytes of two steps. */
-SCAN_INLINE void scan_pair(struct scan_common *c, const struct scan_brackets *b, size_t base);
+SCAN_INLINE void scan_pair(struct scan_common *c, struct scan_brackets *b, size_t base);
 /* After the last step. */
 SCAN_INLINE void scan_pair_rest(struct scan_common *c);
 /* As scan_through, where many runs are longer than a block. */
 SCAN_INLINE scan_lanes scan_through_long(scan_lanes begin, scan_lanes runs, scan_lanes *carry);
 #else
 #define scan_pair_rest(c) ((void)0)
-SCAN_INLINE void scan_pair(struct scan_common *c, const struct scan_brackets *b, size_t base)
+SCAN_INLINE void scan_pair(struct scan_common *c, struct scan_brackets *b, size_t base)
 {
     struct matcher_scan *out = c->out;
     uint64_t stack = c->stack, wrong = 0;
@@ -328,7 +328,7 @@ SCAN_INLINE void scan_pair(struct scan_common *c, const struct scan_brackets *b,
     for (size_t lane = 0; lane < SCAN_LANES; lane++, base += SCAN_BLOCK) {
         uint64_t colons = b->colons[lane], no_keys = b->no_keys[lane], left = ~UINT64_C(0);
         for (uint64_t rest = b->all[lane]; rest; rest &= rest - 1, n++) {
-            size_t i = (size_t)__builtin_ctzll(rest), at = base + i;
+            size_t at = base + (size_t)__builtin_ctzll(rest);
             uint64_t upto = rest ^ (rest - 1);
             uint64_t kind = c->text[at], object = kind >> 5 & 1, close = kind >> 2 & 1;
             size_t level = depth - close;
@@ -339,9 +339,14 @@ SCAN_INLINE void scan_pair(struct scan_common *c, const struct scan_brackets *b,
             out->brackets[n] = (uint32_t)at;
             out->levels[n] = (unsigned char)level;
             wrong |= ((stack ^ object) & close) | ((stack & 1 ? no_keys : colons) & left & upto);
-            stack = close ? stack >> 1 : stack << 1 | object;
-            depth = level + 1 - close;
             left = ~upto;
+            if (close) {
+                stack >>= 1;
+                depth = level;
+            } else {
+                stack = stack << 1 | object;
+                depth = level + 1;
+            }
         }
         wrong |= (stack & 1 ? no_keys : colons) & left;
     }
