@@ -264,7 +264,9 @@ static __attribute__((noinline)) SCAN_TARGET void pair_waiting(struct scan_commo
     __m512i level = _mm512_mask_sub_epi8(behind, close ^ all, behind, one);
     _mm512_storeu_si512(c->out->levels + end - count, level);
     c->depth += count - 2 * (unsigned)__builtin_popcountll(close);
-    if (_mm512_mask_cmpge_epu8_mask(all, level, _mm512_set1_epi8(PERI_JSON_DEPTH))) {
+    uint64_t deep = _mm512_mask_cmpge_epu8_mask(all, level, _mm512_set1_epi8(PERI_JSON_DEPTH));
+    uint64_t outermost = _mm512_mask_testn_epi8_mask(close ^ all, level, level), first = end == count;
+    if (deep | (outermost & ~first)) {
         c->wrong = true;
     } else if (depth | c->depth) {
         unsigned behind_all = c->depth;

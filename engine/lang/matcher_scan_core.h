@@ -332,7 +332,7 @@ SCAN_INLINE void scan_pair(struct scan_common *c, struct scan_brackets *b, size_
             uint64_t upto = rest ^ (rest - 1);
             uint64_t kind = c->text[at], object = kind >> 5 & 1, close = kind >> 2 & 1;
             size_t level = depth - close;
-            if (level >= PERI_JSON_DEPTH) {
+            if (level >= PERI_JSON_DEPTH || (n && !depth)) { /* too deep, or not open, or behind the outermost */
                 c->wrong = true;
                 return;
             }

@@ -257,7 +257,7 @@ static void test_what_is_not_json_is_refused(void **state)
         "{'a':'b' 'c'}", "{'a':1 'b':2}", "{'a':[1,,2]}", "{'a':[,1]}", "{'a':['b':1]}", "{'a':{'b'}}", "{'a':nul}",
         "{'a':true false}", "{'a':1.5.5}", "{'a':1e5e5}", "{'a':1e5.5}", "{'a':--1}", "{'a':1-1}", "{'a':00}",
         "{'a':-01}", "{'a':'\\'}", "{'a'\x01:1}", "{\v}", "{'a':1}\f", "]{}", "}", "{}}", "{}{", "{},", "{}:", "{}'",
-        "{}1"};
+        "{}1", "{},{}", "{'a':1} , {'a':1}", "{'a':[]},{'a':{}}"};
     struct peri_pattern *p = compile("{\"a\":[1]}");
     struct peri_matcher *m = build(&p, 1);
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {

@@ -131,11 +131,14 @@ static void put_tokens(struct maker *g)
 {
     static const char *const tokens[] = {"{", "}", "[", "]", ",", ":", "\"a\"", "1", "-0.5e+3", "true", "null", "false",
         " ", "\n", "\"\\\\\"", "\"\\\"\"", "\"{[:,\"", "{}", "[]", "\"k\":", "\"k\" : ", ",\"k\":", "[1]", ", "};
+    static const char *const behind[] = {",{}", "{}", " , {\"k\":[]}", ",", ":", "1", "\"a\"", " ", ",[]", "\n"};
     unsigned count = pick(g, 12);
     put(g, pick(g, 2) ? "{\"k\":[" : "{\"k\":{\"l\":");
     for (unsigned i = 0; i < count; i++)
         put(g, PICK(g, tokens));
     put(g, pick(g, 2) ? "]}" : "}}");
+    if (pick(g, 8) == 0)
+        put(g, PICK(g, behind));
 }
 
 static void test_random_tokens(void **state)
