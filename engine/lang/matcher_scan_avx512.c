@@ -164,39 +164,38 @@ SCAN_INLINE void masks(const unsigned char *p, size_t n, struct scan_masks *m)
         m->letter[i] = (scan_lanes)v[3 + i];
 }
 
-/* One word: its first letters, and where the others must be. */
-SCAN_INLINE void one_word(struct scan_words *w, scan_lanes first, scan_lanes *last, const scan_lanes *rest, int count)
-{
-    scan_lanes before = SCAN_LANE_1(*last, first);
-    scan_lanes at[] = {SCAN_SHIFT(first, before, 1), SCAN_SHIFT(first, before, 2), SCAN_SHIFT(first, before, 3),
-        SCAN_SHIFT(first, before, 4), SCAN_SHIFT(first, before, 5)};
-    *last = first;
-    w->bytes |= first;
-#pragma GCC unroll 8
-    for (int i = 0; i < count; i++) {
-        w->wrong |= at[i] & ~rest[i];
-        w->bytes |= at[i];
-    }
-    w->wrong |= at[count] & w->scalar;
-}
-
+/* Where the first letters of true, null and false are, the codes of the others are known. */
 static __attribute__((noinline)) SCAN_TARGET void scan_words(struct scan_common *c, struct scan_words *w)
 {
-    const scan_lanes *p = w->planes;
-    scan_lanes word = p[3] & w->scalar, number = ~p[3] & w->scalar;
-    scan_lanes r = ONE_OF(p[2], p[1], p[0], 1 << 1) & word, u = ONE_OF(p[2], p[1], p[0], 1 << 2) & word,
-               a = ONE_OF(p[2], p[1], p[0], 1 << 4) & word, l = ONE_OF(p[2], p[1], p[0], 1 << 5) & word,
-               s = ONE_OF(p[2], p[1], p[0], 1 << 6) & word, e = ONE_OF(p[2], p[1], p[0], 1 << 6) & number;
-    scan_lanes t = ONE_OF(p[2], p[1], p[0], 1 << 0) & word & w->starts,
-               n = ONE_OF(p[2], p[1], p[0], 1 << 7) & word & w->starts,
-               f = ONE_OF(p[2], p[1], p[0], 1 << 3) & word & w->starts, first = t | n | f;
+    const scan_lanes *p = w->planes, word = p[3] & w->starts, number = ~p[3] & w->scalar;
+    scan_lanes t = ONE_OF(p[2], p[1], p[0], 1 << 0) & word, n = ONE_OF(p[2], p[1], p[0], 1 << 7) & word,
+               f = ONE_OF(p[2], p[1], p[0], 1 << 3) & word, all = t | n | f;
+    scan_lanes t_before = SCAN_LANE_1(w->last[0], t), n_before = SCAN_LANE_1(w->last[1], n),
+               f_before = SCAN_LANE_1(w->last[2], f);
+    w->last[0] = t;
+    w->last[1] = n;
+    w->last[2] = f;
+    c->word_over = (unsigned)(all[SCAN_LANES - 1] >> 59);
+    /* r, u, a: 1, 2, 4 */
+    scan_lanes t1 = SCAN_SHIFT(t, t_before, 1), n1 = SCAN_SHIFT(n, n_before, 1), f1 = SCAN_SHIFT(f, f_before, 1);
+    scan_lanes all1 = t1 | n1 | f1, wrong = ((p[0] ^ t1) | (p[1] ^ n1) | (p[2] ^ f1) | ~p[3]) & all1;
+    /* u, l, l: 2, 5, 5 */
+    scan_lanes t2 = SCAN_SHIFT(t, t_before, 2), l2 = SCAN_SHIFT(n, n_before, 2) | SCAN_SHIFT(f, f_before, 2);
+    scan_lanes all2 = t2 | l2;
+    wrong |= ((p[0] ^ l2) | (p[1] ^ t2) | (p[2] ^ l2) | ~p[3]) & all2;
+    /* e, l, s: 6 among what numbers have, 5, 6 */
+    scan_lanes t3 = SCAN_SHIFT(t, t_before, 3), n3 = SCAN_SHIFT(n, n_before, 3), f3 = SCAN_SHIFT(f, f_before, 3);
+    scan_lanes all3 = t3 | n3 | f3;
+    wrong |= ((p[0] ^ n3) | ~(p[1] ^ n3) | ~p[2] | ~(p[3] ^ t3)) & all3;
+    /* e: 6, and nothing behind a word */
+    scan_lanes f4 = SCAN_SHIFT(f, f_before, 4);
+    scan_lanes behind = SCAN_SHIFT(t, t_before, 4) | SCAN_SHIFT(n, n_before, 4) | SCAN_SHIFT(f, f_before, 5);
+    wrong |= (p[0] | ~p[1] | ~p[2] | p[3]) & f4;
+    wrong |= behind & w->scalar;
+    w->bytes = all | all1 | all2 | all3 | f4;
+    w->wrong = wrong | (w->bytes & ~w->scalar);
     w->exp = ONE_OF(p[2], p[1], p[0], 1 << 6 | 1 << 7) & number;
     w->plus = ONE_OF(p[2], p[1], p[0], 1 << 5) & number;
-    w->bytes = w->wrong = (scan_lanes){0};
-    one_word(w, t, &w->last[0], (const scan_lanes[]){r, u, e}, 3);
-    one_word(w, n, &w->last[1], (const scan_lanes[]){u, l, l}, 3);
-    one_word(w, f, &w->last[2], (const scan_lanes[]){a, l, s, e}, 4);
-    c->word_over = (unsigned)(first[SCAN_LANES - 1] >> 59);
 }
 
 SCAN_INLINE scan_lanes scan_through_long(scan_lanes begin, scan_lanes runs, scan_lanes *carry)
