@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -20,6 +21,8 @@
  *       /v1/events, for servers to compare with; then there is nothing to wait for.
  *   bench_load latency PORT TYPE COUNT   posts COUNT events one after the other; each is timed to its 202 and, over the
  *       event stream, to the end of its run.
+ *
+ * PERIGEE_BENCH_IDS=random: ids without any order, as UUIDs of version 4 have none; otherwise they count.
  *
  * An answer of 503 (overloaded) is counted and the request repeated a little later. */
 
@@ -45,6 +48,7 @@ struct load {
     size_t batch;
     long left, accepted, refused, requests;
     unsigned long serial;
+    bool random_ids;
     double *times;
 };
 
@@ -82,13 +86,33 @@ static int write_data(char *to, size_t size, unsigned long serial)
         serial);
 }
 
+/* splitmix64 (Steele, Lea, Flood 2014): each number once, in no order. */
+static uint64_t scatter(uint64_t n)
+{
+    n += UINT64_C(0x9E3779B97F4A7C15);
+    n = (n ^ (n >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    n = (n ^ (n >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return n ^ (n >> 31);
+}
+
+static const char *id_of(const struct load *l, char id[40])
+{
+    uint64_t n = scatter((uint64_t)getpid() << 32 | l->serial);
+    if (l->random_ids)
+        snprintf(id, 40, "%016" PRIx64 "%016" PRIx64, n, scatter(n));
+    else
+        snprintf(id, 40, "%d-%lu", (int)getpid(), l->serial);
+    return id;
+}
+
 static size_t write_batch(struct load *l, char *body, size_t size)
 {
     size_t len = 0;
+    char id[40];
     for (size_t i = 0; i < l->batch; i++) {
         len += (size_t)snprintf(body + len, size - len,
-            "%s{\"specversion\":\"1.0\",\"id\":\"%d-%lu\",\"source\":\"bench\",\"type\":\"%s\",\"data\":",
-            i ? "," : "[", (int)getpid(), l->serial, l->type);
+            "%s{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":\"bench\",\"type\":\"%s\",\"data\":", i ? "," : "[",
+            id_of(l, id), l->type);
         len += (size_t)write_data(body + len, size - len, l->serial++);
         len += (size_t)snprintf(body + len, size - len, "}");
     }
@@ -99,13 +123,12 @@ static size_t write_batch(struct load *l, char *body, size_t size)
 static size_t write_request(struct load *l, char *out)
 {
     static char body[BODY_MAX];
-    char id[96] = "";
+    char id[112] = "", own[40];
     size_t len;
     if (l->batch > 1) {
         len = write_batch(l, body, sizeof(body));
     } else {
-        snprintf(
-            id, sizeof(id), "ce-specversion: 1.0\r\nce-source: bench\r\nce-id: %d-%lu\r\n", (int)getpid(), l->serial);
+        snprintf(id, sizeof(id), "ce-specversion: 1.0\r\nce-source: bench\r\nce-id: %s\r\n", id_of(l, own));
         len = (size_t)write_data(body, sizeof(body), l->serial++);
     }
     int head = snprintf(out, BODY_MAX,
@@ -362,8 +385,8 @@ static long argument(const char *text, long max)
 
 int main(int argc, char **argv)
 {
-    const char *token = getenv("PERIGEE_TOKEN");
-    struct load l = {.token = token ? token : "", .batch = 1};
+    const char *token = getenv("PERIGEE_TOKEN"), *ids = getenv("PERIGEE_BENCH_IDS");
+    struct load l = {.token = token ? token : "", .batch = 1, .random_ids = peri_streq(ids, "random")};
     if (argc >= 7 && strcmp(argv[1], "rate") == 0) {
         l.port = (int)argument(argv[2], 65535);
         l.type = argv[3];

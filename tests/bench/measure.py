@@ -162,6 +162,9 @@ def measure_baseline(result, options):
                 target = ["/"] if who == "bare" else []
                 got = program("bench_load", "rate", at, "bench.None", 16, 100, options.events * 5, *target, PERIGEE_TOKEN=token)
                 result[f"ingest.batch.{who}.accepted_per_s"] = got["accepted_per_s"]
+            for name, batch, count in (("16_random", 1, options.events), ("batch_random", 100, options.events * 5)):
+                got = program("bench_load", "rate", service.port, "bench.None", 16, batch, count, PERIGEE_TOKEN=service.token, PERIGEE_BENCH_IDS="random")
+                result[f"ingest.{name}.perigee.accepted_per_s"] = got["accepted_per_s"]
             before = cpu_s(many.process.pid)
             got = program("bench_load", "rate", many.port, "bench.Many", 16, 1, options.events, PERIGEE_TOKEN=many.token)
             result["ingest.many.accepted_per_s"], result["ingest.many.done_per_s"] = got["accepted_per_s"], got["done_per_s"]
@@ -239,6 +242,8 @@ def report(result, spread, machine, options):
                 row(f"  to the answer, {part}", f"{name}answer_{part}_us", "us")
     row("16 clients, batches of 100, bare server: accepted", "ingest.batch.bare.accepted_per_s", "/s")
     row("16 clients, batches of 100, perigee: accepted", "ingest.batch.perigee.accepted_per_s", "/s")
+    row("16 clients, single events with random ids, perigee: accepted", "ingest.16_random.perigee.accepted_per_s", "/s")
+    row("16 clients, batches of 100, random ids, perigee: accepted", "ingest.batch_random.perigee.accepted_per_s", "/s")
     row("16 clients, 1,000 rules, one matches and asks a Lua condition: accepted", "ingest.many.accepted_per_s", "/s")
     row("  matched", "ingest.many.done_per_s", "/s")
     row("  CPU time of the service for each", "ingest.many.cpu_us", "us", 1)
