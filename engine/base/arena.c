@@ -87,8 +87,3 @@ char *peri_arena_strndup(struct peri_arena *arena, const char *s, size_t len)
     memcpy(copy, s, len);
     return copy;
 }
-
-size_t peri_arena_used(const struct peri_arena *arena)
-{
-    return arena->used;
-}

@@ -14,7 +14,5 @@ void peri_arena_destroy(struct peri_arena *arena);
 void *peri_arena_alloc(struct peri_arena *arena, size_t size);
 char *peri_arena_strdup(struct peri_arena *arena, const char *s);
 char *peri_arena_strndup(struct peri_arena *arena, const char *s, size_t len);
-/* Bytes handed out so far. */
-size_t peri_arena_used(const struct peri_arena *arena);
 
 #endif

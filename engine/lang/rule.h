@@ -329,7 +329,5 @@ enum peri_status peri_rule_from_text(const char *text, size_t len, const struct 
 
 /* The block that a path names, or NULL. borrow. */
 const struct peri_block *peri_rule_block(const struct peri_rule *rule, const char *path);
-/* Rule keys by table, for help and schemas: NULL-ended. */
-const char *const *peri_rule_keys(void);
 
 #endif

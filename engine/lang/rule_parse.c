@@ -10,7 +10,7 @@
 #include "lang/blueprint_internal.h"
 #include "lang/rule_internal.h"
 
-/* When you change a key table of rule_*.c, change all_keys and docs/rules.md. */
+/* When you change a key table of rule_*.c, change rule_schema_table.c and docs/rules.md. */
 const struct rule_key peri_rule_head_keys[] = {{"name", KEY_KNOWN}, {"id", KEY_KNOWN}, {"description", KEY_KNOWN},
     {"enabled", KEY_KNOWN}, {"tags", KEY_KNOWN}, {"priority", KEY_KNOWN}, {"trigger", KEY_KNOWN},
     {"triggers", KEY_KNOWN}, {"conditions", KEY_KNOWN}, {"actions", KEY_KNOWN}, {"on_error", KEY_KNOWN},
@@ -18,35 +18,6 @@ const struct rule_key peri_rule_head_keys[] = {{"name", KEY_KNOWN}, {"id", KEY_K
     {"timeout", KEY_KNOWN}, {"cancel_on", KEY_KNOWN}, {"on_change", KEY_KNOWN}, {"blueprint", KEY_KNOWN},
     {"use_blueprint", KEY_KNOWN}, {"expanded_from", KEY_KNOWN}, {NULL, KEY_END}};
 static const struct rule_key file_keys[] = {{"rules", KEY_KNOWN}, {NULL, KEY_END}};
-
-static const char *const all_keys[] = {"rule.name", "rule.id", "rule.description", "rule.enabled", "rule.tags",
-    "rule.priority", "rule.trigger", "rule.triggers", "rule.conditions", "rule.actions", "rule.on_error", "rule.key",
-    "rule.mode", "rule.max", "rule.max_exceeded", "rule.throttle", "rule.timeout", "rule.cancel_on", "rule.on_change",
-    "rule.blueprint", "rule.use_blueprint", "use_blueprint.path", "use_blueprint.input", "rule.expanded_from",
-    "cancel_on.event", "cancel_on.match", "step.parallel", "for_each.parallel", "step.wait_for", "step.approve",
-    "approve.prompt", "approve.schema", "approve.timeout", "approve.default", "wait_for.event", "wait_for.match",
-    "wait_for.timeout", "throttle.once_within", "throttle.once_after", "trigger.id", "trigger.event", "trigger.match",
-    "trigger.schedule", "trigger.webhook", "webhook.path", "webhook.methods", "webhook.token", "webhook.signature",
-    "webhook.open", "webhook.local_only", "webhook.headers", "webhook.delivery_id", "webhook.max_bytes", "token.secret",
-    "token.header", "token.query", "signature.as", "signature.secret", "signature.header", "signature.algorithm",
-    "signature.encoding", "signature.prefix", "signature.tolerance", "trigger.sun", "sun.at", "sun.offset",
-    "sun.elevation", "sun.latitude", "sun.longitude", "sun.catch_up", "sun.overlap", "sun.jitter", "schedule.overlap",
-    "schedule.jitter", "trigger.for", "trigger.count", "trigger.absence", "trigger.sequence", "trigger.max_keys",
-    "count.event", "count.match", "count.at_least", "count.within", "absence.event", "absence.match", "absence.for",
-    "absence.expect", "sequence.steps", "sequence.within", "sequence_step.event", "sequence_step.not",
-    "sequence_step.match", "sequence_step.count", "sequence_step.as", "schedule.cron", "schedule.every", "schedule.at",
-    "schedule.timezone", "schedule.dst", "schedule.catch_up", "condition.operator", "condition.params", "condition.all",
-    "condition.any", "condition.not", "condition.expr", "step.operator", "step.params", "step.delay", "step.if",
-    "step.then", "step.else", "step.choose", "step.for_each", "step.do", "step.set", "step.emit", "step.stop",
-    "step.id", "step.as", "step.timeout", "step.retry", "step.idempotency_key", "step.continue_on_error",
-    "step.on_error", "for_each.in", "for_each.as", "for_each.max", "choice.if", "choice.do", "emit.event", "emit.data",
-    "retry.initial_interval", "retry.backoff_coefficient", "retry.maximum_interval", "retry.maximum_attempts",
-    "retry.non_retryable", NULL};
-
-const char *const *peri_rule_keys(void)
-{
-    return all_keys;
-}
 
 /* Ids of a file, with the lines where they were given. */
 struct seen_id {

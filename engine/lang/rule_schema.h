@@ -9,8 +9,4 @@
  * parameter may be a template too. Deterministic. New reference; NULL when memory is out. */
 struct peri_value *peri_rule_schema(const struct peri_rule_env *env);
 
-/* The mappings of a rule by name: "rule", "trigger", "schedule", "condition", "step", "for_each", "choice", "emit",
- * "retry". The i-th key of one, or NULL behind the last; *ret_help (may be NULL) says what it means. */
-const char *peri_rule_key_at(const char *mapping, size_t i, const char **ret_help);
-
 #endif

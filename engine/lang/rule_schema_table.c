@@ -446,17 +446,3 @@ const struct rule_shape *peri_rule_shape(const struct rule_shape *shapes, const 
             return shapes;
     return NULL;
 }
-
-const char *peri_rule_key_at(const char *mapping, size_t i, const char **ret_help)
-{
-    const struct rule_mapping *m = peri_rule_mapping(mapping);
-    for (const struct rule_key *k = m ? m->keys : NULL; k && k->kind != KEY_END; k++) {
-        if (i-- > 0)
-            continue;
-        const struct rule_shape *shape = peri_rule_shape(m->shapes, k->name);
-        if (ret_help)
-            *ret_help = shape ? shape->help : "";
-        return k->name;
-    }
-    return NULL;
-}

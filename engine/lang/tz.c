@@ -22,7 +22,6 @@ struct change {
 };
 
 struct peri_tz {
-    _Atomic int references;
     char *name;
     struct change *changes;
     size_t change_count;
@@ -137,7 +136,6 @@ static struct peri_tz *create(const char *name)
     struct peri_tz *tz = calloc(1, sizeof(*tz));
     if (!tz)
         return NULL;
-    tz->references = 1;
     tz->name = peri_strdup(name);
     if (tz->name)
         return tz;
@@ -210,19 +208,12 @@ enum peri_status peri_tz_load(
 
 void peri_tz_destroy(struct peri_tz *tz)
 {
-    if (!tz || --tz->references > 0)
+    if (!tz)
         return;
     free(tz->name);
     free(tz->changes);
     free(tz->types);
     free(tz);
-}
-
-struct peri_tz *peri_tz_ref(struct peri_tz *tz)
-{
-    if (tz)
-        tz->references++;
-    return tz;
 }
 
 const char *peri_tz_name(const struct peri_tz *tz)

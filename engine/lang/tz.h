@@ -34,7 +34,6 @@ enum peri_status peri_tz_load(const struct peri_tz_source *source, const char *n
 enum peri_status peri_tz_parse(const char *name, const unsigned char *data, size_t len, struct peri_tz **ret,
     struct peri_error *err) PERI_MUST_CHECK;
 void peri_tz_destroy(struct peri_tz *tz);
-struct peri_tz *peri_tz_ref(struct peri_tz *tz); /* counted, atomic */
 const char *peri_tz_name(const struct peri_tz *tz);
 void peri_tz_local(const struct peri_tz *tz, int64_t utc_ms, struct peri_local *ret);
 /* "2026-12-24T18:00" and "...:00", also with a blank for the T, as the first instant that it names. False when

@@ -98,7 +98,6 @@ enum peri_vm_outcome peri_vm_call_resume(struct peri_vm_call *call, int (*push)(
  * without the list mark is a map. */
 enum peri_status peri_vm_call_result(struct peri_vm_call *call, int i, size_t max_bytes, struct peri_value **ret,
     struct peri_error *err) PERI_MUST_CHECK;
-int peri_vm_call_result_count(const struct peri_vm_call *call);
 /* Runs fn protected, under the state's limits, with the results of a call that is over on top of L's stack: count of
  * them, or the error object of one that failed (count 1). At most most are pushed. */
 enum peri_status peri_vm_call_read(struct peri_vm_call *call, int most, void (*fn)(lua_State *L, int count, void *user),

@@ -291,11 +291,6 @@ enum peri_status peri_vm_call_read(struct peri_vm_call *call, int most, void (*f
     return peri_vm_protect(call->vm, read_results, &args, err);
 }
 
-int peri_vm_call_result_count(const struct peri_vm_call *call)
-{
-    return call->vm && call->status == LUA_OK ? call->results : 0;
-}
-
 struct peri_vm_usage peri_vm_call_usage(const struct peri_vm_call *call)
 {
     return (struct peri_vm_usage){

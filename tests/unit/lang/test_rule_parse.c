@@ -357,15 +357,6 @@ static void test_missing_file(void **state)
     finish(&l);
 }
 
-/* The list for help names only keys that rules may have. */
-static void test_keys(void **state)
-{
-    size_t n = 0;
-    for (const char *const *k = peri_rule_keys(); *k; k++, n++)
-        assert_non_null(strchr(*k, '.'));
-    assert_true(n > 40);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,7 +372,6 @@ int main(void)
         cmocka_unit_test(test_schedules),
         cmocka_unit_test(test_caps),
         cmocka_unit_test(test_missing_file),
-        cmocka_unit_test(test_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
