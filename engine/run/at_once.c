@@ -142,17 +142,24 @@ void match_ahead_free(struct match_ahead *ahead)
     free(ahead);
 }
 
+static size_t size_of(const struct match_ahead *ahead)
+{
+    size_t bytes = strlen(ahead->vars);
+    for (size_t i = 0; i < ahead->effects.record_count; i++) {
+        const struct peri_step_record *r = &ahead->effects.records[i];
+        bytes += 128 + (r->params ? strlen(r->params) : 0) + (r->result ? strlen(r->result) : 0);
+    }
+    return bytes;
+}
+
 size_t match_run_ahead(struct match_rule *mr, int64_t now_ms)
 {
     const struct peri_flow *flow = &mr->rule->flow;
     struct peri_flow own;
     bool plain = flow->once_within_ms == 0 && flow->once_after_ms == 0 && flow->cancel_count == 0;
-    size_t bytes = 0;
     if (!mr->ahead && plain && !waits(mr) && !peri_lane_of(mr->rule, mr->fired, mr->key, &own))
         mr->ahead = lead(mr, now_ms);
-    for (size_t i = 0; mr->ahead && i < mr->ahead->effects.record_count; i++)
-        bytes += 256; /* rough; they are short */
-    return bytes + (mr->ahead ? strlen(mr->ahead->vars) : 0);
+    return mr->ahead ? size_of(mr->ahead) : 0;
 }
 
 /* --- events --- */
@@ -258,7 +265,8 @@ struct match_tx *match_at_once(
         struct peri_event *event = events[i];
         if (event->unheard || (no && strcmp(event->type, no) == 0))
             continue;
-        if (p->at_once >= AT_ONCE_MAX || p->pairs >= PIPE_PAIRS / 2 || (!mt && !may_begin(p)))
+        if (p->at_once >= AT_ONCE_MAX || p->pairs >= PIPE_PAIRS / 2 || *ret_bytes >= MATCH_TX_BYTES ||
+            (!mt && !may_begin(p)))
             break;
         if (!may_try(p, event)) {
             no = event->type;

@@ -361,7 +361,7 @@ static bool choose(struct peri_pipeline *p, struct match_tx *mt, size_t *ret_byt
     size_t item_cap = 0, pair_cap = 0, at = 0;
     bool good = true, ahead = match_may_run_ahead(p);
     p->match_serial++;
-    while (good && p->ready_first && mt->count < p->batch_limit) {
+    while (good && p->ready_first && mt->count < p->batch_limit && *ret_bytes < MATCH_TX_BYTES) {
         struct match_event *me = p->ready_first;
         good = peri_vec_grow(&mt->items, &item_cap, mt->count + 1, sizeof(*mt->items));
         struct match_item *item = good ? &mt->items[mt->count] : NULL;

@@ -17,6 +17,9 @@
 
 #define MATCH_TEXT_MAX (32 << 20) /* bytes of an event's verdicts of patterns that do not match */
 
+#define MATCH_TX_BYTES                                                                                                 \
+    (1 << 20) /* rough; with so much to store beside the events a transaction takes no more of them */
+
 struct match_line;
 struct match_parked;
 struct match_place;

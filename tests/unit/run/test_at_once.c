@@ -237,6 +237,38 @@ static void test_more_than_memory_is_for_go_the_usual_way(void **state)
     kit_close(&bed);
 }
 
+/* Runs may have much to store: a transaction takes as many as there is room for, whether it stores their events or
+ * finds them stored. */
+static void test_what_is_stored_at_once_is_bounded(void **state)
+{
+    for (int asks = 0; asks < 2; asks++) {
+        struct bed bed;
+        struct kit_sent sent = {.batch = peri_batch_create()};
+        struct peri_error err = {0};
+        char *rule =
+            peri_asprintf("name: Big\ntrigger: {event: a.B}\n%sactions:\n  - for_each: {in: \"{{ event.list }}\","
+                          " as: i}\n    do: [{set: {text: \"{{ event.text }}\"}}]\n",
+                asks ? ASKS : "");
+        char list[512] = "1", text[3001], *json;
+        for (int i = 1; i < 150; i++)
+            memcpy(list + 2 * i - 1, ",1", 3);
+        memset(text, 'x', sizeof(text) - 1);
+        text[sizeof(text) - 1] = '\0';
+        json = peri_asprintf("{\"list\":[%s],\"text\":\"%s\"}", list, text);
+        kit_open(&bed, rule);
+        for (int i = 0; i < 8; i++)
+            assert_int_equal(peri_batch_event(sent.batch, kit_event("a.B", json, NULL)), PERI_OK);
+        assert_int_equal(peri_pipeline_submit(bed.pipe, sent.batch, kit_sent_done, &sent, &err), PERI_OK);
+        KIT_UNTIL(&bed, sent.done);
+        assert_true(kit_status(&bed, "unmatched") >= 4);
+        KIT_QUIET(&bed);
+        assert_int_equal(kit_status(&bed, "runs_succeeded"), 8);
+        kit_close(&bed);
+        free(rule);
+        free(json);
+    }
+}
+
 /* What a condition says that does not hold is written without a value for it. */
 static void test_no_as_text_is_no_as_a_value(void **state)
 {
@@ -275,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_others_are_evaluated_when_they_are_stored),
         cmocka_unit_test(test_a_duplicate_starts_nothing),
         cmocka_unit_test(test_the_event_is_stored_also_when_its_verdicts_cannot_be),
+        cmocka_unit_test(test_what_is_stored_at_once_is_bounded),
         cmocka_unit_test(test_no_as_text_is_no_as_a_value),
         cmocka_unit_test(test_more_than_memory_is_for_go_the_usual_way),
     };
