@@ -143,6 +143,20 @@ static const char *const seeds[] = {
     BATCH "[{" NEEDED "},{" NEEDED ",\"data\":{\"a\":\"b,}]{[\\\"\"}} , {" NEEDED ",\"data\":7}]",
     BATCH "[{" NEEDED ",\"data\":[1,2,{}]},{\"data\":{\"x\":[{}]}," NEEDED ",\"data_base64\":null},{" NEEDED "}]",
     BATCH "[]",
+    BATCH "[],[]",
+    BATCH "[{" NEEDED "}],1",
+    BATCH "[{" NEEDED "}],null",
+    STRUCTURED "{" NEEDED "},\"x\"",
+    BATCH "[{" NEEDED "}],[{" NEEDED "}]",
+    BATCH "[{" NEEDED "}],{" NEEDED "}",
+    BATCH "[{" NEEDED "}],",
+    BATCH "[{" NEEDED "}]:1",
+    BATCH "[{" NEEDED "}]\"x\"",
+    BATCH "[{" NEEDED "},1]",
+    BATCH "[{" NEEDED "}}",
+    STRUCTURED "{" NEEDED "},{" NEEDED "}",
+    STRUCTURED "{" NEEDED "}{" NEEDED "}",
+    STRUCTURED "{" NEEDED "},\"data\":{" NEEDED "}",
     "ce-specversion: 1.0\nCe-Id: 9\nce-source: urn:x%20y\nce-type: a.B\nce-subject: \"q \\\"uoted\"  \ncontent-type: "
     "application/json\n\n{\"a\":[1,2]}",
     "ce-specversion: 1.0\nce-id: 9\nce-source: /s\nce-type: a.B\nce-time: 2026-01-02T03:04:05.5+01:00\nce-ext: %C3%A9\n"
@@ -242,7 +256,7 @@ static void test_mutated(void **state)
             same_on_all(body + 2, len - (size_t)(body + 2 - text));
     }
     peri_ce_scratch_destroy(scratch);
-    assert_in_range(accepted, ROUNDS / 5, ROUNDS * 4 / 5); /* both sides are looked at */
+    assert_in_range(accepted, ROUNDS / 10, ROUNDS * 9 / 10); /* both sides are looked at */
 }
 
 static void test_seeds(void **state)
