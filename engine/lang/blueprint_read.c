@@ -308,7 +308,10 @@ static void check_body(struct rule_reader *r, const struct peri_node *root)
 {
     static const char *const refused[] = {"name", "id", "enabled", "use_blueprint", "expanded_from"};
     static const char *const hints[] = {"the rule that uses it has one; that of the blueprint stands under blueprint:",
-        "the rule that uses it has one", "the rule that uses it says so", "a blueprint cannot use another", NULL};
+        "the rule that uses it has one", "the rule that uses it says so",
+        "a blueprint cannot use another: put what both do into one with inputs, or let it emit an event for a rule of "
+        "the other",
+        NULL};
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         const struct peri_node *key = peri_rule_key_node(root, refused[i]);
         if (key)
@@ -345,8 +348,8 @@ enum peri_status peri_blueprint_read(struct blueprint *b, const char *file, cons
             read_inputs(&rd, peri_node_get(head, "input", NULL), NULL);
     }
     check_body(&r, root);
-    bool sound = diag->errors == before;
-    if (r.failed == PERI_OK)
+    bool sound = diag->errors == before, nested = peri_node_get(root, "use_blueprint", NULL) != NULL;
+    if (r.failed == PERI_OK && !nested) /* what it lacks would come from the other */
         peri_blueprint_check(&r, b, sound);
     if (r.failed != PERI_OK)
         return r.failed;

@@ -51,6 +51,8 @@ const char *peri_foreign_key_hint(const char *word, const char *what)
     } hints[] = {{"a schedule", "weekdays", "days of the week are part of a cron: {cron: \"0 7 * * mon-fri\"}"},
         {"a schedule", "weekday", "days of the week are part of a cron: {cron: \"0 7 * * mon-fri\"}"},
         {"a schedule", "days", "days of the week are part of a cron: {cron: \"0 7 * * mon-fri\"}"},
+        {"a step", "use_blueprint",
+            "a blueprint is a whole rule: use_blueprint stands beside name, in place of trigger and actions"},
         {"a rule", "variables", "a step sets variables: - set: {x: 1}; then they are vars.x"},
         {"a rule", "vars", "a step sets variables: - set: {x: 1}; then they are vars.x"},
         {"a rule", "env", "secrets are !secret NAME; what else a rule needs stands in it"}};

@@ -120,6 +120,14 @@ class Tools(Case):
         with open(os.path.join(self.p.rules, "blueprints", "greet.yaml")) as f:
             self.assertIn("{type: string, min", f.read())
 
+    def test_a_blueprint_in_a_blueprint_is_one_finding_that_says_what_to_do(self):
+        self.blueprint("blueprint: {name: Outer, input: {tag: {type: string}}}\nuse_blueprint: {path: blueprints/greet.yaml, input: {tag: !input tag}}\n", "outer.yaml")
+        self.p.write_rule("uses.yaml", "name: Use\nuse_blueprint: {path: blueprints/outer.yaml, input: {tag: a}}\n")
+        self.assertEqual(self.codes(), [("misplaced-key", "blueprints/outer.yaml", 2), ("broken-blueprint", "uses.yaml", 2)])
+        self.assertIn("a blueprint cannot use another: put what both do into one", self.p.cli("check").stdout)
+        self.p.write_rule("uses.yaml", "name: Use\ntrigger: {event: a.B}\nactions: [{use_blueprint: {path: blueprints/greet.yaml}}]\n")
+        self.assertIn("a blueprint is a whole rule: use_blueprint stands beside name", self.p.cli("check").stdout)
+
     def test_paths_do_not_lead_out(self):
         outside = os.path.join(self.p.dir, "outside.yaml")
         with open(outside, "w") as f:
