@@ -57,6 +57,8 @@ static enum peri_status read_stored(struct peri_privacy_watch *w, struct peri_re
     if (!st || st == PERI_ENOTFOUND)
         st = take_marks(w, marks, err);
     w->recent = peri_privacy_set(w->marks, REMEMBERED);
+    if (w->recent)
+        peri_personal_be_careful(w->recent);
     peri_value_unref(marks);
     free(text);
     free(key);

@@ -4,9 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "data/json.h"
 
 static struct peri_value *without(const struct peri_hiding *h, struct peri_value *v, int depth);
+
+/* Two names may become one: the second has a number. take item */
+static bool put_under(struct peri_value *map, const char *key, size_t len, struct peri_value *item)
+{
+    char *own = NULL;
+    for (int i = 2; peri_map_atn(map, own ? own : key, own ? strlen(own) : len); i++) {
+        free(own);
+        if (!(own = peri_asprintf("%.*s (%d)", (int)len, key, i))) {
+            peri_value_unref(item);
+            return false;
+        }
+    }
+    bool good = peri_map_putn(map, own ? own : key, own ? strlen(own) : len, item) == PERI_OK;
+    free(own);
+    return good;
+}
 
 static struct peri_value *map_without(const struct peri_hiding *h, struct peri_value *v, int depth)
 {
@@ -17,8 +34,7 @@ static struct peri_value *map_without(const struct peri_hiding *h, struct peri_v
         const char *key = peri_map_key(it, &len);
         char *hidden = NULL;
         bool found = h->hide(h->ctx, key, len, &hidden, &hidden_len);
-        good = peri_map_putn(map, found ? hidden : key, found ? hidden_len : len,
-                   without(h, peri_map_item(it), depth + 1)) == PERI_OK;
+        good = put_under(map, found ? hidden : key, found ? hidden_len : len, without(h, peri_map_item(it), depth + 1));
         free(hidden);
     }
     if (good)

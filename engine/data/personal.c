@@ -23,6 +23,7 @@
 #define SPLIT_WORDS 4 /* a name, an address; not a sentence */
 #define SPLIT_BYTES 3 /* shorter words say nothing */
 #define PHONE_DIGITS 7
+#define FEW_DIGITS 4 /* numbers of fewer say too little to be looked for in texts of our own */
 
 struct entry {
     struct entry *next; /* of its bucket */
@@ -35,6 +36,7 @@ struct entry {
 struct peri_personal {
     pthread_mutex_t lock;
     bool keyed;
+    bool careful;
     unsigned char key[PERI_PERSONAL_KEY];
     size_t max, oldest;
     struct entry *buckets[BUCKETS];
@@ -79,6 +81,11 @@ size_t peri_personal_count(struct peri_personal *set)
     size_t n = set->count;
     pthread_mutex_unlock(&set->lock);
     return n;
+}
+
+void peri_personal_be_careful(struct peri_personal *set)
+{
+    set->careful = true;
 }
 
 /* --- what is looked for --- */
@@ -126,8 +133,18 @@ static bool keep(struct peri_personal *set, struct entry *e)
     return true;
 }
 
+static bool is_small_number(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+    return len < FEW_DIGITS;
+}
+
 static void add_form(struct peri_personal *set, const char *text, size_t len, bool number, const char *mark)
 {
+    if (set->careful && is_small_number(text, len))
+        return;
     if (len > TEXT_MAX) {
         len = TEXT_MAX;
         while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
@@ -287,6 +304,28 @@ static bool in_word(unsigned char c)
     return c >= 0x80 || isalnum(c);
 }
 
+/* Ends an event's or a run's id where that dash stands? */
+static bool is_own_id(const char *text, size_t dash)
+{
+    size_t n = dash >= 3 && memcmp(text + dash - 3, "run", 3) == 0 ? 3 : 2;
+    if (n == 2 && (dash < 2 || memcmp(text + dash - 2, "ev", 2) != 0))
+        return false;
+    return dash == n || !in_word((unsigned char)text[dash - n - 1]);
+}
+
+/* Does what stands at that place, seen from the next one in the direction, belong to the same word? In a careful set
+ * ids, times and codes are words: run-1, 10:30, http.status_422. */
+static bool goes_on(const struct peri_personal *set, const char *text, size_t len, size_t at, int direction)
+{
+    size_t beyond = at + (size_t)direction;
+    if (at >= len)
+        return false;
+    if (in_word((unsigned char)text[at]) || (direction < 0 && text[at] == '-' && is_own_id(text, at)))
+        return true;
+    return set->careful && strchr("-_.:/", text[at]) && text[at] && beyond < len &&
+           in_word((unsigned char)text[beyond]);
+}
+
 /* Does the text end here, by itself or because it was too long? */
 static bool is_cut(const char *text, size_t len, size_t at)
 {
@@ -295,7 +334,7 @@ static bool is_cut(const char *text, size_t len, size_t at)
 }
 
 /* The end of e in the text from at on, or 0. */
-static size_t end_of(const struct entry *e, const char *text, size_t len, size_t at)
+static size_t end_of(const struct peri_personal *set, const struct entry *e, const char *text, size_t len, size_t at)
 {
     size_t i = at, k = 0;
     while (k < e->len) {
@@ -312,7 +351,7 @@ static size_t end_of(const struct entry *e, const char *text, size_t len, size_t
         i += n;
         k += m;
     }
-    if (e->word && ((at > 0 && in_word((unsigned char)text[at - 1])) || (i < len && in_word((unsigned char)text[i]))))
+    if (e->word && ((at > 0 && goes_on(set, text, len, at - 1, -1)) || goes_on(set, text, len, i, 1)))
         return 0;
     return i;
 }
@@ -326,7 +365,7 @@ static const struct entry *find(
         size_t n = peri_utf8_decode(text + at, len - at, &code);
         const struct entry *best = NULL;
         for (const struct entry *e = n ? set->buckets[peri_fold_code(code) % BUCKETS] : NULL; e; e = e->next) {
-            size_t end = end_of(e, text, len, at);
+            size_t end = end_of(set, e, text, len, at);
             if (end && (!best || end > *ret_end)) {
                 best = e;
                 *ret_at = at;

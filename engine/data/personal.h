@@ -20,6 +20,9 @@ struct peri_personal;
  * NULL when memory is out. */
 struct peri_personal *peri_personal_create(const unsigned char *key, size_t max);
 void peri_personal_destroy(struct peri_personal *set);
+/* For texts that are mostly the service's own: numbers of fewer than four digits are not looked for, and short values
+ * not within ids, times and codes. Whoever sends values must not be able to blot these out. Before anything is added. */
+void peri_personal_be_careful(struct peri_personal *set);
 /* Every text and number in v; keys of maps are none. True and false cannot be told from any other. */
 void peri_personal_add(struct peri_personal *set, const struct peri_value *v);
 size_t peri_personal_count(struct peri_personal *set);

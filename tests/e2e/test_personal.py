@@ -212,6 +212,21 @@ class Personal(harness.Case):
         self.assertEqual(self.leaks([("event", p.cli("events", "show", told, expect=0).stdout)]), [], "nor of what came of it")
         self.assertIn("GRUBBS", p.cli("runs", "show", tell, "--show-personal", expect=0).stdout)
 
+    def test_short_values_of_a_sender_blot_out_nothing_of_others(self):
+        p = self.p
+        hostile = p.emit("who.Left", {"name": "run", "mail": "1"})
+        p.emit("who.Left", {"name": "failed", "mail": "2"})
+        p.emit("who.Left", {"name": "who", "mail": 422})
+        p.write_rule("plain.yaml", "name: Plain\ntrigger: {event: t.Plain}\nactions: [{operator: who.fail, params: {name: X, phone: 'of 1 in 2'}}]\n")
+        harness.wait_for(lambda: p.request("GET", "/v1/rules/plain").status == 200, "the rule")
+        run, = p.runs_of(p.emit("t.Plain"))
+        self.assertRegex(run["id"], "^run-[0-9]+$")
+        self.assertEqual((run["state"], run["error"]["message"]), ("failed", "cannot call X at of 1 in 2"))
+        self.assertIn(f"{run['id']}: who.fail: cannot call X at of 1 in 2", p.log_text())
+        shown = p.get("/v1/events/" + hostile)
+        self.assertEqual((shown["id"], shown["type"], shown["state"]), (hostile, "who.Left", "matched"))
+        self.assertRegex(shown["data"]["name"], r"^\[personal [0-9a-f]{4}\]$")
+
     def test_marks_follow_the_configuration(self):
         p = self.p
         event = p.emit("plain.Came", {"who": "Barnaby Sprockett"})

@@ -131,6 +131,39 @@ static void test_a_full_set_forgets_the_oldest(void **state)
 }
 
 /* A long value is known by its beginning; nothing here may take quadratic time. */
+/* A sender must not be able to make what others see unreadable. */
+static void test_short_values_leave_ids_and_times_alone(void **state)
+{
+    struct peri_personal *set = peri_personal_create(key, 0);
+    add(set, "[1, \"run\", \"20\", \"Bo\", 2026, \"422\"]");
+    assert_shown(set, "run-1 waits behind ev-20 and run-1.", "#-1 waits behind ev-20 and #-1.");
+    assert_shown(set, "of 1 and 20, Bo-20", "of # and #, #-#");
+    assert_shown(set, "brun-1 rev-20", "brun-# rev-#");
+    peri_personal_destroy(set);
+
+    set = peri_personal_create(key, 0);
+    peri_personal_be_careful(set);
+    add(set, "[1, \"run\", \"20\", \"Bo\", 2026, \"422\", \"Ada Lovelace\", 1234567, \"timeout\"]");
+    assert_shown(set, "run-1: 1 of 20 at 2026-11-20T10:20:01.422Z", "run-1: 1 of 20 at 2026-11-20T10:20:01.422Z");
+    assert_shown(set, "http.status_422 [net.run] run/1", "http.status_422 [net.run] run/1");
+    assert_shown(set, "Bo, bo. (BO) and Lovelace: 1234567, in 2026.", "#, #. (#) and #: #, in #.");
+    assert_shown(set, "the run of ada lovelace", "the # of #");
+    assert_shown(set, "run-1234567 and 1234567-x", "run-1234567 and 1234567-x");
+    peri_personal_destroy(set);
+}
+
+static void test_names_that_become_one_are_kept_apart(void **state)
+{
+    struct peri_personal *set = peri_personal_create(NULL, 0);
+    add(set, "[\"ann\", \"bob\"]");
+    struct peri_value *v = json("{\"Ann\": 1, \"ANN\": 2, \"bob\": 3, \"x\": 4}"),
+                      *clean = peri_personal_hide_value(set, v);
+    assert_int_equal(peri_value_count(clean), 4);
+    peri_value_unref(clean);
+    peri_value_unref(v);
+    peri_personal_destroy(set);
+}
+
 static void test_long_texts(void **state)
 {
     struct peri_personal *set = peri_personal_create(key, 0);
@@ -158,6 +191,8 @@ int main(void)
         cmocka_unit_test(test_values_in_values),
         cmocka_unit_test(test_placeholders_need_the_key),
         cmocka_unit_test(test_a_full_set_forgets_the_oldest),
+        cmocka_unit_test(test_short_values_leave_ids_and_times_alone),
+        cmocka_unit_test(test_names_that_become_one_are_kept_apart),
         cmocka_unit_test(test_long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
