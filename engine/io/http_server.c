@@ -117,6 +117,8 @@ void peri_http_server_destroy(struct peri_http_server *server)
     }
     close_all(server);
     http_server_lingers_finish(server);
+    while (server->posted)
+        peri_loop_once(server->loop, 0);
     peri_timer_cancel(server->reaper);
     peri_timer_cancel(server->sweeper);
     http_server_listen_end(server);

@@ -308,13 +308,33 @@ void http_conn_free(struct conn *conn)
 }
 
 static void reap(void *arg);
+static void keep_sweeping(struct peri_http_server *server, int64_t ms);
 
-/* Without memory for a timer the sweep does it. */
+static void posted(void *arg)
+{
+    struct peri_http_server *server = arg;
+    server->posted = false;
+    peri_timer_cancel(server->reaper);
+    reap(server);
+    keep_sweeping(server, server->timeout_ms);
+}
+
+/* Without memory for a timer it is posted, which needs none: nobody else would ever look at a connection that is over,
+ * or that sends nothing. */
+static void post_instead(struct peri_http_server *server)
+{
+    if (!server->posted)
+        server->posted = peri_loop_post(server->loop, posted, server) == PERI_OK;
+}
+
 static void plan_reaping(struct peri_http_server *server, int64_t ms)
 {
-    if (server->doomed && !server->reaper &&
-        peri_loop_after(server->loop, ms, reap, server, &server->reaper) != PERI_OK)
-        server->reaper = NULL;
+    if (!server->doomed || server->reaper)
+        return;
+    if (peri_loop_after(server->loop, ms, reap, server, &server->reaper) == PERI_OK)
+        return;
+    server->reaper = NULL;
+    post_instead(server);
 }
 
 static void reap(void *arg)

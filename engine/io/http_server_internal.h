@@ -72,6 +72,7 @@ struct peri_http_server {
     int fd; /* listens */
     struct peri_io *io;
     struct peri_timer *accept_again, *reaper, *sweeper;
+    bool posted; /* reaps in the next round, for want of memory */
     struct ssl_ctx_st *tls;
     struct conn *conns, *doomed;
     size_t conn_count;

@@ -12,8 +12,7 @@
 
 /* Lets the n-th allocation of the whole program fail, those of the libraries as well (oom.h: the engine's own only):
  * the program's malloc, calloc and realloc come before all others'. What the C library wants for itself is given (a
- * thread that starts under the sanitizers must have it), and what libevent wants (its HTTP server tidies up what it has
- * not made yet, and ends the process). Include it in one file of a program. What is allocated while
+ * thread that starts under the sanitizers must have it). Include it in one file of a program. What is allocated while
  * nothing is armed is never refused. */
 #if defined(__SANITIZE_ADDRESS__)
 #define MEMORY_REAL(name) __interceptor_##name
@@ -48,26 +47,18 @@ static struct {
 } memory_spared[8];
 static size_t memory_spared_count;
 
-static uintptr_t memory_own_from, memory_own_to; /* code of the program itself */
-
 static inline int memory_spare(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)size;
     (void)unused;
-    bool own = !info->dlpi_name[0] && !memory_own_to;
-    if (!own && !strstr(info->dlpi_name, "/libc.so") && !strstr(info->dlpi_name, "/libevent"))
+    if (!strstr(info->dlpi_name, "/libc.so"))
         return 0;
     for (int i = 0; i < info->dlpi_phnum; i++) {
         if (info->dlpi_phdr[i].p_type != PT_LOAD || !(info->dlpi_phdr[i].p_flags & PF_X) || memory_spared_count == 8)
             continue;
-        uintptr_t from = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, to = from + info->dlpi_phdr[i].p_memsz;
-        if (own) {
-            memory_own_from = from;
-            memory_own_to = to;
-        } else {
-            memory_spared[memory_spared_count].from = from;
-            memory_spared[memory_spared_count++].to = to;
-        }
+        uintptr_t from = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+        memory_spared[memory_spared_count].from = from;
+        memory_spared[memory_spared_count++].to = from + info->dlpi_phdr[i].p_memsz;
     }
     return 0;
 }
@@ -77,26 +68,15 @@ __attribute__((constructor)) static void memory_spare_all(void)
     dl_iterate_phdr(memory_spare, NULL);
 }
 
-MEMORY_PLAIN static inline bool memory_is_spared(uintptr_t code)
-{
-    for (size_t i = 0; i < memory_spared_count; i++)
-        if (code >= memory_spared[i].from && code < memory_spared[i].to)
-            return true;
-    return false;
-}
-
-/* libevent asks the engine's pool: who called the function of the program that calls us counts too. The program, not
- * the libraries, has frame pointers. */
-MEMORY_PLAIN static inline bool memory_refused(const void *caller, void *const *frame)
+MEMORY_PLAIN static inline bool memory_refused(const void *caller)
 {
     struct memory_limit *m = memory_limit;
     uintptr_t code = (uintptr_t)caller;
     if (atomic_load_explicit(&m->left, memory_order_relaxed) <= 0)
         return false;
-    if (memory_is_spared(code))
-        return false;
-    if (code >= memory_own_from && code < memory_own_to && memory_is_spared((uintptr_t)((void *const *)frame[0])[1]))
-        return false;
+    for (size_t i = 0; i < memory_spared_count; i++)
+        if (code >= memory_spared[i].from && code < memory_spared[i].to)
+            return false;
     if (atomic_fetch_sub(&m->left, 1) != 1)
         return false;
     if (atomic_fetch_sub(&m->run, 1) > 1)
@@ -108,19 +88,17 @@ MEMORY_PLAIN static inline bool memory_refused(const void *caller, void *const *
 
 MEMORY_PLAIN __attribute__((visibility("default"))) void *malloc(size_t size)
 {
-    return memory_refused(__builtin_return_address(0), __builtin_frame_address(0)) ? NULL : MEMORY_REAL(malloc)(size);
+    return memory_refused(__builtin_return_address(0)) ? NULL : MEMORY_REAL(malloc)(size);
 }
 
 MEMORY_PLAIN __attribute__((visibility("default"))) void *calloc(size_t count, size_t size)
 {
-    return memory_refused(__builtin_return_address(0), __builtin_frame_address(0)) ? NULL
-                                                                                   : MEMORY_REAL(calloc)(count, size);
+    return memory_refused(__builtin_return_address(0)) ? NULL : MEMORY_REAL(calloc)(count, size);
 }
 
 MEMORY_PLAIN __attribute__((visibility("default"))) void *realloc(void *old, size_t size)
 {
-    return memory_refused(__builtin_return_address(0), __builtin_frame_address(0)) ? NULL
-                                                                                   : MEMORY_REAL(realloc)(old, size);
+    return memory_refused(__builtin_return_address(0)) ? NULL : MEMORY_REAL(realloc)(old, size);
 }
 
 /* From the n-th allocation on `run` of them fail. */
