@@ -20,7 +20,7 @@ static int width_of(const char *text)
     for (size_t i = 0; i < len;) {
         unsigned code;
         i += peri_utf8_decode(text + i, len - i, &code);
-        int w = wcwidth((wchar_t)code);
+        int w = peri_code_steers(code) ? -1 : wcwidth((wchar_t)code);
         width += w < 0 ? 1 : w;
     }
     return width;
@@ -35,7 +35,7 @@ static int put_cell(const char *text, int max)
     for (size_t i = 0; i < len;) {
         unsigned code;
         size_t n = peri_utf8_decode(text + i, len - i, &code);
-        int w = wcwidth((wchar_t)code);
+        int w = peri_code_steers(code) ? -1 : wcwidth((wchar_t)code);
         if (w < 0) {
             w = 1;
             if (cut && width + 1 > max - 1)

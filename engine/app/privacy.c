@@ -6,6 +6,7 @@
 
 #include "app/commands.h"
 #include "base/str.h"
+#include "data/hide.h"
 #include "data/json.h"
 #include "io/store_data.h"
 #include "io/store_events.h"
@@ -464,13 +465,49 @@ static enum peri_status audit_shown(struct peri_tx *tx, void *arg, struct peri_e
     return peri_tx_audit(tx, "local", "personal.shown", arg, NULL, err);
 }
 
+/* What strangers wrote must not steer a terminal. JSON is for programs, and has its own escapes for the worst. */
+static bool make_plain(void *ctx, const char *text, size_t len, char **ret, size_t *ret_len)
+{
+    char *copy = peri_strndup(text, len);
+    bool found = false;
+    for (size_t i = 0, n; copy && i < len; i += n) {
+        unsigned code = 0;
+        n = peri_utf8_decode(copy + i, len - i, &code);
+        if (n == 0)
+            break;
+        if (code >= 0x7F && peri_code_steers(code)) { /* those below are shown as escapes, or as blanks */
+            memset(copy + i, '?', n);
+            found = true;
+        }
+    }
+    *ret_len = len;
+    if (found)
+        *ret = copy;
+    else
+        free(copy);
+    return found;
+}
+
+static enum peri_status show_plain(const struct peri_cli *cli, struct peri_value **v, struct peri_error *err)
+{
+    static const struct peri_hiding hiding = {make_plain, NULL, false, "", 200};
+    struct peri_value *clean = cli->json ? peri_value_ref(*v) : peri_value_hidden(&hiding, *v);
+    peri_value_unref(*v);
+    *v = clean;
+    return clean ? PERI_OK : peri_error_nomem(err);
+}
+
 enum peri_status peri_cli_hide(
     struct peri_cli *cli, struct peri_reader *reader, uint64_t event, struct peri_value **v, struct peri_error *err)
 {
-    if (!reader || !*v || (cli->show_personal && cli->shown_told))
+    if (!reader || !*v)
         return PERI_OK;
-    if (!cli->show_personal)
-        return peri_privacy_hide(reader, event, v, err);
+    if (cli->show_personal && cli->shown_told)
+        return show_plain(cli, v, err);
+    if (!cli->show_personal) {
+        enum peri_status done = peri_privacy_hide(reader, event, v, err);
+        return done || !*v ? done : show_plain(cli, v, err);
+    }
     struct peri_value *body = peri_value_map(), *answer = NULL;
     char *what = peri_strdup(cli->command);
     cli->shown_told = true;
@@ -480,5 +517,5 @@ enum peri_status peri_cli_hide(
     peri_value_unref(answer);
     peri_value_unref(body);
     free(what);
-    return st;
+    return st ? st : show_plain(cli, v, err);
 }

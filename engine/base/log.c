@@ -82,11 +82,29 @@ bool peri_log_level_parse(const char *text, enum peri_log_level *ret_level)
     return false;
 }
 
+/* Bytes of the character at text, of which there are len at most; 0: it is none. */
+static size_t character(const char *text, size_t len, unsigned *ret_code)
+{
+    static const unsigned char starts[] = {0xC0, 0xE0, 0xF0, 0xF8};
+    for (size_t n = 2; n <= 4 && n <= len; n++)
+        if (((unsigned char)text[0] & starts[n - 1]) == starts[n - 2])
+            return peri_utf8_valid(text, n, NULL) ? peri_utf8_decode(text, n, ret_code) : 0;
+    return 0;
+}
+
 static void put_escaped(struct peri_buf *line, const char *text, bool json)
 {
-    for (; *text && line->len < LOG_LINE_MAX - 16; text++) {
+    for (size_t n = 1, len; *text && line->len < LOG_LINE_MAX - 16; text += n) {
         unsigned char c = (unsigned char)*text;
-        if (c == '\n')
+        unsigned code = c;
+        n = 1;
+        if (c >= 0x80 && (len = strnlen(text, 4)) > 1 && (n = character(text, len, &code)) == 0)
+            n = 1;
+        if (n > 1 && peri_code_steers(code))
+            peri_buf_printf(line, "\\u%04x", code);
+        else if (n > 1)
+            peri_buf_append(line, text, n);
+        else if (c == '\n')
             peri_buf_puts(line, "\\n");
         else if (c < 0x20 || c == 0x7F)
             peri_buf_printf(line, "\\u%04x", c);

@@ -272,7 +272,7 @@ bool peri_parse_i64(const char *s, long long *ret)
     return true;
 }
 
-static bool steers(unsigned c)
+bool peri_code_steers(unsigned c)
 {
     return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x200E || c == 0x200F || c == 0x2028 || c == 0x2029 ||
            (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
@@ -286,7 +286,7 @@ bool peri_text_is_plain(const char *text)
     for (size_t i = 0; i < len;) {
         unsigned c;
         i += peri_utf8_decode(text + i, len - i, &c);
-        if (steers(c))
+        if (peri_code_steers(c))
             return false;
     }
     return true;
@@ -300,7 +300,7 @@ void peri_text_make_plain(char *text)
     for (size_t i = 0; i < len;) {
         unsigned c;
         size_t n = peri_utf8_decode(text + i, len - i, &c);
-        if (steers(c))
+        if (peri_code_steers(c))
             memset(text + i, '?', n);
         i += n;
     }

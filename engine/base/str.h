@@ -23,8 +23,10 @@ size_t peri_ascii_span(const char *s, size_t len);
 size_t peri_utf8_length(const char *s, size_t len);
 /* Decodes one code point at s (len > 0, valid UTF-8), returns its size in bytes. */
 size_t peri_utf8_decode(const char *s, size_t len, unsigned *ret_code);
-/* Nothing in it that steers a terminal or hides what is written: no control characters (C0, DEL, C1), no marks that
- * turn the direction of text. Valid UTF-8. */
+/* Does it steer a terminal or hide what is written: control characters (C0, DEL, C1), marks that turn the direction of
+ * text? */
+bool peri_code_steers(unsigned code);
+/* Nothing in it does. Valid UTF-8. */
 bool peri_text_is_plain(const char *text);
 /* Puts a '?' for each byte of what peri_text_is_plain refuses, and for what is not UTF-8; in place. */
 void peri_text_make_plain(char *text);

@@ -58,6 +58,22 @@ class BadInput(harness.Case):
             got = self.p.raw(request)
             self.assertFalse(got.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2")), (request[:60], got[:60]))
 
+    def test_what_strangers_write_steers_no_terminal(self):
+        """C1 controls are commands to some terminals, and marks of direction show a line as it is not."""
+        for evil in ("\x1b[2J", "\x9b2J", "\u202e", "\u2066", "\u200f"):
+            text = f"x{evil}y\u00e9"
+            event = self.p.emit("t.Evil", {"m": text}, subject=f"q{evil[-1]}" if evil[0] > "\x9f" else "q")
+            self.p.write_rule("evil.yaml", f'name: "E{evil[-1]}"\nid: evil\ntrigger: {{event: t.Evil}}\nactions: [{{operator: core.log, params: {{message: "{{{{ event.m }}}}"}}}}]\n'
+                              if evil[0] > "\x9f" else "name: E\nid: evil\ntrigger: {event: t.Evil}\nactions: [{operator: core.log, params: {message: \"{{ event.m }}\"}}]\n")
+            harness.wait_for(lambda: self.p.request("GET", "/v1/rules/evil").status == 200, "the rule")
+            event = self.p.emit("t.Evil", {"m": text})
+            run = next(r for r in self.p.runs_of(event) if r["rule"] == "evil")
+            for words in (("events", "show", event), ("events", "list"), ("runs", "show", run["id"]), ("rules", "list"), ("why", "evil", "--event", event)):
+                self.assertNotIn(evil[0], self.p.cli(*words).stdout, (words, evil))
+            self.assertEqual(json.loads(self.p.cli("events", "show", event, "--json", expect=0).stdout)["data"]["m"], text)
+            self.assertNotIn(evil[0], self.p.log_text())
+            self.assertIn("y\u00e9", self.p.log_text())
+
     def test_authorization(self):
         self.refused(self.p.request("GET", "/v1/events", token=False), 401, "token")
         self.refused(self.p.request("GET", "/v1/events", headers={"Authorization": "Bearer x"}), 401)
