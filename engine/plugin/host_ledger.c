@@ -78,12 +78,27 @@ static struct row *make_row(const char *action, const char *plugin, const char *
     return NULL;
 }
 
+static char *row_key(const char *action, const char *plugin, const char *what, const char *code)
+{
+    const char *const parts[] = {action, plugin, what, code};
+    size_t len[4], all = 0;
+    for (size_t i = 0; i < 4; i++)
+        all += (len[i] = strlen(parts[i])) + 1;
+    char *key = malloc(all), *to = key;
+    for (size_t i = 0; key && i < 4; i++) {
+        memcpy(to, parts[i], len[i]);
+        to += len[i];
+        *to++ = i < 3 ? '\n' : '\0';
+    }
+    return key;
+}
+
 static struct row *find_row(
     struct peri_ledger *ledger, const char *action, const char *plugin, const char *what, const char *code)
 {
     if (peri_map_count(ledger->rows) >= ROWS_MAX)
         what = "(more)";
-    char *key = peri_asprintf("%s\n%s\n%s\n%s", action, plugin, what, code);
+    char *key = row_key(action, plugin, what, code);
     struct row *row = key ? peri_map_get(ledger->rows, key) : NULL;
     if (key && !row && (row = make_row(action, plugin, what, code)) && !peri_map_set(ledger->rows, key, row, NULL)) {
         free_row(row);
