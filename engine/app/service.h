@@ -49,7 +49,7 @@ struct peri_service {
     struct peri_value *disabled; /* rule ids switched off by `rules disable`: {id: true} */
     char *token;
     struct peri_links links;
-    char *address; /* "http://127.0.0.1:8420" */
+    char *address;                 /* "http://127.0.0.1:8420" */
     int64_t started_ms, forgot_ms; /* forgot_ms: when rules that are gone were last looked for */
     bool ready, draining;
     int exit_code;
@@ -64,6 +64,12 @@ struct peri_service_options {
 int peri_service_run(const struct peri_service_options *options);
 /* The rule folders were read (see reload.h): the set that runs is swapped. */
 void peri_service_rules_read(struct peri_service *service, enum peri_status st);
+/* Reads the rule folders at once, at the start, and lets what was read run. */
+void peri_service_load_rules(struct peri_service *service);
+/* Which rules are switched off, from the store. */
+enum peri_status peri_service_load_disabled(struct peri_service *service, struct peri_error *err) PERI_MUST_CHECK;
+/* What loading found, one line each. */
+void peri_service_log_findings(struct peri_service *service);
 /* Switches a rule on or off for good; done as peri_store_done. PERI_ENOTFOUND: no such rule. */
 enum peri_status peri_service_set_rule(
     struct peri_service *service, const char *id, bool enabled, struct peri_error *err) PERI_MUST_CHECK;
