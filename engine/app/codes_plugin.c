@@ -46,6 +46,10 @@ const struct peri_code peri_codes_plugin[] = {
         PERI_EXAMPLE_NONE, NULL, NULL},
     {"package.special", "neither a file nor a folder", "Sockets, pipes and devices have no place in a plugin.",
         PERI_EXAMPLE_NONE, NULL, NULL},
+    {"package.name", "a file with an odd name",
+        "What is approved is a list of names and contents: a name is UTF-8 without line ends and other control "
+        "characters.",
+        PERI_EXAMPLE_NONE, NULL, NULL},
     {"settings", "settings that do not fit the plugin",
         "What stands under plugins.<id>.config is checked against the configSchema of the plugin; its README explains "
         "the settings.",

@@ -16,6 +16,8 @@
 #include "lang/glob.h"
 #include "plugin/package.h"
 
+#define MANIFEST_BYTES (256 * 1024)
+
 struct peri_place peri_manifest_place(const struct peri_manifest_reader *r, const char *pointer)
 {
     if (!r->root)
@@ -394,6 +396,24 @@ static void syntax_finding(const char *file, const struct peri_error *err, struc
         diag, (struct peri_place){file, line, column}, PERI_SEV_ERROR, "json-syntax", NULL, "not valid JSON: %s", text);
 }
 
+/* A name that goes on behind a NUL would be read by a person as another than by us. */
+static bool holds_nul(const struct peri_value *v, int depth)
+{
+    size_t len = 0;
+    const char *text = peri_value_textn(v, &len);
+    if (text && memchr(text, 0, len))
+        return true;
+    for (size_t i = 0; depth > 0 && peri_value_is(v, PERI_LIST) && i < peri_value_count(v); i++)
+        if (holds_nul(peri_list_at(v, i), depth - 1))
+            return true;
+    for (void *it = depth > 0 && peri_value_is(v, PERI_MAP) ? peri_map_first(v) : NULL; it; it = peri_map_next(v, it)) {
+        const char *key = peri_map_key(it, &len);
+        if (memchr(key, 0, len) || holds_nul(peri_map_item(it), depth - 1))
+            return true;
+    }
+    return false;
+}
+
 enum peri_status peri_manifest_parse(
     const char *file, const char *text, size_t len, struct peri_manifest **ret, struct peri_diag *diag)
 {
@@ -403,9 +423,16 @@ enum peri_status peri_manifest_parse(
     struct peri_yaml_doc *tree = NULL;
     struct peri_diag ignored;
     size_t before = diag->errors;
-    enum peri_status st = peri_json_parse_strict(text, len, &doc, &err);
+    enum peri_status st = len > MANIFEST_BYTES
+                              ? peri_error_set(&err, PERI_EINVAL, NULL,
+                                    "plugin.json has %zu bytes, at most %d are allowed", len, MANIFEST_BYTES)
+                              : peri_json_parse_strict(text, len, &doc, &err);
     if (st == PERI_ENOMEM)
         return st;
+    if (!st && holds_nul(doc, PERI_JSON_DEPTH)) {
+        peri_value_unref(doc);
+        st = peri_error_set(&err, PERI_EINVAL, NULL, "a text must not hold a NUL character (\\u0000)");
+    }
     if (st) {
         syntax_finding(file, &err, diag);
         return PERI_EINVAL;

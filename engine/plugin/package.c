@@ -103,6 +103,13 @@ static enum peri_status read_entry(
     int fd = -1;
     if (!f.path)
         return peri_error_nomem(err);
+    /* A line end in a name would let two lists of files have one hash. */
+    if (!peri_text_is_plain(name)) {
+        peri_text_make_plain(f.path);
+        st = peri_error_set(err, PERI_EINVAL, "package.name",
+            "%s/%s: the name of a file must be text without control characters", pkg->dir, f.path);
+        goto out;
+    }
     if (fstatat(dir, name, &info, AT_SYMLINK_NOFOLLOW)) {
         st = peri_error_set(err, PERI_EIO, NULL, "%s/%s: %s", pkg->dir, f.path, strerror(errno));
         goto out;

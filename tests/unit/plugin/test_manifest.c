@@ -54,6 +54,9 @@ struct mistake {
 
 static const struct mistake mistakes[] = {
     {"{\"id\": ", "json-syntax", 1, 0, "JSON"},
+    {"{" HEAD ",\n \"author\": \"a\\u0000b\"}", "json-syntax", 0, 0, "NUL"},
+    {"{" HEAD ",\n \"permissions\": [\"network:outbound:good.example\\u0000.evil.example\"]}", "json-syntax", 0, 0,
+        "NUL"},
     {"{" HEAD ",\n \"permission\": []}", "unknown-key", 2, 2, "permissions"},
     {"{" HEAD ",\n \"id\": \"x.y\"}", "json-syntax", 0, 0, "duplicate"},
     {"{\"id\":\"io.example.a\",\"version\":\"1.0.0\",\"type\":\"operator\",\"apiVersion\":\"1.0\",\"entrypoint\":\"./"

@@ -82,6 +82,21 @@ static void pipes_are_refused(void **state)
     files_finish(&f);
 }
 
+static void names_that_could_stand_for_two_files_are_refused(void **state)
+{
+    static const char *const names[] = {"a\nb.lua", "a\xff.lua",
+        "\xe2\x80\xae"
+        "aul.lua",
+        "a\x1b[2J"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct files f;
+        files_init(&f);
+        files_put(&f, names[i], "");
+        refused(&f, "package.name");
+        files_finish(&f);
+    }
+}
+
 static void deep_folders_are_refused(void **state)
 {
     struct files f;
@@ -119,6 +134,7 @@ int main(void)
         cmocka_unit_test(one_byte_changes_the_hash),
         cmocka_unit_test(links_are_refused),
         cmocka_unit_test(pipes_are_refused),
+        cmocka_unit_test(names_that_could_stand_for_two_files_are_refused),
         cmocka_unit_test(deep_folders_are_refused),
         cmocka_unit_test(a_missing_folder_is_not_found),
         cmocka_unit_test(paths_stay_inside),
