@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Health, metrics, status, the event stream, and the door for plugins' webhooks. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,10 @@ static void readiness(struct peri_api_op *op)
     if (!op->service->ready || op->service->draining) {
         peri_api_problem(
             op, 503, op->service->draining ? "the service is stopping" : "rules and plugins are still being loaded");
+        return;
+    }
+    if (peri_store_is_gone(op->service->store)) {
+        peri_api_problem(op, 503, "the database is gone: no event is accepted until it is back");
         return;
     }
     /* Open to strangers: the reason, but neither paths nor the words of the system; those are in /v1/status. */
@@ -64,13 +69,18 @@ static void metrics(struct peri_api_op *op)
 /* {state, reason?, behind?: {acknowledged, stored}} */
 static struct peri_value *store_status(const struct peri_service *s)
 {
-    static const char *const names[] = {"good", "full", "damaged"};
+    static const char *const names[] = {"good", "full", "damaged", "gone"};
+    const size_t last = sizeof(names) / sizeof(names[0]) - 1;
     const struct peri_store_found *found = peri_store_found(s->store);
     char reason[PERI_ERROR_MESSAGE_MAX];
     enum peri_store_state state = peri_store_state(s->store, reason);
     struct peri_value *v = peri_value_map(), *behind = found->behind ? peri_value_map() : NULL;
-    bool bad = !v || peri_map_put_text(v, "state", names[state]) != PERI_OK;
-    bad = bad || (state != PERI_STORE_GOOD && peri_map_put_text(v, "reason", reason) != PERI_OK);
+    bool gone = state == PERI_STORE_GOOD && peri_store_is_gone(s->store);
+    if (gone)
+        snprintf(reason, sizeof(reason), "%s was deleted or replaced under the service: put it back, or restart",
+            peri_store_path(s->store));
+    bool bad = !v || peri_map_put_text(v, "state", names[gone ? last : (size_t)state]) != PERI_OK;
+    bad = bad || ((gone || state != PERI_STORE_GOOD) && peri_map_put_text(v, "reason", reason) != PERI_OK);
     if (!bad && found->behind)
         bad = !behind || peri_map_put_int(behind, "acknowledged", (int64_t)found->high_seq) != PERI_OK ||
               peri_map_put_int(behind, "stored", (int64_t)found->stored_seq) != PERI_OK ||

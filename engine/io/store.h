@@ -77,6 +77,9 @@ int64_t peri_tx_now(const struct peri_tx *tx); /* wall ms of the group */
  *   DAMAGED  the database is damaged, or the disk cannot be read: nothing is written any more, reading goes on
  * Only stores with a reserve become FULL. Any thread; reason may be NULL. */
 enum peri_store_state { PERI_STORE_GOOD, PERI_STORE_FULL, PERI_STORE_DAMAGED };
+/* Was the database deleted or replaced under it? Then nothing is stored, whatever the state, until it is back. Looks at
+ * the file; any thread. */
+bool peri_store_is_gone(const struct peri_store *store);
 enum peri_store_state peri_store_state(const struct peri_store *store, char reason[PERI_ERROR_MESSAGE_MAX]);
 
 /* What the start has found. Stays the same until close. */

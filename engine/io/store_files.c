@@ -35,3 +35,11 @@ enum peri_status peri_files_start(struct peri_store *store, struct peri_error *e
     store->files.wal = peri_asprintf("%s-wal", store->path);
     return store->files.wal ? peri_files_check(store, err) : peri_error_nomem(err);
 }
+
+bool peri_store_is_gone(const struct peri_store *store)
+{
+    const struct files *files = &store->files; /* those of the database stay as they are found at the start */
+    struct stat info = {0};
+    return files->wal && files->inode &&
+           (stat(store->path, &info) != 0 || info.st_dev != files->device || info.st_ino != files->inode);
+}

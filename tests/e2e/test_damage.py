@@ -49,6 +49,23 @@ class Damage(harness.Case):
         self.assertEqual(os.path.getsize(self.database(p)), size)
         self.assertEqual(p.log_text().count("nothing more is written"), 1)
 
+    def test_a_database_that_is_taken_away_is_told_until_it_is_back(self):
+        p = self.service(rules={})
+        p.emit("t.X")
+        path = os.path.join(p.state, "perigee.db")
+        os.rename(path, path + ".away")
+        self.assertEqual(p.request("POST", "/v1/events?type=t.X", {}).status, 503)
+        ready = p.request("GET", "/readyz")
+        self.assertEqual((ready.status, "gone" in ready.json["detail"]), (503, True))
+        store = p.get("/v1/status")["store"]
+        self.assertEqual(store["state"], "gone")
+        self.assertIn("put it back", store["reason"])
+        self.assertIn("gone: ", p.cli("doctor").stdout)
+        os.rename(path + ".away", path)
+        self.assertEqual(p.request("GET", "/readyz").status, 200)
+        p.emit("t.X")
+        self.assertEqual(p.get("/v1/status")["store"], {"state": "good"})
+
     def test_a_broken_file_is_refused_and_left_alone(self):
         p = self.service(rules=RULE)
         p.runs_of(p.emit("t.Note"))
