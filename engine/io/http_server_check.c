@@ -268,6 +268,7 @@ static bool has_word(const char *list, const char *word)
 struct framing {
     const char *host, *length, *encoding, *expect;
     int hosts, lengths, encodings;
+    bool packed; /* the body is not what it says it is */
 };
 
 static void note_header(
@@ -286,6 +287,8 @@ static void note_header(
         head->close |= has_word(value, "close");
     } else if (len == 6 && !noted->expect && strcasecmp(name, "Expect") == 0) {
         noted->expect = value;
+    } else if (len == 16 && strcasecmp(name, "Content-Encoding") == 0) {
+        noted->packed |= *value && strcasecmp(value, "identity") != 0;
     }
 }
 
@@ -361,6 +364,8 @@ static enum peri_status check_headers(
     if (noted->expect && strcasecmp(noted->expect, "100-continue") != 0)
         return refuse(refusal, 417, "the only expectation known is 100-continue");
     head->expect = noted->expect && head->minor == 1;
+    if (noted->packed)
+        return refuse(refusal, 415, "bodies are taken as they are: no Content-Encoding");
     return PERI_OK;
 }
 

@@ -294,6 +294,8 @@ static const struct {
     {"GET /% HTTP/1.1\r\n" H "\r\n", 400, "UTF-8"},
     {"GET /?a=%ff HTTP/1.1\r\n" H "\r\n", 400, "query"},
     {"GET / HTTP/1.1\r\n" H "Expect: magic\r\n\r\n", 417, NULL},
+    {"POST / HTTP/1.1\r\n" H "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 415, NULL},
+    {"POST / HTTP/1.1\r\n" H "content-encoding: identity, br\r\nContent-Length: 2\r\n\r\n{}", 415, NULL},
     {"\x16\x03\x01\x02", 400, "control"},
 };
 
