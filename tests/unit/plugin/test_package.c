@@ -84,10 +84,8 @@ static void pipes_are_refused(void **state)
 
 static void names_that_could_stand_for_two_files_are_refused(void **state)
 {
-    static const char *const names[] = {"a\nb.lua", "a\xff.lua",
-        "\xe2\x80\xae"
-        "aul.lua",
-        "a\x1b[2J"};
+    /* U+202E: what follows is shown from right to left */
+    static const char *const names[] = {"a\nb.lua", "a\xff.lua", "\xe2\x80\xae_ul.lua", "a\x1b[2J"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         struct files f;
         files_init(&f);
