@@ -7,7 +7,7 @@
 #include "io/store_db.h"
 
 /* Events into the journal. Of many that come together a statement stores several: what a statement costs beside its
- * rows is a third of storing an event. */
+ * rows is a quarter of storing an event. */
 
 #define INSERT                                                                                                         \
     "INSERT OR FAIL INTO events(seq,src,type,subject,xid,occurred,received,state,hops,cause,replay_of,target_rule,"    \
